@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Words: what a descriptor is, and why a call on it failed and what to do. Only ever called when
+ * somebody wants to read it; never on the way of an event.
+ */
+#include "internal.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* ------------------------------------------------------------------ what a descriptor is */
+
+static int print_address(const struct sockaddr_storage *address, socklen_t length, char *text,
+                         size_t size)
+{
+    const struct sockaddr_in *four = (const void *)address;
+    const struct sockaddr_in6 *six = (const void *)address;
+    const struct sockaddr_un *local = (const void *)address;
+    char host[INET6_ADDRSTRLEN] = "?";
+
+    if (address->ss_family == AF_INET) {
+        inet_ntop(AF_INET, &four->sin_addr, host, sizeof host);
+        return snprintf(text, size, "%s:%u", host, (unsigned)ntohs(four->sin_port));
+    }
+    if (address->ss_family == AF_INET6) {
+        inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof host);
+        return snprintf(text, size, "[%s]:%u", host, (unsigned)ntohs(six->sin6_port));
+    }
+    if (address->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path))
+        return snprintf(text, size, "%s%s", local->sun_path[0] ? "" : "@",
+                        local->sun_path + (local->sun_path[0] ? 0 : 1));
+    return snprintf(text, size, "unnamed");
+}
+
+static const char *name_socket(int family, int type)
+{
+    if (family == AF_UNIX)
+        return type == SOCK_DGRAM ? "UNIX datagram socket" : "UNIX socket";
+    if (family == AF_INET || family == AF_INET6)
+        return type == SOCK_STREAM ? "TCP" : type == SOCK_DGRAM ? "UDP" : "raw IP socket";
+    return "socket";
+}
+
+static int get_option(int fd, int option)
+{
+    int value = 0;
+    socklen_t length = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : 0;
+}
+
+static void describe_socket(int fd, char *text, size_t size)
+{
+    struct sockaddr_storage here = {0}, there = {0};
+    socklen_t here_length = sizeof here, there_length = sizeof there;
+    char from[128] = "unnamed", to[128] = "";
+    const char *link = " to ";
+
+    if (getsockname(fd, (void *)&here, &here_length) == 0)
+        print_address(&here, here_length, from, sizeof from);
+    if (getpeername(fd, (void *)&there, &there_length) == 0)
+        print_address(&there, there_length, to, sizeof to);
+    else
+        link = get_option(fd, SO_ACCEPTCONN) ? ", listening" : ", not connected";
+    snprintf(text, size, "%s %s%s%s", name_socket(here.ss_family, get_option(fd, SO_TYPE)), from,
+             link, to);
+}
+
+/* The name the file was opened by, where the system tells. */
+static void describe_named(int fd, const char *kind, char *text, size_t size)
+{
+    char link[64], path[1024];
+    ssize_t length;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    length = readlink(link, path, sizeof path - 1);
+    path[length > 0 ? length : 0] = '\0';
+    if (strncmp(path, "anon_inode:", 11) == 0)
+        snprintf(text, size, "%s", path + 11);
+    else if (*path == '/')
+        snprintf(text, size, "%s %s", kind, path);
+    else
+        snprintf(text, size, "%s", kind);
+}
+
+char *readyq_describe(int fd, char *text, size_t size)
+{
+    struct stat file;
+
+    if (size == 0)
+        return text;
+    if (fd < 0 || fstat(fd, &file) < 0)
+        snprintf(text, size, "%s", fd >= 0 && errno == EBADF ? "closed" : "no descriptor");
+    else if (S_ISSOCK(file.st_mode))
+        describe_socket(fd, text, size);
+    else if (S_ISFIFO(file.st_mode))
+        describe_named(fd, "pipe", text, size);
+    else if (S_ISREG(file.st_mode))
+        describe_named(fd, "file", text, size);
+    else if (S_ISDIR(file.st_mode))
+        describe_named(fd, "directory", text, size);
+    else if (S_ISCHR(file.st_mode))
+        describe_named(fd, isatty(fd) ? "terminal" : "device", text, size);
+    else
+        describe_named(fd, "descriptor", text, size);
+    return text;
+}
+
+/* ------------------------------------------------------------------ why a call failed */
+
+static const struct {
+    int error;
+    const char *why, *advice;
+} reasons[] = {
+    {EBADF, "it is not open", "remove a watch before its descriptor is closed"},
+    {EEXIST, "it is watched by this queue already", "modify its watch, or remove it first"},
+    {EBUSY, "the watch is in a queue already", "remove it there first, or use another watch"},
+    {ENOENT, "the watch is not in a queue", "add it first"},
+    {ESHUTDOWN, "the queue is closed", "open a new one"},
+    {EINVAL, "an argument means nothing here", "see the call's description"},
+    {ELOOP, "queues would watch each other, or more than five deep", "break the circle"},
+    {EMFILE, "this process has no descriptor left", "close some, or raise RLIMIT_NOFILE (ulimit -n)"},
+    {ENFILE, "the system has no descriptor left", "close some, or raise fs.file-max"},
+    {ENOMEM, "there is no memory left", "remove watches, or free memory"},
+    {ENOSPC, "the user's limit of watches is reached",
+     "remove watches, or raise fs.epoll.max_user_watches"},
+    {ENOSYS, "this kernel does not have it", "choose another backend"},
+    {EPERM, "it is not permitted here", "see what sandbox or policy forbids it"},
+    {ESRCH, "there is no such process", "it has ended and been reaped, or the id is wrong"},
+    {ECHILD, "it is not a child of this process", "without pidfd only children can be watched"},
+};
+
+char *readyq_explain(const char *call, int fd, int error, char *text, size_t size)
+{
+    const int number = error < 0 ? -error : error;
+    const char *why = strerror(number), *advice = "see errno(3)";
+    char what[160], of[192] = "";
+
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (reasons[i].error == number) {
+            why = reasons[i].why;
+            advice = reasons[i].advice;
+        }
+    if (fd >= 0)
+        snprintf(of, sizeof of, " of descriptor %d (%s)", fd,
+                 readyq_describe(fd, what, sizeof what));
+    if (size > 0)
+        snprintf(text, size, "%s%s failed: %s; %s", call, of, why, advice);
+    return text;
+}

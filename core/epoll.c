@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Linux: epoll. Translation only.
+ *
+ * Notes on this kernel, referred to below:
+ *  1. A registration is keyed by (open file, number). One that was closed while a duplicate lives
+ *     cannot be removed any more: the core finds it by its generation and builds the set anew.
+ *     MOD and DEL of a closed number are EBADF, of a number that is another file's now ENOENT.
+ *  2. EPOLLHUP and EPOLLERR are reported unasked, also for an empty mask; with EPOLLET once.
+ *  3. The write end of a pipe whose reader is gone is EPOLLERR alone, the read end whose writer
+ *     is gone EPOLLHUP alone. Neither has an error to collect.
+ *  4. A socket that never connected is EPOLLHUP without EPOLLRDHUP: nothing is closed. EPOLLRDHUP
+ *     comes only where it was asked for, so it is asked for with reading alone: a writer would
+ *     otherwise be woken for ever by a peer that has stopped writing.
+ *  5. EPOLLEXCLUSIVE refuses MOD, and to go with EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll
+ *     descriptor. There it is left out, but for EPOLLRDHUP, which is looked up by poll(2).
+ *  6. Files and directories are EPERM; devices like /dev/null too.
+ *  7. sysfs attributes report EPOLLPRI and EPOLLERR together; no error is meant.
+ *  8. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds, and where it is missing
+ *     or forbidden ppoll(2) on the epoll descriptor does.
+ */
+#include "internal.h"
+
+#if defined(__linux__)
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441 /* the same on every architecture */
+#endif
+
+static atomic_bool no_pwait2; /* this kernel, or a sandbox, refused it once */
+
+static int open_set(readyq *q)
+{
+    q->kernel.fd = epoll_create1(EPOLL_CLOEXEC);
+    return q->kernel.fd < 0 ? -errno : 0;
+}
+
+static void close_set(readyq *q, bool forked)
+{
+    (void)forked; /* the child's descriptor is its own, the set is the parent's */
+    if (q->kernel.fd >= 0)
+        close(q->kernel.fd);
+    q->kernel.fd = -1;
+}
+
+/* ------------------------------------------------------------------ changing */
+
+static uint32_t to_kernel(uint32_t interest)
+{
+    uint32_t events = 0;
+
+    if (interest & READYQ_READ)
+        events |= EPOLLIN | EPOLLRDHUP;
+    if (interest & READYQ_WRITE)
+        events |= EPOLLOUT;
+    if (interest & READYQ_PRIORITY)
+        events |= EPOLLPRI;
+    if (interest & READYQ_EDGE)
+        events |= EPOLLET;
+    if (interest & READYQ_ONESHOT)
+        events |= EPOLLONESHOT;
+    if ((interest & READYQ_EXCLUSIVE) && !(events & (EPOLLPRI | EPOLLONESHOT))) /* note 5 */
+        events = (events & ~(uint32_t)EPOLLRDHUP) | EPOLLEXCLUSIVE;
+    return events;
+}
+
+static int control(readyq *q, int operation, int fd, uint32_t interest)
+{
+    struct epoll_event event = {.events = to_kernel(interest), .data.u64 = readyq__key(q, fd)};
+    int error = 0;
+
+    q->stats.changes++;
+    if (epoll_ctl(q->kernel.fd, operation, fd, &event) < 0)
+        error = -errno;
+    if (error == -EINVAL && (event.events & EPOLLEXCLUSIVE)) /* note 5: an epoll descriptor */
+        error = control(q, operation, fd, interest & ~READYQ_EXCLUSIVE);
+    return error;
+}
+
+/* Note 5: what MOD refuses. */
+static int replace(readyq *q, int fd, uint32_t old, uint32_t interest)
+{
+    int error;
+
+    if (control(q, EPOLL_CTL_DEL, fd, 0) < 0)
+        return -EBADF;
+    error = control(q, EPOLL_CTL_ADD, fd, interest);
+    if (error < 0)
+        control(q, EPOLL_CTL_ADD, fd, old);
+    return error;
+}
+
+static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
+{
+    int error;
+
+    if (old == 0)
+        return control(q, EPOLL_CTL_ADD, fd, interest);
+    if (interest == 0) {
+        control(q, EPOLL_CTL_DEL, fd, 0); /* note 1: gone already is as good */
+        return 0;
+    }
+    if ((old | interest) & READYQ_EXCLUSIVE)
+        return replace(q, fd, old, interest);
+    error = control(q, EPOLL_CTL_MOD, fd, interest);
+    return error == -ENOENT ? -EBADF : error;
+}
+
+/* ------------------------------------------------------------------ waiting */
+
+/* What a peer has closed of a socket, asked where the event itself does not tell. */
+static uint32_t ask_closed(int fd, uint32_t closed)
+{
+    struct pollfd one = {.fd = fd, .events = POLLRDHUP};
+
+    return poll(&one, 1, 0) == 1 && (one.revents & POLLRDHUP) ? closed : 0;
+}
+
+/* Notes 2, 3, 4 and 7: EPOLLHUP and EPOLLERR mean what the kind of file makes of them. */
+static uint32_t from_hangup(int fd, uint32_t events)
+{
+    const uint32_t both = READYQ_READ_CLOSED | READYQ_WRITE_CLOSED;
+    struct stat file = {0};
+    uint32_t bits = 0;
+
+    fstat(fd, &file);
+    if (S_ISFIFO(file.st_mode)) {
+        if (events & EPOLLHUP)
+            bits |= READYQ_READ | READYQ_READ_CLOSED;
+        if (events & EPOLLERR)
+            bits |= READYQ_WRITE | READYQ_WRITE_CLOSED;
+        return bits;
+    }
+    if (events & EPOLLHUP)
+        bits |= READYQ_READ | READYQ_WRITE | (S_ISSOCK(file.st_mode) ? ask_closed(fd, both) : both);
+    if ((events & EPOLLERR) && (S_ISSOCK(file.st_mode) || !(events & EPOLLPRI)))
+        bits |= READYQ__DIRECTIONS | READYQ_ERROR;
+    return bits;
+}
+
+static uint32_t from_kernel(const readyq *q, int fd, uint32_t events)
+{
+    const readyq_watch *w = q->slots[fd].watch;
+    uint32_t bits = 0;
+
+    if (events & EPOLLIN)
+        bits |= READYQ_READ;
+    if (events & EPOLLOUT)
+        bits |= READYQ_WRITE;
+    if (events & EPOLLPRI)
+        bits |= READYQ_PRIORITY;
+    if (events & EPOLLRDHUP)
+        bits |= READYQ_READ | READYQ_READ_CLOSED;
+    if (events & (EPOLLHUP | EPOLLERR))
+        bits |= from_hangup(fd, events);
+    if ((bits & READYQ_READ) && w != NULL && (w->interest & READYQ_EXCLUSIVE)) /* note 5 */
+        bits |= ask_closed(fd, READYQ_READ_CLOSED);
+    return bits;
+}
+
+/* Note 8. Where epoll_pwait2 is missing: 0 with the time slept, so that the caller looks. */
+static int sleep_exactly(int set, struct epoll_event *events, int max, int64_t timeout)
+{
+    struct { /* the kernel's own, 64 bits wide on every machine */
+        int64_t seconds, nanoseconds;
+    } time = {timeout / 1000000000, timeout % 1000000000};
+    struct timespec libc_time = {(time_t)time.seconds, (long)time.nanoseconds};
+    struct pollfd one = {.fd = set, .events = POLLIN};
+    int n;
+
+    if (!atomic_load_explicit(&no_pwait2, memory_order_relaxed)) {
+        n = (int)syscall(SYS_epoll_pwait2, set, events, max, &time, NULL, (size_t)0);
+        if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+            return n;
+        atomic_store(&no_pwait2, true);
+    }
+    n = ppoll(&one, 1, &libc_time, NULL);
+    return n > 0 ? epoll_wait(set, events, max, 0) : n;
+}
+
+static int wait(readyq *q, int max, int64_t timeout)
+{
+    struct epoll_event events[READYQ__BATCH];
+    const int set = q->kernel.fd;
+    int n, error;
+
+    readyq__unlock(q);
+    if (timeout > 0)
+        n = sleep_exactly(set, events, max, timeout);
+    else
+        n = epoll_wait(set, events, max, timeout < 0 ? -1 : 0);
+    error = errno;
+    readyq__lock(q);
+    if (n < 0)
+        return -error;
+    for (int i = 0; i < n; i++) {
+        const uint64_t key = events[i].data.u64;
+
+        readyq__found(q, key, from_kernel(q, (int)(uint32_t)key, events[i].events));
+    }
+    return n;
+}
+
+const struct readyq__backend readyq__epoll = {"epoll", open_set, close_set, update, wait};
+
+#else
+typedef int readyq__no_epoll; /* this platform has none */
+#endif

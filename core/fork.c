@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The registry of all queues, for fork: while the process is copied no thread is in the middle of
+ * a change, so the child's copy is whole; there each queue is marked, and builds a kernel queue of
+ * its own when it is next used (rebuild.c). A process that forks only to exec pays nothing.
+ */
+#include "internal.h"
+
+static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
+static readyq *queues;
+static bool locked; /* by before_fork */
+
+static void before_fork(void)
+{
+    locked = !readyq__alone();
+    if (!locked)
+        return;
+    pthread_mutex_lock(&registry);
+    for (readyq *q = queues; q != NULL; q = q->next)
+        pthread_mutex_lock(&q->lock);
+    readyq__signals_lock();
+}
+
+static void after_fork_parent(void)
+{
+    if (!locked)
+        return;
+    readyq__signals_unlock();
+    for (readyq *q = queues; q != NULL; q = q->next)
+        pthread_mutex_unlock(&q->lock);
+    pthread_mutex_unlock(&registry);
+}
+
+static void after_fork_child(void)
+{
+    pthread_mutex_init(&registry, NULL);
+    readyq__signals_child();
+    for (readyq *q = queues; q != NULL; q = q->next) {
+        pthread_mutex_init(&q->lock, NULL);
+        atomic_store(&q->shut, true);
+        atomic_store(&q->forked, true);
+    }
+}
+
+static void install(void)
+{
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+void readyq__enlist(readyq *q)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, install);
+    pthread_mutex_lock(&registry);
+    q->next = queues;
+    if (queues != NULL)
+        queues->previous = q;
+    queues = q;
+    pthread_mutex_unlock(&registry);
+}
+
+void readyq__delist(readyq *q)
+{
+    pthread_mutex_lock(&registry);
+    if (q->previous != NULL)
+        q->previous->next = q->next;
+    else
+        queues = q->next;
+    if (q->next != NULL)
+        q->next->previous = q->previous;
+    pthread_mutex_unlock(&registry);
+}

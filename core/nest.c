@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The queue inside another event loop: a descriptor that polls readable when a wait would return
+ * something. The kernel queue alone would not do: it knows nothing of timers and of what was
+ * found and not yet taken, and it is replaced when a ghost is lost. So the first
+ * readyq_fileno() puts it, with a timer of the kernel's for the next deadline, into a set of
+ * their own; until then none of this exists.
+ */
+#include "internal.h"
+
+#if defined(__linux__)
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+static int put_in(int set, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* Fills q->nest with a new set, of number `as` where it had one before. */
+static int open_nest(readyq *q, int as)
+{
+    int error = 0, set = epoll_create1(EPOLL_CLOEXEC);
+
+    if (set < 0)
+        return -errno;
+    if (as >= 0) {
+        error = dup3(set, as, O_CLOEXEC) < 0 ? -errno : 0;
+        close(set);
+        set = as;
+    }
+    if (error == 0)
+        q->nest_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (error == 0 && q->nest_timer < 0)
+        error = -errno;
+    if (error == 0)
+        error = put_in(set, q->kernel.fd);
+    if (error == 0)
+        error = put_in(set, q->nest_timer);
+    q->nest = set;
+    q->nest_due = READYQ__FOREVER;
+    if (error < 0)
+        readyq__nest_close(q);
+    return error;
+}
+
+void readyq__nest_close(readyq *q)
+{
+    if (q->nest >= 0)
+        close(q->nest);
+    if (q->nest_timer >= 0)
+        close(q->nest_timer);
+    q->nest = q->nest_timer = -1;
+}
+
+/* When a wait would return something without the kernel queue having told. */
+static int64_t ready_at(const readyq *q)
+{
+    if (q->listed > 0 || q->woken)
+        return 0;
+    for (struct readyq__link *link = q->always.next; link != &q->always; link = link->next) {
+        const readyq_watch *w = readyq__owner(link, group);
+
+        if (w->armed && !(w->own.flags & READYQ__SAID))
+            return 0;
+    }
+    return readyq__next_due(q);
+}
+
+void readyq__nest_update(readyq *q)
+{
+    const int64_t due = ready_at(q);
+    struct itimerspec time;
+
+    if (due == q->nest_due)
+        return;
+    memset(&time, 0, sizeof time);
+    if (due != READYQ__FOREVER) {
+        time.it_value.tv_sec = (time_t)(due / 1000000000);
+        time.it_value.tv_nsec = due > 0 ? (long)(due % 1000000000) : 1; /* all 0 would disarm it */
+    }
+    timerfd_settime(q->nest_timer, TFD_TIMER_ABSTIME, &time, NULL);
+    q->nest_due = due;
+}
+
+int readyq__nest_rebuild(readyq *q, bool forked)
+{
+    const int as = q->nest;
+
+    if (as < 0)
+        return 0;
+    if (!forked) /* closing the old kernel queue took it out */
+        return put_in(as, q->kernel.fd);
+    close(q->nest_timer);
+    return open_nest(q, as);
+}
+
+#else
+
+void readyq__nest_close(readyq *q)
+{
+    q->nest = -1;
+}
+
+void readyq__nest_update(readyq *q)
+{
+    (void)q;
+}
+
+int readyq__nest_rebuild(readyq *q, bool forked)
+{
+    (void)q;
+    (void)forked;
+    return 0;
+}
+
+static int open_nest(readyq *q, int as)
+{
+    (void)as;
+    q->nest = q->kernel.fd;
+    return 0;
+}
+
+#endif
+
+int readyq_fileno(readyq *q)
+{
+    int fd = readyq__enter(q);
+
+    if (fd < 0)
+        return fd;
+    if (q->nest < 0)
+        fd = open_nest(q, -1);
+    if (fd == 0)
+        fd = q->nest;
+    readyq__leave(q);
+    return fd;
+}

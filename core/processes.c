@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Processes: a pidfd in the set like any other descriptor. Where the kernel has none (before 5.3)
+ * or a sandbox forbids it, SIGCHLD is watched and every watched child is asked for after it. The
+ * status is read without reaping: that is the parent's to do.
+ */
+#include "internal.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434 /* the same on every architecture */
+#endif
+static int open_process(pid_t pid)
+{
+    const int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+#else
+static int open_process(pid_t pid)
+{
+    (void)pid;
+    return -ENOSYS;
+}
+#endif
+
+/* The status as waitpid() would store it. */
+static int encode(const siginfo_t *info)
+{
+    if (info->si_code == CLD_EXITED)
+        return (info->si_status & 0xff) << 8;
+    return (info->si_status & 0x7f) | (info->si_code == CLD_DUMPED ? 0x80 : 0);
+}
+
+/* 1: it has ended, with *status, -1 where only its parent knows. 0: not yet. -ECHILD: not ours. */
+static int ask(pid_t pid, int *status)
+{
+    siginfo_t info;
+    int done;
+
+    memset(&info, 0, sizeof info);
+    do
+        done = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    while (done < 0 && errno == EINTR);
+    if (done < 0)
+        return -errno;
+    if (info.si_pid == 0)
+        return 0;
+    *status = encode(&info);
+    return 1;
+}
+
+void readyq__process_ended(readyq *q, readyq_watch *w)
+{
+    ask(w->pid, &w->status);
+    w->own.counted = 1;
+    readyq__list(q, w, READYQ_FIRED);
+}
+
+void readyq__process_stop(readyq *q, readyq_watch *w)
+{
+    if (w->fd >= 0) {
+        readyq__unregister(q, w);
+        close(w->fd);
+        w->fd = -1;
+        return;
+    }
+    readyq__unlink(&w->own.group);
+    if (readyq__list_empty(&q->children) && q->child_signal.own.state == READYQ__ACTIVE) {
+        readyq__signal_stop(&q->child_signal);
+        readyq__fire_stop(&q->child_signal);
+        q->child_signal.own.state = READYQ__UNUSED;
+        q->child_signal.queue = NULL;
+    }
+}
+
+/* ------------------------------------------------------------------ by SIGCHLD */
+
+void readyq__reap_news(readyq *q)
+{
+    struct readyq__link *link, *next;
+
+    for (link = q->children.next; link != &q->children; link = next) {
+        readyq_watch *w = readyq__owner(link, group);
+        int done = ask(w->pid, &w->status);
+
+        next = link->next;
+        if (done == 0 || (w->own.flags & READYQ__LISTED))
+            continue;
+        w->own.counted = 1;
+        readyq__list(q, w, READYQ_FIRED);
+    }
+}
+
+static int watch_children(readyq *q)
+{
+    readyq_watch *w = &q->child_signal;
+    int error;
+
+    if (w->own.state == READYQ__ACTIVE)
+        return 0;
+    error = readyq__admit(w, READYQ_KIND_SIGNAL);
+    if (error < 0)
+        return error;
+    w->queue = q;
+    error = readyq__signal_start(q, w, SIGCHLD);
+    if (error == 0)
+        w->own.state = READYQ__ACTIVE;
+    else
+        w->queue = NULL;
+    return error;
+}
+
+static int add_child(readyq *q, readyq_watch *w)
+{
+    int status, done = ask(w->pid, &status), error;
+
+    if (done == -ECHILD)
+        return kill(w->pid, 0) < 0 && errno == ESRCH ? -ESRCH : -ECHILD;
+    if (done < 0)
+        return done;
+    error = watch_children(q);
+    if (error < 0)
+        return error;
+    readyq__link_before(&q->children, &w->own.group);
+    readyq__reap_news(q); /* it may have ended before SIGCHLD was watched */
+    if (q->leading)
+        readyq__kick(q);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ the call */
+
+static int add_process(readyq *q, readyq_watch *w, pid_t pid)
+{
+    int error = open_process(pid);
+
+    w->pid = pid;
+    if (error == -ENOSYS || error == -EPERM)
+        return add_child(q, w);
+    if (error < 0)
+        return error == -EINVAL ? -ESRCH : error; /* -EINVAL: a thread that leads no process */
+    w->fd = error;
+    error = readyq__register(q, w);
+    if (error < 0) {
+        close(w->fd);
+        w->fd = -1;
+    }
+    return error;
+}
+
+int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid)
+{
+    int error;
+
+    if (pid <= 0)
+        return -EINVAL;
+    error = readyq__enter(q);
+    if (error < 0)
+        return error;
+    error = readyq__admit(w, READYQ_KIND_PROCESS);
+    if (error == 0)
+        error = add_process(q, w, pid);
+    if (error == 0)
+        readyq__settle(q, w);
+    readyq__leave(q);
+    return error;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The queue's life: opening with a backend, entering it from any thread, closing, references,
+ * and the small questions about it. Watches are in watches.c, waiting in wait.c.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct readyq__backend *const backends[] = READYQ__BACKENDS;
+enum { BACKENDS = sizeof backends / sizeof *backends };
+
+/* Opens the backend called `name`, or the first that opens. */
+static int open_kernel(readyq *q, const char *name)
+{
+    int error = -EINVAL;
+
+    for (size_t i = 0; i < BACKENDS; i++) {
+        if (name != NULL && strcmp(name, backends[i]->name) != 0)
+            continue;
+        q->backend = backends[i];
+        error = q->backend->open(q);
+        if (error >= 0)
+            break;
+    }
+    return error;
+}
+
+static void init_lists(readyq *q)
+{
+    readyq__list_init(&q->ready);
+    readyq__list_init(&q->asked);
+    readyq__list_init(&q->always);
+    readyq__list_init(&q->quiet);
+    readyq__list_init(&q->stale);
+    readyq__list_init(&q->fireable);
+    readyq__list_init(&q->children);
+}
+
+static readyq *create(const struct readyq_options *options)
+{
+    readyq *q = calloc(1, sizeof *q);
+
+    if (q == NULL)
+        return NULL;
+    if (pthread_mutex_init(&q->lock, NULL) != 0) {
+        free(q);
+        return NULL;
+    }
+    init_lists(q);
+    q->kernel.fd = q->wakeup.fd = q->wakeup_write = q->baton = q->baton_write = -1;
+    q->nest = q->nest_timer = q->stats.ghost_fd = -1;
+    q->refs = 1;
+    if (options != NULL) {
+        q->virtual_clock = options->virtual_clock;
+        q->interruptible = options->interruptible;
+    }
+    return q;
+}
+
+static void destroy(readyq *q)
+{
+    free(q->slots);
+    free(q->timers);
+    pthread_mutex_destroy(&q->lock);
+    free(q);
+}
+
+int readyq_open(readyq **out, const struct readyq_options *options)
+{
+    const char *name = options != NULL ? options->backend : NULL;
+    readyq *q = create(options);
+    int error;
+
+    *out = NULL;
+    if (q == NULL)
+        return -ENOMEM;
+    if (name == NULL)
+        name = getenv("READYQ_BACKEND");
+    if (name != NULL && *name == '\0')
+        name = NULL;
+    error = open_kernel(q, name);
+    if (error >= 0 && (error = readyq__wakeup_open(q)) < 0)
+        q->backend->close(q, false);
+    if (error < 0) {
+        destroy(q);
+        return error;
+    }
+    readyq__enlist(q);
+    *out = q;
+    return 0;
+}
+
+int readyq__enter(readyq *q)
+{
+    int error = 0;
+
+    readyq__lock(q);
+    if (q->closed)
+        error = -ESHUTDOWN;
+    else if (q->forked)
+        error = readyq__rebuild_forked(q);
+    if (error < 0)
+        readyq__unlock(q);
+    return error;
+}
+
+void readyq__leave(readyq *q)
+{
+    if (q->nest >= 0)
+        readyq__nest_update(q);
+    readyq__unlock(q);
+}
+
+/* Every watch out, of whatever kind. */
+static void detach_all(readyq *q)
+{
+    struct readyq__link *lists[] = {&q->always, &q->fireable, &q->children, &q->stale};
+
+    while (q->ntimers > 0)
+        readyq__detach(q, q->timers[0].watch, READYQ__UNUSED);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        while (!readyq__list_empty(lists[i]))
+            readyq__detach(q, readyq__owner(lists[i]->next, group), READYQ__UNUSED);
+    for (size_t fd = 0; fd < q->nslots; fd++)
+        if (q->slots[fd].watch != NULL && q->slots[fd].watch != &q->wakeup)
+            readyq__detach(q, q->slots[fd].watch, READYQ__UNUSED);
+    while (!readyq__list_empty(&q->ready)) /* one-shot timers that went off */
+        readyq__detach(q, readyq__owner(q->ready.next, ready), READYQ__UNUSED);
+}
+
+/* Gives up the descriptors, once no thread can be using them. */
+static void tear_down(readyq *q)
+{
+    readyq__nest_close(q);
+    q->backend->close(q, false);
+    readyq__wakeup_close(q);
+    readyq__baton_close(q);
+}
+
+static void shut(readyq *q)
+{
+    if (q->closed)
+        return;
+    if (q->forked) { /* what the kernel has is the parent's */
+        readyq__forget_threads(q);
+        q->backend->close(q, true);
+    }
+    detach_all(q);
+    q->closed = true;
+    if (q->inside > 0) {
+        readyq__kick(q);
+        readyq__baton_pass(q, q->followers);
+    } else {
+        tear_down(q);
+    }
+}
+
+static void drop(readyq *q, bool close)
+{
+    bool last = false;
+
+    readyq__lock(q);
+    if (!close || !q->closed) {
+        last = --q->refs == 0;
+        if (close || last)
+            shut(q);
+    }
+    last = last && q->inside == 0;
+    readyq__unlock(q);
+    if (last) {
+        readyq__delist(q);
+        destroy(q);
+    }
+}
+
+void readyq__come_outside(readyq *q)
+{
+    bool last = false;
+
+    if (--q->inside == 0 && q->closed) {
+        tear_down(q);
+        last = q->refs == 0;
+    }
+    if (q->closed)
+        readyq__unlock(q);
+    else
+        readyq__leave(q);
+    if (last) {
+        readyq__delist(q);
+        destroy(q);
+    }
+}
+
+int readyq_close(readyq *q)
+{
+    if (q != NULL)
+        drop(q, true);
+    return 0;
+}
+
+readyq *readyq_ref(readyq *q)
+{
+    readyq__lock(q);
+    q->refs++;
+    readyq__unlock(q);
+    return q;
+}
+
+void readyq_unref(readyq *q)
+{
+    drop(q, false);
+}
+
+const char *readyq_backend(readyq *q)
+{
+    return q->backend->name;
+}
+
+size_t readyq_size(readyq *q)
+{
+    size_t size;
+
+    readyq__lock(q);
+    size = q->size;
+    readyq__unlock(q);
+    return size;
+}
+
+int readyq_stats(readyq *q, struct readyq_stats *stats)
+{
+    readyq__lock(q);
+    *stats = q->stats;
+    stats->watches = q->size;
+    stats->wakes = atomic_load(&q->wakes);
+    readyq__unlock(q);
+    return 0;
+}
+
+int readyq_ghost(readyq *q)
+{
+    int fd = -1;
+
+    readyq__lock(q);
+    if (q->nghosts > 0)
+        fd = q->ghosts[--q->nghosts];
+    readyq__unlock(q);
+    return fd;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Building the kernel queue anew from the table: in a child after fork, whose set is its parent's,
+ * and to lose a ghost, a registration that cannot be removed because its number was closed while a
+ * duplicate keeps the file open.
+ *
+ * Registering an EDGE watch tells once what is there already. After a fork that is all the child
+ * can know. To lose a ghost the old set is still at hand, and tells old from new: it is drained
+ * before; what the new set tells of edges at first is an echo; what the old set tells of them
+ * after that arrived in between, and is news.
+ */
+#include "internal.h"
+
+#include <string.h>
+
+static bool in_kernel(const readyq_watch *w)
+{
+    return w != NULL && !(w->own.flags & READYQ__ALWAYS);
+}
+
+/* Found and not yet taken: the kernel has disarmed it. */
+static bool is_spent(const readyq_watch *w)
+{
+    return (w->interest & READYQ_ONESHOT) && w->own.found != 0;
+}
+
+static int register_all(readyq *q)
+{
+    for (size_t fd = 0; fd < q->nslots; fd++) {
+        readyq_watch *w = q->slots[fd].watch;
+        uint32_t interest;
+        int error;
+
+        if (!in_kernel(w))
+            continue;
+        interest = is_spent(w) ? READYQ_EDGE : readyq__kernel_interest(w);
+        error = q->backend->update(q, (int)fd, 0, interest);
+        if (error == -EBADF || error == -EPERM || error == -EINVAL) /* closed, or another's now */
+            readyq__abandon(q, w);
+        else if (error < 0)
+            return error;
+        else if (w->kind == READYQ_KIND_FD && (interest & READYQ_EDGE))
+            w->own.flags |= READYQ__ECHO;
+    }
+    return 0;
+}
+
+/* The set still has each file under its number, unless it was closed. */
+static void abandon_closed(readyq *q)
+{
+    for (size_t fd = 0; fd < q->nslots; fd++)
+        if (in_kernel(q->slots[fd].watch) &&
+            q->backend->update(q, (int)fd, 0, READYQ_EDGE) != -EEXIST)
+            readyq__abandon(q, q->slots[fd].watch);
+}
+
+static void clear_echoes(readyq *q)
+{
+    for (size_t fd = 0; fd < q->nslots; fd++)
+        if (q->slots[fd].watch != NULL)
+            q->slots[fd].watch->own.flags &= (uint8_t)~READYQ__ECHO;
+}
+
+/* A new kernel queue in place of `old`, which the caller closes; on failure nothing changed. */
+static int open_anew(readyq *q, struct readyq__kernel *old)
+{
+    int error;
+
+    *old = q->kernel;
+    memset(&q->kernel, 0, sizeof q->kernel);
+    q->kernel.fd = -1;
+    error = q->backend->open(q);
+    if (error >= 0 && (error = register_all(q)) < 0)
+        q->backend->close(q, false);
+    if (error < 0) {
+        clear_echoes(q);
+        q->kernel = *old;
+    }
+    return error;
+}
+
+int readyq__rebuild(readyq *q)
+{
+    struct readyq__kernel old, new;
+    int error;
+
+    readyq__look_all(q);
+    abandon_closed(q);
+    error = open_anew(q, &old);
+    if (error < 0)
+        return error;
+    readyq__look_all(q); /* hears the echoes */
+    clear_echoes(q);
+    new = q->kernel;
+    q->kernel = old;
+    readyq__look_all(q); /* what came meanwhile */
+    q->backend->close(q, false);
+    q->kernel = new;
+    q->haunted = false;
+    q->stats.rebuilds++;
+    return readyq__nest_rebuild(q, false);
+}
+
+/* Threads that were waiting or firing do not exist in this process; one of them may have counted
+ * its fire and not yet put the watch on the stack. */
+void readyq__forget_threads(readyq *q)
+{
+    struct readyq__link *link;
+
+    q->leading = false;
+    q->followers = q->inside = 0;
+    atomic_store(&q->kicking, 0);
+    atomic_store(&q->hot, NULL);
+    for (link = q->fireable.next; link != &q->fireable; link = link->next) {
+        readyq_watch *w = readyq__owner(link, group);
+
+        w->own.firing = 0;
+        if (w->own.pending > 0) {
+            w->own.counted += w->own.pending;
+            w->own.pending = 0;
+            readyq__list(q, w, READYQ_FIRED);
+        }
+    }
+}
+
+int readyq__rebuild_forked(readyq *q)
+{
+    int error;
+
+    readyq__forget_threads(q);
+    q->backend->close(q, true);
+    readyq__wakeup_close(q);
+    readyq__baton_close(q);
+    error = q->backend->open(q);
+    if (error < 0)
+        return error;
+    error = readyq__wakeup_open(q);
+    if (error >= 0)
+        error = register_all(q);
+    clear_echoes(q);
+    if (error >= 0)
+        error = readyq__nest_rebuild(q, true);
+    if (error < 0) {
+        q->backend->close(q, false);
+        readyq__wakeup_close(q);
+        return error;
+    }
+    q->stats.rebuilds++;
+    atomic_store(&q->forked, false);
+    return 0;
+}

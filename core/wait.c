@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Waiting. Of the threads that wait on a queue one, the leader, asks the kernel; the others, its
+ * followers, sleep until they are passed the baton. So kernel events are fetched by one thread at
+ * a time, and what it does not take is there for the next.
+ *
+ * Level-triggered and many waiters: what the leader takes away would still be ready when the next
+ * thread asks the kernel, and each waiter in turn would get the same byte. So while others sleep,
+ * a level-triggered watch that is handed out is made quiet: EDGE in the kernel, which tells only
+ * of new arrivals. The next wait that begins makes it level again, and then sees what is left.
+ *
+ * Left untaken: what an earlier wait found and nobody took comes first in the next. A
+ * level-triggered one is asked of the kernel again, and keeps its place if it is still ready.
+ */
+#include "internal.h"
+
+struct turn { /* one call of wait */
+    int64_t timeout, deadline;
+    int max;
+    bool consume; /* a wake ends it and is used up */
+};
+
+static bool is_level(const readyq_watch *w)
+{
+    return w->kind == READYQ_KIND_FD && !(w->interest & (READYQ_EDGE | READYQ_ONESHOT));
+}
+
+/* ------------------------------------------------------------------ asking the kernel */
+
+static int ask(readyq *q, size_t room, int64_t timeout)
+{
+    q->clears_asked = q->clears;
+    q->stats.kernel_waits++;
+    return q->backend->wait(q, room < READYQ__BATCH ? (int)room : READYQ__BATCH, timeout);
+}
+
+/* Everything that is ready now. The kernel turns its list round, so a full batch may be followed
+ * by more, and ends by telling of the same again. */
+int readyq__look_all(readyq *q)
+{
+    size_t left = q->size / READYQ__BATCH + 1;
+    int n;
+
+    do {
+        n = ask(q, READYQ__BATCH, 0);
+    } while (n == READYQ__BATCH && left-- > 0);
+    return n;
+}
+
+/* What never blocks is ready at every wait; a file that was closed is not there any more. */
+static void list_always(readyq *q)
+{
+    struct readyq__link *link, *next;
+
+    for (link = q->always.next; link != &q->always; link = next) {
+        readyq_watch *w = readyq__owner(link, group);
+        const uint32_t bits = w->interest & (READYQ_READ | READYQ_WRITE);
+
+        next = link->next;
+        if (!w->armed || bits == 0 || (w->own.flags & (READYQ__LISTED | READYQ__SAID)))
+            continue;
+        if (!readyq__same_file(w)) {
+            readyq__abandon(q, w);
+            continue;
+        }
+        if (w->interest & READYQ_EDGE)
+            w->own.flags |= READYQ__SAID;
+        readyq__list(q, w, bits);
+    }
+}
+
+/* ------------------------------------------------------------------ what was left untaken */
+
+/* Sets the level-triggered ones apart, to be asked again. Only the leader may; else they are
+ * dropped, and the kernel will tell the leader. */
+static void recall(readyq *q, bool ask_again)
+{
+    struct readyq__link *link, *next;
+    size_t promised = q->due;
+
+    for (link = q->ready.next; link != &q->ready; link = next) {
+        readyq_watch *w = readyq__owner(link, ready);
+
+        next = link->next;
+        if (promised > 0) {
+            promised--;
+            continue;
+        }
+        if (!is_level(w))
+            continue;
+        readyq__unlist(q, w);
+        if (ask_again && !(w->own.flags & READYQ__ALWAYS)) {
+            w->own.flags |= READYQ__ASKED;
+            readyq__link_before(&q->asked, &w->own.ready);
+        }
+    }
+}
+
+/* Those that are still ready go first, in their order; the others are forgotten. */
+static void restore(readyq *q)
+{
+    while (!readyq__list_empty(&q->asked)) {
+        readyq_watch *w = readyq__owner(q->asked.prev, ready);
+
+        readyq__unlink(&w->own.ready);
+        w->own.flags &= (uint8_t)~READYQ__ASKED;
+        if (w->own.found == 0)
+            continue;
+        w->own.flags |= READYQ__LISTED;
+        readyq__link_before(q->due > 0 ? &q->ready : q->ready.next, &w->own.ready);
+        q->listed++;
+    }
+}
+
+/* ------------------------------------------------------------------ many waiters */
+
+static void set_quiet(readyq *q, readyq_watch *w, bool quiet)
+{
+    const uint32_t old = readyq__kernel_interest(w);
+
+    w->own.flags ^= READYQ__QUIET;
+    if (q->backend->update(q, w->fd, old, readyq__kernel_interest(w)) < 0) {
+        w->own.flags ^= READYQ__QUIET;
+        return;
+    }
+    readyq__unlink(&w->own.group);
+    w->own.flags &= (uint8_t)~READYQ__ECHO;
+    if (quiet) {
+        w->own.flags |= READYQ__ECHO; /* an edge is told once when it is set */
+        readyq__link_before(&q->quiet, &w->own.group);
+    }
+}
+
+/* Makes quiet what this turn is about to hand out, and hears the echoes. */
+static void hush(readyq *q, int max)
+{
+    struct readyq__link *link = q->ready.next;
+    size_t skip = q->due, n = 0;
+
+    for (; link != &q->ready && (max == 0 || n < (size_t)max); link = link->next) {
+        readyq_watch *w = readyq__owner(link, ready);
+
+        if (skip > 0) {
+            skip--;
+            continue;
+        }
+        n++;
+        if (is_level(w) && !(w->own.flags & (READYQ__ALWAYS | READYQ__QUIET)))
+            set_quiet(q, w, true);
+    }
+    if (readyq__list_empty(&q->quiet))
+        return;
+    readyq__look_all(q);
+    for (link = q->quiet.next; link != &q->quiet; link = link->next)
+        readyq__owner(link, group)->own.flags &= (uint8_t)~READYQ__ECHO;
+}
+
+static void unhush(readyq *q)
+{
+    while (!readyq__list_empty(&q->quiet)) {
+        readyq_watch *w = readyq__owner(q->quiet.next, group);
+
+        set_quiet(q, w, false);
+        if (w->own.flags & READYQ__QUIET) { /* its descriptor was closed */
+            readyq__unlink(&w->own.group);
+            w->own.flags &= (uint8_t)~READYQ__QUIET;
+        }
+    }
+}
+
+/* ------------------------------------------------------------------ one turn */
+
+/* Sees to what reached the queue without the kernel; true when the wait is to end. */
+static bool attend(readyq *q, const struct turn *turn)
+{
+    if (atomic_load_explicit(&q->kicked, memory_order_relaxed)) {
+        atomic_store(&q->kicked, false);
+        readyq__collect_fired(q);
+    }
+    if (!turn->consume || !atomic_load_explicit(&q->woken, memory_order_relaxed))
+        return false;
+    return atomic_exchange(&q->woken, false);
+}
+
+static int promise(readyq *q, const struct turn *turn)
+{
+    size_t n = q->listed - q->due;
+
+    if (turn->max > 0 && n > (size_t)turn->max)
+        n = (size_t)turn->max;
+    q->due += n;
+    return (int)n;
+}
+
+/* How long the kernel may sleep. On the virtual clock nobody sleeps while a deadline is set. */
+static int64_t time_to_sleep(readyq *q, const struct turn *turn)
+{
+    int64_t until = readyq__next_due(q);
+
+    if (turn->timeout == 0 || q->listed > q->due)
+        return 0;
+    if (turn->deadline < until)
+        until = turn->deadline;
+    if (until == READYQ__FOREVER)
+        return -1;
+    if (q->virtual_clock)
+        return 0;
+    until -= readyq__now(q);
+    return until > 0 ? until : 0;
+}
+
+/* The kernel had nothing: virtual time jumps. */
+static void jump(readyq *q, const struct turn *turn)
+{
+    int64_t until = readyq__next_due(q);
+
+    if (!q->virtual_clock || turn->timeout == 0)
+        return;
+    if (turn->deadline < until)
+        until = turn->deadline;
+    if (until != READYQ__FOREVER && until > q->now)
+        q->now = until;
+}
+
+static void expire(readyq *q)
+{
+    if (q->ntimers > 0)
+        readyq__expire(q, readyq__now(q));
+}
+
+/* Asks the kernel, for as long as it may sleep and for as much as there is room. */
+static int ask_for(readyq *q, const struct turn *turn, int64_t sleep)
+{
+    const size_t have = q->listed - q->due, max = (size_t)turn->max;
+    int n;
+
+    if (!readyq__list_empty(&q->asked)) {
+        n = readyq__look_all(q);
+        restore(q);
+        return n;
+    }
+    if (max > 0)
+        return ask(q, have < max ? max - have : 1, sleep);
+    n = ask(q, READYQ__BATCH, sleep);
+    return n == READYQ__BATCH ? readyq__look_all(q) : n;
+}
+
+/* One question to the kernel with all that goes with it. 1: the turn is over, or -errno. */
+static int step(readyq *q, const struct turn *turn)
+{
+    bool woken = attend(q, turn);
+    int n;
+
+    expire(q);
+    list_always(q);
+    n = ask_for(q, turn, woken ? 0 : time_to_sleep(q, turn));
+    if (q->closed)
+        return -ESHUTDOWN;
+    if (n < 0 && n != -EINTR)
+        return n;
+    woken |= attend(q, turn);
+    if (q->haunted && (n = readyq__rebuild(q)) < 0)
+        return n;
+    if (q->listed == q->due && !woken)
+        jump(q, turn);
+    expire(q);
+    if (q->listed > q->due && q->followers > 0)
+        hush(q, turn->max);
+    if (q->closed)
+        return -ESHUTDOWN;
+    if (q->listed > q->due || woken || turn->timeout == 0)
+        return 1;
+    if (n == -EINTR && q->interruptible)
+        return -EINTR;
+    return turn->deadline != READYQ__FOREVER && readyq__now(q) >= turn->deadline;
+}
+
+static int lead(readyq *q, const struct turn *turn)
+{
+    int over;
+
+    q->leading = true;
+    recall(q, true);
+    while ((over = step(q, turn)) == 0)
+        ;
+    restore(q);
+    q->leading = false;
+    return over < 0 ? over : promise(q, turn);
+}
+
+/* Another thread leads: sleeps until it passes the baton. */
+static int follow(readyq *q, const struct turn *turn)
+{
+    int64_t left = -1;
+    int error = readyq__baton_open(q);
+
+    if (error < 0)
+        return error;
+    if (turn->deadline != READYQ__FOREVER) {
+        left = turn->deadline - readyq__now(q);
+        if (left <= 0)
+            return 1;
+    }
+    q->followers++;
+    error = readyq__baton_await(q, left);
+    q->followers--;
+    return error == -EINTR && !q->interruptible ? 0 : error;
+}
+
+static int take_turn(readyq *q, const struct turn *turn)
+{
+    int over = 0;
+
+    while (over == 0) {
+        bool woken;
+
+        if (q->closed)
+            return -ESHUTDOWN;
+        if (!q->leading)
+            return lead(q, turn);
+        woken = attend(q, turn);
+        if (woken || q->listed > q->due || turn->timeout == 0)
+            break;
+        over = follow(q, turn);
+    }
+    return over < 0 ? over : promise(q, turn);
+}
+
+static int wait_once(readyq *q, int64_t timeout, int max, bool consume)
+{
+    struct turn turn = {timeout, READYQ__FOREVER, max, consume};
+    int n;
+
+    if (timeout < -1 || max < 0)
+        return -EINVAL;
+    n = readyq__enter(q);
+    if (n < 0)
+        return n;
+    if (timeout > 0)
+        turn.deadline = readyq__deadline(readyq__now(q), timeout);
+    q->inside++;
+    q->stats.waits++;
+    q->due = 0;
+    unhush(q);
+    if (q->leading)
+        recall(q, false);
+    n = take_turn(q, &turn);
+    if (!q->leading && q->followers > 0)
+        readyq__baton_pass(q, 1);
+    readyq__come_outside(q);
+    return n;
+}
+
+int readyq_wait(readyq *q, int64_t timeout, int max)
+{
+    return wait_once(q, timeout, max, true);
+}
+
+int readyq_look(readyq *q, int max)
+{
+    return wait_once(q, 0, max, false);
+}
