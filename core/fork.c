@@ -21,7 +21,7 @@ static void before_fork(void)
     readyq__signals_lock();
 }
 
-static void after_fork_parent(void)
+static void after_fork(void)
 {
     if (!locked)
         return;
@@ -31,20 +31,19 @@ static void after_fork_parent(void)
     pthread_mutex_unlock(&registry);
 }
 
-static void after_fork_child(void)
+static void after_fork_in_child(void)
 {
-    pthread_mutex_init(&registry, NULL);
     readyq__signals_child();
     for (readyq *q = queues; q != NULL; q = q->next) {
-        pthread_mutex_init(&q->lock, NULL);
         atomic_store(&q->shut, true);
         atomic_store(&q->forked, true);
     }
+    after_fork();
 }
 
 static void install(void)
 {
-    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
 void readyq__enlist(readyq *q)

@@ -37,7 +37,7 @@ static int register_all(readyq *q)
         error = q->backend->update(q, (int)fd, 0, interest);
         if (error == -EBADF || error == -EPERM || error == -EINVAL) /* closed, or another's now */
             readyq__abandon(q, w);
-        else if (error < 0)
+        else if (error < 0 && error != -EEXIST) /* the wake-up is there already */
             return error;
         else if (w->kind == READYQ_KIND_FD && (interest & READYQ_EDGE))
             w->own.flags |= READYQ__ECHO;

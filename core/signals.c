@@ -122,7 +122,6 @@ void readyq__signals_unlock(void)
 /* In a child: handlers of other threads are not under way here. */
 void readyq__signals_child(void)
 {
-    pthread_mutex_init(&table, NULL);
     for (int signal = 0; signal < NSIG; signal++)
         watched[signal].handling = 0;
 }
