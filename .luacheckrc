@@ -1,0 +1,3 @@
+-- SPDX-License-Identifier: MIT
+std = "max"
+max_line_length = 100

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+#
+# Builds readyq in place, and installs the C library and the Lua modules. Which Python and which
+# Lua, and where their headers are, tools/setup.sh finds out. `make help` lists the commands.
+
+SETUP = PYTHON='$(PYTHON)' LUA='$(LUA)' LUA_INCLUDE='$(LUA_INCLUDE)' CC='$(CC)' \
+        CFLAGS='$(CFLAGS)' tools/setup.sh
+PYTHON ?= python3
+LUA ?= lua5.4
+.DEFAULT_GOAL := all
+
+# What is found can change between two runs, so it is looked for in each; the file is written, and
+# everything built anew, only when the answer has changed.
+ifneq ($(MAKECMDGOALS),clean)
+include build/config.mk
+endif
+build/config.mk: always
+	@$(SETUP) find
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+LUA_SHAREDIR ?= $(PREFIX)/share/lua/$(lua_version)
+LUA_LIBDIR ?= $(LIBDIR)/lua/$(lua_version)
+CFLAGS ?= -O2 -g
+
+WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wwrite-strings -Wvla
+FLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread -Icore
+PYTHON_FLAGS = $(FLAGS) -isystem $(python_include)
+LUA_FLAGS = $(FLAGS) -isystem $(lua_include)
+
+VERSION := $(shell sed -n 's/^#define READYQ_VERSION "\(.*\)".*/\1/p' core/readyq.h)
+SONAME := libreadyq.so.$(firstword $(subst ., ,$(VERSION)))
+
+CORE := $(patsubst %.c,build/%.o,$(wildcard core/*.c))
+PYTHON_OBJECTS := $(patsubst %.c,build/%.o,$(wildcard bindings/python/*.c))
+LUA_OBJECTS := $(patsubst %.c,build/%.o,$(wildcard bindings/lua/*.c))
+EXAMPLES := $(patsubst %.c,build/%,$(wildcard examples/*.c))
+PYTHON_MODULE = python/readyq/_core$(python_suffix)
+LUA_MODULE = build/lua/readyq/core.so
+
+ENV = PYTHONPATH="$(CURDIR)/python$${PYTHONPATH:+:$$PYTHONPATH}" \
+      LUA_PATH="$(CURDIR)/lua/?.lua;;" LUA_CPATH="$(CURDIR)/build/lua/?.so;;"
+RUN = $(ENV) PYTHON="$(python)" LUA="$(lua)" LUA_INCLUDE="$(lua_include)" CC="$(CC)"
+
+all: lib python-module lua-module examples
+lib: build/libreadyq.a build/libreadyq.so
+python-module: $(PYTHON_MODULE)
+lua-module: $(LUA_MODULE)
+examples: $(EXAMPLES)
+
+build/libreadyq.a: $(CORE)
+	rm -f $@ && $(AR) rcs $@ $^
+
+build/libreadyq.so: $(CORE)
+	$(CC) -shared -pthread -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^
+	ln -sf libreadyq.so build/$(SONAME)
+
+# The modules carry the core inside and show none of its names, so that they never meet another.
+$(PYTHON_MODULE): $(PYTHON_OBJECTS) build/libreadyq.a
+	$(CC) -shared -pthread -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^
+
+$(LUA_MODULE): $(LUA_OBJECTS) build/libreadyq.a
+	@mkdir -p $(@D)
+	$(CC) -shared -pthread -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^
+
+build/core/%.o: core/%.c build/config.mk
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -MMD -c -o $@ $<
+
+build/bindings/python/%.o: bindings/python/%.c build/config.mk | need-python
+	@mkdir -p $(@D)
+	$(CC) $(PYTHON_FLAGS) $(WARNINGS) $(CFLAGS) -MMD -c -o $@ $<
+
+build/bindings/lua/%.o: bindings/lua/%.c build/config.mk | need-lua
+	@mkdir -p $(@D)
+	$(CC) $(LUA_FLAGS) $(WARNINGS) $(CFLAGS) -MMD -c -o $@ $<
+
+build/examples/%: examples/%.c build/libreadyq.a
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -MMD -o $@ $< build/libreadyq.a
+
+-include $(wildcard build/*/*.d build/*/*/*.d)
+
+need-python:
+	@$(SETUP) check compiler python python_headers
+need-lua:
+	@$(SETUP) check compiler lua lua_headers
+
+# Set-up can change what is found, so what follows it runs in a make of its own.
+demo:
+	@$(SETUP) build
+	@$(MAKE) -s show
+test:
+	@$(SETUP) test
+	@$(MAKE) -s check
+lint:
+	@$(SETUP) lint
+	@$(MAKE) -s inspect
+
+show: all
+	@build/examples/demo
+	@$(RUN) $(python) examples/demo.py
+	@$(RUN) $(lua) examples/demo.lua
+check: all
+	@$(RUN) $(python) -m pytest $(TESTS)
+inspect:
+	@FLAGS='$(FLAGS) $(WARNINGS)' PYTHON_INCLUDE='$(python_include)' LUA_INCLUDE='$(lua_include)' \
+	    tools/lint.sh
+bench: all
+	@$(RUN) $(python) bench/run.py
+
+env:
+	@echo 'export $(ENV)'
+	@[ ! -d build/bin ] || echo 'export PATH="$(CURDIR)/build/bin:$$PATH"'
+
+install: install-c install-lua
+	@echo 'The Python package is installed by pip: pip install .'
+install-c: lib
+	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 core/readyq.h $(DESTDIR)$(INCLUDEDIR)/readyq.h
+	install -m 644 build/libreadyq.a $(DESTDIR)$(LIBDIR)/libreadyq.a
+	install -m 755 build/libreadyq.so $(DESTDIR)$(LIBDIR)/libreadyq.so.$(VERSION)
+	ln -sf libreadyq.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libreadyq.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' readyq.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/readyq.pc
+install-lua: lua-module
+	install -d $(DESTDIR)$(LUA_LIBDIR)/readyq $(DESTDIR)$(LUA_SHAREDIR)/readyq
+	install -m 755 $(LUA_MODULE) $(DESTDIR)$(LUA_LIBDIR)/readyq/core.so
+	install -m 644 lua/readyq.lua $(DESTDIR)$(LUA_SHAREDIR)/readyq.lua
+	for file in $(wildcard lua/readyq/*.lua); do \
+	    install -m 644 $$file $(DESTDIR)$(LUA_SHAREDIR)/readyq/ || exit; done
+
+clean:
+	rm -rf build python/readyq/*.so
+
+help:
+	@echo 'make            build in place; then: eval "$$(make -s env)"'
+	@echo 'make demo       set up what is missing, build, and show a queue at work'
+	@echo 'make test       set up what is missing, build, and run every test (TESTS=... some)'
+	@echo 'make lint       set up what is missing, and check the sources'
+	@echo 'make bench      measure'
+	@echo 'make install    C library and Lua modules into PREFIX (DESTDIR=... staged)'
+	@echo 'make clean      remove what was built, and what set-up fetched'
+	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
+
+.PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint \
+        show check inspect bench env install install-c install-lua clean help

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Checks the sources with everything that `tools/setup.sh lint` provides, and fails at the end if
+# one of the checks did. The Makefile calls it (`make lint`) with FLAGS, PYTHON_INCLUDE and
+# LUA_INCLUDE.
+set -u
+cd "$(dirname "$0")/.."
+PATH=$PATH:$PWD/build/venv/bin
+failed=
+
+check() {
+    name=$1
+    shift
+    echo "lint: $name"
+    "$@" || failed="$failed, $name"
+}
+
+# Calls "$@" with each C file and the flags that it is compiled with.
+each_source() {
+    bad=0
+    for file in core/*.c bindings/python/*.c bindings/lua/*.c examples/*.c; do
+        case $file in
+        bindings/python/*) include="-isystem $PYTHON_INCLUDE" ;;
+        bindings/lua/*) include="-isystem $LUA_INCLUDE" ;;
+        *) include= ;;
+        esac
+        "$@" "$file" "$include" || bad=1
+    done
+    return $bad
+}
+
+compile_with() {
+    "$1" $FLAGS $3 -O2 -Werror -c -o /dev/null "$2"
+}
+
+tidy() {
+    clang-tidy --quiet "$1" -- $FLAGS $2 2>/dev/null
+}
+
+# Shows what clang-format would change.
+each_formatted() {
+    bad=0
+    for file in $(find core bindings examples tests bench -name '*.[ch]' 2>/dev/null); do
+        clang-format "$file" | diff -u --label "$file" --label "as clang-format has it" "$file" - || bad=1
+    done
+    return $bad
+}
+
+check gcc each_source compile_with gcc
+check clang each_source compile_with clang
+check clang-format each_formatted
+check clang-tidy each_source tidy
+check ruff ruff check --quiet .
+check 'ruff format' ruff format --quiet --check .
+check mypy mypy
+check luacheck luacheck --quiet --no-color lua examples tests bench
+[ -z "$failed" ] || { echo "lint: failed: ${failed#, }" >&2; exit 1; }

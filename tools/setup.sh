@@ -1,0 +1,415 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Finds what readyq is built, tested and linted with, fetches what is missing, and writes what it
+# found into build/config.mk for the Makefile. It takes what is there; else Debian's packages, as
+# root; else pip, in a virtual environment under build/ and never among the system's Python
+# packages; else it prints the command to run and fails. With nothing missing it uses no network.
+#
+#   tools/setup.sh find           look, and write build/config.mk
+#   tools/setup.sh check ITEM...  look, and fail with the command to run if one is missing
+#   tools/setup.sh build          a compiler, Lua, and the headers of Lua and Python
+#   tools/setup.sh test           that and pytest, with the Lua modules that some tests use
+#   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
+#   tools/setup.sh all            everything
+#
+# The environment chooses: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (where lua.h is), CC (cc).
+set -eu
+cd "$(dirname "$0")/.."
+
+for_build="compiler python python_headers lua lua_headers"
+for_test="$for_build pytest"
+for_lint="$for_build clang clang_format clang_tidy luacheck ruff mypy"
+extras="luasocket luaposix cqueues luac" # tests without them are skipped, and say so
+
+wanted_python=${PYTHON:-python3}
+wanted_lua=${LUA:-lua5.4}
+venv=$PWD/build/venv
+PATH=$PATH:$PWD/build/bin:$venv/bin
+
+say() {
+    echo "setup: $*" >&2
+}
+
+# ------------------------------------------------------------------ what is there
+
+# The Python asked for; the virtual environment made from it where that one alone has pytest.
+find_python() {
+    read_python "$wanted_python"
+    if has_python && ! has_pytest && is_venv_of_wanted; then
+        read_python "$venv/bin/python"
+        has_pytest || read_python "$wanted_python"
+    fi
+}
+
+read_python() {
+    python=
+    python_include=
+    python_suffix=
+    eval "$("$1" -c '
+import shlex, sys, sysconfig
+for name, value in (
+    ("python", sys.executable),
+    ("python_include", sysconfig.get_path("include")),
+    ("python_suffix", sysconfig.get_config_var("EXT_SUFFIX")),
+):
+    print(name + "=" + shlex.quote(value))' 2>/dev/null)"
+}
+
+is_venv_of_wanted() {
+    [ -x "$venv/bin/python" ] || return 1
+    origin='import sys; print(sys.base_prefix, sys.version)'
+    [ "$("$venv/bin/python" -c "$origin")" = "$("$wanted_python" -c "$origin")" ]
+}
+
+# The Lua asked for, and the directory whose lua.h is of its version.
+find_lua() {
+    lua=$(command -v "$wanted_lua") || lua=
+    lua_version=
+    lua_include=
+    if [ -z "$lua" ] && [ "$wanted_lua" = lua5.4 ] && lua_says lua '_VERSION == "Lua 5.4"'; then
+        lua=$(command -v lua)
+    fi
+    [ -n "$lua" ] || return 0
+    lua_version=$("$lua" -e 'io.write((_VERSION:gsub("^Lua ", "")))')
+    for directory in ${LUA_INCLUDE:-build/lua5.4 /usr/include/luajit-2.1 \
+        "/usr/include/lua$lua_version" "/usr/local/include/lua$lua_version" \
+        /usr/local/include /usr/include}; do
+        if suits_lua "$directory"; then
+            lua_include=$directory
+            break
+        fi
+    done
+}
+
+lua_says() {
+    "$1" -e "os.exit(($2) and 0 or 1)" >/dev/null 2>&1
+}
+
+suits_lua() {
+    [ -f "$1/lua.h" ] || return 1
+    number=$(printf '#include <lua.h>\nLUA_VERSION_NUM\n' | ${CC:-cc} -E -P -I"$1" - | tail -n 1)
+    [ "$number" = "50${lua_version#5.}" ] || return 1
+    if [ -f "$1/luajit.h" ]; then lua_says "$lua" jit; else ! lua_says "$lua" jit; fi
+}
+
+has_compiler() {
+    echo '#include <stdio.h>' | ${CC:-cc} -E - >/dev/null 2>&1
+}
+has_python() { [ -n "$python" ]; }
+has_python_headers() { [ -n "$python_include" ] && [ -f "$python_include/Python.h" ]; }
+has_pytest() {
+    "$python" -c 'import sys, importlib.util as u; sys.exit(u.find_spec("pytest") is None)' 2>/dev/null
+}
+has_lua() { [ -n "$lua" ]; }
+has_lua_headers() { [ -n "$lua_include" ]; }
+has_luasocket() { lua_says "$lua" 'pcall(require, "socket")'; }
+has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
+has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
+has_luac() { command -v "luac$lua_version" >/dev/null; }
+has_clang() { command -v clang >/dev/null; }
+has_clang_format() { command -v clang-format >/dev/null; }
+has_clang_tidy() { command -v clang-tidy >/dev/null; }
+has_luacheck() { command -v luacheck >/dev/null; }
+has_ruff() { command -v ruff >/dev/null; }
+has_mypy() { command -v mypy >/dev/null; }
+
+missing() {
+    for item; do
+        "has_$item" || echo "$item"
+    done
+}
+
+# ------------------------------------------------------------------ how to get it
+
+# The Debian packages that bring an item; none where Debian 12 has none, or its Python is not used.
+debian_packages() {
+    for item; do
+        case $item in
+        compiler) printf '%s\n' gcc libc6-dev ;;
+        python) echo python3 ;;
+        python_headers) is_debian_python && echo python3-dev ;;
+        pytest) is_debian_python && echo python3-pytest ;;
+        lua) echo "$wanted_lua" ;;
+        lua_headers)
+            case $wanted_lua in
+            luajit) echo libluajit-5.1-dev ;;
+            lua5.1) echo liblua5.1-0-dev ;;
+            *) echo "lib$wanted_lua-dev" ;;
+            esac ;;
+        luasocket) echo lua-socket ;;
+        luaposix) echo lua-posix ;;
+        cqueues) echo lua-cqueues ;;
+        luac) echo "$wanted_lua" ;;
+        clang) echo clang ;;
+        clang_format) echo clang-format ;;
+        clang_tidy) echo clang-tidy ;;
+        luacheck) echo lua-check ;;
+        esac
+    done
+}
+
+is_debian_python() {
+    case $(readlink -f "${python:-/usr/bin/python3}") in
+    /usr/bin/*) true ;;
+    *) false ;;
+    esac
+}
+
+# What pip installs for an item: the versions that the sources are formatted and checked with.
+pip_packages() {
+    for item; do
+        case $item in
+        pytest) echo 'pytest>=7' ;;
+        clang_format) echo clang-format==14.0.6 ;;
+        clang_tidy) echo clang-tidy==14.0.6 ;;
+        ruff) echo ruff==0.17.6 ;;
+        mypy) echo mypy==2.4.1 ;;
+        esac
+    done
+}
+
+apt_install() {
+    [ $# -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    say "apt-get install $*"
+    if [ -z "${apt_updated:-}" ]; then
+        apt_updated=yes
+        run_apt update || true
+    fi
+    run_apt install -y --no-install-recommends "$@" || say "apt cannot do it"
+}
+
+run_apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=1 \
+        -o Acquire::http::Timeout=30 -o DPkg::Lock::Timeout=300 "$@" >&2
+}
+
+# pip, for build/venv. A Python whose own ensurepip was taken out lends it the pip it has.
+venv_pip() {
+    if ! is_venv_of_wanted; then
+        rm -rf "$venv"
+        "$wanted_python" -m venv "$venv" >/dev/null 2>&1 ||
+            "$wanted_python" -m venv --clear --without-pip "$venv"
+    fi
+    if [ -x "$venv/bin/pip" ]; then
+        "$venv/bin/pip" -q "$@"
+    else
+        "$wanted_python" -m pip -q --python "$venv/bin/python" "$@"
+    fi >&2
+}
+
+pip_install() {
+    [ $# -gt 0 ] && has_python || return 0
+    say "pip install $* into build/venv"
+    venv_pip install "$@" || say "pip cannot do it"
+}
+
+# lupa's source package carries the whole of Lua 5.4, interpreter and headers.
+pip_lua() {
+    [ $# -gt 0 ] && [ "$wanted_lua" = lua5.4 ] && has_python || return 0
+    say "building Lua 5.4 out of the Python package lupa into build/bin"
+    rm -rf build/lupa && mkdir -p build/lupa build/lua5.4 build/bin
+    {
+        LUPA_NO_LUAJIT=true venv_pip download --no-deps --no-binary lupa -d build/lupa lupa==2.8 &&
+            tar -xzf build/lupa/lupa-2.8.tar.gz -C build/lupa --strip-components=1 &&
+            cp build/lupa/third-party/lua54/*.[ch] build/lua5.4/ &&
+            ${CC:-cc} -std=gnu99 -O2 -DLUA_USE_LINUX -o build/bin/lua5.4 build/lua5.4/onelua.c \
+                -Wl,-E -ldl -lm
+    } >&2 || say "pip cannot do it"
+    rm -rf build/lupa
+}
+
+# ------------------------------------------------------------------ the commands
+
+find_all() {
+    find_python
+    find_lua
+}
+
+# Gets the items of $1 that are missing, and then of $2; with $3, those of $2 even if none of $1
+# is. Fails if one of $1 is missing still.
+provide() {
+    [ -n "$(missing $1)$3" ] || return 0
+    apt_install $(debian_packages $(missing $1) | sort -u)
+    apt_install $(debian_packages $(missing $2) | sort -u)
+    find_all
+    pip_install $(pip_packages $(missing $1))
+    pip_lua $(missing $1 | grep -x 'lua\|lua_headers')
+    find_all
+    check $1
+}
+
+check() { command -v luacheck >/dev/null; }
+has_ruff() { command -v ruff >/dev/null; }
+has_mypy() { command -v mypy >/dev/null; }
+
+missing() {
+    for item; do
+        "has_$item" || echo "$item"
+    done
+}
+
+# ------------------------------------------------------------------ how to get it
+
+# The Debian packages that bring an item; none where Debian 12 has none, or its Python is not used.
+debian_packages() {
+    for item; do
+        case $item in
+        compiler) printf '%s\n' gcc libc6-dev ;;
+        python) echo python3 ;;
+        python_headers) is_debian_python && echo python3-dev ;;
+        pytest) is_debian_python && echo python3-pytest ;;
+        lua) echo "$wanted_lua" ;;
+        lua_headers)
+            case $wanted_lua in
+            luajit) echo libluajit-5.1-dev ;;
+            lua5.1) echo liblua5.1-0-dev ;;
+            *) echo "lib$wanted_lua-dev" ;;
+            esac ;;
+        luasocket) echo lua-socket ;;
+        luaposix) echo lua-posix ;;
+        cqueues) echo lua-cqueues ;;
+        luac) echo "$wanted_lua" ;;
+        clang) echo clang ;;
+        clang_format) echo clang-format ;;
+        clang_tidy) echo clang-tidy ;;
+        luacheck) echo lua-check ;;
+        esac
+    done
+}
+
+is_debian_python() {
+    case $(readlink -f "${python:-/usr/bin/python3}") in
+    /usr/bin/*) true ;;
+    *) false ;;
+    esac
+}
+
+# What pip installs for an item: the versions that the sources are formatted and checked with.
+pip_packages() {
+    for item; do
+        case $item in
+        pytest) echo 'pytest>=7' ;;
+        clang_format) echo clang-format==14.0.6 ;;
+        clang_tidy) echo clang-tidy==14.0.6 ;;
+        ruff) echo ruff==0.17.6 ;;
+        mypy) echo mypy==2.4.1 ;;
+        esac
+    done
+}
+
+apt_install() {
+    [ $# -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    say "apt-get install $*"
+    if [ -z "${apt_updated:-}" ]; then
+        apt_updated=yes
+        run_apt update || true
+    fi
+    run_apt install -y --no-install-recommends "$@" || say "apt cannot do it"
+}
+
+run_apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=1 \
+        -o Acquire::http::Timeout=30 -o DPkg::Lock::Timeout=300 "$@" >&2
+}
+
+# pip, for build/venv. A Python whose own ensurepip was taken out lends it the pip it has.
+venv_pip() {
+    if ! is_venv_of_wanted; then
+        rm -rf "$venv"
+        "$wanted_python" -m venv "$venv" >/dev/null 2>&1 ||
+            "$wanted_python" -m venv --clear --without-pip "$venv"
+    fi
+    if [ -x "$venv/bin/pip" ]; then
+        "$venv/bin/pip" -q "$@"
+    else
+        "$wanted_python" -m pip -q --python "$venv/bin/python" "$@"
+    fi >&2
+}
+
+pip_install() {
+    [ $# -gt 0 ] && has_python || return 0
+    say "pip install $* into build/venv"
+    venv_pip install "$@" || say "pip cannot do it"
+}
+
+# lupa's source package carries the whole of Lua 5.4, interpreter and headers.
+pip_lua() {
+    [ $# -gt 0 ] && [ "$wanted_lua" = lua5.4 ] && has_python || return 0
+    say "building Lua 5.4 out of the Python package lupa into build/bin"
+    rm -rf build/lupa && mkdir -p build/lupa build/lua5.4 build/bin
+    {
+        LUPA_NO_LUAJIT=true venv_pip download --no-deps --no-binary lupa -d build/lupa lupa==2.8 &&
+            tar -xzf build/lupa/lupa-2.8.tar.gz -C build/lupa --strip-components=1 &&
+            cp build/lupa/third-party/lua54/*.[ch] build/lua5.4/ &&
+            ${CC:-cc} -std=gnu99 -O2 -DLUA_USE_LINUX -o build/bin/lua5.4 build/lua5.4/onelua.c \
+                -Wl,-E -ldl -lm
+    } >&2 || say "pip cannot do it"
+    rm -rf build/lupa
+}
+
+# ------------------------------------------------------------------ the commands
+
+find_all() {
+    find_python
+    find_lua
+}
+
+# Installs the items that are missing (required, then welcome), and fails if a required one still is.
+provide() {
+    lacking=$(missing $1)
+    [ -n "$lacking" ] || [ -n "$3" ] || return 0
+    apt_install $(debian_packages $lacking $(missing $2) | sort -u)
+    find_all
+    pip_install $(pip_packages $(missing $1))
+    find_all
+    pip_lua $(missing $1 | grep '^lua$\|^lua_headers$')
+    find_all
+    check $1
+}
+
+check() {
+    lacking=$(missing "$@")
+    [ -n "$lacking" ] || return 0
+    say "missing:" $lacking
+    packages=$(debian_packages $lacking | sort -u)
+    modules=$(pip_packages $(for item in $lacking; do
+        [ -n "$(debian_packages $item)" ] || echo $item
+    done))
+    [ -z "$packages" ] || say "run as root: apt-get install" $packages
+    [ -z "$modules" ] || say "run: $wanted_python -m venv build/venv && build/venv/bin/pip install" $modules
+    exit 1
+}
+
+# Leaves the file alone where nothing changed: all objects depend on it.
+write_config() {
+    mkdir -p build
+    cat >build/config.mk.new <<END
+# Written by tools/setup.sh, for ${CC:-cc} ${CFLAGS:-}
+python = $python
+python_include = $python_include
+python_suffix = $python_suffix
+lua = $lua
+lua_version = ${lua_version:-}
+lua_include = $lua_include
+END
+    if cmp -s build/config.mk.new build/config.mk; then
+        rm build/config.mk.new
+    else
+        mv build/config.mk.new build/config.mk
+    fi
+}
+
+command=${1:-all}
+[ $# -eq 0 ] || shift
+find_all
+case $command in
+find) ;;
+check) check "$@" ;;
+build) provide "$for_build" "" "" ;;
+test) provide "$for_test" "$extras" "" ;;
+lint) provide "$for_lint" "" "" ;;
+all) provide "$for_test $for_lint" "$extras" too ;;
+*) say "no such command: $command" && exit 2 ;;
+esac
+write_config
