@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From the core's errors to exceptions: which class stands for which errno. The sentences are
+ * readyq_explain()'s.
+ */
+#include "binding.h"
+
+static PyObject *choose_class(int error)
+{
+    switch (error) {
+    case -ESHUTDOWN:
+    case -EINVAL:
+        return PyExc_ValueError;
+    case -ENOENT:
+        return PyExc_KeyError;
+    default:
+        return PyExc_OSError; /* picks its subclass by errno */
+    }
+}
+
+PyObject *raise_error(const char *call, int fd, int error)
+{
+    char text[512];
+    PyObject *type = choose_class(error);
+    PyObject *sentence;
+
+    readyq_explain(call, fd, error, text, sizeof text);
+    sentence = PyUnicode_DecodeFSDefault(text); /* it may hold a file's name */
+    if (sentence == NULL)
+        return NULL;
+    if (type == PyExc_OSError) {
+        PyObject *both = Py_BuildValue("(iO)", -error, sentence);
+        if (both != NULL)
+            PyErr_SetObject(type, both);
+        Py_XDECREF(both);
+    } else {
+        PyErr_SetObject(type, sentence);
+    }
+    Py_DECREF(sentence);
+    return NULL;
+}

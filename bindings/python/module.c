@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The module readyq._core: its state, types and constants. Everything else is the types' own.
+ */
+#include "binding.h"
+
+static PyModuleDef module;
+
+/* ------------------------------------------------------------------ the state */
+
+#if PY_VERSION_HEX >= 0x030B0000
+static PyObject *find_module(PyTypeObject *type)
+{
+    return PyType_GetModuleByDef(type, &module);
+}
+#else
+static PyObject *find_module(PyTypeObject *type)
+{
+    for (; type != NULL; type = type->tp_base) {
+        PyObject *found = PyType_GetModule(type);
+
+        if (found != NULL && PyModule_GetDef(found) == &module)
+            return found;
+        PyErr_Clear();
+    }
+    PyErr_SetString(PyExc_TypeError, "not a readyq.Queue");
+    return NULL;
+}
+#endif
+
+State *find_state(PyTypeObject *type)
+{
+    PyObject *found = find_module(type);
+
+    return found != NULL ? PyModule_GetState(found) : NULL;
+}
+
+static int traverse_state(PyObject *self, visitproc visit, void *arg)
+{
+    State *state = PyModule_GetState(self);
+
+    Py_VISIT(state->queue_type);
+    Py_VISIT(state->watch_type);
+    Py_VISIT(state->stats_type);
+    return 0;
+}
+
+static int clear_state(PyObject *self)
+{
+    State *state = PyModule_GetState(self);
+
+    Py_CLEAR(state->queue_type);
+    Py_CLEAR(state->watch_type);
+    Py_CLEAR(state->stats_type);
+    return 0;
+}
+
+static void free_state(void *self)
+{
+    clear_state(self);
+}
+
+/* ------------------------------------------------------------------ what it holds */
+
+static PyStructSequence_Field stats_fields[] = {
+    {"watches", "in the queue now"},
+    {"waits", "looks and sleeps, of wait() and dispatch()"},
+    {"deliveries", "watches that were handed out"},
+    {"wakes", "calls of wake() that had to wake"},
+    {"kernel_waits", "system calls that asked the kernel what is ready"},
+    {"changes", "system calls that changed what the kernel watches"},
+    {"stale", "kernel events dropped because their watch was gone"},
+    {"rebuilds", "kernel queues built anew, after a fork or to lose a ghost"},
+    {"ghosts", "registrations that went on firing after their watch was gone"},
+    {"ghost_fd", "the descriptor of the last ghost, None before the first"},
+    {NULL, NULL},
+};
+
+static PyStructSequence_Desc stats_desc = {
+    "readyq.Stats",
+    "What a queue has done so far, as Queue.stats() returns it.",
+    stats_fields,
+    10,
+};
+
+static PyTypeObject *add_type(PyObject *self, PyType_Spec *spec)
+{
+    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(self, spec, NULL);
+
+    if (type != NULL && PyModule_AddType(self, type) < 0)
+        Py_CLEAR(type);
+    return type;
+}
+
+static int add_types(PyObject *self)
+{
+    State *state = PyModule_GetState(self);
+
+    state->queue_type = add_type(self, &queue_spec);
+    state->watch_type = add_type(self, &watch_spec);
+    state->stats_type = PyStructSequence_NewType(&stats_desc);
+    if (state->queue_type == NULL || state->watch_type == NULL || state->stats_type == NULL)
+        return -1;
+#if PY_VERSION_HEX < 0x030A0000
+    state->watch_type->tp_new = NULL;
+#endif
+    return PyModule_AddType(self, state->stats_type);
+}
+
+static int add_constants(PyObject *self)
+{
+    static const struct {
+        const char *name;
+        long value;
+    } constants[] = {
+        {"READ", READYQ_READ},
+        {"WRITE", READYQ_WRITE},
+        {"PRIORITY", READYQ_PRIORITY},
+        {"READ_CLOSED", READYQ_READ_CLOSED},
+        {"WRITE_CLOSED", READYQ_WRITE_CLOSED},
+        {"ERROR", READYQ_ERROR},
+        {"FIRED", READYQ_FIRED},
+        {"EDGE", READYQ_EDGE},
+        {"ONESHOT", READYQ_ONESHOT},
+        {"EXCLUSIVE", READYQ_EXCLUSIVE},
+    };
+
+    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
+        if (PyModule_AddIntConstant(self, constants[i].name, constants[i].value) < 0)
+            return -1;
+    return PyModule_AddStringConstant(self, "__version__", READYQ_VERSION);
+}
+
+static int execute(PyObject *self)
+{
+    return add_types(self) < 0 ? -1 : add_constants(self);
+}
+
+PyDoc_STRVAR(bits_doc,
+             "bits(value, /)\n"
+             "--\n"
+             "\n"
+             "The names of the bits in an interest or in ready, such as \"READ|READ_CLOSED\".");
+
+static PyObject *bits(PyObject *Py_UNUSED(self), PyObject *value)
+{
+    uint32_t interest;
+
+    return read_interest(value, &interest) ? name_bits(interest) : NULL;
+}
+
+/* ------------------------------------------------------------------ the module */
+
+static PyMethodDef functions[] = {
+    {"bits", bits, METH_O, bits_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static PyModuleDef module = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "readyq._core",
+    .m_doc = "The C core of readyq; use it as readyq.",
+    .m_size = sizeof(State),
+    .m_methods = functions,
+    .m_slots = slots,
+    .m_traverse = traverse_state,
+    .m_clear = clear_state,
+    .m_free = free_state,
+};
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    return PyModuleDef_Init(&module);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The type Queue: its life, the gate that every call goes through, the small questions about it,
+ * and the table of its methods. Sources are added in sources.c, found in members.c, waited for in
+ * wait.c.
+ */
+#include "binding.h"
+#include "queue_docs.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ its life */
+
+readyq *enter_queue(Queue *self, const char *call)
+{
+    if (!self->closed)
+        return self->core;
+    return (readyq *)(void *)raise_error(call, -1, -ESHUTDOWN);
+}
+
+/* Made closed; __init__ opens. */
+static PyObject *new_queue(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kw))
+{
+    State *state = find_state(type);
+    Queue *self;
+
+    if (state == NULL)
+        return NULL;
+    self = (Queue *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->state = state;
+    self->watches.next = self->watches.prev = &self->watches;
+    self->closed = true;
+    return (PyObject *)self;
+}
+
+static bool read_clock(const char *clock, bool *virtual)
+{
+    *virtual = strcmp(clock, "virtual") == 0;
+    if (*virtual || strcmp(clock, "real") == 0)
+        return true;
+    PyErr_Format(PyExc_ValueError, "clock must be \"real\" or \"virtual\", not \"%s\"", clock);
+    return false;
+}
+
+static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
+{
+    static char *names[] = {"backend", "clock", NULL};
+    struct readyq_options options = {.interruptible = true};
+    Queue *self = (Queue *)object;
+    const char *clock = "real";
+    char call[80];
+    int error;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kw, "|zs:Queue", names, &options.backend, &clock) ||
+        !read_clock(clock, &options.virtual_clock))
+        return -1;
+    if (self->core != NULL) {
+        PyErr_SetString(PyExc_ValueError, "Queue.__init__() was called already");
+        return -1;
+    }
+    error = readyq_open(&self->core, &options);
+    if (error < 0) {
+        snprintf(call, sizeof call, "Queue(%.60s)", options.backend != NULL ? options.backend : "");
+        raise_error(call, -1, error);
+        return -1;
+    }
+    readyq_ref(self->core); /* late calls of other threads find it closed, not gone */
+    self->closed = false;
+    return 0;
+}
+
+static void close_queue(Queue *self)
+{
+    Watch *watch;
+    bool first;
+
+    Py_BEGIN_CRITICAL_SECTION(self);
+    first = !self->closed;
+    self->closed = true;
+    if (first)
+        readyq_close(self->core);
+    Py_END_CRITICAL_SECTION();
+    do {
+        watch = NULL;
+        Py_BEGIN_CRITICAL_SECTION(self);
+        if (self->watches.next != &self->watches) {
+            watch = watch_at(self->watches.next);
+            release_watch(watch);
+        }
+        Py_END_CRITICAL_SECTION();
+        Py_XDECREF(watch);
+    } while (watch != NULL);
+}
+
+static int traverse_queue(PyObject *object, visitproc visit, void *arg)
+{
+    Queue *self = (Queue *)object;
+
+    Py_VISIT(Py_TYPE(self));
+    for (struct place *at = self->watches.next; at != &self->watches; at = at->next)
+        Py_VISIT(watch_at(at));
+    Py_VISIT(self->tracer);
+    return 0;
+}
+
+static int clear_queue(PyObject *object)
+{
+    Queue *self = (Queue *)object;
+
+    close_queue(self);
+    Py_CLEAR(self->tracer);
+    return 0;
+}
+
+static void dealloc_queue(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    Queue *self = (Queue *)object;
+
+    PyObject_GC_UnTrack(object);
+    if (self->weakrefs != NULL)
+        PyObject_ClearWeakRefs(object);
+    clear_queue(object);
+    if (self->core != NULL)
+        readyq_unref(self->core);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+/* ------------------------------------------------------------------ small calls */
+
+static PyObject *queue_close(PyObject *object, PyObject *Py_UNUSED(none))
+{
+    Queue *self = (Queue *)object;
+
+    if (!self->closed)
+        trace_text(self, "close");
+    close_queue(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *queue_enter(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return enter_queue((Queue *)self, "with") != NULL ? Py_NewRef(self) : NULL;
+}
+
+static PyObject *queue_exit(PyObject *self, PyObject *Py_UNUSED(exception))
+{
+    return queue_close(self, NULL);
+}
+
+static PyObject *queue_wake(PyObject *object, PyObject *Py_UNUSED(none))
+{
+    Queue *self = (Queue *)object;
+    readyq *core = enter_queue(self, "wake");
+    int error;
+
+    if (core == NULL)
+        return NULL;
+    error = readyq_wake(core);
+    if (error < 0)
+        return raise_error("wake", -1, error);
+    trace_text(self, "wake");
+    Py_RETURN_NONE;
+}
+
+static PyObject *queue_fileno(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    readyq *core = enter_queue((Queue *)self, "fileno");
+    int fd;
+
+    if (core == NULL)
+        return NULL;
+    fd = readyq_fileno(core);
+    return fd >= 0 ? PyLong_FromLong(fd) : raise_error("fileno", -1, fd);
+}
+
+static PyObject *build_stats(PyObject *result, const struct readyq_stats *stats)
+{
+    const unsigned long long counts[] = {
+        stats->watches, stats->waits, stats->deliveries, stats->wakes,  stats->kernel_waits,
+        stats->changes, stats->stale, stats->rebuilds,   stats->ghosts,
+    };
+    const Py_ssize_t fields = sizeof counts / sizeof *counts;
+
+    for (Py_ssize_t i = 0; i < fields; i++)
+        PyStructSequence_SetItem(result, i, PyLong_FromUnsignedLongLong(counts[i]));
+    PyStructSequence_SetItem(result, fields,
+                             stats->ghost_fd < 0 ? Py_NewRef(Py_None)
+                                                 : PyLong_FromLong(stats->ghost_fd));
+    if (PyErr_Occurred() != NULL)
+        Py_CLEAR(result);
+    return result;
+}
+
+static PyObject *queue_stats(PyObject *object, PyObject *Py_UNUSED(none))
+{
+    Queue *self = (Queue *)object;
+    readyq *core = enter_queue(self, "stats");
+    struct readyq_stats stats;
+    PyObject *result;
+    int error;
+
+    if (core == NULL)
+        return NULL;
+    error = readyq_stats(core, &stats);
+    if (error < 0)
+        return raise_error("stats", -1, error);
+    result = PyStructSequence_New(self->state->stats_type);
+    return result != NULL ? build_stats(result, &stats) : NULL;
+}
+
+static PyObject *get_backend(PyObject *object, void *Py_UNUSED(closure))
+{
+    Queue *self = (Queue *)object;
+
+    if (self->core == NULL)
+        return raise_error("backend", -1, -ESHUTDOWN);
+    return PyUnicode_FromString(readyq_backend(self->core));
+}
+
+static PyObject *repr_queue(PyObject *self)
+{
+    return show_queue((Queue *)self);
+}
+
+/* ------------------------------------------------------------------ the type */
+
+static PyMemberDef members[] = {
+    {"closed", Py_T_BOOL, offsetof(Queue, closed), Py_READONLY, queue_closed_doc},
+    {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(Queue, weakrefs), Py_READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef attributes[] = {
+    {"backend", get_backend, NULL, queue_backend_doc, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef methods[] = {
+    {"add", AS_METHOD(add_descriptor), FAST_KEYWORDS, queue_add_doc},
+    {"add_timer", AS_METHOD(add_timer), FAST_KEYWORDS, queue_add_timer_doc},
+    {"add_signal", AS_METHOD(add_signal), FAST_KEYWORDS, queue_add_signal_doc},
+    {"add_process", AS_METHOD(add_process), FAST_KEYWORDS, queue_add_process_doc},
+    {"add_trigger", AS_METHOD(add_trigger), FAST_KEYWORDS, queue_add_trigger_doc},
+    {"modify", AS_METHOD(modify_member), FAST_KEYWORDS, queue_modify_doc},
+    {"remove", remove_member, METH_O, queue_remove_doc},
+    {"wait", AS_METHOD(wait_queue), FAST_KEYWORDS, queue_wait_doc},
+    {"dispatch", AS_METHOD(dispatch_queue), FAST_KEYWORDS, queue_dispatch_doc},
+    {"wake", queue_wake, METH_NOARGS, queue_wake_doc},
+    {"fileno", queue_fileno, METH_NOARGS, queue_fileno_doc},
+    {"stats", queue_stats, METH_NOARGS, queue_stats_doc},
+    {"trace", set_tracer, METH_O, queue_trace_doc},
+    {"close", queue_close, METH_NOARGS, queue_close_doc},
+    {"__enter__", queue_enter, METH_NOARGS, NULL},
+    {"__exit__", queue_exit, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)queue_doc}, {Py_tp_new, new_queue},
+    {Py_tp_init, init_queue},       {Py_tp_traverse, traverse_queue},
+    {Py_tp_clear, clear_queue},     {Py_tp_dealloc, dealloc_queue},
+    {Py_tp_repr, repr_queue},       {Py_tp_iter, iterate_members},
+    {Py_sq_length, count_members},  {Py_mp_length, count_members},
+    {Py_sq_contains, has_member},   {Py_mp_subscript, get_member},
+    {Py_tp_members, members},       {Py_tp_getset, attributes},
+    {Py_tp_methods, methods},       {0, NULL},
+};
+
+PyType_Spec queue_spec = {
+    .name = "readyq.Queue",
+    .basicsize = sizeof(Queue),
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = slots,
+};

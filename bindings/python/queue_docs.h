@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The docstrings of readyq.Queue, for queue.c alone.
+ */
+#ifndef READYQ_PYTHON_QUEUE_DOCS_H
+#define READYQ_PYTHON_QUEUE_DOCS_H
+
+#include <Python.h>
+
+PyDoc_STRVAR(
+    queue_doc,
+    "Queue(backend=None, clock=\"real\")\n"
+    "--\n"
+    "\n"
+    "One event queue: put sources into it, sleep until one is ready, take the ready ones.\n"
+    "\n"
+    "backend is a name such as \"epoll\", None for the best there is. clock is \"real\", or\n"
+    "\"virtual\": time then stands still, and jumps to the next deadline where a wait would sleep.\n"
+    "Raises ValueError for an unknown name, OSError where the kernel refuses.\n"
+    "\n"
+    "Every method may be called from any thread, also while another thread waits. Each raises\n"
+    "ValueError once the queue is closed. len(q) counts the watches, iteration goes over a snapshot\n"
+    "of them, q[sock] is the watch of a descriptor (KeyError when there is none), sock in q asks.\n"
+    "\n"
+    "    >>> with readyq.Queue() as q:\n"
+    "    ...     q.add(sock, readyq.READ, data=\"my socket\")\n"
+    "    ...     for w in q.wait(timeout=1.5):\n"
+    "    ...         print(w.data, w.fd, readyq.bits(w.ready))\n");
+
+PyDoc_STRVAR(
+    queue_add_doc,
+    "add($self, /, source, interest, data=None)\n"
+    "--\n"
+    "\n"
+    "Watch a descriptor and return its Watch.\n"
+    "\n"
+    "source is an int or an object with fileno(), which the queue keeps alive and never reads,\n"
+    "closes or changes. interest is bits (READ, WRITE, PRIORITY, with EDGE or ONESHOT and\n"
+    "EXCLUSIVE; 0 adds it paused) or letters of \"r\", \"w\" and \"p\". Files that never block are\n"
+    "always ready. Raises FileExistsError when it is watched already, OSError (EBADF) when it is not\n"
+    "open, ValueError for bits that mean nothing, TypeError for what is no descriptor.\n"
+    "\n"
+    "    >>> w = q.add(sock, readyq.READ | readyq.EDGE, data=connection)\n");
+
+PyDoc_STRVAR(
+    queue_add_timer_doc,
+    "add_timer($self, /, delay, data=None, period=None)\n"
+    "--\n"
+    "\n"
+    "Be ready delay seconds from now, then every period seconds, and return the Watch.\n"
+    "\n"
+    "Both are numbers >= 0; infinite ones never come. Without a period, or with 0, it goes off once\n"
+    "and removes itself. Periods are counted from when each was due; those that were missed come as\n"
+    "one delivery, with count. Raises ValueError for negative numbers and NaN.\n"
+    "\n"
+    "    >>> q.add_timer(0.5, data=tick, period=0.5)\n");
+
+PyDoc_STRVAR(
+    queue_add_signal_doc,
+    "add_signal($self, /, signum, data=None)\n"
+    "--\n"
+    "\n"
+    "Be ready when this process receives a signal, and return the Watch; count tells how many.\n"
+    "\n"
+    "While it is watched the signal does nothing else; what it did before, a handler of the signal\n"
+    "module for one, comes back with the last watch. Handlers of other signals go on working. Raises\n"
+    "ValueError for what is no signal, or one that cannot be watched, such as SIGKILL.\n"
+    "\n"
+    "    >>> q.add_signal(signal.SIGTERM, data=stop)\n");
+
+PyDoc_STRVAR(
+    queue_add_process_doc,
+    "add_process($self, /, pid, data=None)\n"
+    "--\n"
+    "\n"
+    "Be ready once when process pid has ended, at once if it has already, and return the Watch.\n"
+    "\n"
+    "The watch then removes itself. Its status is what os.waitpid() gives, for a child of ours, which\n"
+    "is not reaped. Raises ProcessLookupError when there is none, ValueError for pid <= 0.\n"
+    "\n"
+    "    >>> q.add_process(child.pid, data=child)\n");
+
+PyDoc_STRVAR(queue_add_trigger_doc,
+             "add_trigger($self, /, data=None)\n"
+             "--\n"
+             "\n"
+             "Be ready when fire() of the returned Watch is called, from any thread.\n"
+             "\n"
+             "    >>> t = q.add_trigger(data=mailbox)\n"
+             "    >>> t.fire()\n");
+
+PyDoc_STRVAR(queue_modify_doc,
+             "modify($self, /, watch, interest)\n"
+             "--\n"
+             "\n"
+             "Watch.modify() for a watch, or for the descriptor or object that was added.\n"
+             "\n"
+             "Raises KeyError when it is not in this queue.");
+
+PyDoc_STRVAR(
+    queue_remove_doc,
+    "remove($self, watch, /)\n"
+    "--\n"
+    "\n"
+    "Watch.remove() for a watch, or for the descriptor or object that was added, closed or not.\n"
+    "\n"
+    "Raises KeyError when it is not in this queue.");
+
+PyDoc_STRVAR(
+    queue_wait_doc,
+    "wait($self, /, timeout=None, maxevents=None)\n"
+    "--\n"
+    "\n"
+    "Sleep until something is ready, and return a list of the watches that are.\n"
+    "\n"
+    "timeout is in seconds: None waits for ever, 0 looks and returns, a larger number ends the wait\n"
+    "with an empty list, never early. wake() ends it with an empty list too. maxevents limits the\n"
+    "list; what is left comes with the next wait. Each watch is in it once, with its bits in ready.\n"
+    "Of several threads that wait, each event is one thread's.\n"
+    "\n"
+    "A signal handler of Python's runs at once, and what it raises ends the wait. Raises ValueError\n"
+    "for a negative timeout, NaN or maxevents < 1, and when the queue is or gets closed.\n"
+    "\n"
+    "    >>> for w in q.wait(timeout=1.5):\n"
+    "    ...     handle(w.data, w.ready)\n");
+
+PyDoc_STRVAR(
+    queue_dispatch_doc,
+    "dispatch($self, /, timeout=None)\n"
+    "--\n"
+    "\n"
+    "Wait, then call data(watch) for each watch that is ready; return how many were called.\n"
+    "\n"
+    "timeout is as for wait(). What a call raises goes on to the caller at once, and what was not\n"
+    "called yet comes with the next wait. Raises TypeError for data that cannot be called.\n"
+    "\n"
+    "    >>> q.add(sock, \"r\", data=lambda w: print(w.source.recv(100)))\n"
+    "    >>> while True:\n"
+    "    ...     q.dispatch()\n");
+
+PyDoc_STRVAR(
+    queue_wake_doc,
+    "wake($self, /)\n"
+    "--\n"
+    "\n"
+    "Make one wait, the running one or the next, return at once. Wakes before that merge into one.");
+
+PyDoc_STRVAR(
+    queue_fileno_doc,
+    "fileno($self, /)\n"
+    "--\n"
+    "\n"
+    "A descriptor that polls readable while wait() would return something.\n"
+    "\n"
+    "It is for putting the queue into another event loop, and stays the queue's: do not read or\n"
+    "close it.");
+
+PyDoc_STRVAR(queue_stats_doc, "stats($self, /)\n"
+                              "--\n"
+                              "\n"
+                              "What the queue has done so far, as a readyq.Stats.");
+
+PyDoc_STRVAR(
+    queue_trace_doc,
+    "trace($self, target, /)\n"
+    "--\n"
+    "\n"
+    "Report every call and delivery as one line of text; None ends it.\n"
+    "\n"
+    "target is a file to write to or a function to call with the line. What it raises goes to\n"
+    "sys.unraisablehook and changes nothing.\n"
+    "\n"
+    "    >>> q.trace(sys.stderr)\n");
+
+PyDoc_STRVAR(queue_close_doc,
+             "close($self, /)\n"
+             "--\n"
+             "\n"
+             "Remove every watch and give up every descriptor; threads that wait get ValueError.\n"
+             "\n"
+             "Closing again does nothing. The sources stay open.");
+
+PyDoc_STRVAR(queue_closed_doc, "bool: whether the queue is closed.");
+PyDoc_STRVAR(queue_backend_doc, "str: the kernel interface in use, such as \"epoll\".");
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The type Watch: its life, its attributes, its methods. The core's watch is a part of it, so a
+ * delivery is this object and needs neither a lookup nor an allocation. How a watch gets into a
+ * queue is in sources.c.
+ */
+#include "binding.h"
+#include "watch_docs.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+/* ------------------------------------------------------------------ its life */
+
+Watch *new_watch(Queue *queue, PyObject *source, PyObject *data)
+{
+    PyTypeObject *type = queue->state->watch_type;
+    Watch *self;
+
+    if (type == NULL) /* the module is being torn down */
+        return (Watch *)raise_error("add", -1, -ESHUTDOWN);
+    self = (Watch *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->queue = Py_NewRef(queue);
+    self->source = Py_NewRef(source);
+    self->data = Py_NewRef(data);
+    return self;
+}
+
+void hold_watch(Queue *queue, Watch *self)
+{
+    struct place *head = &queue->watches;
+
+    Py_INCREF(self);
+    self->place.next = head;
+    self->place.prev = head->prev;
+    head->prev->next = &self->place;
+    head->prev = &self->place;
+}
+
+void release_watch(Watch *self)
+{
+    self->place.prev->next = self->place.next;
+    self->place.next->prev = self->place.prev;
+    self->place.next = self->place.prev = NULL;
+}
+
+static int traverse_watch(PyObject *object, visitproc visit, void *arg)
+{
+    Watch *self = (Watch *)object;
+
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->data);
+    Py_VISIT(self->source);
+    Py_VISIT(self->queue);
+    return 0;
+}
+
+static int clear_watch(PyObject *object)
+{
+    Watch *self = (Watch *)object;
+
+    Py_CLEAR(self->data);
+    Py_CLEAR(self->source);
+    Py_CLEAR(self->queue);
+    return 0;
+}
+
+/* The ring holds a reference as long as the core holds the watch: here it is in no queue. */
+static void dealloc_watch(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+
+    PyObject_GC_UnTrack(object);
+    if (((Watch *)object)->weakrefs != NULL)
+        PyObject_ClearWeakRefs(object);
+    clear_watch(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+/* ------------------------------------------------------------------ its methods */
+
+/* The queue that it is in or was in, open; or NULL with an exception. */
+static Queue *enter_own_queue(Watch *self, const char *call)
+{
+    Queue *queue = (Queue *)self->queue;
+
+    if (queue == NULL)
+        return (Queue *)raise_error(call, -1, -ENOENT);
+    return enter_queue(queue, call) != NULL ? queue : NULL;
+}
+
+static int number_of(const Watch *self)
+{
+    return self->core.kind == READYQ_KIND_FD ? self->core.fd : -1;
+}
+
+PyObject *modify_watch(Watch *self, PyObject *object)
+{
+    char call[BITS_SIZE + 32], bits[BITS_SIZE];
+    uint32_t interest;
+    Queue *queue;
+    int error;
+
+    if (!read_interest(object, &interest))
+        return NULL;
+    queue = enter_own_queue(self, "modify");
+    if (queue == NULL)
+        return NULL;
+    error = readyq_modify(&self->core, interest);
+    if (error < 0) {
+        snprintf(call, sizeof call, "modify(%s)", print_bits(interest, bits));
+        return raise_error(call, number_of(self), error);
+    }
+    trace_watch(queue, "modify", self);
+    Py_RETURN_NONE;
+}
+
+PyObject *remove_watch(Watch *self)
+{
+    Queue *queue = enter_own_queue(self, "remove");
+    bool held = false;
+    int error;
+
+    if (queue == NULL)
+        return NULL;
+    Py_BEGIN_CRITICAL_SECTION(queue);
+    error = readyq_remove(&self->core);
+    if (error >= 0 && self->place.next != NULL) {
+        release_watch(self);
+        held = true;
+    }
+    Py_END_CRITICAL_SECTION();
+    if (error < 0)
+        return raise_error("remove", number_of(self), error);
+    trace_watch(queue, "remove", self);
+    if (held)
+        Py_DECREF(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *watch_modify(PyObject *self, PyObject *interest)
+{
+    return modify_watch((Watch *)self, interest);
+}
+
+static PyObject *watch_remove(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return remove_watch((Watch *)self);
+}
+
+static PyObject *watch_fire(PyObject *object, PyObject *Py_UNUSED(none))
+{
+    Watch *self = (Watch *)object;
+    Queue *queue = enter_own_queue(self, "fire");
+    int error;
+
+    if (queue == NULL)
+        return NULL;
+    error = readyq_fire(&self->core);
+    if (error < 0)
+        return raise_error("fire", number_of(self), error);
+    trace_watch(queue, "fire", self);
+    Py_RETURN_NONE;
+}
+
+/* ------------------------------------------------------------------ its attributes */
+
+static PyObject *get_kind(PyObject *self, void *Py_UNUSED(closure))
+{
+    static const char *const names[] = {"none", "fd", "timer", "signal", "process", "trigger"};
+
+    return PyUnicode_InternFromString(names[((Watch *)self)->core.kind]);
+}
+
+static PyObject *get_fd(PyObject *object, void *Py_UNUSED(closure))
+{
+    Watch *self = (Watch *)object;
+
+    if (self->core.kind != READYQ_KIND_FD)
+        Py_RETURN_NONE;
+    return PyLong_FromLong(self->core.fd);
+}
+
+static PyObject *get_active(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(((Watch *)self)->core.queue != NULL);
+}
+
+static PyObject *get_status(PyObject *object, void *Py_UNUSED(closure))
+{
+    Watch *self = (Watch *)object;
+
+    if (self->core.kind != READYQ_KIND_PROCESS || !(self->core.ready & READYQ_FIRED) ||
+        self->core.status == -1)
+        Py_RETURN_NONE;
+    return PyLong_FromLong(self->core.status);
+}
+
+static PyObject *get_readable(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(((Watch *)self)->core.ready & READYQ_READ);
+}
+
+static PyObject *get_writable(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(((Watch *)self)->core.ready & READYQ_WRITE);
+}
+
+/* ------------------------------------------------------------------ the type */
+
+static PyObject *repr_watch(PyObject *self)
+{
+    return show_watch((Watch *)self);
+}
+
+static PyMemberDef members[] = {
+    {"queue", Py_T_OBJECT_EX, offsetof(Watch, queue), Py_READONLY, watch_queue_doc},
+    {"source", Py_T_OBJECT_EX, offsetof(Watch, source), Py_READONLY, watch_source_doc},
+    {"data", Py_T_OBJECT_EX, offsetof(Watch, data), 0, watch_data_doc},
+    {"interest", Py_T_UINT, offsetof(Watch, core.interest), Py_READONLY, watch_interest_doc},
+    {"ready", Py_T_UINT, offsetof(Watch, core.ready), Py_READONLY, watch_ready_doc},
+    {"count", Py_T_ULONGLONG, offsetof(Watch, core.count), Py_READONLY, watch_count_doc},
+    {"armed", Py_T_BOOL, offsetof(Watch, core.armed), Py_READONLY, watch_armed_doc},
+    {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(Watch, weakrefs), Py_READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef attributes[] = {
+    {"kind", get_kind, NULL, watch_kind_doc, NULL},
+    {"fd", get_fd, NULL, watch_fd_doc, NULL},
+    {"active", get_active, NULL, watch_active_doc, NULL},
+    {"status", get_status, NULL, watch_status_doc, NULL},
+    {"readable", get_readable, NULL, watch_readable_doc, NULL},
+    {"writable", get_writable, NULL, watch_writable_doc, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef methods[] = {
+    {"modify", watch_modify, METH_O, watch_modify_doc},
+    {"remove", watch_remove, METH_NOARGS, watch_remove_doc},
+    {"fire", watch_fire, METH_NOARGS, watch_fire_doc},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, class_getitem_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)watch_doc}, {Py_tp_traverse, traverse_watch}, {Py_tp_clear, clear_watch},
+    {Py_tp_dealloc, dealloc_watch}, {Py_tp_repr, repr_watch},         {Py_tp_members, members},
+    {Py_tp_getset, attributes},     {Py_tp_methods, methods},         {0, NULL},
+};
+
+PyType_Spec watch_spec = {
+    .name = "readyq.Watch",
+    .basicsize = sizeof(Watch),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = slots,
+};

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The docstrings of readyq.Watch, for watch.c alone.
+ */
+#ifndef READYQ_PYTHON_WATCH_DOCS_H
+#define READYQ_PYTHON_WATCH_DOCS_H
+
+#include <Python.h>
+
+PyDoc_STRVAR(
+    watch_doc,
+    "One registration in one queue: what add() returns and what wait() gives back.\n"
+    "\n"
+    "It is made by Queue.add() and its like, never by calling Watch. The queue keeps it alive\n"
+    "while it is active. Its methods may be called from any thread.\n"
+    "\n"
+    "    >>> w = q.add(sock, readyq.READ, data=connection)\n"
+    "    >>> w.modify(\"rw\")\n"
+    "    >>> w.remove()\n");
+
+PyDoc_STRVAR(watch_queue_doc, "The Queue it was added to; still that once it is removed.");
+PyDoc_STRVAR(
+    watch_source_doc,
+    "What was added: the object or descriptor, the signal's number, the process's id; None for a\n"
+    "timer and for a trigger.");
+PyDoc_STRVAR(
+    watch_data_doc,
+    "Any object of yours, as given to add(); may be set. dispatch() calls it with the watch.");
+PyDoc_STRVAR(watch_interest_doc, "int: the bits it asks for; 0 while it is paused.");
+PyDoc_STRVAR(
+    watch_ready_doc,
+    "int: the bits that the last delivery found; 0 before the first one and once it is removed.");
+PyDoc_STRVAR(
+    watch_count_doc,
+    "int: expirations, signals or fires that the last delivery stands for; 1 for a descriptor.");
+PyDoc_STRVAR(
+    watch_armed_doc,
+    "bool: False while paused, after a ONESHOT delivery until modify(), and once it is inactive.");
+PyDoc_STRVAR(watch_kind_doc, "str: \"fd\", \"timer\", \"signal\", \"process\" or \"trigger\".");
+PyDoc_STRVAR(watch_fd_doc, "int: the descriptor that is watched; None for the other kinds.");
+PyDoc_STRVAR(
+    watch_active_doc,
+    "bool: whether it is in its queue. False once it is removed, its descriptor's number went to\n"
+    "another watch, its one-shot timer or its process is delivered, or the queue is closed.");
+PyDoc_STRVAR(
+    watch_status_doc,
+    "int: how the process ended, as os.waitpid() gives it; None before that is delivered and where\n"
+    "it cannot be known. The process is not reaped.");
+PyDoc_STRVAR(watch_readable_doc, "bool: whether ready has READ.");
+PyDoc_STRVAR(watch_writable_doc, "bool: whether ready has WRITE.");
+
+PyDoc_STRVAR(
+    watch_modify_doc,
+    "modify($self, interest, /)\n"
+    "--\n"
+    "\n"
+    "Ask for other bits, and be armed again. Interest 0 pauses.\n"
+    "\n"
+    "interest is bits such as readyq.READ | readyq.EDGE, or letters such as \"rw\". Raises\n"
+    "ValueError for bits that mean nothing, for a watch of another kind than \"fd\" and for a closed\n"
+    "queue, KeyError when it was removed, OSError (EBADF) when its descriptor was closed.");
+
+PyDoc_STRVAR(
+    watch_remove_doc,
+    "remove($self, /)\n"
+    "--\n"
+    "\n"
+    "Take it out of its queue: it is not delivered any more, not even from a batch that was fetched.\n"
+    "\n"
+    "This works also when the descriptor was closed. Raises KeyError when it is out already,\n"
+    "ValueError when the queue is closed.");
+
+PyDoc_STRVAR(
+    watch_fire_doc,
+    "fire($self, /)\n"
+    "--\n"
+    "\n"
+    "Make a trigger ready, from any thread. Fires before its delivery merge into one, with count.\n"
+    "\n"
+    "Raises ValueError for other kinds and for a closed queue, KeyError when it was removed.");
+
+PyDoc_STRVAR(class_getitem_doc, "Watch[T] is, to a type checker, a watch whose data is a T.");
+
+#endif
