@@ -62,8 +62,8 @@ enum readyq_kind {
 typedef struct readyq readyq;
 
 /* One registration in one queue, embedded in an object of the caller. Zero it before its first
- * use (`readyq_watch w = {0}`), leave it where it is while it is in a queue, and read, never
- * write, the fields after `data`. Its memory may go when readyq_remove() or readyq_close()
+ * use (`readyq_watch w = {0}`) for its fields to mean something, leave it where it is while it is
+ * in a queue, and read, never write, the fields after `data`. Its memory may go when readyq_remove() or readyq_close()
  * returned, or when readyq_next() handed it out with `queue == NULL`. */
 typedef struct readyq_watch readyq_watch;
 
@@ -91,6 +91,7 @@ struct readyq_watch {
         int64_t period;                   /* of a timer */
         size_t place;                     /* of a timer in the heap */
         uint64_t device, file;            /* which file the kernel refused */
+        readyq_watch *self;               /* here, once it has been added: not stray memory */
     } own;
 
     int signal; /* a signal's number, else 0 */
@@ -190,8 +191,9 @@ READYQ_API int readyq_wait(readyq *q, int64_t timeout, int max);
  * binding takes before it gives up its interpreter's lock to sleep. */
 READYQ_API int readyq_look(readyq *q, int max);
 
-/* Takes the next ready watch, or NULL when all are taken. Sets its `ready` and `count`; a timer
- * without a period and a process have left the queue then (`queue` is NULL). */
+/* Takes the next ready watch, or NULL when all are taken. Sets its `ready` and `count`, which the
+ * next delivery of the same watch overwrites, be it to another thread; a timer without a period
+ * and a process have left the queue then (`queue` is NULL). */
 READYQ_API readyq_watch *readyq_next(readyq *q);
 
 /* Makes one wait, running or next, return at once: from any thread, from a signal handler,

@@ -87,5 +87,7 @@ int readyq_add_trigger(readyq *q, readyq_watch *w)
 
 int readyq_fire(readyq_watch *w)
 {
+    if (w->own.self != w)
+        return -ENOENT;
     return w->kind == READYQ_KIND_TRIGGER ? readyq__fire(w) : -EINVAL;
 }

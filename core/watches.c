@@ -54,10 +54,11 @@ int readyq__admit(readyq_watch *w, enum readyq_kind kind)
 {
     void *data = w->data;
 
-    if (w->queue != NULL)
+    if (w->own.self == w && w->queue != NULL)
         return -EBUSY;
     memset(w, 0, sizeof *w);
     w->data = data;
+    w->own.self = w;
     w->fd = w->status = -1;
     w->count = 1;
     w->kind = (uint8_t)kind;
@@ -255,7 +256,7 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
 /* The queue a watch is in, entered; or NULL and why. */
 static readyq *enter_of(readyq_watch *w, int *error)
 {
-    readyq *q = __atomic_load_n(&w->queue, __ATOMIC_ACQUIRE);
+    readyq *q = w->own.self == w ? __atomic_load_n(&w->queue, __ATOMIC_ACQUIRE) : NULL;
 
     *error = -ENOENT;
     if (q == NULL)
@@ -293,7 +294,7 @@ int readyq_remove(readyq_watch *w)
     readyq *q = enter_of(w, &error);
 
     if (q == NULL) {
-        if (w->own.state != READYQ__DROPPED)
+        if (error != -ENOENT || w->own.self != w || w->own.state != READYQ__DROPPED)
             return error;
         w->own.state = READYQ__UNUSED;
         return 0;
