@@ -27,7 +27,7 @@ char *print_bits(uint32_t bits, char text[BITS_SIZE])
     };
     char *end = text;
 
-    strcpy(text, "0");
+    memcpy(text, "0", 2);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (bits & known[i].bit)
             end += sprintf(end, "%s%s", end == text ? "" : "|", known[i].name);
