@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""What is installed works away from the source tree: C library, Lua modules, both packages."""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV_PYTHON = ROOT / "build" / "venv" / "bin" / "python"
+LUA = os.environ.get("LUA", "lua5.4")
+CHOSEN = [
+    f"{name}={os.environ[name]}"
+    for name in ("PYTHON", "LUA", "LUA_INCLUDE", "CC")
+    if name in os.environ
+]
+PATHS = ("PYTHONPATH", "LUA_PATH", "LUA_CPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+
+PROGRAM = """
+#include <readyq.h>
+#include <stdio.h>
+int main(void)
+{
+    readyq *q;
+    if (readyq_open(&q, NULL) < 0)
+        return 1;
+    printf("%s %s", READYQ_VERSION, readyq_backend(q));
+    return readyq_close(q);
+}
+"""
+
+
+def run(*command, **options):
+    command = [str(word) for word in command]
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, **options
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def version():
+    header = (ROOT / "core" / "readyq.h").read_text(encoding="utf-8")
+    return re.search(r'^#define READYQ_VERSION "(.+)"', header, re.MULTILINE)[1]
+
+
+def copy_sources(target):
+    """A tree without build products, as a user has it who unpacks the sources."""
+    ignore = shutil.ignore_patterns("build", ".git", "*.so", "__pycache__", "*.egg-info", ".*_cache")
+    return shutil.copytree(ROOT, target, ignore=ignore)
+
+
+def without_paths():
+    """The environment without the in-place build on any search path."""
+    return {name: value for name, value in os.environ.items() if name not in PATHS}
+
+
+def find_with_setuptools():
+    check = "import setuptools as s; assert int(s.__version__.split('.')[0]) >= 77; import pip"
+    for python in (sys.executable, VENV_PYTHON):
+        if Path(python).exists():
+            result = subprocess.run([python, "-c", check], capture_output=True, check=False)
+            if result.returncode == 0:
+                return python
+    return None
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory):
+    prefix = tmp_path_factory.mktemp("prefix")
+    run("make", "-s", "install", f"PREFIX={prefix}", *CHOSEN, cwd=ROOT, env=without_paths())
+    return prefix
+
+
+def flags(prefix, *, static):
+    """What the pkg-config file says, read as pkg-config reads it."""
+    text = (prefix / "lib" / "pkgconfig" / "readyq.pc").read_text(encoding="utf-8")
+    values = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
+    fields = dict(re.findall(r"^([\w.]+): (.*)$", text, re.MULTILINE))
+    assert fields["Version"] == version()
+    line = f"{fields['Cflags']} {fields['Libs']} {fields['Libs.private'] if static else ''}"
+    for name in ("libdir", "includedir"):
+        line = line.replace(f"${{{name}}}", values[name])
+    return shlex.split(line)
+
+
+@pytest.mark.parametrize("static", [False, True], ids=["shared", "static"])
+def test_c_program_runs_on_the_installed_library(prefix, tmp_path, static):
+    source = tmp_path / "program.c"
+    source.write_text(PROGRAM, encoding="utf-8")
+    words = flags(prefix, static=static)
+    if static:
+        words = [word.replace("-lreadyq", "-l:libreadyq.a") for word in words]
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    run(*compiler, source, *words, "-o", tmp_path / "program")
+    environment = {**without_paths(), "LD_LIBRARY_PATH": "" if static else str(prefix / "lib")}
+    assert run(tmp_path / "program", env=environment).split()[0] == version()
+
+
+def test_shared_library_shows_only_public_names(prefix):
+    if shutil.which("nm") is None:
+        pytest.skip("nm is missing: install binutils")
+    lines = run("nm", "-D", "--defined-only", prefix / "lib" / "libreadyq.so").splitlines()
+    names = {line.split()[-1] for line in lines}
+    header = (ROOT / "core" / "readyq.h").read_text(encoding="utf-8")
+    assert names == set(re.findall(r"^READYQ_API .*?(readyq_\w+)\(", header, re.MULTILINE))
+
+
+def test_lua_runs_on_the_installed_modules(prefix):
+    share, lib = prefix / "share" / "lua", prefix / "lib" / "lua"
+    number = next(share.iterdir()).name
+    environment = {
+        **without_paths(),
+        "LUA_PATH": f"{share}/{number}/?.lua",
+        "LUA_CPATH": f"{lib}/{number}/?.so",
+    }
+    code = 'local q = require("readyq").new(); io.write(q:backend()); q:close()'
+    assert run(LUA, "-e", code, env=environment, cwd=prefix) != ""
+
+
+def test_staged_install_stays_in_its_directory(tmp_path):
+    stage = tmp_path / "stage"
+    arguments = (f"DESTDIR={stage}", "PREFIX=/opt/readyq", *CHOSEN)
+    run("make", "-s", "install", *arguments, cwd=ROOT, env=without_paths())
+    assert [path.name for path in stage.iterdir()] == ["opt"]
+    text = (stage / "opt/readyq/lib/pkgconfig/readyq.pc").read_text(encoding="utf-8")
+    assert "prefix=/opt/readyq\n" in text
+    assert str(stage) not in text
+
+
+def test_python_package_is_built_and_found_away_from_its_sources(tmp_path):
+    python = find_with_setuptools()
+    if python is None:
+        pytest.skip("setuptools 77 or later is missing: make setup, or pip install 'setuptools>=77'")
+    sources = copy_sources(tmp_path / "sources")
+    target = tmp_path / "target"
+    options = ("--no-build-isolation", "--no-deps", "--no-index", "--target", target)
+    run(python, "-m", "pip", "-q", "install", *options, sources, env=without_paths())
+    code = "import readyq; q = readyq.Queue(); print(readyq.__file__, q.backend); q.close()"
+    environment = {**without_paths(), "PYTHONPATH": str(target)}
+    assert run(sys.executable, "-c", code, env=environment, cwd=tmp_path).startswith(str(target))
+    assert {path.name for path in (target / "readyq").iterdir()} >= {"_core.pyi", "py.typed"}
+    assert next(target.glob("readyq-*.dist-info")).name == f"readyq-{version()}.dist-info"
+
+
+def test_lua_package_is_built_by_luarocks(tmp_path):
+    if shutil.which("luarocks") is None:
+        pytest.skip("luarocks is missing: apt-get install luarocks")
+    sources = copy_sources(tmp_path / "sources")
+    number = run(LUA, "-e", "io.write((_VERSION:gsub('Lua ', '')))")
+    tree = tmp_path / "tree"
+    luarocks = ("luarocks", f"--lua-version={number}", f"--tree={tree}")
+    run(*luarocks, "make", "readyq-scm-1.rockspec", cwd=sources, env=without_paths())
+    environment = {
+        **without_paths(),
+        "LUA_PATH": f"{tree}/share/lua/{number}/?.lua",
+        "LUA_CPATH": f"{tree}/lib/lua/{number}/?.so",
+    }
+    code = 'local q = require("readyq").new(); io.write(q:backend()); q:close()'
+    assert run(LUA, "-e", code, env=environment, cwd=tmp_path) != ""
+
+
+def test_test_run_uses_what_was_built_in_place():
+    found = Path(importlib.util.find_spec("readyq._core").origin)
+    assert found.parent == ROOT / "python" / "readyq"

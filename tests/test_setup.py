@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""Set-up takes what is there, and says exactly what to run where it can do nothing."""
+
+import os
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def set_up(*arguments, **environment):
+    return subprocess.run(
+        ["tools/setup.sh", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_with_everything_present_nothing_is_fetched(tmp_path):
+    log = tmp_path / "fetched"
+    for name in ("apt-get", "pip"):
+        command = tmp_path / name
+        command.write_text(f"#!/bin/sh\necho {name} >>{log}\nexit 1\n", encoding="utf-8")
+        command.chmod(0o755)
+    result = set_up("test", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert not log.exists()
+
+
+def test_a_missing_thing_is_named_with_the_command_that_brings_it():
+    result = set_up("check", "lua", "lua_headers", LUA="lua9.9")
+    assert result.returncode == 1
+    assert "missing: lua lua_headers" in result.stderr
+    assert "run as root: apt-get install liblua9.9-dev lua9.9" in result.stderr
+
+
+def test_an_unknown_command_is_refused():
+    result = set_up("everything")
+    assert result.returncode == 2
+    assert "no such command: everything" in result.stderr
