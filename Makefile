@@ -97,6 +97,8 @@ test:
 lint:
 	@$(SETUP) lint
 	@$(MAKE) -s inspect
+setup:
+	@$(SETUP) all
 
 show: all
 	@build/examples/demo
@@ -140,10 +142,11 @@ help:
 	@echo 'make demo       set up what is missing, build, and show a queue at work'
 	@echo 'make test       set up what is missing, build, and run every test (TESTS=... some)'
 	@echo 'make lint       set up what is missing, and check the sources'
+	@echo 'make setup      set up what is missing for all of these'
 	@echo 'make bench      measure'
 	@echo 'make install    C library and Lua modules into PREFIX (DESTDIR=... staged)'
 	@echo 'make clean      remove what was built, and what set-up fetched'
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
-.PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint \
+.PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
         show check inspect bench env install install-c install-lua clean help

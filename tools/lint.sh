@@ -54,5 +54,5 @@ check clang-tidy each_source tidy
 check ruff ruff check --quiet .
 check 'ruff format' ruff format --quiet --check .
 check mypy mypy
-check luacheck luacheck --quiet --no-color lua examples tests bench
+check luacheck luacheck --quiet --no-color $(find lua examples tests bench -name '*.lua' 2>/dev/null)
 [ -z "$failed" ] || { echo "lint: failed: ${failed#, }" >&2; exit 1; }

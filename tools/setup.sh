@@ -19,8 +19,8 @@ cd "$(dirname "$0")/.."
 
 for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
-for_lint="$for_build clang clang_format clang_tidy luacheck ruff mypy"
-extras="luasocket luaposix cqueues luac" # tests without them are skipped, and say so
+for_lint="$for_build clang clang_format clang_tidy luacheck ruff mypy setuptools"
+extras="luasocket luaposix cqueues luac luarocks" # tests without them are skipped, and say so
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -72,7 +72,7 @@ find_lua() {
     fi
     [ -n "$lua" ] || return 0
     lua_version=$("$lua" -e 'io.write((_VERSION:gsub("^Lua ", "")))')
-    for directory in ${LUA_INCLUDE:-build/lua5.4 /usr/include/luajit-2.1 \
+    for directory in ${LUA_INCLUDE:-"$PWD/build/lua5.4" /usr/include/luajit-2.1 \
         "/usr/include/lua$lua_version" "/usr/local/include/lua$lua_version" \
         /usr/local/include /usr/include}; do
         if suits_lua "$directory"; then
@@ -107,12 +107,19 @@ has_luasocket() { lua_says "$lua" 'pcall(require, "socket")'; }
 has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
+has_luarocks() { command -v luarocks >/dev/null; }
 has_clang() { command -v clang >/dev/null; }
 has_clang_format() { command -v clang-format >/dev/null; }
 has_clang_tidy() { command -v clang-tidy >/dev/null; }
 has_luacheck() { command -v luacheck >/dev/null; }
 has_ruff() { command -v ruff >/dev/null; }
 has_mypy() { command -v mypy >/dev/null; }
+has_setuptools() { # one that builds the package
+    for one in "$python" "$venv/bin/python"; do
+        "$one" -c 'import setuptools as s; assert int(s.__version__.split(".")[0]) >= 77' && return
+    done 2>/dev/null
+    return 1
+}
 
 missing() {
     for item; do
@@ -141,6 +148,7 @@ debian_packages() {
         luaposix) echo lua-posix ;;
         cqueues) echo lua-cqueues ;;
         luac) echo "$wanted_lua" ;;
+        luarocks) echo luarocks ;;
         clang) echo clang ;;
         clang_format) echo clang-format ;;
         clang_tidy) echo clang-tidy ;;
@@ -165,23 +173,31 @@ pip_packages() {
         clang_tidy) echo clang-tidy==14.0.6 ;;
         ruff) echo ruff==0.17.6 ;;
         mypy) echo mypy==2.4.1 ;;
+        setuptools) echo 'setuptools>=77' ;;
         esac
     done
 }
 
+# Leaves out what is installed already: then the item is missing for another reason.
 apt_install() {
-    [ $# -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
-    say "apt-get install $*"
+    packages=$(for package; do is_installed "$package" || echo "$package"; done)
+    [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    say "apt-get install" $packages
     if [ -z "${apt_updated:-}" ]; then
         apt_updated=yes
         run_apt update || true
     fi
-    run_apt install -y --no-install-recommends "$@" || say "apt cannot do it"
+    run_apt install -y --no-install-recommends $packages || say "apt cannot do it"
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
 run_apt() {
     DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=1 \
-        -o Acquire::http::Timeout=30 -o DPkg::Lock::Timeout=300 "$@" >&2
+        -o Acquire::http::Timeout=30 -o DPkg::Lock::Timeout=300 \
+        -o Dpkg::Use-Pty=0 "$@" >&2
 }
 
 # pip, for build/venv. A Python whose own ensurepip was taken out lends it the pip it has.
@@ -235,135 +251,6 @@ provide() {
     find_all
     pip_install $(pip_packages $(missing $1))
     pip_lua $(missing $1 | grep -x 'lua\|lua_headers')
-    find_all
-    check $1
-}
-
-check() { command -v luacheck >/dev/null; }
-has_ruff() { command -v ruff >/dev/null; }
-has_mypy() { command -v mypy >/dev/null; }
-
-missing() {
-    for item; do
-        "has_$item" || echo "$item"
-    done
-}
-
-# ------------------------------------------------------------------ how to get it
-
-# The Debian packages that bring an item; none where Debian 12 has none, or its Python is not used.
-debian_packages() {
-    for item; do
-        case $item in
-        compiler) printf '%s\n' gcc libc6-dev ;;
-        python) echo python3 ;;
-        python_headers) is_debian_python && echo python3-dev ;;
-        pytest) is_debian_python && echo python3-pytest ;;
-        lua) echo "$wanted_lua" ;;
-        lua_headers)
-            case $wanted_lua in
-            luajit) echo libluajit-5.1-dev ;;
-            lua5.1) echo liblua5.1-0-dev ;;
-            *) echo "lib$wanted_lua-dev" ;;
-            esac ;;
-        luasocket) echo lua-socket ;;
-        luaposix) echo lua-posix ;;
-        cqueues) echo lua-cqueues ;;
-        luac) echo "$wanted_lua" ;;
-        clang) echo clang ;;
-        clang_format) echo clang-format ;;
-        clang_tidy) echo clang-tidy ;;
-        luacheck) echo lua-check ;;
-        esac
-    done
-}
-
-is_debian_python() {
-    case $(readlink -f "${python:-/usr/bin/python3}") in
-    /usr/bin/*) true ;;
-    *) false ;;
-    esac
-}
-
-# What pip installs for an item: the versions that the sources are formatted and checked with.
-pip_packages() {
-    for item; do
-        case $item in
-        pytest) echo 'pytest>=7' ;;
-        clang_format) echo clang-format==14.0.6 ;;
-        clang_tidy) echo clang-tidy==14.0.6 ;;
-        ruff) echo ruff==0.17.6 ;;
-        mypy) echo mypy==2.4.1 ;;
-        esac
-    done
-}
-
-apt_install() {
-    [ $# -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
-    say "apt-get install $*"
-    if [ -z "${apt_updated:-}" ]; then
-        apt_updated=yes
-        run_apt update || true
-    fi
-    run_apt install -y --no-install-recommends "$@" || say "apt cannot do it"
-}
-
-run_apt() {
-    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=1 \
-        -o Acquire::http::Timeout=30 -o DPkg::Lock::Timeout=300 "$@" >&2
-}
-
-# pip, for build/venv. A Python whose own ensurepip was taken out lends it the pip it has.
-venv_pip() {
-    if ! is_venv_of_wanted; then
-        rm -rf "$venv"
-        "$wanted_python" -m venv "$venv" >/dev/null 2>&1 ||
-            "$wanted_python" -m venv --clear --without-pip "$venv"
-    fi
-    if [ -x "$venv/bin/pip" ]; then
-        "$venv/bin/pip" -q "$@"
-    else
-        "$wanted_python" -m pip -q --python "$venv/bin/python" "$@"
-    fi >&2
-}
-
-pip_install() {
-    [ $# -gt 0 ] && has_python || return 0
-    say "pip install $* into build/venv"
-    venv_pip install "$@" || say "pip cannot do it"
-}
-
-# lupa's source package carries the whole of Lua 5.4, interpreter and headers.
-pip_lua() {
-    [ $# -gt 0 ] && [ "$wanted_lua" = lua5.4 ] && has_python || return 0
-    say "building Lua 5.4 out of the Python package lupa into build/bin"
-    rm -rf build/lupa && mkdir -p build/lupa build/lua5.4 build/bin
-    {
-        LUPA_NO_LUAJIT=true venv_pip download --no-deps --no-binary lupa -d build/lupa lupa==2.8 &&
-            tar -xzf build/lupa/lupa-2.8.tar.gz -C build/lupa --strip-components=1 &&
-            cp build/lupa/third-party/lua54/*.[ch] build/lua5.4/ &&
-            ${CC:-cc} -std=gnu99 -O2 -DLUA_USE_LINUX -o build/bin/lua5.4 build/lua5.4/onelua.c \
-                -Wl,-E -ldl -lm
-    } >&2 || say "pip cannot do it"
-    rm -rf build/lupa
-}
-
-# ------------------------------------------------------------------ the commands
-
-find_all() {
-    find_python
-    find_lua
-}
-
-# Installs the items that are missing (required, then welcome), and fails if a required one still is.
-provide() {
-    lacking=$(missing $1)
-    [ -n "$lacking" ] || [ -n "$3" ] || return 0
-    apt_install $(debian_packages $lacking $(missing $2) | sort -u)
-    find_all
-    pip_install $(pip_packages $(missing $1))
-    find_all
-    pip_lua $(missing $1 | grep '^lua$\|^lua_headers$')
     find_all
     check $1
 }
