@@ -113,21 +113,27 @@ void readyq__leave(readyq *q)
     readyq__unlock(q);
 }
 
+static void detach(readyq *q, readyq_watch *w)
+{
+    w->ready = 0;
+    readyq__detach(q, w, READYQ__UNUSED);
+}
+
 /* Every watch out, of whatever kind. */
 static void detach_all(readyq *q)
 {
     struct readyq__link *lists[] = {&q->always, &q->fireable, &q->children, &q->stale};
 
     while (q->ntimers > 0)
-        readyq__detach(q, q->timers[0].watch, READYQ__UNUSED);
+        detach(q, q->timers[0].watch);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         while (!readyq__list_empty(lists[i]))
-            readyq__detach(q, readyq__owner(lists[i]->next, group), READYQ__UNUSED);
+            detach(q, readyq__owner(lists[i]->next, group));
     for (size_t fd = 0; fd < q->nslots; fd++)
         if (q->slots[fd].watch != NULL && q->slots[fd].watch != &q->wakeup)
-            readyq__detach(q, q->slots[fd].watch, READYQ__UNUSED);
+            detach(q, q->slots[fd].watch);
     while (!readyq__list_empty(&q->ready)) /* one-shot timers that went off */
-        readyq__detach(q, readyq__owner(q->ready.next, ready), READYQ__UNUSED);
+        detach(q, readyq__owner(q->ready.next, ready));
 }
 
 /* Gives up the descriptors, once no thread can be using them. */

@@ -54,6 +54,16 @@ static void found_own(readyq *q, readyq_watch *w)
         readyq__process_ended(q, w);
 }
 
+/* What was asked for, with an end only where its direction was. What the kernel reports unasked is
+ * let through where nothing else is left: it would be reported for ever. */
+static uint32_t mask(uint32_t bits, uint32_t asked)
+{
+    const uint32_t ends = (asked & (READYQ_READ | READYQ_WRITE)) << 4;
+    const uint32_t found = bits & (asked | ends | READYQ_ERROR);
+
+    return found != 0 ? found : bits & ~READYQ__DIRECTIONS;
+}
+
 void readyq__found(readyq *q, uint64_t key, uint32_t bits)
 {
     const int fd = (int)(uint32_t)key;
@@ -72,7 +82,7 @@ void readyq__found(readyq *q, uint64_t key, uint32_t bits)
         w->own.flags &= (uint8_t)~READYQ__ECHO;
         return;
     }
-    bits &= w->interest | ~READYQ__DIRECTIONS;
+    bits = mask(bits, w->interest & READYQ__DIRECTIONS);
     if (bits != 0 && w->armed)
         readyq__list(q, w, bits);
 }

@@ -47,17 +47,32 @@ int readyq__look_all(readyq *q)
     return n;
 }
 
-/* What never blocks is ready at every wait; a file that was closed is not there any more. */
+/* ------------------------------------------------------------------ what never blocks */
+
+static bool is_always_ready(const readyq_watch *w)
+{
+    return w->armed && (w->interest & (READYQ_READ | READYQ_WRITE)) &&
+           !(w->own.flags & (READYQ__LISTED | READYQ__SAID));
+}
+
+static bool has_always(const readyq *q)
+{
+    for (struct readyq__link *link = q->always.next; link != &q->always; link = link->next)
+        if (is_always_ready(readyq__owner(link, group)))
+            return true;
+    return false;
+}
+
+/* After what the kernel told, so that they take their turn; a file that was closed is gone. */
 static void list_always(readyq *q)
 {
     struct readyq__link *link, *next;
 
     for (link = q->always.next; link != &q->always; link = next) {
         readyq_watch *w = readyq__owner(link, group);
-        const uint32_t bits = w->interest & (READYQ_READ | READYQ_WRITE);
 
         next = link->next;
-        if (!w->armed || bits == 0 || (w->own.flags & (READYQ__LISTED | READYQ__SAID)))
+        if (!is_always_ready(w) && !(w->own.flags & READYQ__LISTED))
             continue;
         if (!readyq__same_file(w)) {
             readyq__abandon(q, w);
@@ -65,7 +80,7 @@ static void list_always(readyq *q)
         }
         if (w->interest & READYQ_EDGE)
             w->own.flags |= READYQ__SAID;
-        readyq__list(q, w, bits);
+        readyq__list(q, w, w->interest & (READYQ_READ | READYQ_WRITE));
     }
 }
 
@@ -86,10 +101,10 @@ static void recall(readyq *q, bool ask_again)
             promised--;
             continue;
         }
-        if (!is_level(w))
+        if (!is_level(w) || (w->own.flags & READYQ__ALWAYS))
             continue;
         readyq__unlist(q, w);
-        if (ask_again && !(w->own.flags & READYQ__ALWAYS)) {
+        if (ask_again) {
             w->own.flags |= READYQ__ASKED;
             readyq__link_before(&q->asked, &w->own.ready);
         }
@@ -197,7 +212,7 @@ static int64_t time_to_sleep(readyq *q, const struct turn *turn)
 {
     int64_t until = readyq__next_due(q);
 
-    if (turn->timeout == 0 || q->listed > q->due)
+    if (turn->timeout == 0 || q->listed > q->due || has_always(q))
         return 0;
     if (turn->deadline < until)
         until = turn->deadline;
@@ -252,13 +267,13 @@ static int step(readyq *q, const struct turn *turn)
     int n;
 
     expire(q);
-    list_always(q);
     n = ask_for(q, turn, woken ? 0 : time_to_sleep(q, turn));
     if (q->closed)
         return -ESHUTDOWN;
     if (n < 0 && n != -EINTR)
         return n;
     woken |= attend(q, turn);
+    list_always(q);
     if (q->haunted && (n = readyq__rebuild(q)) < 0)
         return n;
     if (q->listed == q->due && !woken)

@@ -37,6 +37,8 @@ static int grow_table(readyq *q, int fd)
 
     if (need <= q->nslots)
         return 0;
+    if (fcntl(fd, F_GETFD) < 0) /* no memory for a number that is none */
+        return -errno;
     while (room < need)
         room *= 2;
     slots = realloc(q->slots, room * sizeof *slots);
@@ -160,6 +162,8 @@ static int register_always(readyq *q, readyq_watch *w, const readyq_watch *old)
         return -EEXIST;
     w->own.flags |= READYQ__ALWAYS;
     readyq__link_before(&q->always, &w->own.group);
+    if (q->leading)
+        readyq__kick(q); /* the kernel will not wake it */
     return 0;
 }
 
@@ -216,7 +220,7 @@ int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
     error = readyq__enter(q);
     if (error < 0)
         return error;
-    error = readyq__admit(w, READYQ_KIND_FD);
+    error = fd == q->nest || fd == q->kernel.fd ? -EINVAL : readyq__admit(w, READYQ_KIND_FD);
     if (error == 0) {
         w->fd = fd;
         w->interest = interest;
@@ -249,6 +253,8 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
     }
     if (!(w->own.flags & READYQ__ALWAYS))
         readyq__unlink(&w->own.group); /* no longer quiet */
+    else if (q->leading)
+        readyq__kick(q);
     readyq__unlist(q, w);
     return 0;
 }
