@@ -3,8 +3,7 @@
 # Builds readyq in place, and installs the C library and the Lua modules. Which Python and which
 # Lua, and where their headers are, tools/setup.sh finds out. `make help` lists the commands.
 
-SETUP = PYTHON='$(PYTHON)' LUA='$(LUA)' LUA_INCLUDE='$(LUA_INCLUDE)' CC='$(CC)' \
-        CFLAGS='$(CFLAGS)' tools/setup.sh
+SETUP = PYTHON='$(PYTHON)' LUA='$(LUA)' LUA_INCLUDE='$(LUA_INCLUDE)' CC='$(CC)' tools/setup.sh
 PYTHON ?= python3
 LUA ?= lua5.4
 .DEFAULT_GOAL := all
@@ -16,6 +15,8 @@ include build/config.mk
 endif
 build/config.mk: always
 	@$(SETUP) find
+build/flags: always
+	@echo '$(CC) $(CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(LDFLAGS)' >$@
 
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
@@ -24,10 +25,8 @@ LUA_SHAREDIR ?= $(PREFIX)/share/lua/$(lua_version)
 LUA_LIBDIR ?= $(LIBDIR)/lua/$(lua_version)
 CFLAGS ?= -O2 -g
 
-WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wwrite-strings -Wvla
+WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla
 FLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread -Icore
-PYTHON_FLAGS = $(FLAGS) -isystem $(python_include)
-LUA_FLAGS = $(FLAGS) -isystem $(lua_include)
 
 VERSION := $(shell sed -n 's/^#define READYQ_VERSION "\(.*\)".*/\1/p' core/readyq.h)
 SONAME := libreadyq.so.$(firstword $(subst ., ,$(VERSION)))
@@ -41,7 +40,8 @@ LUA_MODULE = build/lua/readyq/core.so
 
 ENV = PYTHONPATH="$(CURDIR)/python$${PYTHONPATH:+:$$PYTHONPATH}" \
       LUA_PATH="$(CURDIR)/lua/?.lua;;" LUA_CPATH="$(CURDIR)/build/lua/?.so;;"
-RUN = $(ENV) PYTHON="$(python)" LUA="$(lua)" LUA_INCLUDE="$(lua_include)" CC="$(CC)"
+RUN = $(ENV) PYTHON="$(python)" LUA="$(lua)" LUA_INCLUDE="$(lua_include)" CC="$(CC)" \
+      CFLAGS="$(CFLAGS)"
 
 all: lib python-module lua-module examples
 lib: build/libreadyq.a build/libreadyq.so
@@ -64,17 +64,13 @@ $(LUA_MODULE): $(LUA_OBJECTS) build/libreadyq.a
 	@mkdir -p $(@D)
 	$(CC) -shared -pthread -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^
 
-build/core/%.o: core/%.c build/config.mk
+$(PYTHON_OBJECTS): HEADERS = -isystem $(python_include)
+$(PYTHON_OBJECTS): | need-python
+$(LUA_OBJECTS): HEADERS = -isystem $(lua_include)
+$(LUA_OBJECTS): | need-lua
+build/%.o: %.c build/config.mk build/flags
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -MMD -c -o $@ $<
-
-build/bindings/python/%.o: bindings/python/%.c build/config.mk | need-python
-	@mkdir -p $(@D)
-	$(CC) $(PYTHON_FLAGS) $(WARNINGS) $(CFLAGS) -MMD -c -o $@ $<
-
-build/bindings/lua/%.o: bindings/lua/%.c build/config.mk | need-lua
-	@mkdir -p $(@D)
-	$(CC) $(LUA_FLAGS) $(WARNINGS) $(CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(FLAGS) $(HEADERS) $(WARNINGS) $(CFLAGS) -MMD -c -o $@ $<
 
 build/examples/%: examples/%.c build/libreadyq.a
 	@mkdir -p $(@D)

@@ -24,6 +24,7 @@ extras="luasocket luaposix cqueues luac luarocks" # tests without them are skipp
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
+lua_name=${wanted_lua##*/}
 venv=$PWD/build/venv
 PATH=$PATH:$PWD/build/bin:$venv/bin
 
@@ -67,7 +68,7 @@ find_lua() {
     lua=$(command -v "$wanted_lua") || lua=
     lua_version=
     lua_include=
-    if [ -z "$lua" ] && [ "$wanted_lua" = lua5.4 ] && lua_says lua '_VERSION == "Lua 5.4"'; then
+    if [ -z "$lua" ] && [ "$lua_name" = lua5.4 ] && lua_says lua '_VERSION == "Lua 5.4"'; then
         lua=$(command -v lua)
     fi
     [ -n "$lua" ] || return 0
@@ -137,17 +138,17 @@ debian_packages() {
         python) echo python3 ;;
         python_headers) is_debian_python && echo python3-dev ;;
         pytest) is_debian_python && echo python3-pytest ;;
-        lua) echo "$wanted_lua" ;;
+        lua) echo "$lua_name" ;;
         lua_headers)
-            case $wanted_lua in
+            case $lua_name in
             luajit) echo libluajit-5.1-dev ;;
             lua5.1) echo liblua5.1-0-dev ;;
-            *) echo "lib$wanted_lua-dev" ;;
+            *) echo "lib$lua_name-dev" ;;
             esac ;;
         luasocket) echo lua-socket ;;
         luaposix) echo lua-posix ;;
         cqueues) echo lua-cqueues ;;
-        luac) echo "$wanted_lua" ;;
+        luac) echo "$lua_name" ;;
         luarocks) echo luarocks ;;
         clang) echo clang ;;
         clang_format) echo clang-format ;;
@@ -222,7 +223,7 @@ pip_install() {
 
 # lupa's source package carries the whole of Lua 5.4, interpreter and headers.
 pip_lua() {
-    [ $# -gt 0 ] && [ "$wanted_lua" = lua5.4 ] && has_python || return 0
+    [ $# -gt 0 ] && [ "$lua_name" = lua5.4 ] && has_python || return 0
     say "building Lua 5.4 out of the Python package lupa into build/bin"
     rm -rf build/lupa && mkdir -p build/lupa build/lua5.4 build/bin
     {
@@ -272,7 +273,7 @@ check() {
 write_config() {
     mkdir -p build
     cat >build/config.mk.new <<END
-# Written by tools/setup.sh, for ${CC:-cc} ${CFLAGS:-}
+# Written by tools/setup.sh.
 python = $python
 python_include = $python_include
 python_suffix = $python_suffix
