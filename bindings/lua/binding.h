@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the Lua binding share: its two objects and the functions by which one file
+ * calls another. What the versions of Lua differ in is in compat.h.
+ *
+ * Upvalues  Every C function here has the same ones: the two metatables, against which a type
+ *           is checked by one comparison, and a Lua function that does nothing, which is called
+ *           to give Lua's hooks their turn.
+ * Ownership A queue keeps its watches in a table by slot; a watch keeps its queue, its source and
+ *           its data. All of that sits in user values, where the collector sees it; the core's
+ *           watch is embedded in the Lua object and never moves.
+ * Results   Misuse raises. A failed system call returns nil, message, errno.
+ * Stack     [-popped, +pushed, raises]: `e` any error, `m` only lack of memory, `-` none.
+ */
+#ifndef READYQ_LUA_BINDING_H
+#define READYQ_LUA_BINDING_H
+
+#include "compat.h"
+#include "readyq.h"
+
+#include <errno.h>
+
+enum { QUEUE_TYPE = 1, WATCH_TYPE, TURN, UPVALUES = TURN };
+#define upvalue(n) lua_upvalueindex(n)
+
+struct queue {
+    readyq *core; /* NULL once it is closed */
+    int slots;    /* how many the table of watches has */
+    int free;     /* the first free slot, 0 when there is none */
+    bool traced;
+};
+
+enum { QUEUE_WATCHES = 1, QUEUE_NEXT, QUEUE_TRACE, QUEUE_VALUES = QUEUE_TRACE };
+
+struct watch {
+    readyq_watch core; /* first: a pointer to one is a pointer to the other */
+    int slot;          /* its place in the table, also after it has left it, for pairs() */
+    bool kept;         /* it is in that place */
+};
+
+enum { WATCH_QUEUE = 1, WATCH_SOURCE, WATCH_DATA, WATCH_HANDLE };
+enum { WATCH_VALUES = WATCH_DATA, TRIGGER_VALUES = WATCH_HANDLE };
+
+/* ------------------------------------------------------------------ queue.c */
+
+extern const luaL_Reg luaq_queue_methods[], luaq_queue_events[];
+
+struct queue *luaq_test_queue(lua_State *L, int index); /* [-0, +0, -] NULL: another type */
+struct queue *luaq_check_type(lua_State *L);            /* [-0, +0, e] argument 1 */
+struct queue *luaq_check_queue(lua_State *L);           /* [-0, +0, e] and it is not closed */
+int luaq_new(lua_State *L);                             /* readyq.new(options) */
+
+/* ------------------------------------------------------------------ watches.c */
+
+extern const luaL_Reg luaq_watches_methods[], luaq_watches_events[];
+
+extern const char luaq_no_interest[]; /* what -EINVAL for an interest means */
+
+/* The watch at `watch` has left the core: its slot becomes free. [-0, +0, -] */
+void luaq_forget(lua_State *L, int watch);
+
+/* Forgets what the core found dead, and warns of ghosts. [-0, +0, e] */
+void luaq_tidy(lua_State *L, int queue);
+
+/* ------------------------------------------------------------------ watch.c */
+
+extern const luaL_Reg luaq_watch_methods[], luaq_watch_events[];
+extern const char *const luaq_kinds[]; /* names of enum readyq_kind */
+
+struct watch *luaq_test_watch(lua_State *L, int index); /* [-0, +0, -] NULL: another type */
+struct watch *luaq_check_watch(lua_State *L, int arg);  /* [-0, +0, e] */
+int luaq_modify(lua_State *L, int watch, int interest); /* [-0, +n, e] returns n */
+int luaq_remove(lua_State *L, int watch);               /* [-0, +n, e] returns n */
+
+/* __index has one upvalue more, the members: methods by name, and these fields. */
+int luaq_watch_index(lua_State *L);
+void luaq_watch_members(lua_State *L); /* [-0, +0, m] adds to the table on top */
+
+/* ------------------------------------------------------------------ wait.c */
+
+int luaq_wait(lua_State *L); /* q:wait(timeout, max) */
+int luaq_next(lua_State *L); /* the iterator; its upvalues: the queue, the queue's watches */
+
+/* ------------------------------------------------------------------ arguments.c */
+
+/* All [-0, +0, e]. Seconds become nanoseconds. A timeout may be nil: -1; what is past the clock's
+ * reach is INT64_MAX. */
+int64_t luaq_timeout(lua_State *L, int arg);
+int64_t luaq_delay(lua_State *L, int arg);
+int luaq_int(lua_State *L, int arg, const char *what); /* whole and in range */
+uint32_t luaq_interest(lua_State *L, int arg);         /* bits or letters */
+int luaq_signal(lua_State *L, int arg);                /* number or name */
+int luaq_descriptor(lua_State *L, int arg);
+int luaq_find_descriptor(lua_State *L, int arg); /* -1 for what has none any more */
+
+/* Returns the core's error: nil, message, errno. Of a closed queue it raises. [-0, +3, e] */
+int luaq_fail(lua_State *L, const char *call, int fd, int error);
+
+/* ------------------------------------------------------------------ handles.c */
+
+int luaq_handle(lua_State *L); /* t:handle() */
+int luaq_fire(lua_State *L);   /* readyq.fire(handle) */
+
+/* ------------------------------------------------------------------ module.c, trace.c */
+
+struct luaq_bit {
+    const char *name;
+    uint32_t value;
+};
+extern const struct luaq_bit luaq_bits[]; /* ended by a NULL */
+
+void luaq_push_watch(lua_State *L, const readyq_watch *w); /* [-0, +1, m] "fd 7 (pipe) ..." */
+
+/* One line for q:trace(). [-0, +0, e] */
+void luaq_trace(lua_State *L, int queue, const char *call);
+void luaq_trace_wait(lua_State *L, int64_t timeout, int n);
+void luaq_trace_watch(lua_State *L, int queue, const char *call, int watch);
+
+#endif

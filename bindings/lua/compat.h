@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The C API of Lua 5.4, spoken on Lua 5.1, 5.2, 5.3 and LuaJIT 2.1 as far as the binding uses it.
+ * The only place that asks for the version of Lua.
+ */
+#ifndef READYQ_LUA_COMPAT_H
+#define READYQ_LUA_COMPAT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#if LUA_VERSION_NUM >= 504
+
+#define is_file_closed(stream) (((luaL_Stream *)(stream))->closef == NULL)
+
+#else
+
+/* User values 1 to `count` stand in one table, and exist only where count > 0. */
+#if LUA_VERSION_NUM >= 502
+#define set_user_table lua_setuservalue
+#define get_user_table lua_getuservalue
+#else
+#define set_user_table lua_setfenv
+#define get_user_table lua_getfenv
+#endif
+
+static inline void *lua_newuserdatauv(lua_State *L, size_t size, int count)
+{
+    void *memory = lua_newuserdata(L, size);
+
+    if (count > 0) {
+        lua_createtable(L, count, 0);
+        set_user_table(L, -2);
+    }
+    return memory;
+}
+
+static inline int lua_getiuservalue(lua_State *L, int index, int n)
+{
+    get_user_table(L, index);
+    lua_rawgeti(L, -1, n);
+    lua_remove(L, -2);
+    return lua_type(L, -1);
+}
+
+static inline int lua_setiuservalue(lua_State *L, int index, int n)
+{
+    get_user_table(L, index);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, n);
+    lua_pop(L, 1);
+    return 1;
+}
+
+/* Warnings came with Lua 5.4; before, a global function of that name may take them. */
+static inline void lua_warning(lua_State *L, const char *message, int more)
+{
+    (void)more;
+    lua_getglobal(L, "warn");
+    if (!lua_isfunction(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    lua_pushstring(L, message);
+    lua_call(L, 1, 0);
+}
+
+#endif
+
+#if LUA_VERSION_NUM == 502 || LUA_VERSION_NUM == 503
+#define is_file_closed(stream) (((luaL_Stream *)(stream))->closef == NULL)
+#endif
+
+#if LUA_VERSION_NUM >= 502
+
+static inline lua_State *main_thread(lua_State *L)
+{
+    lua_State *main;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    main = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    return main;
+}
+
+#else
+
+/* An io file starts with its FILE pointer, NULL once it is closed; the main thread is not told. */
+typedef struct {
+    FILE *f;
+} luaq_stream;
+#define luaL_Stream luaq_stream
+#define is_file_closed(stream) (((luaq_stream *)(stream))->f == NULL)
+#define main_thread(L) (L)
+#define luaL_setfuncs luaq_setfuncs
+#define luaL_testudata luaq_testudata
+
+static inline void luaq_setfuncs(lua_State *L, const luaL_Reg *functions, int nup)
+{
+    for (; functions->name != NULL; functions++) {
+        for (int i = 0; i < nup; i++)
+            lua_pushvalue(L, -nup);
+        lua_pushcclosure(L, functions->func, nup);
+        lua_setfield(L, -(nup + 2), functions->name);
+    }
+    lua_pop(L, nup);
+}
+
+static inline void *luaq_testudata(lua_State *L, int index, const char *type)
+{
+    void *memory = lua_touserdata(L, index);
+    bool same;
+
+    if (memory == NULL || !lua_getmetatable(L, index))
+        return NULL;
+    luaL_getmetatable(L, type);
+    same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same ? memory : NULL;
+}
+
+#endif
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * readyq.core: puts the binding together. lua/readyq.lua adds what can be said in Lua.
+ */
+#include "binding.h"
+
+const struct luaq_bit luaq_bits[] = {
+    {"READ", READYQ_READ},
+    {"WRITE", READYQ_WRITE},
+    {"PRIORITY", READYQ_PRIORITY},
+    {"READ_CLOSED", READYQ_READ_CLOSED},
+    {"WRITE_CLOSED", READYQ_WRITE_CLOSED},
+    {"ERROR", READYQ_ERROR},
+    {"FIRED", READYQ_FIRED},
+    {"EDGE", READYQ_EDGE},
+    {"ONESHOT", READYQ_ONESHOT},
+    {"EXCLUSIVE", READYQ_EXCLUSIVE},
+    {NULL, 0},
+};
+
+static const luaL_Reg functions[] = {
+    {"new", luaq_new},
+    {"fire", luaq_fire},
+    {NULL, NULL},
+};
+
+/* [-0, +0, m] Adds functions to the table on top; the upvalues stand at 1 to UPVALUES. */
+static void add_functions(lua_State *L, const luaL_Reg *list)
+{
+    for (int i = 1; i <= UPVALUES; i++)
+        lua_pushvalue(L, i);
+    luaL_setfuncs(L, list, UPVALUES);
+}
+
+/* [-0, +1, m] A table of methods for the metatable at `type`, which gets the events. */
+static void make_type(lua_State *L, int type, const char *name, const luaL_Reg *methods,
+                      const luaL_Reg *events)
+{
+    lua_pushvalue(L, type);
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "__name");
+    add_functions(L, events);
+    lua_pop(L, 1);
+    lua_newtable(L);
+    add_functions(L, methods);
+}
+
+/* [-0, +1, m] */
+static void make_queue_type(lua_State *L)
+{
+    make_type(L, QUEUE_TYPE, "readyq.queue", luaq_queue_methods, luaq_queue_events);
+    add_functions(L, luaq_watches_methods);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, QUEUE_TYPE, "__index");
+    lua_pushvalue(L, QUEUE_TYPE);
+    add_functions(L, luaq_watches_events);
+    lua_pop(L, 1);
+}
+
+/* [-0, +0, m] Methods and fields stand in one table, the members. */
+static void make_watch_type(lua_State *L)
+{
+    make_type(L, WATCH_TYPE, "readyq.watch", luaq_watch_methods, luaq_watch_events);
+    luaq_watch_members(L);
+    for (int i = 1; i <= UPVALUES; i++)
+        lua_pushvalue(L, i);
+    lua_pushvalue(L, -UPVALUES - 1);
+    lua_pushcclosure(L, luaq_watch_index, UPVALUES + 1);
+    lua_setfield(L, WATCH_TYPE, "__index");
+    lua_pop(L, 1);
+}
+
+/* [-2, +1, e] */
+READYQ_API int luaopen_readyq_core(lua_State *L)
+{
+    lua_settop(L, 0);
+    lua_newtable(L); /* QUEUE_TYPE */
+    lua_newtable(L); /* WATCH_TYPE */
+    if (luaL_loadstring(L, "return") != 0) /* TURN */
+        return lua_error(L);
+    lua_newtable(L);
+    add_functions(L, functions);
+    for (const struct luaq_bit *bit = luaq_bits; bit->name != NULL; bit++) {
+        lua_pushinteger(L, bit->value);
+        lua_setfield(L, -2, bit->name);
+    }
+    lua_pushliteral(L, READYQ_VERSION);
+    lua_setfield(L, -2, "VERSION");
+    make_watch_type(L);
+    make_queue_type(L);
+    lua_setfield(L, -2, "methods");
+    return 1;
+}

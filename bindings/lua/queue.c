@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The queue object: its type, its life, the questions about it, the table of its methods. Its
+ * watches are in watches.c, waiting in wait.c.
+ */
+#include "binding.h"
+
+#include <string.h>
+
+/* ------------------------------------------------------------------ gates */
+
+struct queue *luaq_test_queue(lua_State *L, int index)
+{
+    struct queue *q = lua_touserdata(L, index);
+    bool same;
+
+    if (q == NULL || !lua_getmetatable(L, index))
+        return NULL;
+    same = lua_rawequal(L, -1, upvalue(QUEUE_TYPE));
+    lua_pop(L, 1);
+    return same ? q : NULL;
+}
+
+struct queue *luaq_check_type(lua_State *L)
+{
+    struct queue *q = luaq_test_queue(L, 1);
+
+    if (q == NULL)
+        luaL_argerror(L, 1, lua_pushfstring(L, "readyq.queue expected, got %s",
+                                            luaL_typename(L, 1)));
+    return q;
+}
+
+struct queue *luaq_check_queue(lua_State *L)
+{
+    struct queue *q = luaq_check_type(L);
+
+    if (q->core == NULL)
+        luaL_error(L, "attempt to use a closed readyq.queue");
+    return q;
+}
+
+/* ------------------------------------------------------------------ life */
+
+/* [-0, +0, e] `backend` stays as long as argument 1. */
+static void read_options(lua_State *L, struct readyq_options *options)
+{
+    static const char *const clocks[] = {"real", "virtual", NULL};
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, 1) != 0) {
+        const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+
+        if (strcmp(name, "backend") == 0 && lua_type(L, 3) == LUA_TSTRING)
+            options->backend = lua_tostring(L, 3);
+        else if (strcmp(name, "clock") == 0 && lua_type(L, 3) == LUA_TSTRING)
+            options->virtual_clock = luaL_checkoption(L, 3, NULL, clocks) == 1;
+        else
+            luaL_argerror(L, 1, lua_pushfstring(L, "no such option, or not a string: '%s' "
+                                                "(there are 'backend' and 'clock')", name));
+        lua_settop(L, 2);
+    }
+}
+
+/* [-0, +1, m] A closed queue. */
+static struct queue *push_closed(lua_State *L)
+{
+    struct queue *q = lua_newuserdatauv(L, sizeof *q, QUEUE_VALUES);
+    const int index = lua_gettop(L);
+
+    memset(q, 0, sizeof *q);
+    lua_pushvalue(L, upvalue(QUEUE_TYPE));
+    lua_setmetatable(L, index);
+    lua_newtable(L);
+    lua_pushvalue(L, index);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, luaq_next, 2);
+    lua_setiuservalue(L, index, QUEUE_NEXT);
+    lua_setiuservalue(L, index, QUEUE_WATCHES);
+    return q;
+}
+
+int luaq_new(lua_State *L)
+{
+    struct readyq_options options = {.interruptible = true};
+    struct queue *q;
+    int error;
+
+    lua_settop(L, 1);
+    if (!lua_isnil(L, 1))
+        read_options(L, &options);
+    q = push_closed(L);
+    error = readyq_open(&q->core, &options);
+    if (error == -EINVAL && options.backend != NULL)
+        return luaL_argerror(L, 1, lua_pushfstring(L, "no backend is called '%s'",
+                                                   options.backend));
+    return error < 0 ? luaq_fail(L, "new", -1, error) : 1;
+}
+
+/* [-1, +1, e] close, __close and __gc. */
+static int queue_close(lua_State *L)
+{
+    struct queue *q = luaq_check_type(L);
+    readyq *core = q->core;
+
+    lua_settop(L, 1);
+    q->core = NULL;
+    readyq_close(core);
+    lua_getiuservalue(L, 1, QUEUE_WATCHES);
+    for (int slot = 1; slot <= q->slots; slot++) {
+        lua_rawgeti(L, 2, slot);
+        if (lua_isuserdata(L, 3))
+            luaq_forget(L, 3);
+        lua_settop(L, 2);
+    }
+    q->traced = false;
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, QUEUE_TRACE);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* ------------------------------------------------------------------ questions */
+
+/* [-1, +1, e] q:closed() */
+static int queue_closed(lua_State *L)
+{
+    lua_pushboolean(L, luaq_check_type(L)->core == NULL);
+    return 1;
+}
+
+/* [-1, +n, e] q:fileno() and q:pollfd() */
+static int queue_fileno(lua_State *L)
+{
+    const int fd = readyq_fileno(luaq_check_queue(L)->core);
+
+    if (fd < 0)
+        return luaq_fail(L, "fileno", -1, fd);
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+/* [-1, +1, e] q:events(), asked by cqueues: what to poll the queue's descriptor for. */
+static int queue_events(lua_State *L)
+{
+    luaq_check_queue(L);
+    lua_pushliteral(L, "r");
+    return 1;
+}
+
+/* [-1, +1, e] q:timeout(), asked by cqueues: the descriptor tells of timers too. */
+static int queue_timeout(lua_State *L)
+{
+    luaq_check_queue(L);
+    lua_pushnil(L);
+    return 1;
+}
+
+/* [-1, +1, e] q:backend() */
+static int queue_backend(lua_State *L)
+{
+    lua_pushstring(L, readyq_backend(luaq_check_queue(L)->core));
+    return 1;
+}
+
+/* [-1, +1, e] q:now() */
+static int queue_now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)readyq_now(luaq_check_queue(L)->core) / 1e9);
+    return 1;
+}
+
+/* [-1, +n, e] q:wake() */
+static int queue_wake(lua_State *L)
+{
+    struct queue *q = luaq_check_queue(L);
+    const int error = readyq_wake(q->core);
+
+    if (error < 0)
+        return luaq_fail(L, "wake", -1, error);
+    if (q->traced)
+        luaq_trace(L, 1, "wake");
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* [-1, +n, e] q:stats() */
+static int queue_stats(lua_State *L)
+{
+    struct readyq_stats s;
+    const int error = readyq_stats(luaq_check_queue(L)->core, &s);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counts[] = {
+        {"watches", s.watches},           {"waits", s.waits},     {"deliveries", s.deliveries},
+        {"wakes", s.wakes},               {"changes", s.changes}, {"stale", s.stale},
+        {"kernel_waits", s.kernel_waits}, {"ghosts", s.ghosts},   {"rebuilds", s.rebuilds},
+    };
+
+    if (error < 0)
+        return luaq_fail(L, "stats", -1, error);
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        lua_pushinteger(L, (lua_Integer)counts[i].value);
+        lua_setfield(L, -2, counts[i].name);
+    }
+    if (s.ghost_fd >= 0) {
+        lua_pushinteger(L, s.ghost_fd);
+        lua_setfield(L, -2, "ghost_fd");
+    }
+    return 1;
+}
+
+/* [-1, +1, e] #q */
+static int queue_len(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)readyq_size(luaq_check_queue(L)->core));
+    return 1;
+}
+
+/* [-1, +1, e] tostring(q) */
+static int queue_tostring(lua_State *L)
+{
+    const struct queue *q = luaq_check_type(L);
+
+    if (q->core == NULL)
+        lua_pushliteral(L, "readyq.queue: closed");
+    else
+        lua_pushfstring(L, "readyq.queue: %s, watches: %d", readyq_backend(q->core),
+                        (int)readyq_size(q->core));
+    return 1;
+}
+
+/* [-2, +1, e] q:trace(function or nil); files are made functions in readyq.lua. */
+static int queue_trace(lua_State *L)
+{
+    struct queue *q = luaq_check_queue(L);
+
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2))
+        luaL_checktype(L, 2, LUA_TFUNCTION);
+    q->traced = !lua_isnil(L, 2);
+    lua_setiuservalue(L, 1, QUEUE_TRACE);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+const luaL_Reg luaq_queue_methods[] = {
+    {"backend", queue_backend},
+    {"close", queue_close},
+    {"closed", queue_closed},
+    {"events", queue_events},
+    {"fileno", queue_fileno},
+    {"now", queue_now},
+    {"pollfd", queue_fileno},
+    {"stats", queue_stats},
+    {"timeout", queue_timeout},
+    {"trace", queue_trace},
+    {"wait", luaq_wait},
+    {"wake", queue_wake},
+    {NULL, NULL},
+};
+
+const luaL_Reg luaq_queue_events[] = {
+    {"__close", queue_close},
+    {"__gc", queue_close},
+    {"__len", queue_len},
+    {"__tostring", queue_tostring},
+    {NULL, NULL},
+};

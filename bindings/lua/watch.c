@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The watch object: its fields, and the methods that concern it alone. Adding and finding
+ * watches is the queue's (watches.c).
+ */
+#include "binding.h"
+
+#include <string.h>
+
+/* ------------------------------------------------------------------ gates */
+
+struct watch *luaq_test_watch(lua_State *L, int index)
+{
+    struct watch *w = lua_touserdata(L, index);
+    bool same;
+
+    if (w == NULL || !lua_getmetatable(L, index))
+        return NULL;
+    same = lua_rawequal(L, -1, upvalue(WATCH_TYPE));
+    lua_pop(L, 1);
+    return same ? w : NULL;
+}
+
+struct watch *luaq_check_watch(lua_State *L, int arg)
+{
+    struct watch *w = luaq_test_watch(L, arg);
+
+    if (w == NULL)
+        luaL_argerror(L, arg, lua_pushfstring(L, "readyq.watch expected, got %s",
+                                              luaL_typename(L, arg)));
+    return w;
+}
+
+/* ------------------------------------------------------------------ fields */
+
+const char *const luaq_kinds[] = {"none", "fd", "timer", "signal", "process", "trigger"};
+
+enum field {
+    ACTIVE = 1,
+    ARMED,
+    COUNT,
+    DATA,
+    FD,
+    INTEREST,
+    KIND,
+    QUEUE,
+    READABLE,
+    READY,
+    SOURCE,
+    STATUS,
+    WRITABLE
+};
+
+static const struct {
+    const char *name;
+    enum field field;
+} fields[] = {
+    {"active", ACTIVE}, {"armed", ARMED},       {"count", COUNT},       {"data", DATA},
+    {"fd", FD},         {"interest", INTEREST}, {"kind", KIND},         {"queue", QUEUE},
+    {"ready", READY},   {"readable", READABLE}, {"writable", WRITABLE}, {"source", SOURCE},
+    {"status", STATUS},
+};
+
+void luaq_watch_members(lua_State *L)
+{
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        lua_pushinteger(L, fields[i].field);
+        lua_setfield(L, -2, fields[i].name);
+    }
+}
+
+/* [-0, +1, -] -1 stands for none in the core. */
+static void push_or_nil(lua_State *L, int value)
+{
+    if (value < 0)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, value);
+}
+
+/* [-0, +1, m] What field `field` of the watch at 1 holds. */
+static void push_field(lua_State *L, const readyq_watch *w, enum field field)
+{
+    switch (field) {
+    case ACTIVE: lua_pushboolean(L, w->queue != NULL); break;
+    case ARMED: lua_pushboolean(L, w->armed); break;
+    case COUNT: lua_pushinteger(L, (lua_Integer)w->count); break;
+    case DATA: lua_getiuservalue(L, 1, WATCH_DATA); break;
+    case FD: push_or_nil(L, w->kind == READYQ_KIND_FD ? w->fd : -1); break;
+    case INTEREST: lua_pushinteger(L, w->interest); break;
+    case KIND: lua_pushstring(L, luaq_kinds[w->kind]); break;
+    case QUEUE: lua_getiuservalue(L, 1, WATCH_QUEUE); break;
+    case READABLE: lua_pushboolean(L, (w->ready & READYQ_READ) != 0); break;
+    case READY: lua_pushinteger(L, w->ready); break;
+    case SOURCE: lua_getiuservalue(L, 1, WATCH_SOURCE); break;
+    case STATUS: push_or_nil(L, w->ready & READYQ_FIRED ? w->status : -1); break;
+    case WRITABLE: lua_pushboolean(L, (w->ready & READYQ_WRITE) != 0); break;
+    }
+}
+
+int luaq_watch_index(lua_State *L)
+{
+    const struct watch *w = luaq_check_watch(L, 1);
+
+    lua_settop(L, 2);
+    lua_rawget(L, upvalue(UPVALUES + 1));
+    if (lua_type(L, 2) == LUA_TNUMBER)
+        push_field(L, &w->core, (enum field)lua_tointeger(L, 2));
+    return 1;
+}
+
+/* [-3, +0, e] __newindex: the data may be exchanged, the rest is what the queue knows. */
+static int watch_newindex(lua_State *L)
+{
+    luaq_check_watch(L, 1);
+    lua_settop(L, 3);
+    if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "data") != 0)
+        return luaL_error(L, "a readyq.watch has no field '%s' that can be set, only 'data'",
+                          lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2)
+                                                        : luaL_typename(L, 2));
+    lua_setiuservalue(L, 1, WATCH_DATA);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ methods */
+
+/* [-0, +0, e] Tells the watch's queue, if it is traced. */
+static void trace(lua_State *L, const char *call, int watch)
+{
+    const struct queue *q;
+
+    lua_getiuservalue(L, watch, WATCH_QUEUE);
+    q = lua_touserdata(L, -1);
+    if (q->traced)
+        luaq_trace_watch(L, lua_gettop(L), call, watch);
+    lua_pop(L, 1);
+}
+
+int luaq_modify(lua_State *L, int watch, int interest)
+{
+    struct watch *w = lua_touserdata(L, watch);
+    const uint32_t bits = luaq_interest(L, interest);
+    int error;
+
+    luaL_argcheck(L, w->core.kind == READYQ_KIND_FD, interest - 1,
+                  "only a descriptor's watch has an interest");
+    error = readyq_modify(&w->core, bits);
+    luaL_argcheck(L, error != -EINVAL, interest, luaq_no_interest);
+    if (error < 0)
+        return luaq_fail(L, "modify", w->core.fd, error);
+    trace(L, "modify", watch);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+int luaq_remove(lua_State *L, int watch)
+{
+    struct watch *w = lua_touserdata(L, watch);
+    const int error = readyq_remove(&w->core);
+
+    if (error < 0)
+        return luaq_fail(L, "remove", w->core.fd, error);
+    luaq_forget(L, watch);
+    trace(L, "remove", watch);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* [-2, +n, e] w:modify(interest) */
+static int watch_modify(lua_State *L)
+{
+    luaq_check_watch(L, 1);
+    return luaq_modify(L, 1, 2);
+}
+
+/* [-1, +n, e] w:remove() */
+static int watch_remove(lua_State *L)
+{
+    luaq_check_watch(L, 1);
+    return luaq_remove(L, 1);
+}
+
+/* [-1, +n, e] w:fire() */
+static int watch_fire(lua_State *L)
+{
+    struct watch *w = luaq_check_watch(L, 1);
+    int error;
+
+    luaL_argcheck(L, w->core.kind == READYQ_KIND_TRIGGER, 1, "only a trigger can be fired");
+    error = readyq_fire(&w->core);
+    if (error < 0)
+        return luaq_fail(L, "fire", -1, error);
+    trace(L, "fire", 1);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* [-2, +1, e] w:has(bits): is any of them in `ready`? */
+static int watch_has(lua_State *L)
+{
+    const struct watch *w = luaq_check_watch(L, 1);
+
+    lua_pushboolean(L, (w->core.ready & luaq_interest(L, 2)) != 0);
+    return 1;
+}
+
+/* [-1, +1, e] tostring(w) */
+static int watch_tostring(lua_State *L)
+{
+    const struct watch *w = luaq_check_watch(L, 1);
+
+    luaq_push_watch(L, &w->core);
+    lua_pushfstring(L, "readyq.watch: %s", lua_tostring(L, -1));
+    return 1;
+}
+
+const luaL_Reg luaq_watch_methods[] = {
+    {"fire", watch_fire},
+    {"handle", luaq_handle},
+    {"has", watch_has},
+    {"modify", watch_modify},
+    {"remove", watch_remove},
+    {NULL, NULL},
+};
+
+const luaL_Reg luaq_watch_events[] = {
+    {"__newindex", watch_newindex},
+    {"__tostring", watch_tostring},
+    {NULL, NULL},
+};

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The watches of a queue: keeping them, adding, finding, changing, taking out, walking through.
+ * What a watch answers itself is in watch.c.
+ */
+#include "binding.h"
+
+#include <string.h>
+
+/* ------------------------------------------------------------------ keeping watches */
+
+/* [-0, +1, e] A new watch, kept in the queue at 1, with what it is to keep alive itself: the
+ * values at `source` (0: none) and `data`. The core does not know it yet. Checks last that no
+ * finalizer or method has closed the queue on the way. */
+static struct watch *push_watch(lua_State *L, struct queue *q, int source, int data, int values)
+{
+    struct watch *w = lua_newuserdatauv(L, sizeof *w, values);
+    const int index = lua_gettop(L), slot = q->free > 0 ? q->free : q->slots + 1;
+
+    memset(w, 0, sizeof *w);
+    lua_pushvalue(L, upvalue(WATCH_TYPE));
+    lua_setmetatable(L, index);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, index, WATCH_QUEUE);
+    if (source > 0) {
+        lua_pushvalue(L, source);
+        lua_setiuservalue(L, index, WATCH_SOURCE);
+    }
+    lua_pushvalue(L, data);
+    lua_setiuservalue(L, index, WATCH_DATA);
+    lua_getiuservalue(L, 1, QUEUE_WATCHES);
+    lua_rawgeti(L, -1, slot);
+    q->free = (int)lua_tointeger(L, -1);
+    lua_pushvalue(L, index);
+    lua_rawseti(L, -3, slot);
+    lua_settop(L, index);
+    if (slot > q->slots)
+        q->slots = slot;
+    w->slot = slot;
+    w->kept = true;
+    luaq_check_queue(L);
+    return w;
+}
+
+void luaq_forget(lua_State *L, int watch)
+{
+    struct watch *w = lua_touserdata(L, watch);
+    struct queue *q;
+
+    if (!w->kept)
+        return;
+    lua_getiuservalue(L, watch, WATCH_QUEUE);
+    q = lua_touserdata(L, -1);
+    lua_getiuservalue(L, -1, QUEUE_WATCHES);
+    lua_pushinteger(L, q->free);
+    lua_rawseti(L, -2, w->slot);
+    lua_pop(L, 2);
+    q->free = w->slot;
+    w->kept = false;
+}
+
+void luaq_tidy(lua_State *L, int queue)
+{
+    struct queue *q = lua_touserdata(L, queue);
+    readyq_watch *dead;
+    int fd;
+
+    while (q->core != NULL && (dead = readyq_stale(q->core)) != NULL) {
+        lua_getiuservalue(L, queue, QUEUE_WATCHES);
+        lua_rawgeti(L, -1, ((struct watch *)(void *)dead)->slot);
+        luaq_forget(L, lua_gettop(L));
+        lua_pop(L, 2);
+    }
+    while (q->core != NULL && (fd = readyq_ghost(q->core)) >= 0) {
+        lua_pushfstring(L, "readyq: descriptor %d was closed before its watch was removed, while "
+                        "a duplicate or a child keeps its file open; remove the watch first", fd);
+        lua_warning(L, lua_tostring(L, -1), 0);
+        lua_pop(L, 1);
+    }
+}
+
+/* ------------------------------------------------------------------ adding */
+
+/* A call that adds, and what it means when the core refuses an argument. */
+struct call {
+    const char *name;
+    int arg;
+    const char *misuse;
+};
+
+const char luaq_no_interest[] =
+    "this interest means nothing; it is READ, WRITE or PRIORITY (r, w, p), perhaps with EDGE, "
+    "ONESHOT or EXCLUSIVE, and a queue cannot watch itself";
+
+/* [-0, +n, e] What the core said to the watch on top: it, or the failure. */
+static int added(lua_State *L, const struct call *call, int fd, int error)
+{
+    const int watch = lua_gettop(L);
+    const struct queue *q = lua_touserdata(L, 1);
+
+    if (error < 0) {
+        luaq_forget(L, watch);
+        luaL_argcheck(L, error != -EINVAL, call->arg, call->misuse);
+        return luaq_fail(L, call->name, fd, error);
+    }
+    if (q->traced)
+        luaq_trace_watch(L, 1, call->name, watch);
+    luaq_tidy(L, 1);
+    return 1;
+}
+
+/* [-4, +n, e] q:add(source, interest, data) */
+static int queue_add(lua_State *L)
+{
+    static const struct call call = {"add", 3, luaq_no_interest};
+    struct queue *q = luaq_check_queue(L);
+    const int fd = luaq_descriptor(L, 2);
+    const uint32_t interest = luaq_interest(L, 3);
+    struct watch *w;
+
+    lua_settop(L, 4);
+    w = push_watch(L, q, 2, 4, WATCH_VALUES);
+    return added(L, &call, fd, readyq_add(q->core, &w->core, fd, interest));
+}
+
+/* [-4, +n, e] q:add_timer(delay, data, period) */
+static int queue_add_timer(lua_State *L)
+{
+    static const struct call call = {"add_timer", 2, "it is no delay"};
+    struct queue *q = luaq_check_queue(L);
+    const int64_t delay = luaq_delay(L, 2);
+    const int64_t period = lua_isnoneornil(L, 4) ? 0 : luaq_delay(L, 4);
+    struct watch *w;
+
+    lua_settop(L, 4);
+    w = push_watch(L, q, 0, 3, WATCH_VALUES);
+    return added(L, &call, -1, readyq_add_timer(q->core, &w->core, delay, period));
+}
+
+/* [-3, +n, e] q:add_signal(signal, data) */
+static int queue_add_signal(lua_State *L)
+{
+    static const struct call call = {
+        "add_signal", 2,
+        "there is no such signal, or it cannot or must not be caught (KILL, STOP, SEGV, BUS, FPE, "
+        "ILL)"};
+    struct queue *q = luaq_check_queue(L);
+    const int number = luaq_signal(L, 2);
+    struct watch *w;
+
+    lua_settop(L, 3);
+    w = push_watch(L, q, 2, 3, WATCH_VALUES);
+    return added(L, &call, -1, readyq_add_signal(q->core, &w->core, number));
+}
+
+/* [-3, +n, e] q:add_process(pid, data) */
+static int queue_add_process(lua_State *L)
+{
+    static const struct call call = {"add_process", 2, "a process id is 1 or more"};
+    struct queue *q = luaq_check_queue(L);
+    const int pid = luaq_int(L, 2, "the process id");
+    struct watch *w;
+
+    lua_settop(L, 3);
+    w = push_watch(L, q, 2, 3, WATCH_VALUES);
+    return added(L, &call, -1, readyq_add_process(q->core, &w->core, pid));
+}
+
+/* [-2, +n, e] q:add_trigger(data) */
+static int queue_add_trigger(lua_State *L)
+{
+    static const struct call call = {"add_trigger", 2, "it is no trigger"};
+    struct queue *q = luaq_check_queue(L);
+    struct watch *w;
+
+    lua_settop(L, 2);
+    w = push_watch(L, q, 0, 2, TRIGGER_VALUES);
+    return added(L, &call, -1, readyq_add_trigger(q->core, &w->core));
+}
+
+/* ------------------------------------------------------------------ finding */
+
+/* [-0, +1, e] The watch whose source is argument 2, an object that may be closed; or nil. */
+static void push_by_source(lua_State *L, const struct queue *q)
+{
+    lua_getiuservalue(L, 1, QUEUE_WATCHES);
+    for (int slot = 1; slot <= q->slots; slot++) {
+        lua_rawgeti(L, -1, slot);
+        if (lua_isuserdata(L, -1)) {
+            lua_getiuservalue(L, -1, WATCH_SOURCE);
+            if (lua_rawequal(L, -1, 2)) {
+                lua_pop(L, 1);
+                return;
+            }
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pushnil(L);
+}
+
+/* [-0, +1, e] The watch that argument 2 tells: itself, or what was added; or nil. Returns the
+ * descriptor, -1 where there is none. */
+static int push_told_watch(lua_State *L, const struct queue *q)
+{
+    const struct watch *w = luaq_test_watch(L, 2);
+    const bool object = lua_istable(L, 2) || lua_isuserdata(L, 2);
+    readyq_watch *found;
+    int fd;
+
+    if (w != NULL) {
+        luaL_argcheck(L, w->core.queue == NULL || w->core.queue == q->core, 2,
+                      "the watch is in another queue");
+        lua_pushvalue(L, 2);
+        return w->core.fd;
+    }
+    fd = object ? luaq_find_descriptor(L, 2) : luaq_descriptor(L, 2);
+    luaq_check_queue(L);
+    found = readyq_find(q->core, fd);
+    if (found == NULL) {
+        push_by_source(L, q);
+    } else {
+        lua_getiuservalue(L, 1, QUEUE_WATCHES);
+        lua_rawgeti(L, -1, ((struct watch *)(void *)found)->slot);
+    }
+    return fd;
+}
+
+/* [-2, +1, e] q:get(source) */
+static int queue_get(lua_State *L)
+{
+    push_told_watch(L, luaq_check_queue(L));
+    return 1;
+}
+
+/* [-2, +n, e] q:remove(watch or source) */
+static int queue_remove(lua_State *L)
+{
+    const int fd = push_told_watch(L, luaq_check_queue(L));
+
+    return lua_isnil(L, -1) ? luaq_fail(L, "remove", fd, -ENOENT) : luaq_remove(L, lua_gettop(L));
+}
+
+/* [-3, +n, e] q:modify(watch or source, interest) */
+static int queue_modify(lua_State *L)
+{
+    const int fd = push_told_watch(L, luaq_check_queue(L));
+
+    return lua_isnil(L, -1) ? luaq_fail(L, "modify", fd, -ENOENT)
+                            : luaq_modify(L, lua_gettop(L), 3);
+}
+
+/* [-2, +2, e] The step of pairs(q): after a watch the next one with its data. */
+static int next_watch(lua_State *L)
+{
+    const struct queue *q = luaq_check_type(L);
+    const struct watch *w = lua_isnoneornil(L, 2) ? NULL : luaq_check_watch(L, 2);
+
+    lua_getiuservalue(L, 1, QUEUE_WATCHES);
+    for (int slot = w == NULL ? 1 : w->slot + 1; slot <= q->slots; slot++) {
+        lua_rawgeti(L, -1, slot);
+        if (lua_isuserdata(L, -1)) {
+            lua_getiuservalue(L, -1, WATCH_DATA);
+            return 2;
+        }
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+/* [-1, +3, e] q:watches() and pairs(q) */
+static int queue_watches(lua_State *L)
+{
+    luaq_check_queue(L);
+    for (int i = 1; i <= UPVALUES; i++)
+        lua_pushvalue(L, upvalue(i));
+    lua_pushcclosure(L, next_watch, UPVALUES);
+    lua_pushvalue(L, 1);
+    return 2;
+}
+
+const luaL_Reg luaq_watches_methods[] = {
+    {"add", queue_add},
+    {"add_timer", queue_add_timer},
+    {"add_signal", queue_add_signal},
+    {"add_process", queue_add_process},
+    {"add_trigger", queue_add_trigger},
+    {"get", queue_get},
+    {"modify", queue_modify},
+    {"remove", queue_remove},
+    {"watches", queue_watches},
+    {NULL, NULL},
+};
+
+const luaL_Reg luaq_watches_events[] = {
+    {"__pairs", queue_watches},
+    {NULL, NULL},
+};

@@ -1,0 +1,245 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Misuse raises and names the argument; a failed system call returns nil, message, errno; neither
+-- changes anything.
+local readyq = require "readyq"
+local things = require "things"
+local unix = require "unix"
+local raises, fails, equal = things.raises, things.fails, things.equal
+
+local EBADF, EEXIST, ENOENT, ESRCH, EMFILE = 9, 17, 2, 3, 24
+local NAN = 0 / 0
+
+local T = {}
+
+local function method(name, ...)
+    local q = readyq.new()
+    return q[name](q, ...)
+end
+
+function T.test_a_descriptor_must_be_a_whole_number_in_range()
+    for _, fd in ipairs {-1, 1.5, 2 ^ 31, 2 ^ 53, -2 ^ 40, math.huge, NAN} do
+        raises("#1 to 'add' %(it is .*, which is no descriptor%)", function()
+            local q = readyq.new()
+            q:add(fd, "r")
+        end)
+    end
+end
+
+function T.test_a_source_must_be_a_number_or_an_object()
+    for _, source in ipairs {"7", true, print, coroutine.create(function() end)} do
+        raises("an integer, an io file or an object with getfd", method, "add", source, "r")
+    end
+    raises("an integer, an io file or an object with getfd", method, "add")
+    raises("it has no getfd, fileno or pollfd", method, "add", {}, "r")
+    raises("not userdata", method, "add", readyq.new():add_trigger():handle(), "r")
+end
+
+function T.test_an_object_must_give_a_descriptor()
+    local function give(value) return {getfd = function() return value end} end
+    raises("its getfd gives %-1", method, "add", give(-1), "r")
+    raises("its getfd gives 1.5", method, "add", give(1.5), "r")
+    raises("its getfd gives nil", method, "add", give(nil), "r")
+    raises("its getfd gives string", method, "add", give("7"), "r")
+    raises("its fileno gives table", method, "add", {fileno = {}}, "r")
+    raises("its pollfd gives %-1", method, "add", {pollfd = -1}, "r")
+    raises("inside", method, "add", {getfd = function() error("inside") end}, "r")
+end
+
+function T.test_a_closed_file_is_named_so()
+    local file = io.tmpfile()
+    file:close()
+    raises("the file is closed", method, "add", file, "r")
+end
+
+function T.test_an_interest_must_mean_something()
+    local fd = things.eventfd(1)
+    raises("'rx' has other letters than r, w and p", method, "add", fd, "rx")
+    raises("'1' has other letters", method, "add", fd, "1")
+    for _, interest in ipairs {1.5, -1, 2 ^ 32, NAN, true, {}} do
+        raises("an interest is a string of the letters", method, "add", fd, interest)
+    end
+    raises("an interest is a string", method, "add", fd)
+    for _, bits in ipairs {readyq.FIRED, readyq.READ_CLOSED, readyq.ERROR, readyq.EDGE, 2 ^ 20} do
+        raises("this interest means nothing", method, "add", fd, bits)
+    end
+end
+
+function T.test_a_wrong_interest_of_modify_changes_nothing()
+    local q = readyq.new()
+    local watch = q:add(things.eventfd(1), "r")
+    raises("#1 to 'modify' %(this interest", function() watch:modify(readyq.FIRED) end)
+    raises("#2 to 'modify' %(this interest", function() q:modify(watch, readyq.FIRED) end)
+    equal(watch.interest, readyq.READ)
+    things.event(q)
+end
+
+function T.test_only_a_descriptor_has_an_interest()
+    local q = readyq.new()
+    local timer = q:add_timer(1)
+    raises("only a descriptor's watch has an interest", timer.modify, timer, "r")
+    raises("only a descriptor's watch has an interest", q.modify, q, timer, "r")
+end
+
+function T.test_a_timeout_must_be_a_number_of_seconds()
+    for _, timeout in ipairs {NAN, -1, -0.001, -math.huge} do
+        raises("is no number of seconds from 0 on", method, "wait", timeout)
+        raises("is no number of seconds from 0 on", method, "dispatch", timeout)
+        raises("is no number of seconds from 0 on", method, "add_timer", timeout)
+        raises("is no number of seconds from 0 on", method, "add_timer", 1, nil, timeout)
+    end
+    raises("number expected", method, "wait", {})
+    raises("number expected", method, "add_timer")
+end
+
+function T.test_a_maximum_must_be_at_least_1()
+    raises("at least 1", method, "wait", 0, 0)
+    raises("at least 1", method, "wait", 0, -1)
+    raises("out of range", method, "wait", 0, 2 ^ 40)
+    raises("not whole", method, "wait", 0, 1.5)
+    raises("number expected", method, "wait", 0, "all")
+end
+
+function T.test_a_second_add_fails_and_changes_nothing()
+    local q = readyq.new()
+    local r, w = things.pipe()
+    local watch = q:add(r, "r", "first")
+    fails("descriptor " .. r .. " %(pipe%).*watched.*already", EEXIST, q:add(r, "w", "second"))
+    equal(#q, 1)
+    equal(watch.interest, readyq.READ)
+    unix.write(w, "x")
+    equal(select(3, things.event(q)), "first")
+end
+
+function T.test_a_descriptor_that_is_not_open_fails()
+    local q = readyq.new()
+    fails("descriptor 999 %(closed%)", EBADF, q:add(999, "r"))
+    equal(#q, 0)
+    local r = things.pipe()
+    local watch = q:add(r, "r")
+    things.close(r)
+    fails("not open", EBADF, watch:modify("w"))
+    equal(watch.interest, readyq.READ)
+end
+
+function T.test_an_unknown_watch_fails()
+    local q = readyq.new()
+    local r = things.pipe()
+    fails("descriptor " .. r .. " %(pipe%)", ENOENT, q:remove(r))
+    fails("descriptor " .. r .. " %(pipe%)", ENOENT, q:modify(r, "r"))
+    local watch = q:add(r, "r")
+    equal(watch:remove(), true)
+    fails("not in a queue", ENOENT, watch:remove())
+    fails("not in a queue", ENOENT, watch:modify("r"))
+    equal(q:get(r), nil)
+end
+
+function T.test_a_watch_of_another_queue_is_refused()
+    local one, two = readyq.new(), readyq.new()
+    local watch = one:add(things.eventfd(1), "r")
+    for _, name in ipairs {"remove", "modify", "get"} do
+        raises("the watch is in another queue", two[name], two, watch, "r")
+    end
+    equal(#one, 1)
+end
+
+function T.test_every_call_on_a_closed_queue_raises()
+    local q = readyq.new()
+    local watch = q:add(things.eventfd(1), "r")
+    equal(q:close(), true)
+    equal(q:close(), true)
+    for _, name in ipairs {"add", "add_timer", "add_signal", "add_process", "add_trigger", "wait",
+            "dispatch", "wake", "modify", "remove", "fileno", "pollfd", "events", "timeout",
+            "backend", "stats", "trace", "get", "watches", "now"} do
+        raises("attempt to use a closed readyq.queue", q[name], q, 1, "r")
+    end
+    raises("attempt to use a closed readyq.queue", function() return #q end)
+    equal(q:closed(), true)
+    equal(tostring(q), "readyq.queue: closed")
+    equal(watch.active, false)
+    fails("not in a queue", ENOENT, watch:remove())
+end
+
+function T.test_methods_refuse_other_objects()
+    local q = readyq.new()
+    local watch = q:add_timer(1)
+    for _, other in ipairs {1, "x", {}, io.stdout, watch} do
+        raises("readyq.queue expected, got", q.wait, other)
+    end
+    for _, other in ipairs {1, "x", {}, io.stdout, q} do
+        raises("readyq.watch expected, got", watch.remove, other)
+    end
+    raises("readyq.queue expected", q.wait)
+end
+
+function T.test_options_are_checked()
+    raises("table expected", readyq.new, 5)
+    raises("no such option.*'colour'", readyq.new, {colour = "red"})
+    raises("not a string: 'backend'", readyq.new, {backend = 5})
+    raises("no backend is called 'select'", readyq.new, {backend = "select"})
+    raises("invalid option 'lunar'", readyq.new, {clock = "lunar"})
+end
+
+function T.test_signals_that_cannot_be_caught_are_refused()
+    for _, signal in ipairs {0, -1, 9, 19, 11, 1000, "KILL", "SIGSTOP", "SEGV", "BUS"} do
+        raises("no such signal, or it cannot or must not be caught", method, "add_signal", signal)
+    end
+    raises("no signal is called 'SIGFOO'", method, "add_signal", "SIGFOO")
+    raises("out of range", method, "add_signal", 2 ^ 40)
+    raises("string expected", method, "add_signal", {})
+end
+
+function T.test_processes_must_exist()
+    local q = readyq.new()
+    for _, pid in ipairs {0, -1, -5} do
+        raises("a process id is 1 or more", q.add_process, q, pid)
+    end
+    raises("out of range", q.add_process, q, 2 ^ 40)
+    raises("number expected", q.add_process, q, "1")
+    local pid = unix.fork()
+    if pid == 0 then unix.exit(0) end
+    unix.waitpid(pid)
+    fails("no such process", ESRCH, q:add_process(pid))
+    equal(#q, 0)
+end
+
+function T.test_only_a_trigger_that_is_in_a_queue_can_be_fired()
+    local q = readyq.new()
+    local timer, trigger = q:add_timer(1), q:add_trigger()
+    raises("only a trigger can be fired", timer.fire, timer)
+    raises("only a trigger has a handle", timer.handle, timer)
+    trigger:remove()
+    fails("not in a queue", ENOENT, trigger:fire())
+    raises("the handle of a trigger expected", readyq.fire, 5)
+end
+
+function T.test_a_full_descriptor_table_fails_and_leaks_nothing()
+    local fill = {}
+    unix.limit_files(unix.count_open() + 20)
+    while true do
+        local fd = unix.dup(0)
+        if not fd then break end
+        fill[#fill + 1] = fd
+    end
+    for _ = 1, 3 do fails("no descriptor left", EMFILE, readyq.new()) end
+    for _, fd in ipairs(fill) do unix.close(fd) end
+    local q = assert(readyq.new())
+    q:close()
+end
+
+function T.test_a_dispatch_without_a_function_names_the_watch()
+    local q = readyq.new()
+    q:add_trigger():fire()
+    raises("dispatch: readyq.watch: trigger.* has no function or coroutine", q.dispatch, q, 0)
+end
+
+function T.test_only_data_can_be_set_in_a_watch()
+    local watch = readyq.new():add_trigger("old")
+    watch.data = "new"
+    equal(watch.data, "new")
+    for _, name in ipairs {"interest", "ready", "fd", "queue", "colour", 1} do
+        raises("has no field '[%w]+' that can be set", function() watch[name] = 1 end)
+    end
+end
+
+return T

@@ -1,0 +1,164 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Descriptors that were closed before their watch was removed, and numbers that come back.
+local readyq = require "readyq"
+local things = require "things"
+local unix = require "unix"
+local equal = things.equal
+
+local T = {}
+
+-- A pipe whose reading end has the number `fd`.
+local function pipe_at(fd)
+    local r, w = things.pipe()
+    if r ~= fd then
+        unix.dup2(r, fd)
+        things.close(r)
+    end
+    return w
+end
+
+function T.test_remove_after_close_succeeds()
+    local q = readyq.new()
+    local r = things.pipe()
+    local watch = q:add(r, "r")
+    things.close(r)
+    equal(watch:remove(), true)
+    equal(#q, 0)
+end
+
+function T.test_a_reused_number_is_added_anew_and_the_old_watch_is_inactive()
+    local q = readyq.new()
+    local r = things.pipe()
+    local old = q:add(r, "r", "old")
+    things.close(r)
+    local w = pipe_at(r)
+    local new = assert(q:add(r, "r", "new"))
+    equal(old.active, false)
+    equal(old.data, "old")
+    equal(new.active, true)
+    equal(#q, 1)
+    unix.write(w, "x")
+    local watch, _, data = things.event(q)
+    equal(watch, new)
+    equal(data, "new")
+    unix.close(r)
+end
+
+function T.test_removing_a_watch_that_went_stale_succeeds_once()
+    local q = readyq.new()
+    local r = things.pipe()
+    local old = q:add(r, "r")
+    things.close(r)
+    pipe_at(r)
+    q:add(r, "r")
+    equal(old:remove(), true)
+    things.fails("not in a queue", 2, old:remove())
+    equal(#q, 1)
+    unix.close(r)
+end
+
+function T.test_a_closed_file_does_not_fire_for_another()
+    local q = readyq.new()
+    local r, w = things.pipe()
+    q:add(r, "r", "old")
+    unix.write(w, "x")
+    things.close(r)
+    local other = pipe_at(r)
+    things.nothing(q)
+    unix.write(other, "y")
+    things.nothing(q)
+    unix.close(r)
+end
+
+function T.test_a_stale_watch_is_let_go()
+    local q = readyq.new()
+    local seen = setmetatable({}, {__mode = "k"})
+    local r = things.pipe()
+    seen[q:add(r, "r")] = true
+    things.close(r)
+    pipe_at(r)
+    q:add(r, "r")
+    collectgarbage()
+    collectgarbage()
+    equal(next(seen), nil)
+    unix.close(r)
+end
+
+function T.test_a_ghost_does_not_spin_and_is_counted()
+    local q = readyq.new()
+    local r, w = things.pipe()
+    local watch = q:add(r, "r")
+    local twin = things.dup(r)
+    things.close(r)
+    watch:remove()
+    unix.write(w, "x")
+    local start = unix.now()
+    things.nothing(q, 0.05)
+    assert(unix.now() - start >= 0.05)
+    equal(q:stats().ghosts, 1)
+    equal(q:stats().ghost_fd, r)
+    assert(q:stats().rebuilds >= 1)
+    equal(unix.read(twin), "x")
+end
+
+function T.test_the_others_are_unharmed_by_a_ghost()
+    local q = readyq.new()
+    local r, w = things.pipe()
+    q:add(things.eventfd(1), readyq.READ + readyq.EDGE, "edge")
+    q:add(things.eventfd(1), "r", "level")
+    local ghost = q:add(r, "r")
+    things.dup(r)
+    things.close(r)
+    ghost:remove()
+    unix.write(w, "x")
+    local seen = {}
+    for _ = 1, 5 do
+        for _, event in ipairs(things.events(q)) do
+            seen[event.data] = (seen[event.data] or 0) + 1
+        end
+    end
+    equal(seen.edge, 1)
+    equal(seen.level, 5)
+end
+
+local function make_a_ghost()
+    local q = readyq.new()
+    local r, w = things.pipe()
+    local watch = q:add(r, "r")
+    things.dup(r)
+    things.close(r)
+    watch:remove()
+    unix.write(w, "x")
+    for _ = 1, 3 do things.nothing(q) end
+    return r
+end
+
+-- What f() returns, and what it writes to stderr: there the warnings of Lua 5.4 go.
+local function stderr_of(f)
+    local path = things.path()
+    assert(unix.mkfifo(path))
+    local fifo, kept = things.open(path, "rw"), things.dup(2)
+    os.remove(path)
+    unix.dup2(fifo, 2)
+    local ok, result = pcall(f)
+    unix.dup2(kept, 2)
+    assert(ok, result)
+    return result, unix.read(fifo)
+end
+
+function T.test_a_ghost_is_told_once_to_warn()
+    local lines = ""
+    local real = rawget(_G, "warn")
+    local function take(message) lines = lines .. message end
+    if real then real("@on") else rawset(_G, "warn", take) end
+    local r, written = stderr_of(function()
+        local fd = make_a_ghost()
+        io.stderr:write("end")
+        return fd
+    end)
+    local _, count = (lines .. written):gsub("readyq: descriptor " .. r .. " was closed before", "")
+    equal(count, 1)
+end
+
+return T

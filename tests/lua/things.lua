@@ -1,0 +1,109 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What the tests are made of: descriptors that are closed at the end, and the few questions that
+-- every test asks.
+local unix = require "unix"
+
+local things = {}
+local opened = {}
+
+local function keep(...)
+    for i = 1, select("#", ...) do opened[select(i, ...)] = true end
+    return ...
+end
+
+function things.pipe() return keep(unix.pipe()) end
+
+function things.pair() return keep(unix.socketpair()) end
+
+function things.pty() return keep(unix.pty()) end
+
+function things.eventfd(n) return keep(unix.eventfd(n)) end
+
+function things.open(path, mode) return keep(assert(unix.open(path, mode))) end
+
+function things.dup(fd) return keep(unix.dup(fd)) end
+
+function things.close(fd)
+    opened[fd] = nil
+    assert(unix.close(fd))
+end
+
+function things.close_all()
+    for fd in pairs(opened) do unix.close(fd) end
+    opened = {}
+end
+
+-- A connected pair of LuaSocket's TCP sockets, and the listening one.
+function things.tcp()
+    local socket = require "socket"
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    local _, port = listener:getsockname()
+    local client = assert(socket.connect("127.0.0.1", port))
+    return assert(listener:accept()), client, listener
+end
+
+-- A name in the temporary directory that is not taken.
+function things.path()
+    local path = os.tmpname()
+    os.remove(path)
+    return path
+end
+
+-- Fills a descriptor that does not block; how many bytes went in.
+function things.fill(fd)
+    local total, bytes = 0, ("x"):rep(4096)
+    unix.nonblock(fd)
+    while true do
+        local n = unix.write(fd, bytes)
+        if not n then return total end
+        total = total + n
+    end
+end
+
+-- What one wait gives: a list of {watch, ready, data}.
+function things.events(q, timeout, max)
+    local list = {}
+    for watch, ready, data in q:wait(timeout or 0, max) do
+        list[#list + 1] = {watch = watch, ready = ready, data = data}
+    end
+    return list
+end
+
+-- What one wait gives, which must be one thing: watch, ready, data.
+function things.event(q, timeout)
+    local list = things.events(q, timeout or 5)
+    assert(#list == 1, "one event expected, got " .. #list)
+    return list[1].watch, list[1].ready, list[1].data
+end
+
+function things.nothing(q, timeout)
+    local list = things.events(q, timeout)
+    assert(#list == 0, list[1] and "nothing expected, got " .. tostring(list[1].watch))
+end
+
+function things.equal(got, expected)
+    if got ~= expected then
+        error(("%s expected, got %s"):format(tostring(expected), tostring(got)), 2)
+    end
+end
+
+-- The call must raise a message that matches.
+function things.raises(pattern, f, ...)
+    local ok, message = pcall(f, ...)
+    if ok then error("it did not raise", 2) end
+    if not tostring(message):find(pattern) then
+        error(("%q does not match %q"):format(tostring(message), pattern), 2)
+    end
+end
+
+-- The results must be nil, a message that matches, and an errno.
+function things.fails(pattern, errno, first, message, number)
+    if first ~= nil then error("it did not fail", 2) end
+    if not message:find(pattern) then
+        error(("%q does not match %q"):format(message, pattern), 2)
+    end
+    if number ~= errno then error(("errno %s, got %s"):format(errno, tostring(number)), 2) end
+end
+
+return things
