@@ -144,25 +144,29 @@ static uint32_t from_hangup(int fd, uint32_t events)
     return bits;
 }
 
-static uint32_t from_kernel(const readyq *q, int fd, uint32_t events)
+static bool is_exclusive(const readyq *q, int fd)
 {
     const readyq_watch *w = q->slots[fd].watch;
-    uint32_t bits = 0;
 
-    if (events & EPOLLIN)
-        bits |= READYQ_READ;
-    if (events & EPOLLOUT)
-        bits |= READYQ_WRITE;
-    if (events & EPOLLPRI)
-        bits |= READYQ_PRIORITY;
+    return w != NULL && (w->interest & READYQ_EXCLUSIVE);
+}
+
+/* The directions have the bits of poll(2), so the plain event is its own translation. */
+static uint32_t from_kernel(const readyq *q, int fd, uint32_t events)
+{
+    uint32_t bits = events & READYQ__DIRECTIONS;
+
     if (events & EPOLLRDHUP)
         bits |= READYQ_READ | READYQ_READ_CLOSED;
     if (events & (EPOLLHUP | EPOLLERR))
         bits |= from_hangup(fd, events);
-    if ((bits & READYQ_READ) && w != NULL && (w->interest & READYQ_EXCLUSIVE)) /* note 5 */
+    if ((bits & READYQ_READ) && is_exclusive(q, fd)) /* note 5 */
         bits |= ask_closed(fd, READYQ_READ_CLOSED);
     return bits;
 }
+
+_Static_assert(READYQ_READ == EPOLLIN && READYQ_PRIORITY == EPOLLPRI && READYQ_WRITE == EPOLLOUT,
+               "the directions are poll's");
 
 /* Note 8. Where epoll_pwait2 is missing: 0 with the time slept, so that the caller looks. */
 static int sleep_exactly(int set, struct epoll_event *events, int max, int64_t timeout)
@@ -201,8 +205,11 @@ static int wait(readyq *q, int max, int64_t timeout)
         return -error;
     for (int i = 0; i < n; i++) {
         const uint64_t key = events[i].data.u64;
+        uint32_t bits = events[i].events;
 
-        readyq__found(q, key, from_kernel(q, (int)(uint32_t)key, events[i].events));
+        if (q->exclusive || (bits & ~READYQ__DIRECTIONS))
+            bits = from_kernel(q, (int)(uint32_t)key, bits);
+        readyq__found(q, key, bits);
     }
     return n;
 }

@@ -34,7 +34,7 @@
 #define READYQ__GHOSTS 8          /* ghosts kept for telling; more at once are only counted */
 
 #define readyq__owner(link, member)                                                               \
-    ((readyq_watch *)(void *)((char *)(link) - offsetof(readyq_watch, own.member)))
+    ((readyq_watch *)(void *)((char *)(link)-offsetof(readyq_watch, own.member)))
 
 /* ------------------------------------------------------------------ the seam to the kernel */
 
@@ -88,15 +88,22 @@ struct readyq__timer {
     readyq_watch *watch;
 };
 
+/* Watches found ready and not yet taken, in the order they were found. A watch that goes leaves a
+ * hole. Indices only grow; at[index & mask] is the place. head <= limit <= tail. */
+struct readyq__ring {
+    readyq_watch **at;
+    uint32_t mask;              /* room - 1, or 0 without room */
+    uint32_t head, limit, tail; /* next to be taken; end of what waits have promised; end */
+    uint32_t holes_promised, holes; /* before the limit; after it */
+};
+
 struct readyq {
     pthread_mutex_t lock;
     const struct readyq__backend *backend;
     struct readyq__kernel kernel;
     struct readyq__slot *slots; /* by descriptor */
     size_t nslots;
-    struct readyq__link ready;    /* found and not yet taken, in the order they were found */
-    size_t listed, due;           /* in `ready`; of these, what waits have promised to next */
-    struct readyq__link asked;    /* left untaken by an earlier wait, being asked again */
+    struct readyq__ring ready;
     struct readyq__link always;   /* descriptors that the kernel refuses: always ready */
     struct readyq__link quiet;    /* level ones handed to one of several waiters (wait.c) */
     struct readyq__link stale;    /* found dead, for readyq_stale() */
@@ -106,6 +113,7 @@ struct readyq {
     size_t ntimers, timer_room;
     uint64_t timer_order;
     size_t size;     /* watches in the queue */
+    bool exclusive;  /* one of them is, or was, EXCLUSIVE */
     uint64_t clears, clears_asked; /* registrations that went: ever, when the kernel was asked */
     bool haunted;    /* a ghost fires: build the kernel queue anew */
     int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
@@ -138,11 +146,11 @@ enum { READYQ__UNUSED = 0, READYQ__ACTIVE, READYQ__STALE, READYQ__DROPPED }; /* 
 
 enum { /* own.flags */
     READYQ__LISTED = 1, /* in q->ready */
-    READYQ__ASKED = 2,  /* in q->asked */
-    READYQ__ALWAYS = 4, /* the kernel refuses it: always ready */
-    READYQ__QUIET = 8,  /* EDGE in the kernel though it is level (wait.c) */
-    READYQ__ECHO = 16,  /* the kernel will tell once more what is known already */
-    READYQ__SAID = 32   /* always ready, EDGE, and reported */
+    READYQ__ALWAYS = 2, /* the kernel refuses it: always ready */
+    READYQ__QUIET = 4,  /* EDGE in the kernel though it is level (wait.c) */
+    READYQ__ECHO = 8,   /* the kernel will tell once more what is known already */
+    READYQ__SAID = 16,  /* always ready, EDGE, and reported */
+    READYQ__ODD = 32    /* anything but a descriptor that is armed and not ONESHOT */
 };
 
 /* ------------------------------------------------------------------ lock, lists, keys */
@@ -206,9 +214,10 @@ void readyq__come_outside(readyq *q);
 
 /* ------------------------------------------------------------------ watches.c */
 
-/* Readies a watch for the queue. -EBUSY: it is in one. */
-int readyq__admit(readyq_watch *w, enum readyq_kind kind);
+/* Readies a watch for the queue. -EBUSY: it is in one. -ENOMEM. */
+int readyq__admit(readyq *q, readyq_watch *w, enum readyq_kind kind);
 void readyq__settle(readyq *q, readyq_watch *w); /* its add succeeded */
+void readyq__arm(readyq_watch *w, bool armed);
 
 /* Registers w->fd in the table and the kernel, and undoes it. */
 int readyq__register(readyq *q, readyq_watch *w);
@@ -222,11 +231,64 @@ bool readyq__same_file(const readyq_watch *w);    /* still the file the kernel r
 
 /* ------------------------------------------------------------------ ready.c */
 
-/* One kernel event: `bits` are READYQ_ bits, unmasked. */
-void readyq__found(readyq *q, uint64_t key, uint32_t bits);
+void readyq__found_stale(readyq *q, int fd);
+void readyq__found_odd(readyq *q, readyq_watch *w, uint32_t bits);
 
+/* Puts a watch in line, or adds to what was found of one that is; takes it out. */
 void readyq__list(readyq *q, readyq_watch *w, uint32_t bits);
 void readyq__unlist(readyq *q, readyq_watch *w);
+int readyq__make_line(readyq *q, size_t watches); /* room for so many; -ENOMEM */
+
+/* What was asked for, with an end only where its direction was. What the kernel reports unasked is
+ * let through where nothing else is left: it would be reported for ever. */
+static inline uint32_t readyq__mask(uint32_t bits, uint32_t interest)
+{
+    const uint32_t asked = interest & READYQ__DIRECTIONS;
+    const uint32_t ends = (asked & (READYQ_READ | READYQ_WRITE)) << 4;
+    const uint32_t found = bits & (asked | ends | READYQ_ERROR);
+
+    return found != 0 ? found : bits & ~READYQ__DIRECTIONS;
+}
+
+/* One kernel event: `bits` are READYQ_ bits, unmasked. In line here: it is the way of every event. */
+static inline void readyq__found(readyq *q, uint64_t key, uint32_t bits)
+{
+    const struct readyq__slot *slot = &q->slots[(uint32_t)key];
+    readyq_watch *w = slot->watch;
+
+    if (slot->generation != (uint32_t)(key >> 32)) {
+        readyq__found_stale(q, (int)(uint32_t)key);
+    } else if (w->own.flags & (READYQ__ODD | READYQ__ECHO | READYQ__LISTED)) {
+        readyq__found_odd(q, w, bits);
+    } else if ((bits = readyq__mask(bits, w->interest)) != 0) {
+        struct readyq__ring *ring = &q->ready;
+
+        if (ring->tail - ring->head > ring->mask) {
+            readyq__list(q, w, bits);
+            return;
+        }
+        w->own.found = bits;
+        w->own.flags |= READYQ__LISTED;
+        w->own.place = ring->tail;
+        ring->at[ring->tail++ & ring->mask] = w;
+    }
+}
+
+/* How many are in line: beyond those promised, and all. */
+static inline uint32_t readyq__unpromised(const readyq *q)
+{
+    return q->ready.tail - q->ready.limit - q->ready.holes;
+}
+
+static inline uint32_t readyq__listed(const readyq *q)
+{
+    return readyq__unpromised(q) + q->ready.limit - q->ready.head - q->ready.holes_promised;
+}
+
+/* Promises up to `max` more (0: all) to readyq_next(), and returns how many; or takes all
+ * promises back. */
+int readyq__promise(readyq *q, int max);
+void readyq__take_back(readyq *q);
 
 /* ------------------------------------------------------------------ wait.c */
 

@@ -62,7 +62,7 @@ void readyq__nest_close(readyq *q)
 /* When a wait would return something without the kernel queue having told. */
 static int64_t ready_at(const readyq *q)
 {
-    if (q->listed > 0 || q->woken)
+    if (readyq__listed(q) > 0 || q->woken)
         return 0;
     for (struct readyq__link *link = q->always.next; link != &q->always; link = link->next) {
         const readyq_watch *w = readyq__owner(link, group);

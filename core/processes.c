@@ -105,7 +105,7 @@ static int watch_children(readyq *q)
 
     if (w->own.state == READYQ__ACTIVE)
         return 0;
-    error = readyq__admit(w, READYQ_KIND_SIGNAL);
+    error = readyq__admit(q, w, READYQ_KIND_SIGNAL);
     if (error < 0)
         return error;
     w->queue = q;
@@ -164,7 +164,7 @@ int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid)
     error = readyq__enter(q);
     if (error < 0)
         return error;
-    error = readyq__admit(w, READYQ_KIND_PROCESS);
+    error = readyq__admit(q, w, READYQ_KIND_PROCESS);
     if (error == 0)
         error = add_process(q, w, pid);
     if (error == 0)

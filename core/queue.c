@@ -29,8 +29,6 @@ static int open_kernel(readyq *q, const char *name)
 
 static void init_lists(readyq *q)
 {
-    readyq__list_init(&q->ready);
-    readyq__list_init(&q->asked);
     readyq__list_init(&q->always);
     readyq__list_init(&q->quiet);
     readyq__list_init(&q->stale);
@@ -63,6 +61,7 @@ static void destroy(readyq *q)
 {
     free(q->slots);
     free(q->timers);
+    free(q->ready.at);
     pthread_mutex_destroy(&q->lock);
     free(q);
 }
@@ -132,8 +131,9 @@ static void detach_all(readyq *q)
     for (size_t fd = 0; fd < q->nslots; fd++)
         if (q->slots[fd].watch != NULL && q->slots[fd].watch != &q->wakeup)
             detach(q, q->slots[fd].watch);
-    while (!readyq__list_empty(&q->ready)) /* one-shot timers that went off */
-        detach(q, readyq__owner(q->ready.next, ready));
+    for (uint32_t i = q->ready.head; i != q->ready.tail; i++) /* one-shot timers that went off */
+        if (q->ready.at[i & q->ready.mask] != NULL)
+            detach(q, q->ready.at[i & q->ready.mask]);
 }
 
 /* Gives up the descriptors, once no thread can be using them. */

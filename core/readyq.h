@@ -38,11 +38,11 @@ extern "C" {
 
 /* Interest (what a watch asks for) and ready (what a delivery found). */
 #define READYQ_READ 0x001u         /* reading would not block: data, end, connection, error */
-#define READYQ_WRITE 0x002u        /* writing would not block: space, connected, error */
-#define READYQ_PRIORITY 0x004u     /* exceptional data: out of band, sysfs */
+#define READYQ_PRIORITY 0x002u     /* exceptional data: out of band, sysfs */
+#define READYQ_WRITE 0x004u        /* writing would not block: space, connected, error */
 #define READYQ_READ_CLOSED 0x010u  /* ready only: nothing arrives after what is buffered */
-#define READYQ_WRITE_CLOSED 0x020u /* ready only: nobody will read what is written */
-#define READYQ_ERROR 0x040u        /* ready only: an error waits to be collected (SO_ERROR) */
+#define READYQ_ERROR 0x020u        /* ready only: an error waits to be collected (SO_ERROR) */
+#define READYQ_WRITE_CLOSED 0x040u /* ready only: nobody will read what is written */
 #define READYQ_FIRED 0x080u        /* ready only: a timer, signal, process or trigger went off */
 #define READYQ_EDGE 0x100u         /* interest only: once per new arrival, not while it lasts */
 #define READYQ_ONESHOT 0x200u      /* interest only: one delivery, then silent until modified */
@@ -84,12 +84,13 @@ struct readyq_watch {
     struct { /* private to the core; what a delivery touches ends with the first 64 bytes */
         uint8_t state, flags;
         uint32_t found;                   /* bits for the next delivery */
-        struct readyq__link ready, group; /* in the ready list; in one list of its kind */
+        uint32_t place;                   /* in the ready ring */
+        struct readyq__link group;        /* in one list of its kind */
         readyq_watch *fired, *same;       /* next on the stack of fired; of the same signal */
         uint64_t pending, counted;        /* fires nobody saw yet; found for the next delivery */
         uint32_t firing;                  /* fires under way */
         int64_t period;                   /* of a timer */
-        size_t place;                     /* of a timer in the heap */
+        size_t leaf;                      /* of a timer in the heap */
         uint64_t device, file;            /* which file the kernel refused */
         readyq_watch *self;               /* here, once it has been added: not stray memory */
     } own;

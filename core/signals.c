@@ -153,7 +153,7 @@ int readyq_add_signal(readyq *q, readyq_watch *w, int signal)
     error = readyq__enter(q);
     if (error < 0)
         return error;
-    error = readyq__admit(w, READYQ_KIND_SIGNAL);
+    error = readyq__admit(q, w, READYQ_KIND_SIGNAL);
     if (error == 0) {
         __atomic_store_n(&w->queue, q, __ATOMIC_RELEASE); /* it may come at once */
         error = readyq__signal_start(q, w, signal);

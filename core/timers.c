@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define NOWHERE SIZE_MAX /* place of a timer that has gone off and not been delivered */
+#define NOWHERE SIZE_MAX /* leaf of a timer that has gone off and not been delivered */
 
 int64_t readyq__now(const readyq *q)
 {
@@ -52,7 +52,7 @@ static bool is_before(const struct readyq__timer *a, const struct readyq__timer 
 static void put(readyq *q, size_t place, struct readyq__timer timer)
 {
     q->timers[place] = timer;
-    timer.watch->own.place = place;
+    timer.watch->own.leaf = place;
 }
 
 static void move_up(readyq *q, size_t place, struct readyq__timer timer)
@@ -103,12 +103,12 @@ static int make_room(readyq *q)
 
 void readyq__timer_remove(readyq *q, readyq_watch *w)
 {
-    const size_t place = w->own.place;
+    const size_t place = w->own.leaf;
     struct readyq__timer last;
 
     if (place == NOWHERE)
         return;
-    w->own.place = NOWHERE;
+    w->own.leaf = NOWHERE;
     last = q->timers[--q->ntimers];
     if (place == q->ntimers)
         return;
@@ -159,14 +159,14 @@ int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period)
         return error;
     error = make_room(q);
     if (error == 0)
-        error = readyq__admit(w, READYQ_KIND_TIMER);
+        error = readyq__admit(q, w, READYQ_KIND_TIMER);
     if (error == 0) {
         struct readyq__timer timer = {readyq__deadline(readyq__now(q), delay), q->timer_order++, w};
 
         w->own.period = period;
         move_up(q, q->ntimers++, timer);
         readyq__settle(q, w);
-        if (w->own.place == 0 && q->leading) /* it sleeps for longer */
+        if (w->own.leaf == 0 && q->leading) /* it sleeps for longer */
             readyq__kick(q);
     }
     readyq__leave(q);

@@ -76,7 +76,7 @@ int readyq_add_trigger(readyq *q, readyq_watch *w)
 
     if (error < 0)
         return error;
-    error = readyq__admit(w, READYQ_KIND_TRIGGER);
+    error = readyq__admit(q, w, READYQ_KIND_TRIGGER);
     if (error == 0) {
         readyq__link_before(&q->fireable, &w->own.group);
         readyq__settle(q, w);

@@ -86,44 +86,39 @@ static void list_always(readyq *q)
 
 /* ------------------------------------------------------------------ what was left untaken */
 
-/* Sets the level-triggered ones apart, to be asked again. Only the leader may; else they are
- * dropped, and the kernel will tell the leader. */
-static void recall(readyq *q, bool ask_again)
+static readyq_watch *in_line(const readyq *q, uint32_t index)
 {
-    struct readyq__link *link, *next;
-    size_t promised = q->due;
-
-    for (link = q->ready.next; link != &q->ready; link = next) {
-        readyq_watch *w = readyq__owner(link, ready);
-
-        next = link->next;
-        if (promised > 0) {
-            promised--;
-            continue;
-        }
-        if (!is_level(w) || (w->own.flags & READYQ__ALWAYS))
-            continue;
-        readyq__unlist(q, w);
-        if (ask_again) {
-            w->own.flags |= READYQ__ASKED;
-            readyq__link_before(&q->asked, &w->own.ready);
-        }
-    }
+    return q->ready.at[index & q->ready.mask];
 }
 
-/* Those that are still ready go first, in their order; the others are forgotten. */
-static void restore(readyq *q)
+/* Empties what was found of the level-triggered ones, which keep their places, to be asked again.
+ * Only the leader may ask: else they leave the line, and the kernel will tell the leader. Returns
+ * whether there is anything to ask. */
+static bool recall(readyq *q, bool ask_again)
 {
-    while (!readyq__list_empty(&q->asked)) {
-        readyq_watch *w = readyq__owner(q->asked.prev, ready);
+    bool any = false;
 
-        readyq__unlink(&w->own.ready);
-        w->own.flags &= (uint8_t)~READYQ__ASKED;
-        if (w->own.found == 0)
+    for (uint32_t i = q->ready.limit; i != q->ready.tail; i++) {
+        readyq_watch *w = in_line(q, i);
+
+        if (w == NULL || !is_level(w) || (w->own.flags & READYQ__ALWAYS))
             continue;
-        w->own.flags |= READYQ__LISTED;
-        readyq__link_before(q->due > 0 ? &q->ready : q->ready.next, &w->own.ready);
-        q->listed++;
+        w->own.found = 0;
+        any = ask_again;
+        if (!ask_again)
+            readyq__unlist(q, w);
+    }
+    return any;
+}
+
+/* Those that the kernel did not tell of again leave the line. */
+static void dismiss(readyq *q)
+{
+    for (uint32_t i = q->ready.head; i != q->ready.tail; i++) {
+        readyq_watch *w = in_line(q, i);
+
+        if (w != NULL && w->own.found == 0)
+            readyq__unlist(q, w);
     }
 }
 
@@ -149,16 +144,13 @@ static void set_quiet(readyq *q, readyq_watch *w, bool quiet)
 /* Makes quiet what this turn is about to hand out, and hears the echoes. */
 static void hush(readyq *q, int max)
 {
-    struct readyq__link *link = q->ready.next;
-    size_t skip = q->due, n = 0;
+    int n = 0;
 
-    for (; link != &q->ready && (max == 0 || n < (size_t)max); link = link->next) {
-        readyq_watch *w = readyq__owner(link, ready);
+    for (uint32_t i = q->ready.limit; i != q->ready.tail && (max == 0 || n < max); i++) {
+        readyq_watch *w = in_line(q, i);
 
-        if (skip > 0) {
-            skip--;
+        if (w == NULL)
             continue;
-        }
         n++;
         if (is_level(w) && !(w->own.flags & (READYQ__ALWAYS | READYQ__QUIET)))
             set_quiet(q, w, true);
@@ -166,7 +158,7 @@ static void hush(readyq *q, int max)
     if (readyq__list_empty(&q->quiet))
         return;
     readyq__look_all(q);
-    for (link = q->quiet.next; link != &q->quiet; link = link->next)
+    for (struct readyq__link *link = q->quiet.next; link != &q->quiet; link = link->next)
         readyq__owner(link, group)->own.flags &= (uint8_t)~READYQ__ECHO;
 }
 
@@ -197,22 +189,12 @@ static bool attend(readyq *q, const struct turn *turn)
     return atomic_exchange(&q->woken, false);
 }
 
-static int promise(readyq *q, const struct turn *turn)
-{
-    size_t n = q->listed - q->due;
-
-    if (turn->max > 0 && n > (size_t)turn->max)
-        n = (size_t)turn->max;
-    q->due += n;
-    return (int)n;
-}
-
 /* How long the kernel may sleep. On the virtual clock nobody sleeps while a deadline is set. */
 static int64_t time_to_sleep(readyq *q, const struct turn *turn)
 {
     int64_t until = readyq__next_due(q);
 
-    if (turn->timeout == 0 || q->listed > q->due || has_always(q))
+    if (turn->timeout == 0 || readyq__unpromised(q) > 0 || has_always(q))
         return 0;
     if (turn->deadline < until)
         until = turn->deadline;
@@ -244,30 +226,37 @@ static void expire(readyq *q)
 }
 
 /* Asks the kernel, for as long as it may sleep and for as much as there is room. */
-static int ask_for(readyq *q, const struct turn *turn, int64_t sleep)
+static int ask_for(readyq *q, int max, int64_t sleep)
 {
-    const size_t have = q->listed - q->due, max = (size_t)turn->max;
+    const size_t have = readyq__unpromised(q), room = (size_t)max;
     int n;
 
-    if (!readyq__list_empty(&q->asked)) {
-        n = readyq__look_all(q);
-        restore(q);
-        return n;
-    }
     if (max > 0)
-        return ask(q, have < max ? max - have : 1, sleep);
+        return ask(q, have < room ? room - have : 1, sleep);
     n = ask(q, READYQ__BATCH, sleep);
     return n == READYQ__BATCH ? readyq__look_all(q) : n;
 }
 
+/* The same of what an earlier wait left; it is all that a first look need do. */
+static int ask_again(readyq *q)
+{
+    const int n = readyq__look_all(q);
+
+    dismiss(q);
+    return n;
+}
+
 /* One question to the kernel with all that goes with it. 1: the turn is over, or -errno. */
-static int step(readyq *q, const struct turn *turn)
+static int step(readyq *q, const struct turn *turn, bool again)
 {
     bool woken = attend(q, turn);
     int n;
 
     expire(q);
-    n = ask_for(q, turn, woken ? 0 : time_to_sleep(q, turn));
+    if (again)
+        n = ask_again(q);
+    else
+        n = ask_for(q, turn->max, woken ? 0 : time_to_sleep(q, turn));
     if (q->closed)
         return -ESHUTDOWN;
     if (n < 0 && n != -EINTR)
@@ -276,14 +265,14 @@ static int step(readyq *q, const struct turn *turn)
     list_always(q);
     if (q->haunted && (n = readyq__rebuild(q)) < 0)
         return n;
-    if (q->listed == q->due && !woken)
+    if (readyq__unpromised(q) == 0 && !woken)
         jump(q, turn);
     expire(q);
-    if (q->listed > q->due && q->followers > 0)
+    if (readyq__unpromised(q) > 0 && q->followers > 0)
         hush(q, turn->max);
     if (q->closed)
         return -ESHUTDOWN;
-    if (q->listed > q->due || woken || turn->timeout == 0)
+    if (readyq__unpromised(q) > 0 || woken || turn->timeout == 0)
         return 1;
     if (n == -EINTR && q->interruptible)
         return -EINTR;
@@ -292,15 +281,14 @@ static int step(readyq *q, const struct turn *turn)
 
 static int lead(readyq *q, const struct turn *turn)
 {
+    bool again = recall(q, true);
     int over;
 
     q->leading = true;
-    recall(q, true);
-    while ((over = step(q, turn)) == 0)
-        ;
-    restore(q);
+    while ((over = step(q, turn, again)) == 0)
+        again = false;
     q->leading = false;
-    return over < 0 ? over : promise(q, turn);
+    return over < 0 ? over : readyq__promise(q, turn->max);
 }
 
 /* Another thread leads: sleeps until it passes the baton. */
@@ -334,11 +322,11 @@ static int take_turn(readyq *q, const struct turn *turn)
         if (!q->leading)
             return lead(q, turn);
         woken = attend(q, turn);
-        if (woken || q->listed > q->due || turn->timeout == 0)
+        if (woken || readyq__unpromised(q) > 0 || turn->timeout == 0)
             break;
         over = follow(q, turn);
     }
-    return over < 0 ? over : promise(q, turn);
+    return over < 0 ? over : readyq__promise(q, turn->max);
 }
 
 static int wait_once(readyq *q, int64_t timeout, int max, bool consume)
@@ -355,7 +343,7 @@ static int wait_once(readyq *q, int64_t timeout, int max, bool consume)
         turn.deadline = readyq__deadline(readyq__now(q), timeout);
     q->inside++;
     q->stats.waits++;
-    q->due = 0;
+    readyq__take_back(q);
     unhush(q);
     if (q->leading)
         recall(q, false);

@@ -102,7 +102,7 @@ int readyq__wakeup_open(readyq *q)
     if (error < 0)
         return error;
     q->wakeup.interest = READYQ_READ | READYQ_EDGE;
-    q->wakeup.armed = true;
+    readyq__arm(&q->wakeup, true);
     error = readyq__register(q, &q->wakeup);
     if (error < 0)
         close_ends(&q->wakeup.fd, &q->wakeup_write);
@@ -116,7 +116,7 @@ void readyq__wakeup_close(readyq *q)
     while (atomic_load(&q->kicking) > 0)
         sched_yield();
     if (q->wakeup.fd >= 0 && (size_t)q->wakeup.fd < q->nslots)
-        q->slots[q->wakeup.fd].watch = NULL;
+        q->slots[q->wakeup.fd] = (struct readyq__slot){NULL, q->slots[q->wakeup.fd].generation + 1};
     close_ends(&q->wakeup.fd, &q->wakeup_write);
 }
 

@@ -50,22 +50,40 @@ static int grow_table(readyq *q, int fd)
     return 0;
 }
 
+/* No event of the registration that was here is known any more. */
+static void vacate(struct readyq__slot *slot)
+{
+    slot->watch = NULL;
+    slot->generation++;
+}
+
 /* ------------------------------------------------------------------ in and out of a queue */
 
-int readyq__admit(readyq_watch *w, enum readyq_kind kind)
+int readyq__admit(readyq *q, readyq_watch *w, enum readyq_kind kind)
 {
     void *data = w->data;
 
     if (w->own.self == w && w->queue != NULL)
         return -EBUSY;
+    if (readyq__make_line(q, q->size + 1) < 0)
+        return -ENOMEM;
     memset(w, 0, sizeof *w);
     w->data = data;
     w->own.self = w;
     w->fd = w->status = -1;
     w->count = 1;
     w->kind = (uint8_t)kind;
-    w->armed = true;
+    readyq__arm(w, true);
     return 0;
+}
+
+/* Sets `armed`, and whether it may go the short way (readyq__found). */
+void readyq__arm(readyq_watch *w, bool armed)
+{
+    const bool plain = armed && w->kind == READYQ_KIND_FD && !(w->interest & READYQ_ONESHOT);
+
+    w->armed = armed;
+    w->own.flags = (uint8_t)((w->own.flags & ~READYQ__ODD) | (plain ? 0 : READYQ__ODD));
 }
 
 void readyq__settle(readyq *q, readyq_watch *w)
@@ -120,8 +138,8 @@ void readyq__detach(readyq *q, readyq_watch *w, int state)
 
 void readyq__abandon(readyq *q, readyq_watch *w)
 {
-    if (q->slots[w->fd].watch == w)
-        q->slots[w->fd].watch = NULL; /* the kernel's registration of that number is not its own */
+    if (q->slots[w->fd].watch == w) /* the kernel's registration of that number is not its own */
+        vacate(&q->slots[w->fd]);
     w->ready = 0;
     readyq__detach(q, w, READYQ__STALE);
 }
@@ -193,6 +211,7 @@ int readyq__register(readyq *q, readyq_watch *w)
     slot->watch = w;
     if (old != NULL)
         readyq__abandon(q, old);
+    q->exclusive |= (w->interest & READYQ_EXCLUSIVE) != 0;
     return 0;
 }
 
@@ -204,7 +223,7 @@ void readyq__unregister(readyq *q, readyq_watch *w)
         return;
     if (!(w->own.flags & READYQ__ALWAYS))
         q->backend->update(q, w->fd, readyq__kernel_interest(w), 0);
-    slot->watch = NULL;
+    vacate(slot);
 }
 
 /* ------------------------------------------------------------------ the calls */
@@ -220,11 +239,11 @@ int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
     error = readyq__enter(q);
     if (error < 0)
         return error;
-    error = fd == q->nest || fd == q->kernel.fd ? -EINVAL : readyq__admit(w, READYQ_KIND_FD);
+    error = fd == q->nest || fd == q->kernel.fd ? -EINVAL : readyq__admit(q, w, READYQ_KIND_FD);
     if (error == 0) {
         w->fd = fd;
         w->interest = interest;
-        w->armed = interest != 0;
+        readyq__arm(w, interest != 0);
         error = readyq__register(q, w);
     }
     if (error == 0)
@@ -236,11 +255,12 @@ int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
 static int change(readyq *q, readyq_watch *w, uint32_t interest)
 {
     const uint32_t was = w->interest, old = readyq__kernel_interest(w);
+    const uint8_t flags = w->own.flags;
     const bool was_armed = w->armed;
     int error = 0;
 
     w->interest = interest;
-    w->armed = interest != 0;
+    readyq__arm(w, interest != 0);
     w->own.flags &= (uint8_t) ~(READYQ__QUIET | READYQ__ECHO | READYQ__SAID);
     if (w->own.flags & READYQ__ALWAYS)
         error = readyq__same_file(w) ? 0 : -EBADF;
@@ -248,7 +268,8 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
         error = q->backend->update(q, w->fd, old, readyq__kernel_interest(w));
     if (error < 0) {
         w->interest = was;
-        w->armed = was_armed;
+        readyq__arm(w, was_armed);
+        w->own.flags = flags;
         return error;
     }
     if (!(w->own.flags & READYQ__ALWAYS))
