@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the Python binding share: queues of every backend and real things to watch."""
+
+import concurrent.futures
+import contextlib
+import faulthandler
+import gc
+import os
+import pathlib
+import pty
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import readyq
+
+SOON = 10  # seconds in which what must happen happens, on a machine however busy
+
+
+def works(backend):
+    try:
+        readyq.Queue(backend).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+BACKENDS = [name for name in ("epoll", "io_uring", "kqueue") if works(name)]
+
+
+@pytest.fixture(autouse=True)
+def watchdog():
+    """A test that hangs ends the run, and shows where it hung."""
+    faulthandler.dump_traceback_later(120, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+def open_descriptors():
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture(autouse=True)
+def descriptors_are_given_back():
+    gc.collect()
+    before = len(open_descriptors())
+    yield
+    gc.collect()
+    assert len(open_descriptors()) == before
+
+
+class Things:
+    """Opens queues and things to watch, and closes at the end what the test left open."""
+
+    def __init__(self, backend, folder):
+        self.backend = backend
+        self.folder = folder
+        self.opened = contextlib.ExitStack()
+
+    def keep(self, *things):
+        for thing in things:
+            self.opened.callback(thing.close)
+        return things[0] if len(things) == 1 else things
+
+    def queue(self, **options):
+        return self.keep(readyq.Queue(self.backend, **options))
+
+    def unix(self):
+        return self.keep(*socket.socketpair())
+
+    def tcp(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            return self.keep(client, listener.accept()[0])
+
+    def file_of(self, fd, mode):
+        return self.keep(open(fd, mode, buffering=0))
+
+    def pipe(self):
+        reader, writer = os.pipe()
+        return self.file_of(reader, "rb"), self.file_of(writer, "wb")
+
+    def fifo(self):
+        path = self.folder / "fifo"
+        os.mkfifo(path)
+        reader = self.file_of(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+        return reader, self.file_of(os.open(path, os.O_WRONLY), "wb")
+
+    def terminal(self):
+        return [self.file_of(fd, "r+b") for fd in pty.openpty()]
+
+    def file(self):
+        path = self.folder / "file"
+        path.write_bytes(b"text")
+        return self.keep(open(path, "r+b", buffering=0))
+
+    def child(self, code="import sys; sys.stdin.read()", **options):
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, **options)
+        self.opened.callback(child.wait)
+        self.opened.callback(child.kill)
+        self.keep(child.stdin)
+        return child
+
+
+@pytest.fixture(params=BACKENDS)
+def make(request, tmp_path):
+    things = Things(request.param, tmp_path)
+    with things.opened:
+        yield things
+
+
+@pytest.fixture
+def queue(make):
+    return make.queue()
+
+
+@pytest.fixture
+def virtual(make):
+    return make.queue(clock="virtual")
+
+
+@pytest.fixture
+def start():
+    """Calls a function in a thread and returns its future."""
+    threads = []
+
+    def call(future, function, args):
+        try:
+            future.set_result(function(*args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    def start(function, *args):
+        future = concurrent.futures.Future()
+        thread = threading.Thread(target=call, args=(future, function, args), daemon=True)
+        threads.append(thread)
+        thread.start()
+        return future
+
+    yield start
+    for thread in threads:
+        thread.join(SOON)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def python():
+    """Starts a program with this readyq and with pipes."""
+    package = str(pathlib.Path(readyq.__file__).parents[1])
+    children = []
+
+    def python(code):
+        child = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": package},
+        )
+        children.append(child)
+        return child
+
+    yield python
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+@pytest.fixture
+def fill():
+    """Writes to a descriptor until it takes no more."""
+
+    def fill(thing):
+        fd = thing.fileno()
+        blocking = os.get_blocking(fd)
+        os.set_blocking(fd, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(fd, bytes(65536))
+        os.set_blocking(fd, blocking)
+
+    return fill
+
+
+@pytest.fixture
+def drain():
+    """Reads from a descriptor all that is there."""
+
+    def drain(thing):
+        while select.select([thing], [], [], 0)[0] and os.read(thing.fileno(), 65536):
+            pass
+
+    return drain
+
+
+@pytest.fixture
+def nap():
+    """Long enough for another thread to fall asleep, as far as one can tell."""
+    return lambda: time.sleep(0.05)

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""Timeouts and timers: never early, however large; and the clock that is not the real one."""
+
+import decimal
+import fractions
+import math
+import time
+
+import pytest
+
+from readyq import FIRED
+
+SOON = 10
+
+
+def took(function, *args):
+    begin = time.monotonic()
+    function(*args)
+    return time.monotonic() - begin
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.0031, 0.05])
+def test_wait_does_not_end_before_its_timeout(queue, seconds):
+    for _ in range(10):
+        assert took(queue.wait, seconds) >= seconds
+
+
+def test_wait_of_zero_looks_and_returns(queue):
+    assert took(queue.wait, 0) < SOON
+
+
+@pytest.mark.parametrize(
+    "timeout",
+    [None, math.inf, 1e10, 1e300, 10**30, 2**63, 9223372036.854775],
+    ids=repr,
+)
+def test_huge_and_infinite_timeouts_wait_until_something_comes(queue, make, start, nap, timeout):
+    here, there = make.unix()
+    watch = queue.add(here, "r")
+    waiting = start(queue.wait, timeout)
+    nap()
+    assert not waiting.done()
+    there.send(b"x")
+    assert waiting.result(SOON) == [watch]
+
+
+@pytest.mark.parametrize(
+    "timeout", [1, 0.5, True, decimal.Decimal("0.5"), fractions.Fraction(1, 2), 5e-324], ids=repr
+)
+def test_any_number_is_a_timeout(queue, make, timeout):
+    here, _ = make.unix()
+    watch = queue.add(here, "w")
+    assert queue.wait(timeout) == [watch]
+
+
+@pytest.mark.parametrize("timeout", [-1, -1e-9, -math.inf, math.nan, -(10**30)], ids=repr)
+@pytest.mark.parametrize("call", ["wait", "dispatch"])
+def test_negative_timeouts_and_nan_are_refused(queue, call, timeout):
+    with pytest.raises(ValueError, match=r"timeout must be a number of seconds >= 0, not "):
+        getattr(queue, call)(timeout)
+
+
+@pytest.mark.parametrize("timeout", ["1", [], object(), 1j])
+def test_timeouts_that_are_no_numbers_are_refused(queue, timeout):
+    with pytest.raises(TypeError, match="timeout must be a number of seconds, not "):
+        queue.wait(timeout)
+
+
+# ------------------------------------------------------------------ timers
+
+
+@pytest.mark.parametrize("delay", [0, 0.0001, 0.0031, 0.02])
+def test_timer_goes_off_once_and_not_early(queue, delay):
+    begin = time.monotonic()
+    watch = queue.add_timer(delay, data="tick")
+    assert queue.wait(SOON) == [watch]
+    assert time.monotonic() - begin >= delay
+    assert (watch.ready, watch.count, watch.data) == (FIRED, 1, "tick")
+    assert not watch.active
+    assert len(queue) == 0
+    assert queue.wait(0) == []
+
+
+def test_timers_go_off_in_the_order_of_their_deadlines(virtual):
+    for delay in (3, 1, 2):
+        virtual.add_timer(delay, data=delay)
+    assert [watch.data for _ in range(3) for watch in virtual.wait()] == [1, 2, 3]
+
+
+def test_timer_that_is_removed_does_not_go_off(virtual):
+    watch = virtual.add_timer(1)
+    later = virtual.add_timer(2)
+    watch.remove()
+    assert virtual.wait() == [later]
+    assert len(virtual) == 0
+
+
+def test_timer_that_went_off_cannot_be_removed(queue):
+    watch = queue.add_timer(0)
+    queue.wait(SOON)
+    with pytest.raises(KeyError):
+        watch.remove()
+
+
+def test_period_repeats_and_counts_what_was_missed(queue):
+    watch = queue.add_timer(0.01, period=0.01)
+    time.sleep(0.055)
+    assert queue.wait(0) == [watch]
+    assert watch.count >= 5
+    assert queue.wait(SOON) == [watch]
+    assert watch.active
+    watch.remove()
+    assert queue.wait(0.02) == []
+
+
+def test_period_does_not_drift(virtual):
+    ticks = virtual.add_timer(1, period=1)
+    for _ in range(5):
+        assert virtual.wait() == [ticks]
+        assert ticks.count == 1
+    assert virtual.wait(0.5) == []
+    assert virtual.wait(0.5) == [ticks]
+
+
+def test_first_delay_and_period_differ(virtual):
+    watch = virtual.add_timer(0, period=10)
+    assert virtual.wait(0) == [watch]
+    assert virtual.wait(9) == []
+    assert virtual.wait(1) == [watch]
+
+
+@pytest.mark.parametrize("delay", [math.inf, 1e300, 10**30])
+def test_timer_that_is_too_far_away_never_comes(virtual, delay):
+    watch = virtual.add_timer(delay)
+    soon = virtual.add_timer(1e9)
+    assert virtual.wait() == [soon]
+    assert watch.active
+
+
+@pytest.mark.parametrize("period", [None, 0, 0.0])
+def test_no_period_is_a_timer_that_goes_off_once(virtual, period):
+    watch = virtual.add_timer(1, period=period)
+    assert virtual.wait() == [watch]
+    assert not watch.active
+
+
+@pytest.mark.parametrize("wrong", [-1, -1e-9, math.nan, -math.inf])
+def test_negative_delays_and_periods_are_refused(queue, wrong):
+    with pytest.raises(ValueError, match="delay must be a number of seconds >= 0"):
+        queue.add_timer(wrong)
+    with pytest.raises(ValueError, match="period must be a number of seconds >= 0"):
+        queue.add_timer(1, period=wrong)
+    with pytest.raises(TypeError, match="delay must be a number of seconds, not str"):
+        queue.add_timer("1")
+    assert len(queue) == 0
+
+
+def test_timer_added_by_another_thread_shortens_a_wait(queue, start, nap):
+    waiting = start(queue.wait, SOON)
+    nap()
+    watch = queue.add_timer(0)
+    assert waiting.result(SOON) == [watch]
+
+
+def test_timer_does_not_end_a_wait_of_others_events(queue, make):
+    here, there = make.unix()
+    ready = queue.add(here, "w")
+    timer = queue.add_timer(0)
+    time.sleep(0.001)
+    assert set(queue.wait(0)) == {ready, timer}
+
+
+# ------------------------------------------------------------------ the virtual clock
+
+
+def test_virtual_hour_takes_no_time(virtual):
+    watch = virtual.add_timer(3600)
+    assert took(virtual.wait) < SOON
+    assert not watch.active
+    assert took(virtual.wait, 3600) < SOON
+
+
+def test_virtual_time_stands_still_while_something_is_ready(virtual, make):
+    here, there = make.unix()
+    there.send(b"x")
+    ready = virtual.add(here, "r")
+    timer = virtual.add_timer(1)
+    assert virtual.wait() == [ready]
+    here.recv(1)
+    assert virtual.wait(0.5) == []
+    assert virtual.wait(0.5) == [timer]
+
+
+def test_virtual_timeout_comes_before_a_later_timer(virtual):
+    timer = virtual.add_timer(2)
+    assert virtual.wait(1) == []
+    assert virtual.wait(1) == [timer]
+
+
+def test_virtual_queue_waits_for_real_descriptors(virtual, make, start, nap):
+    here, there = make.unix()
+    watch = virtual.add(here, "r")
+    waiting = start(virtual.wait)
+    nap()
+    assert not waiting.done()
+    there.send(b"x")
+    assert waiting.result(SOON) == [watch]
