@@ -1,0 +1,100 @@
+-- SPDX-License-Identifier: MIT
+--
+-- An echo server on one queue: `echo.lua [port]`. The same program as echo.c and echo.py.
+--
+-- One thread sleeps until some client can be read or written, serves that client as far as it
+-- goes without blocking, and sleeps again. Ctrl-C ends it. LuaSocket reads a little ahead of
+-- what it is asked for: `dirty` tells that it holds bytes of which the kernel knows no more.
+
+local readyq = require "readyq"
+local socket = require "socket"
+
+local ROOM = 65536 -- how much a client may be ahead of what it reads back
+
+local queue = assert(readyq.new())
+local listener, interrupt
+
+local function add_client(sock)
+    sock:settimeout(0)
+    local client = {
+        sock = sock,
+        ended = false, -- the client has sent its last byte
+        unsent = "",
+    }
+    client.watch = assert(queue:add(sock, readyq.READ, client))
+end
+
+local function drop(client)
+    client.watch:remove()
+    client.sock:close()
+    if listener.interest == 0 then listener:modify(readyq.READ) end
+end
+
+local function accept_clients()
+    local sock, message = listener.source:accept()
+    while sock do
+        add_client(sock)
+        sock, message = listener.source:accept()
+    end
+    if message:find("Too many open files", 1, true) then
+        listener:modify(0) -- no room: paused until a client leaves
+    end
+end
+
+-- Reads what is there. A broken connection shows when it is written to.
+local function read_from(client)
+    local data, message, partial = client.sock:receive(ROOM - #client.unsent)
+    client.ended = message ~= nil and message ~= "timeout"
+    client.unsent = client.unsent .. (data or partial)
+end
+
+-- Writes what goes out and keeps the rest. False when the connection is broken.
+local function write_to(client)
+    local last, message, partial = client.sock:send(client.unsent)
+    client.unsent = client.unsent:sub((last or partial) + 1)
+    return last ~= nil or message == "timeout"
+end
+
+local function serve(client)
+    local alive, readable = true, client.watch.readable
+    repeat
+        if readable and #client.unsent < ROOM then read_from(client) end
+        if client.unsent ~= "" then alive = write_to(client) end
+        readable = client.sock:dirty()
+    until not alive or not readable or client.unsent ~= ""
+    if not alive or (client.ended and client.unsent == "") then
+        drop(client)
+        return
+    end
+    local interest = 0
+    if not client.ended and #client.unsent < ROOM / 2 then interest = interest + readyq.READ end
+    if client.unsent ~= "" then interest = interest + readyq.WRITE end
+    if interest ~= client.watch.interest then client.watch:modify(interest) end
+end
+
+local function listen_on(port)
+    local sock = assert(socket.bind("127.0.0.1", port, 4096))
+    sock:settimeout(0)
+    print("listening on " .. select(2, sock:getsockname()))
+    io.stdout:flush()
+    return sock
+end
+
+local function run()
+    while true do
+        for w, _, client in queue:wait() do
+            if w == interrupt then
+                return
+            elseif w == listener then
+                accept_clients()
+            else
+                serve(client)
+            end
+        end
+    end
+end
+
+listener = assert(queue:add(listen_on(tonumber(arg[1]) or 0), readyq.READ))
+interrupt = assert(queue:add_signal("INT"))
+run()
+queue:close()
