@@ -31,7 +31,7 @@
 #define READYQ__MODES (READYQ_EDGE | READYQ_ONESHOT | READYQ_EXCLUSIVE)
 #define READYQ__FOREVER INT64_MAX /* a deadline that never comes */
 #define READYQ__BATCH 256         /* kernel events taken in one system call at most */
-#define READYQ__GHOSTS 8          /* ghosts kept for telling; more at once are only counted */
+#define READYQ__GHOSTS 64         /* ghosts kept for telling; more at once are only counted */
 
 #define readyq__owner(link, member)                                                               \
     ((readyq_watch *)(void *)((char *)(link)-offsetof(readyq_watch, own.member)))

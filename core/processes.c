@@ -145,7 +145,7 @@ static int add_process(readyq *q, readyq_watch *w, pid_t pid)
     if (error == -ENOSYS || error == -EPERM)
         return add_child(q, w);
     if (error < 0)
-        return error == -EINVAL ? -ESRCH : error; /* -EINVAL: a thread that leads no process */
+        return error == -EINVAL || error == -ENOENT ? -ESRCH : error; /* a thread, not a process */
     w->fd = error;
     error = readyq__register(q, w);
     if (error < 0) {

@@ -113,12 +113,21 @@ void readyq__take_back(readyq *q)
     q->ready.holes_promised = 0;
 }
 
+static bool is_told_of(const readyq *q, int fd)
+{
+    for (int i = 0; i < q->nghosts; i++)
+        if (q->ghosts[i] == fd)
+            return true;
+    return false;
+}
+
 /* An event of a registration whose watch is gone. One that was fetched before its watch went is
- * merely late; when none went since the kernel was asked it can only be a ghost. */
+ * merely late; when none went since the kernel was asked it can only be a ghost. It may fire again
+ * before the kernel queue is built anew. */
 void readyq__found_stale(readyq *q, int fd)
 {
     q->stats.stale++;
-    if (q->haunted || q->clears != q->clears_asked)
+    if (q->clears != q->clears_asked || is_told_of(q, fd))
         return;
     q->haunted = true;
     q->stats.ghosts++;
