@@ -116,7 +116,8 @@ struct readyq {
     bool exclusive;  /* one of them is, or was, EXCLUSIVE */
     uint64_t clears, clears_asked; /* registrations that went: ever, when the kernel was asked */
     bool haunted;    /* a ghost fires: build the kernel queue anew */
-    int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
+    int ghosts[READYQ__GHOSTS];          /* for readyq_ghost() */
+    int nghosts, old_ghosts;             /* of these, lost by an earlier rebuild */
 
     bool virtual_clock, interruptible, closed;
     atomic_bool forked; /* this is a child, and the kernel queue still its parent's */

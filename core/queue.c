@@ -251,6 +251,8 @@ int readyq_ghost(readyq *q)
     readyq__lock(q);
     if (q->nghosts > 0)
         fd = q->ghosts[--q->nghosts];
+    if (q->old_ghosts > q->nghosts)
+        q->old_ghosts = q->nghosts;
     readyq__unlock(q);
     return fd;
 }

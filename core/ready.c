@@ -113,9 +113,10 @@ void readyq__take_back(readyq *q)
     q->ready.holes_promised = 0;
 }
 
-static bool is_told_of(const readyq *q, int fd)
+/* Since the kernel queue was built. */
+static bool has_fired(const readyq *q, int fd)
 {
-    for (int i = 0; i < q->nghosts; i++)
+    for (int i = q->old_ghosts; i < q->nghosts; i++)
         if (q->ghosts[i] == fd)
             return true;
     return false;
@@ -127,9 +128,11 @@ static bool is_told_of(const readyq *q, int fd)
 void readyq__found_stale(readyq *q, int fd)
 {
     q->stats.stale++;
-    if (q->clears != q->clears_asked || is_told_of(q, fd))
+    if (q->clears != q->clears_asked)
         return;
     q->haunted = true;
+    if (has_fired(q, fd))
+        return;
     q->stats.ghosts++;
     q->stats.ghost_fd = fd;
     if (q->nghosts < READYQ__GHOSTS)

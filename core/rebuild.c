@@ -97,6 +97,7 @@ int readyq__rebuild(readyq *q)
     q->backend->close(q, false);
     q->kernel = new;
     q->haunted = false;
+    q->old_ghosts = q->nghosts;
     q->stats.rebuilds++;
     return readyq__nest_rebuild(q, false);
 }
