@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What makes a C file a test: CHECK() and the list of tests, run each in a process of its own
+ * with an alarm, so that none can harm or hold up another. A test that leaves a descriptor open
+ * has failed. What tests watch is made in things.h.
+ *
+ *     build/tests/flow [backend [test]]      prints TAP
+ */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "readyq.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail(__FILE__, __LINE__, #condition);                                                  \
+    } while (0)
+
+#define CHECK_IS(actual, expected)                                                                 \
+    check_is(__FILE__, __LINE__, #actual, (long long)(actual), (long long)(expected))
+
+#define CHECK_HAS(text, part) check_has(__FILE__, __LINE__, text, part)
+
+#define TEST(function)                                                                             \
+    {                                                                                              \
+#function, function                                                                        \
+    }
+#define TESTS(...)                                                                                 \
+    static const struct test tests[] = {__VA_ARGS__};                                              \
+    int main(int argc, char **argv)                                                                \
+    {                                                                                              \
+        return run_tests(argc, argv, tests, sizeof tests / sizeof tests[0]);                       \
+    }
+
+enum { TEST_SECONDS = 60 };
+
+struct test {
+    const char *name;
+    void (*run)(void);
+};
+
+static const char *backend; /* NULL: the best */
+
+_Noreturn static inline void fail(const char *file, int line, const char *what)
+{
+    printf("# %s:%d: %s\n", file, line, what);
+    fflush(stdout);
+    _exit(1);
+}
+
+static inline void check_is(const char *file, int line, const char *what, long long actual,
+                            long long expected)
+{
+    char text[400];
+    if (actual == expected)
+        return;
+    snprintf(text, sizeof text, "%s is %lld (0x%llx), not %lld (0x%llx)", what, actual,
+             (unsigned long long)actual, expected, (unsigned long long)expected);
+    fail(file, line, text);
+}
+
+static inline void check_has(const char *file, int line, const char *text, const char *part)
+{
+    char message[800];
+    if (strstr(text, part) != NULL)
+        return;
+    snprintf(message, sizeof message, "\"%s\" does not say \"%s\"", text, part);
+    fail(file, line, message);
+}
+
+static inline int count_descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static inline void run_here(const struct test *test)
+{
+    int before = count_descriptors();
+    alarm(TEST_SECONDS);
+    test->run();
+    CHECK_IS(count_descriptors(), before);
+    exit(0);
+}
+
+static inline bool run_test(const struct test *test)
+{
+    int status = 0;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0)
+        run_here(test);
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return false;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        printf("# still running after %d s\n", TEST_SECONDS);
+    else if (WIFSIGNALED(status))
+        printf("# ended by signal %d\n", WTERMSIG(status));
+    return status == 0;
+}
+
+static inline int run_tests(int argc, char **argv, const struct test *tests, size_t ntests)
+{
+    int number = 0, failed = 0;
+    backend = argc > 1 && argv[1][0] != '\0' ? argv[1] : NULL;
+    for (size_t i = 0; i < ntests; i++) {
+        if (argc > 2 && strcmp(argv[2], tests[i].name) != 0)
+            continue;
+        bool passed = run_test(&tests[i]);
+        failed += !passed;
+        printf("%s %d - %s\n", passed ? "ok" : "not ok", ++number, tests[i].name);
+    }
+    printf("1..%d\n", number);
+    return failed > 0 || number == 0;
+}
+
+#endif

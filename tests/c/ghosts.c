@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ghosts: a watched number is closed while a duplicate or a child keeps the file open, so that the
+ * kernel goes on firing for it and cannot be told to stop. Told once, lost at once, and nobody
+ * else notices.
+ */
+#include "things.h"
+
+/* A queue with one registration that nobody can remove: its number is free, `keeper` keeps it. */
+struct haunted {
+    readyq *q;
+    int keeper, writer, number;
+    readyq_watch w;
+};
+
+static void open_haunted(struct haunted *h, uint32_t interest)
+{
+    int p[2];
+    memset(h, 0, sizeof *h);
+    h->q = open_queue();
+    open_pipe(p);
+    h->number = p[0];
+    h->writer = p[1];
+    add(h->q, &h->w, p[0], interest);
+    h->keeper = dup(p[0]);
+    CHECK(h->keeper >= 0);
+    close(p[0]);
+}
+
+static void close_haunted(struct haunted *h)
+{
+    readyq_close(h->q);
+    close(h->keeper);
+    close(h->writer);
+}
+
+static void test_ghost_is_told_once_and_lost(void)
+{
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    CHECK_IS(readyq_remove(&h.w), 0);
+    put(h.writer);
+    int64_t before = now_ns();
+    CHECK_QUIET(h.q);
+    CHECK(now_ns() - before >= SOON);
+    struct readyq_stats stats = stats_of(h.q);
+    CHECK_IS(stats.ghosts, 1);
+    CHECK_IS(stats.ghost_fd, h.number);
+    CHECK_IS(stats.rebuilds, 1);
+    CHECK_IS(readyq_ghost(h.q), h.number);
+    CHECK_IS(readyq_ghost(h.q), -1);
+    put(h.writer);
+    CHECK_QUIET(h.q);
+    CHECK_IS(stats_of(h.q).ghosts, 1);
+    CHECK_IS(readyq_ghost(h.q), -1);
+    close_haunted(&h);
+}
+
+static void test_ghost_does_not_make_the_wait_spin(void)
+{
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    put(h.writer);
+    CHECK_IS(readyq_remove(&h.w), 0);
+    CHECK_QUIET(h.q);
+    uint64_t before = stats_of(h.q).kernel_waits;
+    for (int i = 0; i < 5; i++)
+        CHECK_QUIET(h.q);
+    CHECK(stats_of(h.q).kernel_waits - before <= 10);
+    close_haunted(&h);
+}
+
+static void test_ghost_that_never_fires_costs_nothing(void)
+{
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    CHECK_IS(readyq_remove(&h.w), 0);
+    CHECK_QUIET(h.q);
+    CHECK_IS(stats_of(h.q).ghosts, 0);
+    CHECK_IS(stats_of(h.q).rebuilds, 0);
+    CHECK_IS(readyq_ghost(h.q), -1);
+    close_haunted(&h);
+}
+
+static void test_ghost_kept_by_a_child_process_is_lost_too(void)
+{
+    int p[2], hold[2];
+    readyq_watch w;
+    readyq *q = open_queue();
+    open_pipe(p);
+    CHECK_IS(pipe(hold), 0);
+    add(q, &w, p[0], READYQ_READ);
+    pid_t pid = fork();
+    if (pid == 0) {
+        get(hold[0]);
+        _exit(0);
+    }
+    close(p[0]);
+    CHECK_IS(readyq_remove(&w), 0);
+    put(p[1]);
+    CHECK_QUIET(q);
+    CHECK_IS(stats_of(q).ghosts, 1);
+    CHECK_IS(readyq_ghost(q), p[0]);
+    put(hold[1]);
+    expect_success(pid);
+    readyq_close(q);
+    close(p[1]);
+    close_pair(hold);
+}
+
+static void test_ghost_of_a_reused_number_does_not_fire_the_new_watch(void)
+{
+    int fresh[2];
+    readyq_watch w;
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    open_pipe(fresh);
+    CHECK_IS(fresh[0], h.number);
+    add(h.q, &w, fresh[0], READYQ_READ);
+    put(h.writer);
+    CHECK_QUIET(h.q);
+    CHECK_IS(stats_of(h.q).ghosts, 1);
+    CHECK_IS(readyq_ghost(h.q), h.number);
+    put(fresh[1]);
+    CHECK_TAKES(h.q, &w);
+    get(fresh[0]);
+    CHECK_QUIET(h.q);
+    CHECK_IS(readyq_remove(&h.w), 0);
+    close_haunted(&h);
+    close_pair(fresh);
+}
+
+static void test_several_ghosts_are_each_told_once(void)
+{
+    enum { COUNT = 5 };
+    int p[COUNT][2], keeper[COUNT], sum = 0, fd;
+    readyq_watch w[COUNT];
+    readyq *q = open_queue();
+    for (int i = 0; i < COUNT; i++) {
+        open_pipe(p[i]);
+        put(p[i][1]);
+        add(q, &w[i], p[i][0], READYQ_READ);
+        sum += p[i][0];
+    }
+    for (int i = 0; i < COUNT; i++) {
+        keeper[i] = fcntl(p[i][0], F_DUPFD, 100);
+        close(p[i][0]);
+        CHECK_IS(readyq_remove(&w[i]), 0);
+    }
+    CHECK_QUIET(q);
+    CHECK_QUIET(q);
+    CHECK_IS(stats_of(q).ghosts, COUNT);
+    while ((fd = readyq_ghost(q)) >= 0)
+        sum -= fd;
+    CHECK_IS(sum, 0);
+    for (int i = 0; i < COUNT; i++) {
+        close(p[i][1]);
+        close(keeper[i]);
+    }
+    readyq_close(q);
+}
+
+static void test_number_duplicated_back_can_be_added_again(void)
+{
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    CHECK_IS(readyq_remove(&h.w), 0);
+    CHECK_IS(dup2(h.keeper, h.number), h.number);
+    CHECK_IS(readyq_add(h.q, &h.w, h.number, READYQ_READ), 0);
+    CHECK_QUIET(h.q);
+    put(h.writer);
+    CHECK_TAKES(h.q, &h.w);
+    CHECK_IS(stats_of(h.q).ghosts, 0);
+    CHECK_IS(readyq_remove(&h.w), 0);
+    CHECK_QUIET(h.q);
+    CHECK_IS(stats_of(h.q).ghosts, 0);
+    close(h.number);
+    close_haunted(&h);
+}
+
+/* ------------------------------------------------------------------ everybody else */
+
+static void haunt(struct haunted *h)
+{
+    CHECK_IS(readyq_remove(&h->w), 0);
+    put(h->writer);
+}
+
+static void check_lost(struct haunted *h)
+{
+    CHECK_IS(stats_of(h->q).rebuilds, 1);
+    close_haunted(h);
+}
+
+static void test_level_watches_live_through_a_ghost(void)
+{
+    int p[2], fd = open_file();
+    readyq_watch w, file;
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    open_pipe(p);
+    add(h.q, &w, p[0], READYQ_READ);
+    haunt(&h);
+    put(p[1]);
+    CHECK_TAKES(h.q, &w);
+    CHECK_TAKES(h.q, &w);
+    get(p[0]);
+    CHECK_QUIET(h.q);
+    add(h.q, &file, fd, READYQ_READ);
+    CHECK_TAKES(h.q, &file);
+    CHECK_IS(readyq_remove(&file), 0);
+    CHECK_IS(readyq_modify(&w, 0), 0);
+    put(p[1]);
+    CHECK_QUIET(h.q);
+    CHECK_IS(readyq_modify(&w, READYQ_READ), 0);
+    CHECK_TAKES(h.q, &w);
+    check_lost(&h);
+    close_pair(p);
+    close(fd);
+}
+
+static void test_edge_told_before_a_ghost_is_not_told_again(void)
+{
+    int p[2];
+    readyq_watch w;
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    open_unix(p);
+    add(h.q, &w, p[0], READYQ_READ | READYQ_EDGE);
+    put(p[1]);
+    CHECK_TAKES(h.q, &w);
+    haunt(&h);
+    CHECK_QUIET(h.q);
+    put(p[1]);
+    CHECK_TAKES(h.q, &w);
+    CHECK_QUIET(h.q);
+    check_lost(&h);
+    close_pair(p);
+}
+
+static void test_edge_that_comes_with_a_ghost_is_told_once(void)
+{
+    int p[2];
+    readyq_watch w;
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    open_unix(p);
+    add(h.q, &w, p[0], READYQ_READ | READYQ_EDGE);
+    haunt(&h);
+    put(p[1]);
+    CHECK_TAKES(h.q, &w);
+    CHECK_QUIET(h.q);
+    check_lost(&h);
+    close_pair(p);
+}
+
+static void test_edge_left_untaken_before_a_ghost_is_told(void)
+{
+    int p[2];
+    readyq_watch w;
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    open_unix(p);
+    add(h.q, &w, p[0], READYQ_READ | READYQ_EDGE);
+    put(p[1]);
+    CHECK_IS(readyq_wait(h.q, LONG, 0), 1);
+    haunt(&h);
+    CHECK_TAKES(h.q, &w);
+    CHECK_QUIET(h.q);
+    check_lost(&h);
+    close_pair(p);
+}
+
+static void test_oneshots_spent_armed_and_untaken_stay_what_they_are(void)
+{
+    int p[3][2];
+    readyq_watch w[3];
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    for (int i = 0; i < 3; i++) {
+        open_unix(p[i]);
+        add(h.q, &w[i], p[i][0], READYQ_READ | READYQ_ONESHOT);
+    }
+    put(p[0][1]);
+    CHECK_TAKES(h.q, &w[0]); /* spent */
+    put(p[1][1]);
+    CHECK_IS(readyq_wait(h.q, LONG, 0), 1); /* untaken; the third is armed */
+    haunt(&h);
+    CHECK_TAKES(h.q, &w[1]);
+    CHECK_QUIET(h.q);
+    put(p[2][1]);
+    CHECK_TAKES(h.q, &w[2]);
+    put(p[0][1]);
+    CHECK_QUIET(h.q);
+    CHECK_IS(readyq_modify(&w[0], READYQ_READ | READYQ_ONESHOT), 0);
+    CHECK_TAKES(h.q, &w[0]);
+    check_lost(&h);
+    for (int i = 0; i < 3; i++)
+        close_pair(p[i]);
+}
+
+static void test_timers_triggers_signals_and_processes_live_through_a_ghost(void)
+{
+    readyq_watch timer = {0}, trigger = {0}, signal = {0}, process = {0};
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    pid_t pid = fork();
+    if (pid == 0) {
+        sleep_ns(LONG);
+        _exit(0);
+    }
+    CHECK_IS(readyq_add_timer(h.q, &timer, 5 * SOON, 0), 0);
+    CHECK_IS(readyq_add_trigger(h.q, &trigger), 0);
+    CHECK_IS(readyq_add_signal(h.q, &signal, SIGUSR1), 0);
+    CHECK_IS(readyq_add_process(h.q, &process, pid), 0);
+    haunt(&h);
+    CHECK_TAKES(h.q, &timer);
+    CHECK_IS(readyq_fire(&trigger), 0);
+    CHECK_TAKES(h.q, &trigger);
+    CHECK_IS(kill(getpid(), SIGUSR1), 0);
+    CHECK_TAKES(h.q, &signal);
+    CHECK_IS(kill(pid, SIGKILL), 0);
+    CHECK_TAKES(h.q, &process);
+    CHECK_IS(waitpid(pid, NULL, 0), pid);
+    check_lost(&h);
+}
+
+static void test_watch_closed_without_a_remove_is_handed_back_when_a_ghost_is_lost(void)
+{
+    int p[2];
+    readyq_watch w;
+    struct haunted h;
+    open_haunted(&h, READYQ_READ);
+    open_pipe(p);
+    add(h.q, &w, p[0], READYQ_READ);
+    close_pair(p);
+    haunt(&h);
+    CHECK_QUIET(h.q);
+    CHECK(readyq_stale(h.q) == &w);
+    CHECK_IS(readyq_remove(&w), 0);
+    check_lost(&h);
+}
+
+TESTS(TEST(test_ghost_is_told_once_and_lost), TEST(test_ghost_does_not_make_the_wait_spin),
+      TEST(test_ghost_that_never_fires_costs_nothing),
+      TEST(test_ghost_kept_by_a_child_process_is_lost_too),
+      TEST(test_ghost_of_a_reused_number_does_not_fire_the_new_watch),
+      TEST(test_several_ghosts_are_each_told_once),
+      TEST(test_number_duplicated_back_can_be_added_again),
+      TEST(test_level_watches_live_through_a_ghost),
+      TEST(test_edge_told_before_a_ghost_is_not_told_again),
+      TEST(test_edge_that_comes_with_a_ghost_is_told_once),
+      TEST(test_edge_left_untaken_before_a_ghost_is_told),
+      TEST(test_oneshots_spent_armed_and_untaken_stay_what_they_are),
+      TEST(test_timers_triggers_signals_and_processes_live_through_a_ghost),
+      TEST(test_watch_closed_without_a_remove_is_handed_back_when_a_ghost_is_lost))

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every call against every other from several threads at once. Built with ThreadSanitizer too.
+ */
+#include "things.h"
+
+#include <stdatomic.h>
+
+enum { ROUNDS = 300, CHANGERS = 4, WAITERS = 3 };
+
+struct stress {
+    readyq *q;
+    int p[CHANGERS][2];
+    atomic_int taken, errors;
+};
+
+static void note(struct stress *s, int result)
+{
+    if (result < 0 && result != -ESHUTDOWN)
+        s->errors++;
+}
+
+static void *change_again_and_again(void *argument)
+{
+    static atomic_int next;
+    struct stress *s = argument;
+    int *p = s->p[next++];
+    readyq_watch w = {0}, timer = {0}, trigger = {0};
+    for (int i = 0; i < ROUNDS; i++) {
+        note(s, readyq_add(s->q, &w, p[0], READYQ_READ));
+        note(s, readyq_add_timer(s->q, &timer, MS / 10, MS / 10));
+        note(s, readyq_add_trigger(s->q, &trigger));
+        put(p[1]);
+        readyq_fire(&trigger);
+        readyq_modify(&w, READYQ_READ | (i % 2 ? READYQ_EDGE : READYQ_ONESHOT));
+        readyq_wake(s->q);
+        get(p[0]);
+        readyq_remove(&w);
+        readyq_remove(&timer);
+        readyq_remove(&trigger);
+    }
+    return NULL;
+}
+
+static void *wait_until_closed(void *argument)
+{
+    struct stress *s = argument;
+    int n;
+    while ((n = readyq_wait(s->q, MS, 2)) >= 0)
+        for (readyq_watch *w; (w = readyq_next(s->q)) != NULL;)
+            s->taken++;
+    CHECK_IS(n, -ESHUTDOWN);
+    return NULL;
+}
+
+static void run_stress(bool close_early)
+{
+    struct stress s = {0};
+    pthread_t changers[CHANGERS], waiters[WAITERS];
+    s.q = readyq_ref(open_queue());
+    for (int i = 0; i < CHANGERS; i++)
+        open_pipe(s.p[i]);
+    for (int i = 0; i < WAITERS; i++)
+        waiters[i] = start(wait_until_closed, &s);
+    for (int i = 0; i < CHANGERS; i++)
+        changers[i] = start(change_again_and_again, &s);
+    if (close_early)
+        CHECK_IS(readyq_close(s.q), 0);
+    for (int i = 0; i < CHANGERS; i++)
+        join(changers[i]);
+    if (!close_early)
+        CHECK_IS(readyq_close(s.q), 0);
+    for (int i = 0; i < WAITERS; i++)
+        join(waiters[i]);
+    CHECK_IS(s.errors, 0);
+    CHECK_IS(stats_of(s.q).ghosts, 0);
+    readyq_unref(s.q);
+    for (int i = 0; i < CHANGERS; i++)
+        close_pair(s.p[i]);
+}
+
+static void test_every_change_against_every_wait_goes_well(void)
+{
+    run_stress(false);
+}
+
+static void test_close_against_every_call_goes_well(void)
+{
+    run_stress(true);
+}
+
+static void fork_again_and_again(readyq *q)
+{
+    for (int i = 0; i < 30; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            alarm(TEST_SECONDS);
+            CHECK(readyq_wait(q, 0, 0) >= 0);
+            CHECK_IS(readyq_close(q), 0);
+            _exit(0);
+        }
+        expect_success(pid);
+    }
+}
+
+static void test_fork_in_the_middle_of_changes_goes_well(void)
+{
+    struct stress s = {.q = open_queue()};
+    pthread_t changers[CHANGERS];
+    for (int i = 0; i < CHANGERS; i++) {
+        open_pipe(s.p[i]);
+        changers[i] = start(change_again_and_again, &s);
+    }
+    fork_again_and_again(s.q);
+    for (int i = 0; i < CHANGERS; i++) {
+        join(changers[i]);
+        close_pair(s.p[i]);
+    }
+    CHECK_IS(s.errors, 0);
+    readyq_close(s.q);
+}
+
+struct relay {
+    readyq *q;
+    int fd;
+    atomic_int bytes;
+};
+
+static void *read_what_comes(void *argument)
+{
+    struct relay *r = argument;
+    while (readyq_wait(r->q, -1, 1) >= 0)
+        if (readyq_next(r->q) != NULL)
+            for (char byte; read(r->fd, &byte, 1) == 1;)
+                r->bytes++;
+    return NULL;
+}
+
+static void check_no_byte_is_left_lying(uint32_t interest)
+{
+    int p[2];
+    readyq_watch w;
+    pthread_t readers[WAITERS];
+    struct relay r = {.q = readyq_ref(open_queue())};
+    open_pipe(p);
+    r.fd = p[0];
+    add(r.q, &w, p[0], interest);
+    for (int i = 0; i < WAITERS; i++)
+        readers[i] = start(read_what_comes, &r);
+    for (int i = 0; i < 2000; i++)
+        put(p[1]);
+    for (int i = 0; i < 5000 && r.bytes < 2000; i++)
+        sleep_ns(MS);
+    CHECK_IS(r.bytes, 2000);
+    CHECK_IS(readyq_close(r.q), 0);
+    for (int i = 0; i < WAITERS; i++)
+        join(readers[i]);
+    readyq_unref(r.q);
+    close_pair(p);
+}
+
+static void test_no_byte_is_left_lying_by_three_level_readers(void)
+{
+    check_no_byte_is_left_lying(READYQ_READ);
+}
+
+static void test_no_byte_is_left_lying_by_three_edge_readers(void)
+{
+    check_no_byte_is_left_lying(READYQ_READ | READYQ_EDGE);
+}
+
+struct stream {
+    int fd;
+    atomic_bool enough;
+    atomic_int sent;
+};
+
+static void *send_again_and_again(void *argument)
+{
+    struct stream *s = argument;
+    while (!s->enough) {
+        if (write(s->fd, "x", 1) == 1)
+            s->sent++;
+        sleep_ns(MS / 20);
+    }
+    return NULL;
+}
+
+static int read_all(int fd)
+{
+    char bytes[4096];
+    int sum = 0;
+    for (ssize_t n; (n = read(fd, bytes, sizeof bytes)) > 0;)
+        sum += (int)n;
+    return sum;
+}
+
+static void test_no_edge_is_lost_while_ghosts_come_and_go(void)
+{
+    int p[2], ghost[2], keeper, got = 0;
+    readyq_watch w, g;
+    struct stream s = {0};
+    readyq *q = open_queue();
+    open_unix(p);
+    s.fd = p[1];
+    add(q, &w, p[0], READYQ_READ | READYQ_EDGE);
+    pthread_t thread = start(send_again_and_again, &s);
+    for (int i = 0; i < 300; i++) {
+        open_pipe(ghost);
+        put(ghost[1]);
+        add(q, &g, ghost[0], READYQ_READ);
+        keeper = dup(ghost[0]);
+        close(ghost[0]);
+        CHECK_IS(readyq_remove(&g), 0);
+        CHECK(readyq_wait(q, MS, 0) >= 0);
+        if (readyq_next(q) == &w)
+            got += read_all(p[0]);
+        close(keeper);
+        close(ghost[1]);
+    }
+    s.enough = true;
+    join(thread);
+    while (got < s.sent && take_within(q, SOON) == &w)
+        got += read_all(p[0]);
+    CHECK_IS(got, s.sent);
+    CHECK(stats_of(q).ghosts >= 290);
+    readyq_close(q);
+    close_pair(p);
+}
+
+TESTS(TEST(test_every_change_against_every_wait_goes_well),
+      TEST(test_close_against_every_call_goes_well),
+      TEST(test_fork_in_the_middle_of_changes_goes_well),
+      TEST(test_no_byte_is_left_lying_by_three_level_readers),
+      TEST(test_no_byte_is_left_lying_by_three_edge_readers),
+      TEST(test_no_edge_is_lost_while_ghosts_come_and_go))

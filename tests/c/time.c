@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How long a wait waits: never less than asked, for ever where asked, and through signals.
+ */
+#include "things.h"
+
+#include <stdatomic.h>
+
+static void test_wait_is_never_early(void)
+{
+    static const int64_t timeouts[] = {1, 1000, 100 * 1000, 999999, MS, 3100 * 1000};
+    readyq *q = open_queue();
+    for (int i = 0; i < 60; i++) {
+        int64_t timeout = timeouts[i % 6], before = now_ns();
+        CHECK_IS(readyq_wait(q, timeout, 0), 0);
+        CHECK(now_ns() - before >= timeout);
+    }
+    readyq_close(q);
+}
+
+static void test_wait_of_zero_looks_and_returns(void)
+{
+    int p[2];
+    readyq_watch w;
+    readyq *q = open_queue();
+    CHECK_IS(readyq_wait(q, 0, 0), 0);
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK_IS(readyq_wait(q, 0, 0), 1);
+    CHECK(readyq_next(q) == &w);
+    readyq_close(q);
+    close_pair(p);
+}
+
+static void *put_after_a_while(void *fd)
+{
+    sleep_ns(SOON);
+    put(*(int *)fd);
+    return NULL;
+}
+
+static void check_waits_until_data(int64_t timeout)
+{
+    int p[2];
+    readyq_watch w;
+    readyq *q = open_queue();
+    open_pipe(p);
+    add(q, &w, p[0], READYQ_READ);
+    pthread_t thread = start(put_after_a_while, &p[1]);
+    CHECK(take_within(q, timeout) == &w);
+    join(thread);
+    readyq_close(q);
+    close_pair(p);
+}
+
+static void test_minus_one_is_for_ever(void)
+{
+    check_waits_until_data(-1);
+}
+
+static void test_huge_timeouts_work(void)
+{
+    check_waits_until_data(INT64_MAX);
+    check_waits_until_data(INT64_MAX - 1);
+    check_waits_until_data(INT64_MAX / 2);
+    check_waits_until_data((int64_t)INT32_MAX * MS + 1);
+}
+
+static void test_bad_timeouts_and_maxima_are_refused(void)
+{
+    readyq *q = open_queue();
+    CHECK_IS(readyq_wait(q, -2, 0), -EINVAL);
+    CHECK_IS(readyq_wait(q, INT64_MIN, 0), -EINVAL);
+    CHECK_IS(readyq_wait(q, 0, -1), -EINVAL);
+    CHECK_IS(readyq_look(q, -1), -EINVAL);
+    CHECK_IS(readyq_wait(q, 0, 0), 0);
+    readyq_close(q);
+}
+
+static void test_huge_maxima_work(void)
+{
+    int p[2];
+    readyq_watch w;
+    readyq *q = open_queue();
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK_IS(readyq_wait(q, LONG, INT32_MAX), 1);
+    CHECK(readyq_next(q) == &w);
+    readyq_close(q);
+    close_pair(p);
+}
+
+/* ------------------------------------------------------------------ interruptions */
+
+static atomic_int caught;
+
+static void count_signal(int signal)
+{
+    (void)signal;
+    caught++;
+}
+
+static void catch_user_signal(void)
+{
+    struct sigaction action = {.sa_handler = count_signal};
+    CHECK_IS(sigaction(SIGUSR1, &action, NULL), 0);
+}
+
+struct pest {
+    pthread_t victim;
+    atomic_bool enough;
+};
+
+static void *interrupt_again_and_again(void *argument)
+{
+    struct pest *pest = argument;
+    while (!pest->enough) {
+        sleep_ns(MS);
+        pthread_kill(pest->victim, SIGUSR1);
+    }
+    return NULL;
+}
+
+static void test_signals_do_not_shorten_a_wait(void)
+{
+    struct pest pest = {.victim = pthread_self()};
+    readyq *q = open_queue();
+    catch_user_signal();
+    pthread_t thread = start(interrupt_again_and_again, &pest);
+    int64_t before = now_ns();
+    CHECK_IS(readyq_wait(q, 5 * SOON, 0), 0);
+    CHECK(now_ns() - before >= 5 * SOON);
+    pest.enough = true;
+    join(thread);
+    CHECK(caught > 0);
+    readyq_close(q);
+}
+
+static void test_data_comes_through_a_rain_of_signals(void)
+{
+    struct pest pest = {.victim = pthread_self()};
+    catch_user_signal();
+    pthread_t thread = start(interrupt_again_and_again, &pest);
+    check_waits_until_data(-1);
+    pest.enough = true;
+    join(thread);
+}
+
+static void test_interruptible_wait_ends_with_eintr(void)
+{
+    struct pest pest = {.victim = pthread_self()};
+    readyq *q = open_queue_with((struct readyq_options){.interruptible = true});
+    catch_user_signal();
+    pthread_t thread = start(interrupt_again_and_again, &pest);
+    CHECK_IS(readyq_wait(q, -1, 0), -EINTR);
+    CHECK(readyq_next(q) == NULL);
+    CHECK(caught > 0);
+    pest.enough = true;
+    join(thread);
+    readyq_close(q);
+}
+
+static void test_interrupted_wait_repeats_no_event(void)
+{
+    int p[2];
+    readyq_watch w;
+    struct pest pest = {.victim = pthread_self()};
+    readyq *q = open_queue_with((struct readyq_options){.interruptible = true});
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK_TAKES(q, &w);
+    get(p[0]);
+    catch_user_signal();
+    pthread_t thread = start(interrupt_again_and_again, &pest);
+    CHECK_IS(readyq_wait(q, -1, 0), -EINTR);
+    CHECK(readyq_next(q) == NULL);
+    pest.enough = true;
+    join(thread);
+    readyq_close(q);
+    close_pair(p);
+}
+
+/* ------------------------------------------------------------------ wake */
+
+static void test_wake_before_the_wait_is_not_lost(void)
+{
+    readyq *q = open_queue();
+    CHECK_IS(readyq_wake(q), 0);
+    CHECK_IS(readyq_wait(q, -1, 0), 0);
+    CHECK(readyq_next(q) == NULL);
+    readyq_close(q);
+}
+
+static void test_wakes_merge_and_clear(void)
+{
+    readyq *q = open_queue();
+    for (int i = 0; i < 100; i++)
+        CHECK_IS(readyq_wake(q), 0);
+    CHECK_IS(readyq_wait(q, -1, 0), 0);
+    int64_t before = now_ns();
+    CHECK_IS(readyq_wait(q, SOON, 0), 0);
+    CHECK(now_ns() - before >= SOON);
+    readyq_close(q);
+}
+
+static void test_look_leaves_a_wake_to_the_wait_that_follows(void)
+{
+    readyq *q = open_queue();
+    CHECK_IS(readyq_wake(q), 0);
+    CHECK_IS(readyq_look(q, 0), 0);
+    CHECK_IS(readyq_look(q, 0), 0);
+    CHECK_IS(readyq_wait(q, -1, 0), 0);
+    readyq_close(q);
+}
+
+static void test_wake_and_data_come_together(void)
+{
+    int p[2];
+    readyq_watch w;
+    readyq *q = open_queue();
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK_IS(readyq_wake(q), 0);
+    readyq_watch *found = take(q);
+    CHECK((found == NULL ? take(q) : found) == &w);
+    readyq_close(q);
+    close_pair(p);
+}
+
+TESTS(TEST(test_wait_is_never_early), TEST(test_wait_of_zero_looks_and_returns),
+      TEST(test_minus_one_is_for_ever), TEST(test_huge_timeouts_work),
+      TEST(test_bad_timeouts_and_maxima_are_refused), TEST(test_huge_maxima_work),
+      TEST(test_signals_do_not_shorten_a_wait), TEST(test_data_comes_through_a_rain_of_signals),
+      TEST(test_interruptible_wait_ends_with_eintr), TEST(test_interrupted_wait_repeats_no_event),
+      TEST(test_wake_before_the_wait_is_not_lost), TEST(test_wakes_merge_and_clear),
+      TEST(test_look_leaves_a_wake_to_the_wait_that_follows),
+      TEST(test_wake_and_data_come_together))

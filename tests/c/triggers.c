@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Triggers: fired from anywhere, merged into one delivery, and none lost.
+ */
+#include "things.h"
+
+enum { THREADS = 4, FIRES = 5000 };
+
+static void add_trigger(readyq *q, readyq_watch *w)
+{
+    *w = (readyq_watch){0};
+    CHECK_IS(readyq_add_trigger(q, w), 0);
+}
+
+static void fire(readyq_watch *w, int times)
+{
+    for (int i = 0; i < times; i++)
+        CHECK_IS(readyq_fire(w), 0);
+}
+
+static void test_fires_merge_into_one_delivery_with_their_count(void)
+{
+    readyq_watch w;
+    readyq *q = open_queue();
+    add_trigger(q, &w);
+    CHECK_IS(w.kind, READYQ_KIND_TRIGGER);
+    CHECK_QUIET(q);
+    fire(&w, 5);
+    CHECK_TAKES(q, &w);
+    CHECK_IS(w.ready, READYQ_FIRED);
+    CHECK_IS(w.count, 5);
+    CHECK_QUIET(q);
+    fire(&w, 1);
+    CHECK_TAKES(q, &w);
+    CHECK_IS(w.count, 1);
+    readyq_close(q);
+}
+
+static void test_fires_between_finding_and_taking_are_counted_once(void)
+{
+    readyq_watch w;
+    uint64_t count;
+    readyq *q = open_queue();
+    add_trigger(q, &w);
+    fire(&w, 2);
+    CHECK_IS(readyq_wait(q, LONG, 0), 1);
+    fire(&w, 3);
+    CHECK(readyq_next(q) == &w);
+    count = w.count;
+    if (count < 5) {
+        CHECK_TAKES(q, &w);
+        count += w.count;
+    }
+    CHECK_IS(count, 5);
+    CHECK_QUIET(q);
+    readyq_close(q);
+}
+
+static void test_triggers_come_in_the_order_they_were_fired(void)
+{
+    readyq_watch w[5];
+    readyq *q = open_queue();
+    for (int i = 0; i < 5; i++)
+        add_trigger(q, &w[i]);
+    for (int i = 4; i >= 0; i--)
+        fire(&w[i], 1);
+    CHECK_IS(readyq_wait(q, LONG, 0), 5);
+    for (int i = 4; i >= 0; i--)
+        CHECK(readyq_next(q) == &w[i]);
+    readyq_close(q);
+}
+
+static void *fire_many(void *w)
+{
+    fire(w, FIRES);
+    return NULL;
+}
+
+static void test_fires_from_many_threads_are_all_counted(void)
+{
+    readyq_watch w;
+    uint64_t count = 0;
+    pthread_t threads[THREADS];
+    readyq *q = open_queue();
+    add_trigger(q, &w);
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = start(fire_many, &w);
+    while (count < (uint64_t)THREADS * FIRES) {
+        CHECK_TAKES(q, &w);
+        count += w.count;
+    }
+    for (int i = 0; i < THREADS; i++)
+        join(threads[i]);
+    CHECK_IS(count, (uint64_t)THREADS * FIRES);
+    CHECK_QUIET(q);
+    readyq_close(q);
+}
+
+static void *fire_after_a_while(void *w)
+{
+    sleep_ns(SOON);
+    fire(w, 1);
+    return NULL;
+}
+
+static void test_fire_ends_a_running_wait(void)
+{
+    readyq_watch w;
+    readyq *q = open_queue();
+    add_trigger(q, &w);
+    pthread_t thread = start(fire_after_a_while, &w);
+    CHECK(take_within(q, -1) == &w);
+    join(thread);
+    readyq_close(q);
+}
+
+static readyq_watch *handled;
+
+static void fire_from_handler(int signal)
+{
+    (void)signal;
+    readyq_fire(handled);
+}
+
+static void test_fire_from_a_signal_handler_ends_a_running_wait(void)
+{
+    readyq_watch w;
+    readyq *q = open_queue();
+    struct sigaction action = {.sa_handler = fire_from_handler};
+    add_trigger(q, handled = &w);
+    CHECK_IS(sigaction(SIGUSR1, &action, NULL), 0);
+    pid_t target = getpid(), pid = fork();
+    if (pid == 0) {
+        sleep_ns(SOON);
+        CHECK_IS(kill(target, SIGUSR1), 0);
+        _exit(0);
+    }
+    CHECK(take_within(q, -1) == &w);
+    CHECK_IS(w.count, 1);
+    expect_success(pid);
+    readyq_close(q);
+}
+
+static void test_fire_from_a_signal_handler_keeps_errno(void)
+{
+    readyq_watch w;
+    readyq *q = open_queue();
+    add_trigger(q, handled = &w);
+    signal(SIGUSR1, fire_from_handler);
+    errno = EDOM;
+    raise(SIGUSR1);
+    CHECK_IS(errno, EDOM);
+    CHECK_TAKES(q, &w);
+    readyq_close(q);
+}
+
+static void test_removed_trigger_reports_nothing_and_cannot_be_fired(void)
+{
+    readyq_watch w;
+    readyq *q = open_queue();
+    add_trigger(q, &w);
+    fire(&w, 1);
+    CHECK_IS(readyq_remove(&w), 0);
+    CHECK_IS(readyq_fire(&w), -ENOENT);
+    CHECK_QUIET(q);
+    add_trigger(q, &w);
+    CHECK_QUIET(q);
+    fire(&w, 1);
+    CHECK_IS(readyq_wait(q, LONG, 0), 1);
+    CHECK_IS(readyq_remove(&w), 0);
+    CHECK(readyq_next(q) == NULL);
+    CHECK_QUIET(q);
+    readyq_close(q);
+    CHECK_IS(readyq_fire(&w), -ENOENT);
+}
+
+static void test_trigger_of_a_closed_queue_cannot_be_fired(void)
+{
+    readyq_watch w;
+    readyq *q = open_queue();
+    add_trigger(q, &w);
+    readyq_close(q);
+    CHECK_IS(readyq_fire(&w), -ENOENT);
+}
+
+static void *fire_until_removed(void *w)
+{
+    while (readyq_fire(w) == 0)
+        ;
+    return NULL;
+}
+
+static void test_removal_against_fires_goes_well(void)
+{
+    readyq_watch other;
+    readyq *q = open_queue();
+    add_trigger(q, &other);
+    for (int i = 0; i < 200; i++) {
+        readyq_watch w;
+        add_trigger(q, &w);
+        pthread_t thread = start(fire_until_removed, &w);
+        fire(&other, 1);
+        CHECK(readyq_wait(q, LONG, 0) >= 1);
+        while (readyq_next(q) != NULL)
+            ;
+        CHECK_IS(readyq_remove(&w), 0);
+        join(thread);
+        CHECK(w.queue == NULL);
+    }
+    CHECK_QUIET(q);
+    readyq_close(q);
+}
+
+TESTS(TEST(test_fires_merge_into_one_delivery_with_their_count),
+      TEST(test_fires_between_finding_and_taking_are_counted_once),
+      TEST(test_triggers_come_in_the_order_they_were_fired),
+      TEST(test_fires_from_many_threads_are_all_counted), TEST(test_fire_ends_a_running_wait),
+      TEST(test_fire_from_a_signal_handler_ends_a_running_wait),
+      TEST(test_fire_from_a_signal_handler_keeps_errno),
+      TEST(test_removed_trigger_reports_nothing_and_cannot_be_fired),
+      TEST(test_trigger_of_a_closed_queue_cannot_be_fired),
+      TEST(test_removal_against_fires_goes_well))

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The words for descriptors and errors: readyq_describe() and readyq_explain().
+ */
+#include "things.h"
+
+#include <sys/eventfd.h>
+
+static void check_described(int fd, const char *part)
+{
+    char text[320];
+    CHECK(readyq_describe(fd, text, sizeof text) == text);
+    CHECK_HAS(text, part);
+}
+
+static void test_sockets_are_described_by_kind_and_address(void)
+{
+    char port[32];
+    int p[2];
+    struct sockaddr_in address;
+    int listener = open_listener(&address);
+    snprintf(port, sizeof port, "127.0.0.1:%d", ntohs(address.sin_port));
+    check_described(listener, "TCP");
+    check_described(listener, port);
+    int fd = connect_to(&address);
+    check_described(fd, " to ");
+    check_described(fd, port);
+    close(fd);
+    close(listener);
+    open_unix(p);
+    check_described(p[0], "UNIX");
+    close_pair(p);
+    fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    if (fd >= 0) {
+        check_described(fd, "UDP");
+        close(fd);
+    }
+}
+
+static void test_pipes_terminals_and_files_are_described(void)
+{
+    int p[2], fd;
+    open_pipe(p);
+    check_described(p[0], "pipe");
+    close_pair(p);
+    open_terminal(p);
+    check_described(p[1], "terminal /dev/pts/");
+    close_pair(p);
+    open_fifo(p);
+    check_described(p[0], "pipe /tmp/readyq-");
+    close_pair(p);
+    fd = open("/etc/passwd", O_RDONLY);
+    check_described(fd, "file /etc/passwd");
+    close(fd);
+    fd = open("/etc", O_RDONLY);
+    check_described(fd, "directory /etc");
+    close(fd);
+    fd = open("/dev/null", O_RDWR);
+    check_described(fd, "/dev/null");
+    close(fd);
+    fd = eventfd(0, 0);
+    check_described(fd, "eventfd");
+    close(fd);
+}
+
+static void test_a_closed_descriptor_is_described_as_closed(void)
+{
+    check_described(999, "closed");
+    check_described(-1, "no descriptor");
+}
+
+static void test_descriptions_are_cut_to_fit(void)
+{
+    char text[8];
+    int p[2];
+    open_unix(p);
+    for (size_t size = 1; size <= sizeof text; size++) {
+        memset(text, '#', sizeof text);
+        CHECK(readyq_describe(p[0], text, size) == text);
+        CHECK(strlen(text) < size);
+    }
+    memset(text, '#', sizeof text);
+    readyq_describe(p[0], text, 0);
+    CHECK_IS(text[0], '#');
+    close_pair(p);
+}
+
+static void check_explained(const char *call, int fd, int error, const char *part)
+{
+    char text[320];
+    CHECK(readyq_explain(call, fd, error, text, sizeof text) == text);
+    CHECK_HAS(text, call);
+    CHECK_HAS(text, part);
+    CHECK(strlen(text) < sizeof text - 1);
+}
+
+static void test_an_error_says_call_descriptor_kind_and_remedy(void)
+{
+    int p[2];
+    char number[16];
+    open_pipe(p);
+    snprintf(number, sizeof number, "%d", p[0]);
+    check_explained("add", p[0], -EEXIST, number);
+    check_explained("add", p[0], -EEXIST, "pipe");
+    check_explained("add", p[0], -EEXIST, "modify");
+    check_explained("add", 999, -EBADF, "999");
+    check_explained("add", 999, -EBADF, "closed");
+    close_pair(p);
+}
+
+static void test_every_error_of_the_contract_has_words_of_its_own(void)
+{
+    static const int errors[] = {EBADF,  EEXIST, EBUSY, EINVAL, ENOENT, ELOOP, EMFILE,   ENFILE,
+                                 ENOMEM, ENOSPC, ESRCH, ECHILD, ENOSYS, EPERM, ESHUTDOWN};
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        char text[320];
+        readyq_explain("wait", -1, -errors[i], text, sizeof text);
+        CHECK_HAS(text, "wait");
+        for (size_t j = 0; j < i; j++) {
+            char other[320];
+            readyq_explain("wait", -1, -errors[j], other, sizeof other);
+            CHECK(strcmp(text, other) != 0);
+        }
+    }
+}
+
+static void test_an_error_nobody_foresaw_has_words_too(void)
+{
+    check_explained("add", -1, -EXDEV, strerror(EXDEV));
+    check_explained("add", -1, -12345, "12345");
+}
+
+static void test_explanations_are_cut_to_fit(void)
+{
+    char text[16];
+    for (size_t size = 1; size <= sizeof text; size++) {
+        memset(text, '#', sizeof text);
+        CHECK(readyq_explain("add", 0, -EEXIST, text, size) == text);
+        CHECK(strlen(text) < size);
+    }
+    memset(text, '#', sizeof text);
+    readyq_explain("add", 0, -EEXIST, text, 0);
+    CHECK_IS(text[0], '#');
+}
+
+TESTS(TEST(test_sockets_are_described_by_kind_and_address),
+      TEST(test_pipes_terminals_and_files_are_described),
+      TEST(test_a_closed_descriptor_is_described_as_closed), TEST(test_descriptions_are_cut_to_fit),
+      TEST(test_an_error_says_call_descriptor_kind_and_remedy),
+      TEST(test_every_error_of_the_contract_has_words_of_its_own),
+      TEST(test_an_error_nobody_foresaw_has_words_too), TEST(test_explanations_are_cut_to_fit))

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""The C tests, tests/c/*.c: each of their functions is a test here, run on every backend.
+
+They are built with AddressSanitizer and UndefinedBehaviorSanitizer; those about threads once more
+with ThreadSanitizer. One alone: `build/tests/address,undefined/flow epoll test_...`.
+"""
+
+import ctypes
+import functools
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SOURCES = ROOT / "tests" / "c"
+MEMORY, THREADS = "address,undefined", "thread"
+THREADED = ("threads", "stress", "triggers")
+# A forked child cannot join the threads of its parent.
+ENVIRONMENT = {**os.environ, "TSAN_OPTIONS": "report_thread_leaks=0"}
+
+
+def works(backend):
+    """Whether the kernel has it and permits it. The pair is a struct readyq_options."""
+    queue = ctypes.c_void_p()
+    options = (ctypes.c_char_p * 2)(backend.encode(), None)
+    library = ctypes.CDLL(str(ROOT / "build" / "libreadyq.so"))
+    if library.readyq_open(ctypes.byref(queue), options) < 0:
+        return False
+    library.readyq_close(queue)
+    return True
+
+
+BACKENDS = [name for name in ("epoll", "io_uring", "kqueue") if works(name)]
+TESTS = [
+    (source.stem, name)
+    for source in sorted(SOURCES.glob("*.c"))
+    for name in re.findall(r"^static void (test_\w+)\(void\)", source.read_text(), re.MULTILINE)
+]
+
+
+@functools.cache
+def can_sanitize(sanitizer):
+    program = "int main(void) { return 0; }"
+    command = ["cc", f"-fsanitize={sanitizer}", "-xc", "-", "-o", "/dev/null"]
+    return subprocess.run(command, input=program, text=True, capture_output=True).returncode == 0
+
+
+@functools.cache
+def build(program, sanitizer):
+    command = ["make", "-s", "-C", str(SOURCES), f"SANITIZE={sanitizer}", program]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return ROOT / "build" / "tests" / sanitizer / program
+
+
+def run(program, sanitizer, backend, name):
+    if not can_sanitize(sanitizer):
+        pytest.skip(f"the C compiler has no -fsanitize={sanitizer}: install its sanitizer library")
+    command = [build(program, sanitizer), backend, name]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("program", "name"), TESTS)
+def test_c(program, name, backend):
+    run(program, MEMORY, backend, name)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("program", "name"), [test for test in TESTS if test[0] in THREADED])
+def test_c_without_a_race(program, name, backend):
+    run(program, THREADS, backend, name)
