@@ -63,8 +63,9 @@ static PyObject *raise_unknown(Queue *self, const char *call, PyObject *object)
         PyErr_Format(PyExc_KeyError, "%s: %R is not in this queue", call, object);
         return NULL;
     }
-    if (read_descriptor(object, &fd))
+    if (read_descriptor(object, &fd) && fd >= 0)
         return raise_error(call, fd, -ENOENT);
+    PyErr_Clear();
     PyErr_Format(PyExc_KeyError, "%s: %R is closed and was not watched by this queue", call,
                  object);
     return NULL;

@@ -14,16 +14,16 @@ _Seconds: TypeAlias = SupportsFloat | SupportsIndex
 
 __version__: Final[str]
 
-READ: Final = 0x001
-WRITE: Final = 0x002
-PRIORITY: Final = 0x004
-READ_CLOSED: Final = 0x010
-WRITE_CLOSED: Final = 0x020
-ERROR: Final = 0x040
-FIRED: Final = 0x080
-EDGE: Final = 0x100
-ONESHOT: Final = 0x200
-EXCLUSIVE: Final = 0x400
+READ: Final[int]
+WRITE: Final[int]
+PRIORITY: Final[int]
+READ_CLOSED: Final[int]
+WRITE_CLOSED: Final[int]
+ERROR: Final[int]
+FIRED: Final[int]
+EDGE: Final[int]
+ONESHOT: Final[int]
+EXCLUSIVE: Final[int]
 
 def bits(value: int | str, /) -> str: ...
 

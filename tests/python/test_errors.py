@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: MIT
+"""Misuse and refusals: the right class, a sentence that explains it, and nothing changed."""
+
+import errno
+import os
+import socket
+
+import pytest
+
+import readyq
+from readyq import EDGE, EXCLUSIVE, FIRED, PRIORITY, READ, READ_CLOSED, WRITE
+
+
+@pytest.fixture
+def unchanged(queue, make):
+    """A queue with a watch of its own, which is as it was after the test."""
+    here, there = make.unix()
+    watch = queue.add(here, "r", data="mine")
+    yield queue
+    assert list(queue) == [watch]
+    assert (watch.interest, watch.active, watch.armed, watch.data) == (READ, True, True, "mine")
+    assert queue.wait(0) == []
+    there.send(b"x")
+    assert queue.wait(0) == [watch]
+
+
+def test_second_add_is_refused_with_what_it_is(unchanged):
+    (watch,) = unchanged
+    with pytest.raises(FileExistsError) as caught:
+        unchanged.add(watch.source, "w")
+    assert caught.value.errno == errno.EEXIST
+    assert f"descriptor {watch.fd} (UNIX" in str(caught.value)
+    assert "watched by this queue already" in str(caught.value)
+    with pytest.raises(FileExistsError):
+        unchanged.add(watch.fd, "w")
+
+
+def test_closed_and_negative_descriptors_are_refused(unchanged, make):
+    here, _ = make.unix()
+    number = here.fileno()
+    here.close()
+    for wrong in (number, here, -1):
+        with pytest.raises(OSError, match="not open") as caught:
+            unchanged.add(wrong, "r")
+        assert caught.value.errno == errno.EBADF
+
+
+def test_closed_file_says_so_itself(unchanged, make):
+    reader, _ = make.pipe()
+    reader.close()
+    with pytest.raises(ValueError, match="closed file"):
+        unchanged.add(reader, "r")
+
+
+@pytest.mark.parametrize("wrong", [True, False, None, 1.5, "1", b"1", [], object()], ids=repr)
+def test_what_is_no_descriptor_is_refused(unchanged, wrong):
+    name = type(wrong).__name__
+    for call in (
+        lambda: unchanged.add(wrong, "r"),
+        lambda: unchanged.remove(wrong),
+        lambda: unchanged.modify(wrong, "r"),
+        lambda: unchanged[wrong],
+        lambda: wrong in unchanged,
+    ):
+        with pytest.raises(TypeError, match=rf"a descriptor .* has fileno\(\), unlike {name}"):
+            call()
+
+
+@pytest.mark.parametrize("wrong", ["1", None, 1.5, True])
+def test_fileno_that_returns_no_number_is_refused(unchanged, wrong):
+    class Thing:
+        def fileno(self):
+            return wrong
+
+    with pytest.raises(TypeError, match=r"fileno\(\) must be an int, not "):
+        unchanged.add(Thing(), "r")
+
+
+def test_fileno_that_raises_is_heard(unchanged):
+    class Thing:
+        def fileno(self):
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        unchanged.add(Thing(), "r")
+
+
+@pytest.mark.parametrize("wrong", [2**31, -(2**31) - 1, 2**64, 10**30])
+def test_numbers_out_of_range_are_refused(unchanged, wrong):
+    for call in (
+        lambda: unchanged.add(wrong, "r"),
+        lambda: unchanged.add_signal(wrong),
+        lambda: unchanged.add_process(wrong),
+        lambda: unchanged.wait(0, wrong),
+    ):
+        with pytest.raises(ValueError, match=f"out of range: {wrong}"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [READ_CLOSED, READ | FIRED, EDGE, EXCLUSIVE, 0x1000, 2**31, 2**32 - 1, 2**32, 2**70, -1],
+    ids=hex,
+)
+def test_interest_that_means_nothing_is_refused(unchanged, make, wrong):
+    here, _ = make.unix()
+    (watch,) = unchanged
+    with pytest.raises(ValueError, match="means nothing|out of range"):
+        unchanged.add(here, wrong)
+    with pytest.raises(ValueError, match="means nothing|out of range"):
+        watch.modify(wrong)
+    assert here not in unchanged
+
+
+@pytest.mark.parametrize("wrong", ["", "x", "rx", "R", "r w", "\u0155"])
+def test_letters_that_mean_nothing_are_refused(unchanged, make, wrong):
+    here, _ = make.unix()
+    with pytest.raises(ValueError, match='made of "r", "w" and "p", not '):
+        unchanged.add(here, wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 1.0, b"r", True, ["r"]])
+def test_interest_of_another_type_is_refused(unchanged, make, wrong):
+    here, _ = make.unix()
+    with pytest.raises(TypeError, match="interest must be bits .* not "):
+        unchanged.add(here, wrong)
+
+
+def test_letters_and_bits_mean_the_same(queue, make):
+    for letters, bits in (
+        ("r", READ),
+        ("w", WRITE),
+        ("wr", READ | WRITE),
+        ("p", PRIORITY),
+        ("rwp", READ | WRITE | PRIORITY),
+    ):
+        here, _ = make.unix()
+        assert queue.add(here, letters).interest == bits
+
+
+@pytest.mark.parametrize("wrong", [0, -1, -(2**31)])
+def test_maxevents_below_one_is_refused(unchanged, wrong):
+    with pytest.raises(ValueError, match=f"maxevents must be >= 1 or None, not {wrong}"):
+        unchanged.wait(0, wrong)
+    with pytest.raises(TypeError, match="maxevents must be an int, not float"):
+        unchanged.wait(0, 1.0)
+
+
+def test_unknown_watches_are_key_errors(unchanged, make):
+    here, _ = make.unix()
+    other = make.queue()
+    foreign = other.add(here, "r")
+    gone = other.add_timer(1)
+    gone.remove()
+    for wrong in (here, here.fileno(), 12345, foreign, gone):
+        with pytest.raises(KeyError):
+            unchanged[wrong]
+        with pytest.raises(KeyError):
+            unchanged.remove(wrong)
+        with pytest.raises(KeyError):
+            unchanged.modify(wrong, "r")
+        assert wrong not in unchanged
+    assert foreign.active
+    with pytest.raises(KeyError, match=r"descriptor \d+ \(UNIX"):
+        unchanged.remove(here)
+    with pytest.raises(KeyError, match="not in this queue"):
+        unchanged.remove(foreign)
+
+
+def test_object_that_was_closed_and_never_watched_is_a_key_error(unchanged, make):
+    here, _ = make.unix()
+    reader, _ = make.pipe()
+    here.close()
+    reader.close()
+    for wrong in (here, reader):
+        with pytest.raises(KeyError, match="was not watched by this queue"):
+            unchanged.remove(wrong)
+        assert wrong not in unchanged
+
+
+def test_removed_watch_answers_with_key_errors(queue, make):
+    here, _ = make.unix()
+    watch = queue.add(here, "r")
+    trigger = queue.add_trigger()
+    watch.remove()
+    trigger.remove()
+    for call in (watch.remove, lambda: watch.modify("r"), trigger.fire, trigger.remove):
+        with pytest.raises(KeyError, match="not in a queue"):
+            call()
+    with pytest.raises(KeyError):
+        queue.remove(watch)
+    with pytest.raises(KeyError):
+        queue[watch]
+
+
+def test_modify_is_for_descriptors_and_fire_for_triggers(unchanged):
+    (watch,) = unchanged
+    with pytest.raises(ValueError, match="fire of descriptor"):
+        watch.fire()
+    others = [unchanged.add_timer(100), unchanged.add_trigger()]
+    for other in others:
+        with pytest.raises(ValueError, match=r"modify\(READ\) failed"):
+            other.modify("r")
+    with pytest.raises(ValueError, match="fire failed"):
+        others[0].fire()
+    for other in others:
+        other.remove()
+
+
+def test_modify_of_a_closed_descriptor_is_refused(queue, make):
+    here, _ = make.unix()
+    watch = queue.add(here, "r")
+    here.close()
+    with pytest.raises(OSError, match="not open") as caught:
+        watch.modify("w")
+    assert caught.value.errno == errno.EBADF
+
+
+def test_closed_queue_refuses_everything_that_does_something(make):
+    queue = make.queue()
+    here, _ = make.unix()
+    watch = queue.add(here, "w")
+    trigger = queue.add_trigger()
+    queue.close()
+    for call in (
+        lambda: queue.add(here, "r"),
+        lambda: queue.add_timer(1),
+        lambda: queue.add_signal(1),
+        lambda: queue.add_process(1),
+        queue.add_trigger,
+        lambda: queue.modify(watch, "r"),
+        lambda: queue.remove(watch),
+        lambda: queue[here],
+        queue.wait,
+        lambda: queue.wait(0),
+        queue.dispatch,
+        queue.wake,
+        queue.fileno,
+        queue.stats,
+        lambda: queue.trace(None),
+        queue.__enter__,
+        lambda: watch.modify("r"),
+        watch.remove,
+        trigger.fire,
+    ):
+        with pytest.raises(ValueError, match="the queue is closed"):
+            call()
+
+
+def test_closed_queue_still_answers_what_it_is(make):
+    queue = make.queue()
+    here, _ = make.unix()
+    watch = queue.add(here, "w")
+    queue.close()
+    queue.close()
+    assert queue.closed
+    assert (len(queue), list(queue), here in queue, watch in queue) == (0, [], False, False)
+    assert queue.backend == make.backend
+    assert repr(queue) == "<readyq.Queue closed>"
+    assert not watch.active
+    assert watch.data is None
+
+
+@pytest.mark.parametrize("name", ["nope", "", "Epoll"])
+def test_unknown_backends_are_refused(name, monkeypatch):
+    monkeypatch.delenv("READYQ_BACKEND", raising=False)
+    if name == "":
+        readyq.Queue(name).close()
+        return
+    with pytest.raises(ValueError, match=rf"Queue\({name}\) failed"):
+        readyq.Queue(name)
+
+
+def test_backend_comes_from_the_environment(make, monkeypatch):
+    monkeypatch.setenv("READYQ_BACKEND", make.backend)
+    with readyq.Queue() as queue:
+        assert queue.backend == make.backend
+    monkeypatch.setenv("READYQ_BACKEND", "nope")
+    with pytest.raises(ValueError, match="Queue"):
+        readyq.Queue()
+
+
+def test_wrong_clocks_and_arguments_are_refused():
+    with pytest.raises(ValueError, match='clock must be "real" or "virtual", not "sun"'):
+        readyq.Queue(clock="sun")
+    for wrong in ({"backend": 1}, {"clock": None}, {"other": 1}):
+        with pytest.raises(TypeError):
+            readyq.Queue(**wrong)
+
+
+def test_calls_with_wrong_arguments_are_type_errors(unchanged):
+    for call, message in (
+        (lambda: unchanged.add(), "needs argument 'source'"),
+        (lambda: unchanged.add(0), "needs argument 'interest'"),
+        (lambda: unchanged.add(0, "r", 1, 2), r"takes at most 3 arguments \(4 given\)"),
+        (lambda: unchanged.add(0, "r", source=1), "multiple values for argument 'source'"),
+        (lambda: unchanged.wait(time=1), "unexpected keyword argument 'time'"),
+        (lambda: unchanged.add_signal("TERM"), "signum must be an int, not str"),
+        (lambda: unchanged.add_process(None), "pid must be an int, not NoneType"),
+        (lambda: unchanged.trace(1), r"trace\(\) needs a file"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
+
+
+def test_arguments_may_be_named(queue, make):
+    here, _ = make.unix()
+    assert queue.add(data=1, interest=WRITE, source=here).data == 1
+    assert queue.add_timer(data=2, delay=0, period=5).data == 2
+    assert queue.add_trigger(data=3).data == 3
+    assert len(queue.wait(maxevents=1, timeout=0)) == 1
+    queue.modify(watch=here, interest="r")
+    assert queue.dispatch.__doc__.startswith("Wait, then call")
+
+
+def test_data_that_cannot_be_called_is_named_by_dispatch(queue, make):
+    here, _ = make.unix()
+    queue.add(here, "w", data="text")
+    with pytest.raises(TypeError, match="cannot be called in <readyq.Watch fd .* data='text'>"):
+        queue.dispatch(0)
+
+
+def test_queue_cannot_watch_itself(queue):
+    with pytest.raises(ValueError, match="means nothing"):
+        queue.add(queue, "r")
+
+
+def test_queues_cannot_watch_each_other(queue, make):
+    other = make.queue()
+    queue.add(other, "r")
+    with pytest.raises(OSError, match="watch each other") as caught:
+        other.add(queue, "r")
+    assert caught.value.errno == errno.ELOOP
+    assert len(other) == 0
+
+
+def test_watches_are_made_by_queues_alone():
+    with pytest.raises(TypeError, match="cannot create 'readyq.Watch' instances"):
+        readyq.Watch()
+
+
+def test_queue_is_opened_once(queue):
+    with pytest.raises(ValueError, match="already"):
+        queue.__init__()
+    assert not queue.closed
+
+
+def test_queue_that_was_never_opened_is_closed():
+    queue = readyq.Queue.__new__(readyq.Queue)
+    assert queue.closed
+    assert (repr(queue), len(queue), list(queue)) == ("<readyq.Queue closed>", 0, [])
+    for call in (queue.wait, queue.wake, lambda: queue.add(0, "r"), lambda: queue.backend):
+        with pytest.raises(ValueError, match="the queue is closed"):
+            call()
+    assert 0 not in queue
+    queue.close()
+
+
+def test_full_descriptor_table_is_explained_and_harmless(python, make):
+    child = python(
+        f"""
+import errno, os, resource, readyq, socket
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+q = readyq.Queue({make.backend!r})
+here, there = socket.socketpair()
+q.add(here, "r")
+taken = []
+try:
+    while True:
+        taken.append(os.dup(0))
+except OSError:
+    pass
+
+def refused(call):
+    try:
+        call()
+    except OSError as error:
+        assert error.errno == errno.EMFILE, error
+        assert "no descriptor left" in str(error), error
+        return True
+
+for call in (readyq.Queue, q.fileno, lambda: q.add_process(os.getppid())):
+    assert refused(call)
+assert len(q) == 1
+there.send(b"x")
+assert len(q.wait(0)) == 1
+for fd in taken:
+    os.close(fd)
+before = os.listdir("/proc/self/fd")
+for fill in range(8):
+    fds = []
+    try:
+        while True:
+            fds.append(os.dup(0))
+    except OSError:
+        pass
+    for _ in range(fill):
+        os.close(fds.pop())
+    refused(lambda: readyq.Queue().close())
+    for fd in fds:
+        os.close(fd)
+    assert os.listdir("/proc/self/fd") == before
+assert q.fileno() >= 0
+"""
+    )
+    assert child.communicate(timeout=10) == ("", "")
+
+
+def test_socket_of_a_listener_in_messages_is_described(queue, make):
+    listener = make.keep(socket.create_server(("127.0.0.1", 0)))
+    port = listener.getsockname()[1]
+    queue.add(listener, "r")
+    with pytest.raises(FileExistsError, match=rf"TCP 127.0.0.1:{port}, listening"):
+        queue.add(listener, "r")
+
+
+def test_file_with_a_strange_name_is_described(queue, make):
+    path = os.fsencode(make.folder) + b"/\xff\xfe"
+    with open(path, "wb") as file:
+        queue.add(file, "w")
+        with pytest.raises(FileExistsError, match="file "):
+            queue.add(file, "w")
+        assert "\udcff" in repr(queue[file])

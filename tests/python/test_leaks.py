@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: MIT
+"""What is dropped is given back: references, memory, descriptors, cycles."""
+
+import gc
+import os
+import sys
+import tracemalloc
+import weakref
+
+import pytest
+
+import readyq
+
+
+class Data:
+    def __call__(self, watch):
+        pass
+
+
+def references(*objects):
+    return [sys.getrefcount(thing) for thing in objects]
+
+
+def test_each_way_out_gives_back_data_and_source(queue, make):
+    data, (here, there) = Data(), make.unix()
+    there.send(b"x")
+    before = references(data, here, queue)
+    ways = [
+        lambda: queue.add(here, "r", data).remove(),
+        lambda: queue.remove(queue.add(here, "r", data)),
+        lambda: queue.add(here, "r", data) and queue.wait(0) and queue.remove(here),
+        lambda: queue.add(here, "r", data) and queue.dispatch(0) and queue.remove(here),
+        lambda: queue.add_timer(0, data) and queue.wait(),
+        lambda: queue.add_timer(0, data) and queue.dispatch(),
+        lambda: queue.add_timer(9, data).remove(),
+        lambda: queue.add_signal(10, data).remove(),
+        lambda: queue.add_trigger(data).remove(),
+        lambda: queue.add_process(os.getppid(), data).remove(),
+        lambda: list(queue.add_trigger(data).queue)[0].remove(),
+        lambda: repr(queue.add_trigger(data)) and [watch.remove() for watch in queue],
+    ]
+    for way in ways:
+        for _ in range(3):
+            way()
+        assert references(data, here, queue) == before
+
+
+def test_refused_calls_keep_nothing(queue, make):
+    data, (here, _) = Data(), make.unix()
+    queue.add(here, "r")
+    before = references(data, here, queue)
+    for call in (
+        lambda: queue.add(here, "r", data),
+        lambda: queue.add(here, 4096, data),
+        lambda: queue.add(-1, "r", data),
+        lambda: queue.add("no", "r", data),
+        lambda: queue.add_timer(-1, data),
+        lambda: queue.add_signal(9, data),
+        lambda: queue.add_process(-1, data),
+        lambda: queue.wait(data),
+        lambda: queue.modify(data, "r"),
+        lambda: queue.remove(12345),
+    ):
+        with pytest.raises((OSError, ValueError, TypeError, KeyError)):
+            call()
+    assert references(data, here, queue) == before
+
+
+def test_close_gives_back_everything(make):
+    data, (here, _) = Data(), make.unix()
+    before = references(data, here)
+    queue = make.queue()
+    queue.add(here, "r", data)
+    queue.add_timer(10, data)
+    queue.add_trigger(data)
+    queue.trace(data)
+    queue.close()
+    del queue
+    make.opened.pop_all().close()
+    gc.collect()
+    assert references(data) == before[:1]
+
+
+def test_dropped_queue_closes(make):
+    fds = len(os.listdir("/proc/self/fd"))
+    queue = readyq.Queue(make.backend)
+    alive = weakref.ref(queue)
+    assert len(os.listdir("/proc/self/fd")) > fds
+    del queue
+    assert alive() is None
+    assert len(os.listdir("/proc/self/fd")) == fds
+
+
+def test_cycles_through_data_are_collected(make):
+    here, _ = make.unix()
+    fds = len(os.listdir("/proc/self/fd"))
+    queue, data = readyq.Queue(make.backend), Data()
+    data.watch = queue.add(here, "r", data)
+    data.timer = queue.add_timer(10, data.watch)
+    data.queue = queue
+    queue.trace(lambda line, queue=queue: None)
+    alive = [weakref.ref(queue), weakref.ref(data), weakref.ref(data.watch)]
+    del queue, data
+    gc.collect()
+    assert [ref() for ref in alive] == [None, None, None]
+    assert len(os.listdir("/proc/self/fd")) == fds
+
+
+def test_watch_that_is_kept_keeps_its_queue(make):
+    queue = readyq.Queue(make.backend)
+    trigger = queue.add_trigger()
+    del queue
+    gc.collect()
+    trigger.fire()
+    assert trigger.queue.wait(0) == [trigger]
+    trigger.queue.close()
+
+
+def test_finalizer_may_use_the_queue_that_is_collected_with_it(make):
+    seen = []
+
+    class Rude:
+        def __del__(self):
+            try:
+                self.queue.add_trigger()
+                self.queue.wait(0)
+            except ValueError as error:
+                seen.append(str(error))
+            else:
+                seen.append("open")
+
+    for _ in range(3):
+        queue, rude = readyq.Queue(make.backend), Rude()
+        rude.queue = queue
+        queue.add_trigger(rude)
+        del queue, rude
+    gc.collect()
+    assert len(seen) == 3
+
+
+def test_waits_and_deliveries_leave_no_memory_behind(queue, make):
+    here, there = make.unix()
+    there.send(b"x")
+    watch = queue.add(here, "rw", data=lambda watch: None)
+
+    def work():
+        for _ in range(1000):
+            queue.wait(0)
+            queue.dispatch(0)
+            watch.modify("r")
+            queue.wait(0.0001)
+            queue.add_timer(0)
+            queue.wait()
+            repr(watch)
+            list(queue)
+            queue.stats()
+
+    tracemalloc.start()
+    try:
+        work()
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        work()
+        gc.collect()
+        after = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1000
+
+
+def test_collection_during_a_wait_is_harmless(queue, make, start, nap):
+    here, there = make.unix()
+    watch = queue.add(here, "r")
+    waiting = start(queue.wait, 10)
+    nap()
+    for _ in range(10):
+        gc.collect()
+    there.send(b"x")
+    assert waiting.result(10) == [watch]
+
+
+def test_module_can_be_loaded_again_and_again(python):
+    child = python(
+        """
+import gc, sys, weakref
+def load():
+    import readyq
+    q = readyq.Queue()
+    q.add_timer(0, data=q)
+    assert len(q.wait()) == 1
+    q.add_timer(9, data=q)
+    return weakref.ref(readyq.Queue)
+first = None
+for _ in range(20):
+    kind = load()
+    for name in [name for name in sys.modules if name.startswith("readyq")]:
+        del sys.modules[name]
+    gc.collect()
+    assert kind() is None
+"""
+    )
+    assert child.communicate(timeout=20) == ("", "")
+
+
+def test_queue_that_is_left_open_at_the_end_is_no_crash(python):
+    child = python(
+        """
+import readyq, threading, os
+q = readyq.Queue()
+q.add(0, "r", data=q)
+q.add_signal(10)
+q.add_timer(1, period=1)
+threading.Thread(target=q.wait, daemon=True).start()
+"""
+    )
+    child.communicate(timeout=20)
+    assert child.returncode == 0
+
+
+def test_subinterpreters_have_queues_of_their_own(python):
+    child = python(
+        """
+import sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+import readyq
+code = '''
+import readyq, socket
+with readyq.Queue() as q:
+    here, there = socket.socketpair()
+    there.send(b"x")
+    w = q.add(here, "r", data=1)
+    q.add_signal(10)
+    assert q.wait(1) == [w]
+    here.close(); there.close()
+left = readyq.Queue()
+left.add_signal(10)
+left.add_timer(100)
+'''
+with readyq.Queue() as q:
+    for _ in range(3):
+        one = interpreters.create()
+        failed = interpreters.run_string(one, code)
+        assert not failed, failed
+        interpreters.destroy(one)
+    q.add_timer(0)
+    assert len(q.wait()) == 1
+import signal
+assert signal.getsignal(10) == signal.SIG_DFL
+"""
+    )
+    assert child.communicate(timeout=20) == ("", "")

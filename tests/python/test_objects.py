@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""Queue and Watch as Python objects: collection, attributes, repr, subclasses, traces."""
+
+import copy
+import io
+import pickle
+import sys
+import weakref
+
+import pytest
+
+import readyq
+from readyq import EDGE, FIRED, ONESHOT, READ, WRITE
+
+
+def test_version_is_that_of_the_core():
+    assert readyq.__version__.count(".") == 2
+
+
+def test_everything_that_is_offered_exists():
+    assert all(hasattr(readyq, name) for name in readyq.__all__)
+
+
+def test_queue_is_the_collection_of_its_watches(queue, make):
+    here, there = make.unix()
+    watches = [queue.add(here, "r"), queue.add_timer(10), queue.add_trigger()]
+    assert len(queue) == 3
+    assert list(queue) == watches
+    assert all(watch in queue for watch in watches)
+    assert here in queue
+    assert here.fileno() in queue
+    assert there not in queue
+    assert queue[here] is queue[here.fileno()] is queue[watches[0]] is watches[0]
+
+
+def test_iteration_goes_over_a_snapshot(queue):
+    for number in range(10):
+        queue.add_timer(10, data=number)
+    for watch in queue:
+        watch.remove()
+        queue.add_trigger()
+    assert [watch.kind for watch in queue] == ["trigger"] * 10
+
+
+def test_attributes_of_each_kind(queue, make):
+    here, _ = make.unix()
+    child = make.child()
+    sources = {
+        "fd": (queue.add(here, "rw", data=1), here, here.fileno(), READ | WRITE),
+        "timer": (queue.add_timer(10, data=1), None, None, 0),
+        "signal": (queue.add_signal(10, data=1), 10, None, 0),
+        "process": (queue.add_process(child.pid, data=1), child.pid, None, 0),
+        "trigger": (queue.add_trigger(data=1), None, None, 0),
+    }
+    for kind, (watch, source, fd, interest) in sources.items():
+        assert (watch.kind, watch.source, watch.fd) == (kind, source, fd)
+        assert (watch.interest, watch.ready, watch.status) == (interest, 0, None)
+        assert (watch.queue, watch.data, watch.active, watch.armed) == (queue, 1, True, True)
+        assert (watch.readable, watch.writable) == (False, False)
+
+
+def test_only_data_can_be_set(queue, make):
+    here, _ = make.unix()
+    watch = queue.add(here, "r")
+    assert watch.data is None
+    watch.data = "new"
+    assert watch.data == "new"
+    for name in ("queue", "kind", "fd", "source", "interest", "ready", "count", "active", "armed"):
+        with pytest.raises(AttributeError):
+            setattr(watch, name, 1)
+    with pytest.raises(AttributeError):
+        watch.other = 1
+    with pytest.raises(AttributeError):
+        queue.closed = False
+
+
+def test_data_that_was_deleted_is_no_crash(queue):
+    watch = queue.add_trigger(data=1)
+    del watch.data
+    with pytest.raises(AttributeError):
+        watch.data  # noqa: B018
+    watch.fire()
+    assert "trigger" in repr(watch)
+    with pytest.raises(TypeError, match="cannot be called"):
+        queue.dispatch(0)
+
+
+def test_repr_of_a_queue(queue):
+    assert repr(queue) == f"<readyq.Queue {queue.backend}, 0 watches>"
+    queue.add_trigger()
+    assert repr(queue) == f"<readyq.Queue {queue.backend}, 1 watch>"
+
+
+def test_repr_of_a_descriptor_s_watch(queue, make):
+    here, there = make.tcp()
+    watch = queue.add(here, READ | ONESHOT, data=["conn"])
+    names = [f"127.0.0.1:{end.getsockname()[1]}" for end in (here, there)]
+    start = f"<readyq.Watch fd {here.fileno()} (TCP {names[0]} to {names[1]}) interest READ|ONESHOT"
+    assert repr(watch) == start + ", data=['conn']>"
+    there.send(b"x")
+    assert queue.wait(10) == [watch]
+    assert repr(watch) == start + " (disarmed), ready READ, data=['conn']>"
+    watch.modify(0)
+    assert " interest 0 (paused)" in repr(watch)
+    watch.remove()
+    assert repr(watch) == f"<readyq.Watch fd {watch.fd}, inactive, data=['conn']>"
+
+
+def test_repr_of_the_other_kinds(virtual, make):
+    child = make.child()
+    timer = virtual.add_timer(1, period=1)
+    assert repr(timer) == "<readyq.Watch timer>"
+    virtual.wait(3)
+    assert repr(timer) == "<readyq.Watch timer, ready FIRED>"
+    trigger = virtual.add_trigger()
+    trigger.fire()
+    trigger.fire()
+    assert trigger in virtual.wait(0)
+    assert repr(trigger) == "<readyq.Watch trigger, ready FIRED, count 2>"
+    assert repr(virtual.add_signal(10)) == "<readyq.Watch signal 10>"
+    assert repr(virtual.add_process(child.pid)) == f"<readyq.Watch process {child.pid}>"
+
+
+def test_repr_never_raises_for_what_data_does(queue):
+    class Rude:
+        def __repr__(self):
+            raise LookupError
+
+    assert repr(queue.add_trigger(Rude())) == "<readyq.Watch trigger, data=<Rude object>>"
+    long = repr(queue.add_trigger("x" * 1000))
+    assert long.endswith("xxx...>")
+    assert len(long) < 150
+    data = []
+    data.append(queue.add_trigger(data))
+    assert repr(data[0]) == "<readyq.Watch trigger, data=[<readyq.Watch ...>]>"
+
+
+def test_queue_is_a_context_manager(make):
+    with make.queue() as queue:
+        assert not queue.closed
+    assert queue.closed
+    with pytest.raises(LookupError), make.queue() as queue:
+        raise LookupError
+    assert queue.closed
+
+
+def test_queue_can_be_subclassed(make):
+    class Mine(readyq.Queue):
+        def __init__(self, name):
+            super().__init__(make.backend)
+            self.name = name
+
+    with Mine("a") as queue:
+        watch = queue.add_timer(0)
+        assert watch.queue is queue
+        assert queue.name == "a"
+        assert queue.wait(10) == [watch]
+        assert repr(queue) == f"<Mine {make.backend}, 0 watches>"
+
+
+def test_watch_and_its_queue_can_be_referred_to_weakly(queue):
+    watch = queue.add_trigger()
+    assert weakref.ref(watch)() is watch
+    assert weakref.ref(queue)() is queue
+
+
+def test_watches_are_hashable_by_identity(queue):
+    watches = {queue.add_trigger(), queue.add_trigger()}
+    assert len(watches) == 2
+
+
+@pytest.mark.parametrize("act", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_queues_and_watches_are_not_copied(queue, act):
+    for thing in (queue, queue.add_trigger()):
+        with pytest.raises(TypeError, match="cannot pickle"):
+            act(thing)
+
+
+def test_watch_takes_the_type_of_its_data_in_annotations():
+    assert readyq.Watch[int].__origin__ is readyq.Watch
+
+
+def test_stats_count_what_was_done(queue, make):
+    here, _ = make.unix()
+    before = queue.stats()
+    queue.add(here, "w")
+    queue.wait(0)
+    after = queue.stats()
+    assert (after.watches, after.waits - before.waits) == (1, 1)
+    assert after.deliveries == 1
+    assert after.kernel_waits - before.kernel_waits == 1
+    assert after.changes - before.changes == 1
+    assert (after.stale, after.rebuilds, after.ghosts, after.ghost_fd) == (0, 0, 0, None)
+    assert len(after) == 10
+
+
+def test_wait_with_something_ready_asks_the_kernel_once(queue, make):
+    here, _ = make.unix()
+    queue.add(here, "w")
+    before = queue.stats().kernel_waits
+    for _ in range(10):
+        queue.wait(1)
+    assert queue.stats().kernel_waits - before == 10
+
+
+def test_docstrings_show_what_is_called(queue):
+    for kind in (readyq.Queue, readyq.Watch):
+        for name, value in vars(kind).items():
+            if not name.startswith("_"):
+                assert value.__doc__, name
+    assert readyq.Queue.wait.__text_signature__ == "($self, /, timeout=None, maxevents=None)"
+
+
+# ------------------------------------------------------------------ traces
+
+
+def test_trace_tells_every_call_and_delivery_in_a_line(queue, make):
+    here, there = make.unix()
+    lines = []
+    queue.trace(lines.append)
+    watch = queue.add(here, "r", data="conn")
+    there.send(b"x")
+    queue.wait(1.5)
+    watch.modify(READ | EDGE)
+    queue.wake()
+    watch.remove()
+    queue.close()
+    what = f"fd {here.fileno()} (UNIX"
+    starts = [f"add {what}", "wait (1.5 s): 1 ready", f"ready {what}", f"modify {what}", "wake"]
+    starts += [f"remove fd {here.fileno()}", "close"]
+    assert len(lines) == len(starts)
+    assert all(line.startswith("readyq: " + start) for line, start in zip(lines, starts))
+    assert "ready READ, data='conn'" in lines[2]
+
+
+def test_trace_writes_to_a_file_until_it_is_ended(queue):
+    file = io.StringIO()
+    queue.trace(file)
+    queue.wait(0)
+    assert file.getvalue() == "readyq: wait (0 s): 0 ready\n"
+    queue.trace(None)
+    queue.wait(0)
+    assert file.getvalue().count("\n") == 1
+
+
+def test_trace_shows_what_dispatch_calls(queue):
+    lines = []
+    queue.trace(lines.append)
+    trigger = queue.add_trigger(data=lambda watch: lines.append("called"))
+    trigger.fire()
+    queue.dispatch()
+    assert lines[1].startswith("readyq: fire trigger")
+    assert lines[2] == "readyq: dispatch (for ever): 1 ready"
+    assert lines[3].startswith("readyq: ready trigger, ready FIRED")
+    assert lines[4] == "called"
+
+
+def test_tracer_that_raises_changes_nothing(queue, monkeypatch):
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    def rude(line):
+        raise LookupError(line)
+
+    queue.trace(rude)
+    trigger = queue.add_trigger()
+    trigger.fire()
+    assert queue.wait(0) == [trigger]
+    assert trigger.ready == FIRED
+    assert [error.exc_type for error in unraisable] == [LookupError] * 4
+    queue.trace(None)
+    unraisable.clear()
+
+
+def test_tracer_may_use_the_queue(queue):
+    lines = []
+    queue.trace(lambda line: lines.append((line, queue.wait(0))))
+    queue.add_trigger()
+    assert len(lines) == 1

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""Signal watches, with real signals, beside Python's own handlers."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from readyq import FIRED
+
+SOON = 10
+USR1, USR2 = signal.SIGUSR1, signal.SIGUSR2
+
+
+def send(signum):
+    os.kill(os.getpid(), signum)
+
+
+@pytest.fixture(autouse=True)
+def handlers_are_put_back():
+    watched = (USR1, USR2, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+    before = [signal.getsignal(signum) for signum in watched]
+    yield
+    assert [signal.getsignal(signum) for signum in watched] == before
+
+
+def action_of(signum):
+    """What the kernel does with it: "caught", "ignored" or "default"."""
+    with open("/proc/self/status") as status:
+        masks = dict(line.split(":\t") for line in status if line.startswith("Sig"))
+    for word, mask in (("caught", "SigCgt"), ("ignored", "SigIgn")):
+        if int(masks[mask], 16) >> (signum - 1) & 1:
+            return word
+    return "default"
+
+
+def test_signal_makes_its_watch_ready(queue):
+    watch = queue.add_signal(USR1, data="signal")
+    send(USR1)
+    assert queue.wait(SOON) == [watch]
+    assert (watch.ready, watch.count, watch.data, watch.source) == (FIRED, 1, "signal", USR1)
+    assert watch.active
+    assert queue.wait(0) == []
+
+
+def test_signal_ends_a_sleep(queue):
+    watch = queue.add_signal(USR1)
+    timer = threading.Timer(0.05, send, [USR1])
+    timer.start()
+    assert queue.wait(SOON) == [watch]
+    timer.join()
+
+
+def test_signals_before_the_delivery_are_counted(queue):
+    watch = queue.add_signal(USR1)
+    for _ in range(5):
+        send(USR1)
+    assert queue.wait(SOON) == [watch]
+    assert watch.count == 5
+    send(USR1)
+    assert queue.wait(SOON)[0].count == 1
+
+
+def test_several_watches_and_queues_share_a_signal(queue, make):
+    other = make.queue()
+    watches = [queue.add_signal(USR1), queue.add_signal(USR1), other.add_signal(USR1)]
+    send(USR1)
+    assert set(queue.wait(SOON)) == set(watches[:2])
+    assert other.wait(SOON) == watches[2:]
+    watches[0].remove()
+    send(USR1)
+    assert queue.wait(SOON) == watches[1:2]
+    assert other.wait(SOON) == watches[2:]
+
+
+def test_removed_watch_hears_nothing(queue):
+    watch = queue.add_signal(USR1)
+    other = queue.add_signal(USR1)
+    send(USR1)
+    watch.remove()
+    assert queue.wait(SOON) == [other]
+    assert watch.ready == 0
+
+
+@pytest.mark.parametrize("end", ["remove", "close"])
+def test_default_action_comes_back_with_the_last_watch(make, end):
+    queue = make.queue()
+    assert action_of(USR2) == "default"
+    watches = [queue.add_signal(USR2), queue.add_signal(USR2)]
+    assert action_of(USR2) == "caught"
+    if end == "close":
+        queue.close()
+    else:
+        watches[0].remove()
+        assert action_of(USR2) == "caught"
+        watches[1].remove()
+    assert action_of(USR2) == "default"
+
+
+def test_handler_of_python_comes_back_with_the_last_watch(queue):
+    heard = []
+    before = signal.signal(USR1, lambda *_: heard.append("python"))
+    try:
+        watch = queue.add_signal(USR1)
+        send(USR1)
+        assert queue.wait(SOON) == [watch]
+        assert heard == []
+        watch.remove()
+        send(USR1)
+        assert heard == ["python"]
+    finally:
+        signal.signal(USR1, before)
+
+
+def test_handlers_of_other_signals_go_on_working(queue):
+    heard = []
+    before = signal.signal(USR2, lambda *_: heard.append("python"))
+    try:
+        watch = queue.add_signal(USR1)
+        send(USR2)
+        assert queue.wait(0.02) == []
+        assert heard == ["python"]
+        send(USR1)
+        assert queue.wait(SOON) == [watch]
+    finally:
+        signal.signal(USR2, before)
+
+
+def test_ctrl_c_can_be_watched_instead_of_raising(queue):
+    watch = queue.add_signal(signal.SIGINT)
+    send(signal.SIGINT)
+    assert queue.wait(SOON) == [watch]
+    watch.remove()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_number_of_the_signal_module_is_kept_as_source(queue):
+    assert queue.add_signal(signal.SIGTERM).source is signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    "signum",
+    [0, -1, 65, 1000, signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, signal.SIGBUS]
+    + [signal.SIGFPE, signal.SIGILL],
+)
+def test_signals_that_cannot_be_watched_are_refused(queue, signum):
+    with pytest.raises(ValueError, match=rf"add_signal\({int(signum)}\) failed"):
+        queue.add_signal(signum)
+    assert len(queue) == 0
+
+
+def test_children_do_not_inherit_blocked_or_caught_signals(queue):
+    queue.add_signal(USR1)
+    output = subprocess.check_output(["cat", "/proc/self/status"], text=True)
+    masks = dict(line.split(":\t") for line in output.splitlines() if line.startswith("Sig"))
+    bit = 1 << (USR1 - 1)
+    assert int(masks["SigBlk"], 16) & bit == 0
+    assert int(masks["SigCgt"], 16) & bit == 0
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+
+
+def test_signals_from_outside_arrive(queue):
+    watch = queue.add_signal(signal.SIGTERM)
+    for _ in range(20):
+        subprocess.run(["kill", "-TERM", str(os.getpid())], check=True)
+        assert queue.wait(SOON) == [watch]
+
+
+def test_no_signal_is_lost_in_a_storm(queue):
+    watch = queue.add_signal(USR1)
+    total, sent = 0, 2000
+    for _ in range(sent):
+        send(USR1)
+        if queue.wait(0):
+            total += watch.count
+    deadline = time.monotonic() + SOON
+    while total < sent and time.monotonic() < deadline:
+        total += sum(watch.count for watch in queue.wait(0.01))
+    assert total == sent
+
+
+def test_threads_share_a_watched_signal(queue, start, nap):
+    watch = queue.add_signal(USR1)
+    waiting = start(queue.wait, SOON)
+    nap()
+    send(USR1)
+    assert waiting.result(SOON) == [watch]
