@@ -47,8 +47,8 @@ def version():
 
 def copy_sources(target):
     """A tree without build products, as a user has it who unpacks the sources."""
-    ignore = shutil.ignore_patterns("build", ".git", "*.so", "__pycache__", "*.egg-info", ".*_cache")
-    return shutil.copytree(ROOT, target, ignore=ignore)
+    built = ("build", ".git", "*.so", "__pycache__", "*.egg-info", ".*_cache")
+    return shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*built))
 
 
 def without_paths():
@@ -132,7 +132,7 @@ def test_staged_install_stays_in_its_directory(tmp_path):
 def test_python_package_is_built_and_found_away_from_its_sources(tmp_path):
     python = find_with_setuptools()
     if python is None:
-        pytest.skip("setuptools 77 or later is missing: make setup, or pip install 'setuptools>=77'")
+        pytest.skip("setuptools 77 or later is missing: run make setup")
     sources = copy_sources(tmp_path / "sources")
     target = tmp_path / "target"
     options = ("--no-build-isolation", "--no-deps", "--no-index", "--target", target)
@@ -159,6 +159,18 @@ def test_lua_package_is_built_by_luarocks(tmp_path):
     }
     code = 'local q = require("readyq").new(); io.write(q:backend()); q:close()'
     assert run(LUA, "-e", code, env=environment, cwd=tmp_path) != ""
+
+
+def test_make_env_lets_both_languages_find_what_was_built(tmp_path):
+    script = f"""
+        eval "$(make -s -C '{ROOT}' env)"
+        '{sys.executable}' -c 'import readyq; print(readyq.__file__)'
+        '{LUA}' -e 'print(package.searchpath("readyq", package.path), require("readyq") ~= nil)'
+    """
+    assert run("sh", "-ec", script, cwd=tmp_path, env=without_paths()).splitlines() == [
+        f"{ROOT}/python/readyq/__init__.py",
+        f"{ROOT}/lua/readyq.lua\ttrue",
+    ]
 
 
 def test_test_run_uses_what_was_built_in_place():

@@ -6,7 +6,7 @@
 # LUA_INCLUDE.
 set -u
 cd "$(dirname "$0")/.."
-PATH=$PATH:$PWD/build/venv/bin
+PATH=$PWD/build/venv/bin:$PATH
 failed=
 
 check() {

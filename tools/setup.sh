@@ -19,7 +19,7 @@ cd "$(dirname "$0")/.."
 
 for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
-for_lint="$for_build clang clang_format clang_tidy luacheck ruff mypy setuptools"
+for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy setuptools"
 extras="luasocket luaposix cqueues luac luarocks" # tests without them are skipped, and say so
 
 wanted_python=${PYTHON:-python3}
@@ -99,8 +99,10 @@ has_compiler() {
 }
 has_python() { [ -n "$python" ]; }
 has_python_headers() { [ -n "$python_include" ] && [ -f "$python_include/Python.h" ]; }
-has_pytest() {
-    "$python" -c 'import sys, importlib.util as u; sys.exit(u.find_spec("pytest") is None)' 2>/dev/null
+has_pytest() { finds pytest; }
+has_pip() { finds pip || finds ensurepip; }
+finds() {
+    "$python" -c "import sys, importlib.util as u; sys.exit(u.find_spec('$1') is None)" 2>/dev/null
 }
 has_lua() { [ -n "$lua" ]; }
 has_lua_headers() { [ -n "$lua_include" ]; }
@@ -138,6 +140,7 @@ debian_packages() {
         python) echo python3 ;;
         python_headers) is_debian_python && echo python3-dev ;;
         pytest) is_debian_python && echo python3-pytest ;;
+        pip) is_debian_python && echo python3-venv ;;
         lua) echo "$lua_name" ;;
         lua_headers)
             case $lua_name in
@@ -183,12 +186,14 @@ pip_packages() {
 apt_install() {
     packages=$(for package; do is_installed "$package" || echo "$package"; done)
     [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    [ -z "${apt_failed:-}" ] || return 0
     say "apt-get install" $packages
     if [ -z "${apt_updated:-}" ]; then
         apt_updated=yes
         run_apt update || true
     fi
-    run_apt install -y --no-install-recommends $packages || say "apt cannot do it"
+    run_apt install -y --no-install-recommends $packages || apt_failed=yes
+    [ -z "${apt_failed:-}" ] || say "apt cannot do it"
 }
 
 is_installed() {
