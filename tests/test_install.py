@@ -165,11 +165,11 @@ def test_make_env_lets_both_languages_find_what_was_built(tmp_path):
     script = f"""
         eval "$(make -s -C '{ROOT}' env)"
         '{sys.executable}' -c 'import readyq; print(readyq.__file__)'
-        '{LUA}' -e 'print(package.searchpath("readyq", package.path), require("readyq") ~= nil)'
+        '{LUA}' -e 'print(require("readyq") ~= nil)'
     """
     assert run("sh", "-ec", script, cwd=tmp_path, env=without_paths()).splitlines() == [
         f"{ROOT}/python/readyq/__init__.py",
-        f"{ROOT}/lua/readyq.lua\ttrue",
+        "true",
     ]
 
 
