@@ -105,9 +105,9 @@ def test_numbers_out_of_range_are_refused(unchanged, wrong):
 def test_interest_that_means_nothing_is_refused(unchanged, make, wrong):
     here, _ = make.unix()
     (watch,) = unchanged
-    with pytest.raises(ValueError, match="means nothing|out of range"):
+    with pytest.raises(ValueError, match=r"means nothing|out of range"):
         unchanged.add(here, wrong)
-    with pytest.raises(ValueError, match="means nothing|out of range"):
+    with pytest.raises(ValueError, match=r"means nothing|out of range"):
         watch.modify(wrong)
     assert here not in unchanged
 
@@ -122,7 +122,7 @@ def test_letters_that_mean_nothing_are_refused(unchanged, make, wrong):
 @pytest.mark.parametrize("wrong", [None, 1.0, b"r", True, ["r"]])
 def test_interest_of_another_type_is_refused(unchanged, make, wrong):
     here, _ = make.unix()
-    with pytest.raises(TypeError, match="interest must be bits .* not "):
+    with pytest.raises(TypeError, match=r"interest must be bits .* not "):
         unchanged.add(here, wrong)
 
 
@@ -316,7 +316,7 @@ def test_arguments_may_be_named(queue, make):
 def test_data_that_cannot_be_called_is_named_by_dispatch(queue, make):
     here, _ = make.unix()
     queue.add(here, "w", data="text")
-    with pytest.raises(TypeError, match="cannot be called in <readyq.Watch fd .* data='text'>"):
+    with pytest.raises(TypeError, match=r"cannot be called in <readyq.Watch fd .* data='text'>"):
         queue.dispatch(0)
 
 
@@ -335,7 +335,7 @@ def test_queues_cannot_watch_each_other(queue, make):
 
 
 def test_watches_are_made_by_queues_alone():
-    with pytest.raises(TypeError, match="cannot create 'readyq.Watch' instances"):
+    with pytest.raises(TypeError, match=r"cannot create 'readyq\.Watch' instances"):
         readyq.Watch()
 
 

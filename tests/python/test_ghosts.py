@@ -73,8 +73,7 @@ def test_other_watches_lose_nothing_to_the_rebuild(queue, make, ghost):
     for _, there in pairs:
         there.send(b"x")
     with pytest.warns(ResourceWarning):
-        found = queue.wait(SOON)
-        found += queue.wait(0)
+        found = queue.wait(SOON) + queue.wait(0)
     assert set(found) == set(watches[:3])
     assert found.count(watches[1]) == found.count(watches[2]) == 1
     assert queue.wait(0) == watches[:1]

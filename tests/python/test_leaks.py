@@ -36,7 +36,7 @@ def test_each_way_out_gives_back_data_and_source(queue, make):
         lambda: queue.add_signal(10, data).remove(),
         lambda: queue.add_trigger(data).remove(),
         lambda: queue.add_process(os.getppid(), data).remove(),
-        lambda: list(queue.add_trigger(data).queue)[0].remove(),
+        lambda: next(iter(queue.add_trigger(data).queue)).remove(),
         lambda: repr(queue.add_trigger(data)) and [watch.remove() for watch in queue],
     ]
     for way in ways:
