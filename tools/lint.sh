@@ -42,7 +42,8 @@ tidy() {
 each_formatted() {
     bad=0
     for file in $(find core bindings examples tests bench -name '*.[ch]' 2>/dev/null); do
-        clang-format "$file" | diff -u --label "$file" --label "as clang-format has it" "$file" - || bad=1
+        clang-format "$file" |
+            diff -u --label "$file" --label "as clang-format has it" "$file" - || bad=1
     done
     return $bad
 }
