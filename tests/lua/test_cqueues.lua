@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
 -- A cqueues controller as the outer loop: it polls the queue by pollfd, events and timeout.
-local cqueues = require "cqueues"
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"
+local cqueues = things.need("cqueues", "lua-cqueues")
 local equal = things.equal
 
 local T = {}

@@ -3,10 +3,9 @@
 -- luaposix beside a queue: its forks, signals and descriptors.
 local readyq = require "readyq"
 local things = require "things"
-local signal = require "posix.signal"
-local stdlib = require "posix.stdlib"
-local unistd = require "posix.unistd"
-local wait = require "posix.sys.wait"
+local signal = things.need("posix.signal", "lua-posix")
+local unistd = things.need("posix.unistd", "lua-posix")
+local wait = things.need("posix.sys.wait", "lua-posix")
 local equal = things.equal
 
 local T = {}
@@ -57,7 +56,6 @@ function T.test_signals_of_luaposix_interrupt_and_do_not_shorten_a_wait()
     q:add_timer(1.2)
     things.event(q)
     equal(handled, 1)
-    assert(stdlib.getenv("PATH"))
 end
 
 return T

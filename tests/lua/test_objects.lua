@@ -131,19 +131,16 @@ function T.test_close_gives_up_every_descriptor()
 end
 
 function T.test_a_variable_that_closes_closes_the_queue()
-    if _VERSION ~= "Lua 5.4" then return equal(getmetatable(readyq.new()).__close == nil, false) end
-    local q, ok
-    local code = [[
-        local made, fail = ...
-        local q <close> = made
-        if fail then error("boom") end
-    ]]
-    for _, fail in ipairs {false, true} do
-        q = readyq.new()
-        ok = pcall(assert(load(code)), q, fail)
+    local function scope(fail)
+        local q = readyq.new()
+        if _VERSION ~= "Lua 5.4" then getmetatable(q).__close(q) return q end
+        local ok = pcall(assert(load("local q <close> = ... if select(2, ...) then error() end")),
+            q, fail)
         equal(ok, not fail)
-        equal(q:closed(), true)
+        return q
     end
+    equal(scope(false):closed(), true)
+    equal(scope(true):closed(), true)
 end
 
 local function traced(q)

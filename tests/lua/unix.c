@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -66,6 +67,33 @@ static int unix_socketpair(lua_State *L)
     int ends[2];
 
     return give_pair(L, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ends);
+}
+
+/* A connected pair of TCP sockets. */
+static int unix_tcp_pair(lua_State *L)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int ends[2] = {-1, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(listener, (struct sockaddr *)&address, size) == 0 && listen(listener, 1) == 0 &&
+        getsockname(listener, (struct sockaddr *)&address, &size) == 0 &&
+        connect(ends[1], (struct sockaddr *)&address, size) == 0)
+        ends[0] = accept(listener, NULL, NULL);
+    close(listener);
+    return give_pair(L, ends[0], ends);
+}
+
+/* Closes a TCP socket so that its peer is reset. */
+static int unix_reset(lua_State *L)
+{
+    const int fd = check_int(L, 1);
+    const struct linger at_once = {1, 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    return give(L, close(fd));
 }
 
 static int unix_pty(lua_State *L)
@@ -366,11 +394,13 @@ static const luaL_Reg functions[] = {
     {"pipe", unix_pipe},
     {"pty", unix_pty},
     {"read", unix_read},
+    {"reset", unix_reset},
     {"send_urgent", unix_send_urgent},
     {"shutdown", unix_shutdown},
     {"sleep", unix_sleep},
     {"socketpair", unix_socketpair},
     {"start", unix_start},
+    {"tcp_pair", unix_tcp_pair},
     {"waitpid", unix_waitpid},
     {"write", unix_write},
     {NULL, NULL},
