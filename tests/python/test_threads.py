@@ -169,7 +169,7 @@ def test_waiter_that_was_overtaken_waits_on(queue, start):
             time.sleep(0)
     for _ in range(total):
         assert taken.acquire(timeout=SOON)
-    for worker in workers:
+    for _ in workers:
         queue.add_timer(0)
         time.sleep(0.05)
     for worker in workers:
