@@ -225,6 +225,32 @@ function T.test_a_state_that_is_closed_with_a_live_queue_leaves_nothing()
     assert(unix.is_default(12))
 end
 
+function T.test_a_lack_of_memory_at_any_point_leaves_nothing()
+    local before = unix.count_open()
+    local enough, n = false, 0
+    while enough == false do
+        n = n + 1
+        enough = unix.starve('readyq = require "readyq"', [[
+            local q = readyq.new()
+            q:trace(function() end)
+            q:add(0, "r", {})
+            q:add(999, "r", {})
+            q:add_timer(0, {})
+            q:add_signal("USR2", {})
+            local trigger = q:add_trigger({})
+            readyq.fire(trigger:handle())
+            for watch in q:wait(1) do tostring(watch) watch:remove() end
+            pcall(q.add, q, {}, "r")
+            tostring(q)
+            q:stats()
+            q:fileno()
+        ]], n)
+        equal(unix.count_open(), before)
+        assert(unix.is_default(12))
+    end
+    assert(jit or n > 50)
+end
+
 local function memory_of(f)
     f()
     collect()

@@ -368,6 +368,44 @@ static int unix_join(lua_State *L)
     return 1;
 }
 
+/* An allocator that refuses once `left` is used up; -1: never. */
+static void *allocate(void *left, void *memory, size_t old, size_t size)
+{
+    if (size == 0) {
+        free(memory);
+        return NULL;
+    }
+    if (memory == NULL || size > old) {
+        if (*(int *)left == 0)
+            return NULL;
+        if (*(int *)left > 0)
+            --*(int *)left;
+    }
+    return realloc(memory, size);
+}
+
+/* unix.starve(before, code, n): runs the code in a state that gets memory n times from then on,
+ * and closes it without any more. True when that was enough, nil where such states cannot be. */
+static int unix_starve(lua_State *L)
+{
+    int left = -1, status;
+    lua_State *poor = lua_newstate(allocate, &left);
+
+    if (poor == NULL)
+        return 0;
+    luaL_openlibs(poor);
+    if (luaL_loadstring(poor, luaL_checkstring(L, 1)) != 0 || lua_pcall(poor, 0, 0, 0) != 0)
+        return luaL_error(L, "%s", lua_tostring(poor, -1));
+    status = luaL_loadstring(poor, luaL_checkstring(L, 2));
+    left = check_int(L, 3);
+    if (status == 0)
+        status = lua_pcall(poor, 0, 0, 0);
+    left = 0;
+    lua_close(poor);
+    lua_pushboolean(L, status == 0);
+    return 1;
+}
+
 /* ------------------------------------------------------------------ the module */
 
 static const luaL_Reg functions[] = {
@@ -400,6 +438,7 @@ static const luaL_Reg functions[] = {
     {"sleep", unix_sleep},
     {"socketpair", unix_socketpair},
     {"start", unix_start},
+    {"starve", unix_starve},
     {"tcp_pair", unix_tcp_pair},
     {"waitpid", unix_waitpid},
     {"write", unix_write},
