@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 static readyq *queue;
-static readyq_watch listener = {.data = "listener"}, peer = {.data = "peer"};
+static readyq_watch listener = {.data = (char[]){"listener"}}, peer = {.data = (char[]){"peer"}};
 static int64_t asleep;
 
 static void step(int number, const char *what, const char *more)
