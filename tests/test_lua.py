@@ -146,6 +146,7 @@ class Terminal:
             preexec_fn=take_terminal,
         )
         os.close(slave)
+        os.set_blocking(self.keys, False)
         self.shown = b""
 
     def type(self, text):
@@ -156,8 +157,9 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while text.encode() not in self.shown:
             left = deadline - time.monotonic()
-            assert left > 0 and select.select([self.keys], [], [], left)[0], self.shown
-            with contextlib.suppress(OSError):  # the program left
+            assert left > 0, self.shown
+            select.select([self.keys], [], [], left)
+            with contextlib.suppress(OSError):  # nothing yet, or the program left
                 self.shown += os.read(self.keys, 4096)
         self.shown = self.shown.partition(text.encode())[2]
 

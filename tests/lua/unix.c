@@ -221,7 +221,8 @@ static int unix_now(lua_State *L)
 
 static struct timeval to_timeval(double seconds)
 {
-    return (struct timeval){(time_t)seconds, (suseconds_t)((seconds - (time_t)seconds) * 1e6)};
+    return (struct timeval){(time_t)seconds,
+                            (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
 }
 
 static int unix_sleep(lua_State *L)
