@@ -108,13 +108,6 @@ function T.test_an_unused_queue_that_is_collected_closes()
     equal(unix.count_open(), before)
 end
 
-local function with_finalizer(f)
-    if not newproxy then return setmetatable({}, {__gc = f}) end
-    local proxy = newproxy(true)
-    getmetatable(proxy).__gc = f
-    return proxy
-end
-
 function T.test_finalizers_may_use_a_queue_that_dies_with_them()
     local tried = 0
     for _ = 1, 10 do
@@ -128,7 +121,7 @@ function T.test_finalizers_may_use_a_queue_that_dies_with_them()
             end)
             q:close()
         end
-        q:add_timer(1, with_finalizer(try))
+        q:add_timer(1, things.finalizer(try))
     end
     collect()
     collect()
@@ -141,7 +134,7 @@ function T.test_a_finalizer_that_closes_the_queue_in_the_middle_of_an_add_is_an_
     for _ = 1, 20 do
         local q = readyq.new()
         collect()
-        with_finalizer(function() q:close() end)
+        things.finalizer(function() q:close() end)
         local ok, message
         repeat ok, message = pcall(q.add_timer, q, 10, {}) until not ok
         assert(message:find("closed readyq.queue"))

@@ -66,6 +66,13 @@ function T.test_missed_periods_come_as_one_delivery_with_a_count()
     watch:remove()
 end
 
+function T.test_a_part_of_a_nanosecond_is_rounded_up()
+    local q = readyq.new {clock = "virtual"}
+    q:add_timer(1e-10)
+    things.nothing(q, 0)
+    things.event(q, 1e-10)
+end
+
 function T.test_the_virtual_clock_jumps_an_hour_at_once()
     local q = readyq.new {clock = "virtual"}
     local start, virtual = unix.now(), q:now()

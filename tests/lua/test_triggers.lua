@@ -87,6 +87,31 @@ function T.test_the_handle_of_a_collected_trigger_fails()
     fails("not in a queue", 2, readyq.fire(handle))
 end
 
+function T.test_the_handle_of_a_collected_trigger_fires_no_other_in_its_place()
+    local q = readyq.new()
+    local handle = q:add_trigger():handle()
+    for watch in q:watches() do watch:remove() end
+    collectgarbage()
+    collectgarbage()
+    for _ = 1, 100 do q:add_trigger() end
+    fails("not in a queue", 2, readyq.fire(handle))
+    things.nothing(q)
+end
+
+function T.test_a_finalizer_may_fire_a_trigger_that_dies_with_it()
+    local fired = 0
+    for _ = 1, 10 do
+        local handle = readyq.new():add_trigger():handle()
+        things.finalizer(function()
+            fired = fired + 1
+            readyq.fire(handle)
+        end)
+    end
+    collectgarbage()
+    collectgarbage()
+    equal(fired, 10)
+end
+
 function T.test_a_state_may_close_while_others_fire_its_triggers()
     for _ = 1, 20 do
         local q = readyq.new()

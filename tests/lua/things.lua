@@ -67,6 +67,14 @@ function things.fill(fd)
     end
 end
 
+-- An object whose finalizer is f.
+function things.finalizer(f)
+    if not newproxy then return setmetatable({}, {__gc = f}) end
+    local proxy = newproxy(true)
+    getmetatable(proxy).__gc = f
+    return proxy
+end
+
 -- What one wait gives: a list of {watch, ready, data}.
 function things.events(q, timeout, max)
     local list = {}
