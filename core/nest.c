@@ -161,7 +161,7 @@ int readyq__nest_rebuild(readyq *q, bool forked)
 /* When a wait would return something without the kernel queue having told. */
 static int64_t ready_at(const readyq *q)
 {
-    if (readyq__listed(q) > 0 || q->woken || (q->virtual_clock && q->ntimers > 0))
+    if (readyq__listed(q) > 0 || q->woken || q->kicked || (q->virtual_clock && q->ntimers > 0))
         return 0;
     for (struct readyq__link *link = q->always.next; link != &q->always; link = link->next) {
         const readyq_watch *w = readyq__owner(link, group);
@@ -188,10 +188,11 @@ int readyq_fileno(readyq *q)
 
     if (fd < 0)
         return fd;
-    if (q->nest < 0)
+    if (q->nest < 0) {
         fd = open_nest(q, -1);
-    if (fd == 0)
-        q->backend->wait(q, 0, 0); /* changes that it may have put off */
+        if (fd == 0)
+            q->backend->wait(q, 0, 0); /* changes that it may have put off */
+    }
     if (fd == 0)
         fd = q->nest;
     readyq__leave(q);
