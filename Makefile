@@ -40,8 +40,8 @@ LUA_MODULE = build/lua/readyq/core.so
 
 ENV = PYTHONPATH="$(CURDIR)/python$${PYTHONPATH:+:$$PYTHONPATH}" \
       LUA_PATH="$(CURDIR)/lua/?.lua;;" LUA_CPATH="$(CURDIR)/build/lua/?.so;;"
-RUN = $(ENV) PYTHON="$(python)" LUA="$(lua)" LUA_INCLUDE="$(lua_include)" CC="$(CC)" \
-      CFLAGS="$(CFLAGS)"
+RUN = env -u MAKEFLAGS -u MAKELEVEL $(ENV) PYTHON="$(python)" LUA="$(lua)" \
+      LUA_INCLUDE="$(lua_include)" CC="$(CC)" CFLAGS="$(CFLAGS)"
 
 all: lib python-module lua-module examples
 lib: build/libreadyq.a build/libreadyq.so

@@ -33,7 +33,7 @@
 #define READYQ__BATCH 256         /* kernel events taken in one system call at most */
 #define READYQ__GHOSTS 64         /* ghosts kept for telling; more at once are only counted */
 
-#define readyq__owner(link, member)                                                               \
+#define readyq__owner(link, member)                                                                \
     ((readyq_watch *)(void *)((char *)(link)-offsetof(readyq_watch, own.member)))
 
 /* ------------------------------------------------------------------ the seam to the kernel */
@@ -115,8 +115,8 @@ struct readyq__timer {
  * hole. Indices only grow; at[index & mask] is the place. head <= limit <= tail. */
 struct readyq__ring {
     readyq_watch **at;
-    uint32_t mask;              /* room - 1, or 0 without room */
-    uint32_t head, limit, tail; /* next to be taken; end of what waits have promised; end */
+    uint32_t mask;                  /* room - 1, or 0 without room */
+    uint32_t head, limit, tail;     /* next to be taken; end of what waits have promised; end */
     uint32_t holes_promised, holes; /* before the limit; after it */
 };
 
@@ -135,19 +135,19 @@ struct readyq {
     struct readyq__timer *timers; /* a heap (timers.c) */
     size_t ntimers, timer_room;
     uint64_t timer_order;
-    size_t size;     /* watches in the queue */
-    bool exclusive;  /* one of them is, or was, EXCLUSIVE */
+    size_t size;                   /* watches in the queue */
+    bool exclusive;                /* one of them is, or was, EXCLUSIVE */
     uint64_t clears, clears_asked; /* registrations that went: ever, when the kernel was asked */
     bool haunted;    /* a ghost fires: build the kernel queue anew */
     int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
 
     bool virtual_clock, interruptible, closed;
-    atomic_bool forked; /* this is a child, and the kernel queue still its parent's */
-    int64_t now;          /* the virtual clock */
-    bool leading;         /* a thread asks the kernel */
-    int followers;        /* threads that wait for it to come back */
+    atomic_bool forked;     /* this is a child, and the kernel queue still its parent's */
+    int64_t now;            /* the virtual clock */
+    bool leading;           /* a thread asks the kernel */
+    int followers;          /* threads that wait for it to come back */
     int baton, baton_write; /* what wakes one of them */
-    int inside;           /* threads in a wait */
+    int inside;             /* threads in a wait */
     int refs;
 
     readyq_watch wakeup;         /* a descriptor in the set like any other */
@@ -167,7 +167,8 @@ struct readyq {
 
 enum { READYQ__UNUSED = 0, READYQ__ACTIVE, READYQ__STALE, READYQ__DROPPED }; /* own.state */
 
-enum { /* own.flags */
+/* own.flags */
+enum {
     READYQ__LISTED = 1, /* in q->ready */
     READYQ__ALWAYS = 2, /* the kernel refuses it: always ready */
     READYQ__QUIET = 4,  /* EDGE in the kernel though it is level (wait.c) */
@@ -373,7 +374,7 @@ void readyq__process_stop(readyq *q, readyq_watch *w);
 int readyq__rebuild(readyq *q);         /* loses ghosts, keeps edges */
 int readyq__rebuild_forked(readyq *q);  /* the child's own */
 void readyq__forget_threads(readyq *q); /* in the child, before anything else */
-void readyq__enlist(readyq *q);        /* the registry; no lock held */
+void readyq__enlist(readyq *q);         /* the registry; no lock held */
 void readyq__delist(readyq *q);
 
 void readyq__nest_update(readyq *q); /* what readyq_fileno() shows */

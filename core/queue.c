@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct readyq__backend *const backends[] = READYQ__BACKENDS;
+static const struct readyq__backend *const backends[] = {READYQ__BACKENDS};
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
 /* Opens the backend called `name`, or the first. */

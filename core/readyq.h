@@ -36,7 +36,8 @@ extern "C" {
 #define READYQ_API
 #endif
 
-/* Interest (what a watch asks for) and ready (what a delivery found). */
+/* Interest (what a watch asks for) and ready (what a delivery found). EXCLUSIVE is a hint where the
+ * kernel has no such thing. */
 #define READYQ_READ 0x001u         /* reading would not block: data, end, connection, error */
 #define READYQ_PRIORITY 0x002u     /* exceptional data: out of band, sysfs */
 #define READYQ_WRITE 0x004u        /* writing would not block: space, connected, error */
@@ -46,8 +47,7 @@ extern "C" {
 #define READYQ_FIRED 0x080u        /* ready only: a timer, signal, process or trigger went off */
 #define READYQ_EDGE 0x100u         /* interest only: once per new arrival, not while it lasts */
 #define READYQ_ONESHOT 0x200u      /* interest only: one delivery, then silent until modified */
-#define READYQ_EXCLUSIVE 0x400u    /* interest only: of several queues on one file wake one or
-                                      more, not all; a hint where the kernel cannot */
+#define READYQ_EXCLUSIVE 0x400u    /* interest only: of several queues wake one or more, not all */
 
 /* What a watch watches. */
 enum readyq_kind {
@@ -83,16 +83,16 @@ struct readyq_watch {
 
     struct { /* private to the core; what a delivery touches ends with the first 64 bytes */
         uint8_t state, flags;
-        uint32_t found;                   /* bits for the next delivery */
-        uint32_t place;                   /* in the ready ring */
-        struct readyq__link group;        /* in one list of its kind */
-        readyq_watch *fired, *same;       /* next on the stack of fired; of the same signal */
-        uint64_t pending, counted;        /* fires nobody saw yet; found for the next delivery */
-        uint32_t firing;                  /* fires under way */
-        int64_t period;                   /* of a timer */
-        size_t leaf;                      /* of a timer in the heap */
-        uint64_t device, file;            /* which file the kernel refused */
-        readyq_watch *self;               /* here, once it has been added: not stray memory */
+        uint32_t found;             /* bits for the next delivery */
+        uint32_t place;             /* in the ready ring */
+        struct readyq__link group;  /* in one list of its kind */
+        readyq_watch *fired, *same; /* next on the stack of fired; of the same signal */
+        uint64_t pending, counted;  /* fires nobody saw yet; found for the next delivery */
+        uint32_t firing;            /* fires under way */
+        int64_t period;             /* of a timer */
+        size_t leaf;                /* of a timer in the heap */
+        uint64_t device, file;      /* which file the kernel refused */
+        readyq_watch *self;         /* here, once it has been added: not stray memory */
     } own;
 
     int signal; /* a signal's number, else 0 */

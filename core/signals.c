@@ -137,10 +137,8 @@ static bool is_watchable(int signal)
     case SIGSEGV:
     case SIGBUS:
     case SIGFPE:
-    case SIGILL:
-        return false;
-    default:
-        return signal > 0 && signal < NSIG;
+    case SIGILL: return false;
+    default: return signal > 0 && signal < NSIG;
     }
 }
 

@@ -97,24 +97,15 @@ void readyq__settle(readyq *q, readyq_watch *w)
 static void release(readyq *q, readyq_watch *w)
 {
     switch (w->kind) {
-    case READYQ_KIND_FD:
-        readyq__unregister(q, w);
-        break;
-    case READYQ_KIND_TIMER:
-        readyq__timer_remove(q, w);
-        break;
+    case READYQ_KIND_FD: readyq__unregister(q, w); break;
+    case READYQ_KIND_TIMER: readyq__timer_remove(q, w); break;
     case READYQ_KIND_SIGNAL:
         readyq__signal_stop(w);
         readyq__fire_stop(w);
         break;
-    case READYQ_KIND_PROCESS:
-        readyq__process_stop(q, w);
-        break;
-    case READYQ_KIND_TRIGGER:
-        readyq__fire_stop(w);
-        break;
-    default:
-        break;
+    case READYQ_KIND_PROCESS: readyq__process_stop(q, w); break;
+    case READYQ_KIND_TRIGGER: readyq__fire_stop(w); break;
+    default: break;
     }
 }
 

@@ -58,8 +58,7 @@ static void accept_clients(void)
 /* Reads what is there. False when the connection is broken. */
 static bool read_from(struct client *client)
 {
-    ssize_t n =
-        recv(client->watch.fd, client->unsent + client->nunsent, ROOM - client->nunsent, 0);
+    ssize_t n = recv(client->watch.fd, client->unsent + client->nunsent, ROOM - client->nunsent, 0);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
     client->ended = n == 0;

@@ -8,7 +8,7 @@
 #
 #   tools/setup.sh find           look, and write build/config.mk
 #   tools/setup.sh check ITEM...  look, and fail with the command to run if one is missing
-#   tools/setup.sh build          a compiler, Lua, and the headers of Lua and Python
+#   tools/setup.sh build          a compiler, Lua, headers of Lua and Python; LuaSocket if it can be had
 #   tools/setup.sh test           that and pytest, with the Lua modules that some tests use
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
 #   tools/setup.sh all            everything
@@ -270,7 +270,8 @@ check() {
         [ -n "$(debian_packages $item)" ] || echo $item
     done))
     [ -z "$packages" ] || say "run as root: apt-get install" $packages
-    [ -z "$modules" ] || say "run: $wanted_python -m venv build/venv && build/venv/bin/pip install" $modules
+    [ -z "$modules" ] ||
+        say "run: $wanted_python -m venv build/venv && build/venv/bin/pip install" $modules
     exit 1
 }
 
@@ -299,7 +300,7 @@ find_all
 case $command in
 find) ;;
 check) check "$@" ;;
-build) provide "$for_build" "" "" ;;
+build) provide "$for_build" luasocket "" ;;
 test) provide "$for_test" "$extras" "" ;;
 lint) provide "$for_lint" "" "" ;;
 all) provide "$for_test $for_lint" "$extras" too ;;

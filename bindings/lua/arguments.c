@@ -7,6 +7,7 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------ time and numbers */
@@ -18,7 +19,7 @@ int64_t luaq_delay(lua_State *L, int arg)
     int64_t whole;
 
     if (!(exact >= 0)) /* negative, or not a number */
-        luaL_argerror(L, arg, lua_pushfstring(L, "%f is no number of seconds from 0 on", seconds));
+        luaq_refuse(L, arg, "%f is no number of seconds from 0 on", seconds);
     if (exact >= (double)INT64_MAX)
         return INT64_MAX;
     whole = (int64_t)exact;
@@ -43,7 +44,7 @@ int luaq_int(lua_State *L, int arg, const char *what)
 {
     luaL_checktype(L, arg, LUA_TNUMBER);
     if (!is_whole(L, arg, INT_MIN, INT_MAX))
-        luaL_argerror(L, arg, lua_pushfstring(L, "%s is out of range or not whole", what));
+        luaq_refuse(L, arg, "%s is out of range or not whole", what);
     return (int)lua_tonumber(L, arg);
 }
 
@@ -58,14 +59,16 @@ uint32_t luaq_interest(lua_State *L, int arg)
     if (is_whole(L, arg, 0, UINT32_MAX))
         return (uint32_t)lua_tonumber(L, arg);
     if (lua_type(L, arg) != LUA_TSTRING)
-        luaL_argerror(L, arg, lua_pushfstring(L, "an interest is a string of the letters r, w, p "
-                              "or a sum of readyq.READ, WRITE, ..., not %s", luaL_typename(L, arg)));
+        luaq_refuse(L, arg,
+                    "an interest is a string of the letters r, w, p or a sum of readyq.READ, "
+                    "WRITE, ..., not %s",
+                    luaL_typename(L, arg));
     for (const char *letter = lua_tostring(L, arg); *letter != '\0'; letter++) {
         const char *known = strchr(letters, *letter);
 
         if (known == NULL)
-            luaL_argerror(L, arg, lua_pushfstring(L, "interest '%s' has other letters than r, w "
-                                                  "and p", lua_tostring(L, arg)));
+            luaq_refuse(L, arg, "interest '%s' has other letters than r, w and p",
+                        lua_tostring(L, arg));
         else
             interest |= bits[known - letters];
     }
@@ -78,13 +81,13 @@ static const struct {
     const char *name;
     int number;
 } signals[] = {
-    {"ABRT", SIGABRT},   {"ALRM", SIGALRM},   {"BUS", SIGBUS},     {"CHLD", SIGCHLD},
-    {"CONT", SIGCONT},   {"FPE", SIGFPE},     {"HUP", SIGHUP},     {"ILL", SIGILL},
-    {"INT", SIGINT},     {"IO", SIGIO},       {"KILL", SIGKILL},   {"PIPE", SIGPIPE},
-    {"PROF", SIGPROF},   {"QUIT", SIGQUIT},   {"SEGV", SIGSEGV},   {"STOP", SIGSTOP},
-    {"SYS", SIGSYS},     {"TERM", SIGTERM},   {"TRAP", SIGTRAP},   {"TSTP", SIGTSTP},
-    {"TTIN", SIGTTIN},   {"TTOU", SIGTTOU},   {"URG", SIGURG},     {"USR1", SIGUSR1},
-    {"USR2", SIGUSR2},   {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH}, {"XCPU", SIGXCPU},
+    {"ABRT", SIGABRT}, {"ALRM", SIGALRM},     {"BUS", SIGBUS},     {"CHLD", SIGCHLD},
+    {"CONT", SIGCONT}, {"FPE", SIGFPE},       {"HUP", SIGHUP},     {"ILL", SIGILL},
+    {"INT", SIGINT},   {"IO", SIGIO},         {"KILL", SIGKILL},   {"PIPE", SIGPIPE},
+    {"PROF", SIGPROF}, {"QUIT", SIGQUIT},     {"SEGV", SIGSEGV},   {"STOP", SIGSTOP},
+    {"SYS", SIGSYS},   {"TERM", SIGTERM},     {"TRAP", SIGTRAP},   {"TSTP", SIGTSTP},
+    {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},     {"URG", SIGURG},     {"USR1", SIGUSR1},
+    {"USR2", SIGUSR2}, {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH}, {"XCPU", SIGXCPU},
     {"XFSZ", SIGXFSZ},
 };
 
@@ -100,8 +103,7 @@ int luaq_signal(lua_State *L, int arg)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (strcmp(name, signals[i].name) == 0)
             return signals[i].number;
-    return luaL_argerror(L, arg, lua_pushfstring(L, "no signal is called '%s'",
-                                                 lua_tostring(L, arg)));
+    return luaq_refuse(L, arg, "no signal is called '%s'", lua_tostring(L, arg));
 }
 
 /* ------------------------------------------------------------------ descriptors */
@@ -158,11 +160,12 @@ static int look_for_descriptor(lua_State *L, int arg)
         return file_descriptor(L, stream);
     if (lua_type(L, arg) == LUA_TNUMBER)
         return number_descriptor(L, arg, "it is");
-    if (lua_istable(L, arg) ||
-        (lua_isuserdata(L, arg) && luaL_getmetafield(L, arg, "__index")))
+    if (lua_istable(L, arg) || (lua_isuserdata(L, arg) && luaL_getmetafield(L, arg, "__index")))
         return object_descriptor(L, arg);
-    lua_pushfstring(L, "an integer, an io file or an object with getfd, fileno or pollfd is "
-                    "expected, not %s", luaL_typename(L, arg));
+    lua_pushfstring(L,
+                    "an integer, an io file or an object with getfd, fileno or pollfd is "
+                    "expected, not %s",
+                    luaL_typename(L, arg));
     return -1;
 }
 
@@ -185,6 +188,16 @@ int luaq_descriptor(lua_State *L, int arg)
 }
 
 /* ------------------------------------------------------------------ errors */
+
+int luaq_refuse(lua_State *L, int arg, const char *format, ...)
+{
+    va_list values;
+
+    va_start(values, format);
+    lua_pushvfstring(L, format, values);
+    va_end(values);
+    return luaL_argerror(L, arg, lua_tostring(L, -1));
+}
 
 int luaq_fail(lua_State *L, const char *call, int fd, int error)
 {

@@ -93,6 +93,9 @@ int luaq_signal(lua_State *L, int arg);                /* number or name */
 int luaq_descriptor(lua_State *L, int arg);
 int luaq_find_descriptor(lua_State *L, int arg); /* -1 for what has none any more */
 
+/* Raises "bad argument" with a text as lua_pushfstring() makes it. [-0, +0, e] */
+int luaq_refuse(lua_State *L, int arg, const char *format, ...);
+
 /* Returns the core's error: nil, message, errno. Of a closed queue it raises. [-0, +3, e] */
 int luaq_fail(lua_State *L, const char *call, int fd, int error);
 

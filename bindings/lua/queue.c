@@ -26,8 +26,7 @@ struct queue *luaq_check_type(lua_State *L)
     struct queue *q = luaq_test_queue(L, 1);
 
     if (q == NULL)
-        luaL_argerror(L, 1, lua_pushfstring(L, "readyq.queue expected, got %s",
-                                            luaL_typename(L, 1)));
+        luaq_refuse(L, 1, "readyq.queue expected, got %s", luaL_typename(L, 1));
     return q;
 }
 
@@ -57,8 +56,9 @@ static void read_options(lua_State *L, struct readyq_options *options)
         else if (strcmp(name, "clock") == 0 && lua_type(L, 3) == LUA_TSTRING)
             options->virtual_clock = luaL_checkoption(L, 3, NULL, clocks) == 1;
         else
-            luaL_argerror(L, 1, lua_pushfstring(L, "no such option, or not a string: '%s' "
-                                                "(there are 'backend' and 'clock')", name));
+            luaq_refuse(L, 1,
+                        "no such option, or not a string: '%s' (there are 'backend' and 'clock')",
+                        name);
         lua_settop(L, 2);
     }
 }
@@ -93,8 +93,7 @@ int luaq_new(lua_State *L)
     q = push_closed(L);
     error = readyq_open(&q->core, &options);
     if (error == -EINVAL && options.backend != NULL)
-        return luaL_argerror(L, 1, lua_pushfstring(L, "no backend is called '%s'",
-                                                   options.backend));
+        return luaq_refuse(L, 1, "no backend is called '%s'", options.backend);
     return error < 0 ? luaq_fail(L, "new", -1, error) : 1;
 }
 
@@ -194,9 +193,11 @@ static int queue_stats(lua_State *L)
         const char *name;
         uint64_t value;
     } counts[] = {
-        {"watches", s.watches},           {"waits", s.waits},     {"deliveries", s.deliveries},
-        {"wakes", s.wakes},               {"changes", s.changes}, {"stale", s.stale},
-        {"kernel_waits", s.kernel_waits}, {"ghosts", s.ghosts},   {"rebuilds", s.rebuilds},
+        {"watches", s.watches},           {"waits", s.waits},
+        {"deliveries", s.deliveries},     {"wakes", s.wakes},
+        {"changes", s.changes},           {"stale", s.stale},
+        {"kernel_waits", s.kernel_waits}, {"ghosts", s.ghosts},
+        {"rebuilds", s.rebuilds},
     };
 
     if (error < 0)
@@ -264,9 +265,6 @@ const luaL_Reg luaq_queue_methods[] = {
 };
 
 const luaL_Reg luaq_queue_events[] = {
-    {"__close", queue_close},
-    {"__gc", queue_close},
-    {"__len", queue_len},
-    {"__tostring", queue_tostring},
-    {NULL, NULL},
+    {"__close", queue_close},       {"__gc", queue_close}, {"__len", queue_len},
+    {"__tostring", queue_tostring}, {NULL, NULL},
 };

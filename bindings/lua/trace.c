@@ -50,7 +50,9 @@ static void push_interest(lua_State *L, const readyq_watch *w)
     } else {
         push_bits(L, w->interest);
         lua_pushfstring(L, " interest %s%s", lua_tostring(L, -1),
-                        w->interest == 0 ? " (paused)" : w->armed ? "" : " (disarmed)");
+                        w->interest == 0 ? " (paused)"
+                        : w->armed       ? ""
+                                         : " (disarmed)");
         lua_remove(L, -2);
     }
 }

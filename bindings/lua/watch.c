@@ -26,8 +26,7 @@ struct watch *luaq_check_watch(lua_State *L, int arg)
     struct watch *w = luaq_test_watch(L, arg);
 
     if (w == NULL)
-        luaL_argerror(L, arg, lua_pushfstring(L, "readyq.watch expected, got %s",
-                                              luaL_typename(L, arg)));
+        luaq_refuse(L, arg, "readyq.watch expected, got %s", luaL_typename(L, arg));
     return w;
 }
 
@@ -116,8 +115,7 @@ static int watch_newindex(lua_State *L)
     lua_settop(L, 3);
     if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "data") != 0)
         return luaL_error(L, "a readyq.watch has no field '%s' that can be set, only 'data'",
-                          lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2)
-                                                        : luaL_typename(L, 2));
+                          lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
     lua_setiuservalue(L, 1, WATCH_DATA);
     return 0;
 }
@@ -215,12 +213,8 @@ static int watch_tostring(lua_State *L)
 }
 
 const luaL_Reg luaq_watch_methods[] = {
-    {"fire", watch_fire},
-    {"handle", luaq_handle},
-    {"has", watch_has},
-    {"modify", watch_modify},
-    {"remove", watch_remove},
-    {NULL, NULL},
+    {"fire", watch_fire},     {"handle", luaq_handle},  {"has", watch_has},
+    {"modify", watch_modify}, {"remove", watch_remove}, {NULL, NULL},
 };
 
 const luaL_Reg luaq_watch_events[] = {

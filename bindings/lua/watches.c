@@ -72,8 +72,10 @@ void luaq_tidy(lua_State *L, int queue)
         lua_pop(L, 2);
     }
     while (q->core != NULL && (fd = readyq_ghost(q->core)) >= 0) {
-        lua_pushfstring(L, "readyq: descriptor %d was closed before its watch was removed, while "
-                        "a duplicate or a child keeps its file open; remove the watch first", fd);
+        lua_pushfstring(L,
+                        "readyq: descriptor %d was closed before its watch was removed, while "
+                        "a duplicate or a child keeps its file open; remove the watch first",
+                        fd);
         lua_warning(L, lua_tostring(L, -1), 0);
         lua_pop(L, 1);
     }

@@ -71,8 +71,8 @@ typedef struct {
     struct place watches; /* the ring's head; the ring owns a reference to each watch */
     PyObject *tracer;     /* is called with each line of a trace, or NULL */
     PyObject *weakrefs;
+    unsigned long tracing; /* the thread inside the tracer, whose own calls are not reported */
     bool closed;
-    bool tracing; /* inside the tracer, whose own calls are not reported */
 } Queue;
 
 typedef struct {

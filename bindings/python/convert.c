@@ -156,17 +156,10 @@ static bool spell_interest(PyObject *object, uint32_t *interest)
     *interest = 0;
     for (Py_ssize_t i = 0; i < length; i++) {
         switch (PyUnicode_READ_CHAR(object, i)) {
-        case 'r':
-            *interest |= READYQ_READ;
-            break;
-        case 'w':
-            *interest |= READYQ_WRITE;
-            break;
-        case 'p':
-            *interest |= READYQ_PRIORITY;
-            break;
-        default:
-            length = 0;
+        case 'r': *interest |= READYQ_READ; break;
+        case 'w': *interest |= READYQ_WRITE; break;
+        case 'p': *interest |= READYQ_PRIORITY; break;
+        default: length = 0;
         }
     }
     if (length == 0)

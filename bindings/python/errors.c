@@ -9,12 +9,9 @@ static PyObject *choose_class(int error)
 {
     switch (error) {
     case -ESHUTDOWN:
-    case -EINVAL:
-        return PyExc_ValueError;
-    case -ENOENT:
-        return PyExc_KeyError;
-    default:
-        return PyExc_OSError; /* picks its subclass by errno */
+    case -EINVAL: return PyExc_ValueError;
+    case -ENOENT: return PyExc_KeyError;
+    default: return PyExc_OSError; /* picks its subclass by errno */
     }
 }
 

@@ -66,8 +66,7 @@ static PyObject *raise_unknown(Queue *self, const char *call, PyObject *object)
     if (read_descriptor(object, &fd) && fd >= 0)
         return raise_error(call, fd, -ENOENT);
     PyErr_Clear();
-    PyErr_Format(PyExc_KeyError, "%s: %R is closed and was not watched by this queue", call,
-                 object);
+    PyErr_Format(PyExc_KeyError, "%s: %R is not watched by this queue", call, object);
     return NULL;
 }
 

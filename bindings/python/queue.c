@@ -48,7 +48,8 @@ static bool read_clock(const char *clock, bool *virtual)
 
 static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
 {
-    static char *names[] = {"backend", "clock", NULL};
+    static char first[] = "backend", second[] = "clock"; /* CPython wants them writable */
+    static char *names[] = {first, second, NULL};
     struct readyq_options options = {.interruptible = true};
     Queue *self = (Queue *)object;
     const char *clock = "real";

@@ -18,16 +18,11 @@ struct source {
 static int add_to_core(readyq *core, readyq_watch *watch, const struct source *source)
 {
     switch (source->kind) {
-    case READYQ_KIND_FD:
-        return readyq_add(core, watch, source->number, source->interest);
-    case READYQ_KIND_TIMER:
-        return readyq_add_timer(core, watch, source->delay, source->period);
-    case READYQ_KIND_SIGNAL:
-        return readyq_add_signal(core, watch, source->number);
-    case READYQ_KIND_PROCESS:
-        return readyq_add_process(core, watch, source->number);
-    default:
-        return readyq_add_trigger(core, watch);
+    case READYQ_KIND_FD: return readyq_add(core, watch, source->number, source->interest);
+    case READYQ_KIND_TIMER: return readyq_add_timer(core, watch, source->delay, source->period);
+    case READYQ_KIND_SIGNAL: return readyq_add_signal(core, watch, source->number);
+    case READYQ_KIND_PROCESS: return readyq_add_process(core, watch, source->number);
+    default: return readyq_add_trigger(core, watch);
     }
 }
 

@@ -67,14 +67,10 @@ static PyObject *name_source(Watch *watch)
         if (core->queue != NULL) /* else the number may be another's by now */
             return name_descriptor(core->fd);
         return PyUnicode_FromFormat("fd %d", core->fd);
-    case READYQ_KIND_TIMER:
-        return PyUnicode_FromString("timer");
-    case READYQ_KIND_SIGNAL:
-        return PyUnicode_FromFormat("signal %d", core->signal);
-    case READYQ_KIND_PROCESS:
-        return PyUnicode_FromFormat("process %ld", (long)core->pid);
-    default:
-        return PyUnicode_FromString("trigger");
+    case READYQ_KIND_TIMER: return PyUnicode_FromString("timer");
+    case READYQ_KIND_SIGNAL: return PyUnicode_FromFormat("signal %d", core->signal);
+    case READYQ_KIND_PROCESS: return PyUnicode_FromFormat("process %ld", (long)core->pid);
+    default: return PyUnicode_FromString("trigger");
     }
 }
 

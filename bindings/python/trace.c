@@ -64,9 +64,9 @@ static void report(Queue *self, PyObject *line)
     tracer = Py_XNewRef(self->tracer);
     Py_END_CRITICAL_SECTION();
     if (tracer != NULL && line != NULL) {
-        self->tracing = true;
+        self->tracing = PyThread_get_thread_ident();
         result = hand_over(tracer, line);
-        self->tracing = false;
+        self->tracing = 0;
     }
     if (PyErr_Occurred() != NULL)
         PyErr_WriteUnraisable(tracer);
@@ -75,11 +75,16 @@ static void report(Queue *self, PyObject *line)
     Py_XDECREF(line);
 }
 
+static bool is_traced(const Queue *self)
+{
+    return self->tracer != NULL && self->tracing != PyThread_get_thread_ident();
+}
+
 void trace_watch(Queue *self, const char *call, Watch *watch)
 {
     PyObject *inner, *line = NULL;
 
-    if (self->tracer == NULL || self->tracing)
+    if (!is_traced(self))
         return;
     inner = describe_watch(watch);
     if (inner != NULL)
@@ -93,7 +98,7 @@ void trace_text(Queue *self, const char *format, ...)
     PyObject *inner, *line = NULL;
     va_list arguments;
 
-    if (self->tracer == NULL || self->tracing)
+    if (!is_traced(self))
         return;
     va_start(arguments, format);
     inner = PyUnicode_FromFormatV(format, arguments);

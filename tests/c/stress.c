@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-enum { ROUNDS = 300, CHANGERS = 4, WAITERS = 3 };
+enum { ROUNDS = 1000, CHANGERS = 4, WAITERS = 3 };
 
 struct stress {
     readyq *q;
@@ -47,7 +47,7 @@ static void *wait_until_closed(void *argument)
     struct stress *s = argument;
     int n;
     while ((n = readyq_wait(s->q, MS, 2)) >= 0)
-        for (readyq_watch *w; (w = readyq_next(s->q)) != NULL;)
+        while (readyq_next(s->q) != NULL)
             s->taken++;
     CHECK_IS(n, -ESHUTDOWN);
     return NULL;

@@ -344,6 +344,21 @@ static void test_hundred_thousand_timers_fire_once_each_and_half_are_cancelled(v
     free(w);
 }
 
+static void test_two_hundred_thousand_due_timers_can_be_taken_one_by_one(void)
+{
+    enum { COUNT = 200000 };
+    readyq_watch *w = calloc(COUNT, sizeof *w);
+    readyq *q = open_queue();
+    for (int i = 0; i < COUNT; i++)
+        CHECK_IS(readyq_add_timer(q, &w[i], 0, 0), 0);
+    for (int i = 0; i < COUNT; i++) {
+        CHECK_IS(readyq_wait(q, LONG, 1), 1);
+        CHECK(readyq_next(q) == &w[i]);
+    }
+    readyq_close(q);
+    free(w);
+}
+
 TESTS(TEST(test_timer_is_never_early), TEST(test_timer_leaves_the_queue_when_it_has_fired),
       TEST(test_memory_of_a_fired_timer_may_go), TEST(test_period_goes_on_until_it_is_removed),
       TEST(test_cancelled_timer_does_not_fire),
@@ -360,4 +375,5 @@ TESTS(TEST(test_timer_is_never_early), TEST(test_timer_leaves_the_queue_when_it_
       TEST(test_missed_periods_come_as_one_delivery_with_their_count),
       TEST(test_timers_fire_in_the_order_of_their_deadlines),
       TEST(test_timers_of_one_deadline_fire_in_the_order_they_were_set),
-      TEST(test_hundred_thousand_timers_fire_once_each_and_half_are_cancelled))
+      TEST(test_hundred_thousand_timers_fire_once_each_and_half_are_cancelled),
+      TEST(test_two_hundred_thousand_due_timers_can_be_taken_one_by_one))

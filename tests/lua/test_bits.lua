@@ -63,28 +63,22 @@ end
 
 function T.test_a_reset_is_an_error_in_every_direction()
     local q = readyq.new()
-    local server, client, listener = things.tcp()
+    local server, client = things.tcp()
     q:add(server, "rw")
-    client:setoption("linger", {on = true, timeout = 0})
-    client:close()
+    things.reset(client)
     local watch = things.event(q)
     while not watch:has(readyq.ERROR) do watch = things.event(q) end
     assert(watch.readable and watch.writable)
-    q:close()
-    server:close()
-    listener:close()
 end
 
 function T.test_urgent_data_is_priority()
     local q = readyq.new()
-    local server, client, listener = things.tcp()
+    local server, client = things.tcp()
     local watch = q:add(server, "p")
     things.nothing(q)
-    unix.send_urgent(client:getfd(), "!")
+    unix.send_urgent(client, "!")
     equal(things.event(q), watch)
     equal(watch.ready, readyq.PRIORITY)
-    q:close()
-    for _, sock in ipairs {server, client, listener} do sock:close() end
 end
 
 function T.test_interest_0_pauses_even_errors()

@@ -49,7 +49,9 @@ end
 function T.test_a_closed_file_is_named_so()
     local file = io.tmpfile()
     file:close()
+    local other = io.tmpfile()
     raises("the file is closed", method, "add", file, "r")
+    other:close()
 end
 
 function T.test_an_interest_must_mean_something()

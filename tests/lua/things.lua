@@ -29,18 +29,24 @@ function things.close(fd)
     assert(unix.close(fd))
 end
 
+-- Closes a TCP socket so that its peer is reset.
+function things.reset(fd)
+    opened[fd] = nil
+    assert(unix.reset(fd))
+end
+
 function things.close_all()
     for fd in pairs(opened) do unix.close(fd) end
     opened = {}
 end
 
--- A connected pair of LuaSocket's TCP sockets, and the listening one.
-function things.tcp()
-    local socket = require "socket"
-    local listener = assert(socket.bind("127.0.0.1", 0))
-    local _, port = listener:getsockname()
-    local client = assert(socket.connect("127.0.0.1", port))
-    return assert(listener:accept()), client, listener
+function things.tcp() return keep(unix.tcp_pair()) end
+
+-- A module that not every machine has, or the test is skipped.
+function things.need(module, package)
+    local ok, loaded = pcall(require, module)
+    if ok then return loaded end
+    error({skip = ("%s has no module %s: apt-get install %s"):format(_VERSION, module, package)})
 end
 
 -- A name in the temporary directory that is not taken.
@@ -59,6 +65,14 @@ function things.fill(fd)
         if not n then return total end
         total = total + n
     end
+end
+
+-- An object whose finalizer is f.
+function things.finalizer(f)
+    if not newproxy then return setmetatable({}, {__gc = f}) end
+    local proxy = newproxy(true)
+    getmetatable(proxy).__gc = f
+    return proxy
 end
 
 -- What one wait gives: a list of {watch, ready, data}.

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -66,6 +67,33 @@ static int unix_socketpair(lua_State *L)
     int ends[2];
 
     return give_pair(L, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ends);
+}
+
+/* A connected pair of TCP sockets. */
+static int unix_tcp_pair(lua_State *L)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int ends[2] = {-1, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(listener, (struct sockaddr *)&address, size) == 0 && listen(listener, 1) == 0 &&
+        getsockname(listener, (struct sockaddr *)&address, &size) == 0 &&
+        connect(ends[1], (struct sockaddr *)&address, size) == 0)
+        ends[0] = accept(listener, NULL, NULL);
+    close(listener);
+    return give_pair(L, ends[0], ends);
+}
+
+/* Closes a TCP socket so that its peer is reset. */
+static int unix_reset(lua_State *L)
+{
+    const int fd = check_int(L, 1);
+    const struct linger at_once = {1, 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    return give(L, close(fd));
 }
 
 static int unix_pty(lua_State *L)
@@ -193,7 +221,8 @@ static int unix_now(lua_State *L)
 
 static struct timeval to_timeval(double seconds)
 {
-    return (struct timeval){(time_t)seconds, (suseconds_t)((seconds - (time_t)seconds) * 1e6)};
+    return (struct timeval){(time_t)seconds,
+                            (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
 }
 
 static int unix_sleep(lua_State *L)
@@ -340,6 +369,44 @@ static int unix_join(lua_State *L)
     return 1;
 }
 
+/* An allocator that refuses once `left` is used up; -1: never. */
+static void *allocate(void *left, void *memory, size_t old, size_t size)
+{
+    if (size == 0) {
+        free(memory);
+        return NULL;
+    }
+    if (memory == NULL || size > old) {
+        if (*(int *)left == 0)
+            return NULL;
+        if (*(int *)left > 0)
+            --*(int *)left;
+    }
+    return realloc(memory, size);
+}
+
+/* unix.starve(before, code, n): runs the code in a state that gets memory n times from then on,
+ * and closes it without any more. True when that was enough, nil where such states cannot be. */
+static int unix_starve(lua_State *L)
+{
+    int left = -1, status;
+    lua_State *poor = lua_newstate(allocate, &left);
+
+    if (poor == NULL)
+        return 0;
+    luaL_openlibs(poor);
+    if (luaL_loadstring(poor, luaL_checkstring(L, 1)) != 0 || lua_pcall(poor, 0, 0, 0) != 0)
+        return luaL_error(L, "%s", lua_tostring(poor, -1));
+    status = luaL_loadstring(poor, luaL_checkstring(L, 2));
+    left = check_int(L, 3);
+    if (status == 0)
+        status = lua_pcall(poor, 0, 0, 0);
+    left = 0;
+    lua_close(poor);
+    lua_pushboolean(L, status == 0);
+    return 1;
+}
+
 /* ------------------------------------------------------------------ the module */
 
 static const luaL_Reg functions[] = {
@@ -366,11 +433,14 @@ static const luaL_Reg functions[] = {
     {"pipe", unix_pipe},
     {"pty", unix_pty},
     {"read", unix_read},
+    {"reset", unix_reset},
     {"send_urgent", unix_send_urgent},
     {"shutdown", unix_shutdown},
     {"sleep", unix_sleep},
     {"socketpair", unix_socketpair},
     {"start", unix_start},
+    {"starve", unix_starve},
+    {"tcp_pair", unix_tcp_pair},
     {"waitpid", unix_waitpid},
     {"write", unix_write},
     {NULL, NULL},

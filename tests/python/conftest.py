@@ -176,9 +176,11 @@ def fill():
         fd = thing.fileno()
         blocking = os.get_blocking(fd)
         os.set_blocking(fd, False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                os.write(fd, bytes(65536))
+        for _ in range(3):  # the peer's side may take some more in a moment
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(fd, bytes(65536))
+            time.sleep(0.01)
         os.set_blocking(fd, blocking)
 
     return fill

@@ -173,7 +173,7 @@ def test_object_that_was_closed_and_never_watched_is_a_key_error(unchanged, make
     here.close()
     reader.close()
     for wrong in (here, reader):
-        with pytest.raises(KeyError, match="was not watched by this queue"):
+        with pytest.raises(KeyError, match="is not watched by this queue"):
             unchanged.remove(wrong)
         assert wrong not in unchanged
 

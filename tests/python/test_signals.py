@@ -165,7 +165,7 @@ def test_children_do_not_inherit_blocked_or_caught_signals(queue):
 def test_signals_from_outside_arrive(queue):
     watch = queue.add_signal(signal.SIGTERM)
     for _ in range(20):
-        subprocess.run(["kill", "-TERM", str(os.getpid())], check=True)
+        subprocess.run(["sh", "-c", f"kill -TERM {os.getpid()}"], check=True)
         assert queue.wait(SOON) == [watch]
 
 

@@ -93,12 +93,13 @@ def test_number_that_is_reused_can_be_added_again(queue, make):
     stale = queue.add(old, "r", data="old")
     new, peer = reuse(old, make)
     watch = queue.add(new, "r", data="new")
-    peer.send(b"x")
-    assert queue.wait(0) == [watch]
     assert not stale.active
+    assert stale not in queue
     assert queue[new] is watch
     assert len(queue) == 1
     assert list(queue) == [watch]
+    peer.send(b"x")
+    assert queue.wait(0) == [watch]
 
 
 def test_watch_of_a_reused_number_can_be_removed_once(queue, make):

@@ -149,6 +149,33 @@ def test_many_events_are_shared_by_several_waiters_without_loss_or_double(queue,
         there.close()
 
 
+def test_waiter_that_was_overtaken_waits_on(queue, start):
+    total, taken = 3000, threading.Semaphore(0)
+    triggers = [queue.add_trigger(data=number) for number in range(4)]
+
+    def serve():
+        while True:
+            found = queue.wait(SOON)
+            assert found
+            for watch in found:
+                if watch.data is None:
+                    return
+                taken.release(watch.count)
+
+    workers = [start(serve) for _ in range(4)]
+    for number in range(total):
+        triggers[number % 4].fire()
+        if number % 8 == 0:
+            time.sleep(0)
+    for _ in range(total):
+        assert taken.acquire(timeout=SOON)
+    for _ in workers:
+        queue.add_timer(0)
+        time.sleep(0.05)
+    for worker in workers:
+        worker.result(SOON)
+
+
 def test_dispatch_in_two_threads_calls_each_once(queue, make, start, nap):
     called = []
     pairs = [make.unix() for _ in range(50)]

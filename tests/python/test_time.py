@@ -191,6 +191,12 @@ def test_virtual_time_stands_still_while_something_is_ready(virtual, make):
     assert virtual.wait(0.5) == [timer]
 
 
+def test_fractions_of_a_nanosecond_are_rounded_up(virtual):
+    timer = virtual.add_timer(1.5e-9)
+    assert virtual.wait(1e-9) == []
+    assert virtual.wait(0.5e-9) == [timer]
+
+
 def test_virtual_timeout_comes_before_a_later_timer(virtual):
     timer = virtual.add_timer(2)
     assert virtual.wait(1) == []

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""Measures readyq beside the kernel's own calls and its peers; README.md tells how."""
+
+import os
+import platform
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCH = ROOT / "bench"
+BUILD = ROOT / "build" / "bench"
+LUA = os.environ.get("LUA", "lua5.4")
+READY, WAITS, ROUNDS = 100, 500, 61
+TIMERS, TIMER_ROUNDS = 10000, 21
+
+
+def text_of(*command):
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (result.stdout + result.stderr).strip() if result.returncode == 0 else ""
+
+
+def build(name):
+    BUILD.mkdir(parents=True, exist_ok=True)
+    command = [*shlex.split(os.environ.get("CC", "cc")), "-std=c11", "-D_GNU_SOURCE", "-O2"]
+    command += [f"-I{ROOT}/core", BENCH / f"{name}.c", ROOT / "build" / "libreadyq.a", "-pthread"]
+    subprocess.run([*command, "-o", BUILD / name], check=True)
+    return BUILD / name
+
+
+def print_conditions():
+    cpuinfo = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    cpu = re.search(r"model name\s*: (.*)", cpuinfo)
+    header = (ROOT / "core" / "readyq.h").read_text()
+    print("readyq", re.search(r'READYQ_VERSION "(.*)"', header)[1], end="; ")
+    print(cpu[1] if cpu else platform.machine(), f"({os.cpu_count()} cores)", end="; ")
+    print(platform.system(), platform.release(), end="; ")
+    print(text_of(*shlex.split(os.environ.get("CC", "cc")), "--version").partition("\n")[0])
+    print("Python", platform.python_version(), end="; ")
+    print(text_of(LUA, "-v").partition("  ")[0], end="; ")
+    print("all on one core, one at a time, in interleaved rounds; medians\n")
+
+
+class Contender:
+    """A process that runs one round for each line it is sent, and answers with its times."""
+
+    def __init__(self, language, name, command, fds=()):
+        self.language, self.name = language, name
+        self.rounds = []
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=fds,
+            text=True,
+        )
+
+    def run_round(self):
+        print(file=self.process.stdin, flush=True)
+        return [int(number) for number in self.process.stdout.readline().split()]
+
+    def close(self):
+        self.process.communicate()
+        if self.process.returncode != 0:
+            sys.exit(f"bench: {self.name} in {self.language} failed")
+
+
+def run_rounds(contenders, rounds):
+    for contender in contenders:
+        contender.run_round()  # to warm up
+    for _ in range(rounds):
+        for contender in contenders:
+            contender.rounds.append(contender.run_round())
+    for contender in contenders:
+        contender.close()
+
+
+def median_ratio(contender, base, column=0, base_column=0):
+    """The median over rounds of the ratio within a round: what slows all rounds cancels out."""
+    pairs = zip(contender.rounds, base.rounds)
+    return statistics.median(own[column] / other[base_column] for own, other in pairs)
+
+
+def print_row(language, name, value, ratio, target=None):
+    verdict = ""
+    if target is not None:
+        verdict = f"at most {target:.2f}: {'met' if ratio <= target else 'MISSED'}"
+    print(f"  {language:<7} {name:<28} {value:>9.1f} {ratio:>6.2f}  {verdict}".rstrip())
+
+
+# ------------------------------------------------------------------ all of 100 ready
+
+
+def ready_pipes():
+    fds = []
+    for _ in range(READY):
+        reader, writer = os.pipe()
+        os.write(writer, b"x")
+        fds.append(reader)
+    return fds
+
+
+def contenders_of_wait(fds):
+    wait, arguments = build("wait"), [WAITS, *fds]
+    python, lua = [sys.executable, BENCH / "wait.py"], [LUA, BENCH / "wait.lua"]
+    found = [
+        ("C", "bare epoll_wait loop", [wait, "epoll"]),
+        ("C", "readyq", [wait, "readyq"]),
+        ("Python", "readyq", [*python, "readyq"]),
+        ("Python", "select.epoll and a dict", [*python, "epoll"]),
+        ("Python", "selectors", [*python, "selectors"]),
+        ("Lua", "readyq", [*lua, "readyq"]),
+    ]
+    for module in ("cqueues", "luv"):
+        if text_of(LUA, "-e", f'print(require "{module}")'):
+            found.append(("Lua", module, [*lua, module]))
+    return [Contender(lang, name, [*command, *arguments], fds) for lang, name, command in found]
+
+
+def bench_wait():
+    print(f"One wait that returns {READY} of {READY} ready descriptors: ns per event, and ratio")
+    targets = {"C": 1.10, "Python": 1.45, "Lua": 1.40}
+    contenders = contenders_of_wait(ready_pipes())
+    run_rounds(contenders, ROUNDS)
+    for contender in contenders:
+        value = statistics.median(own[0] for own in contender.rounds) / (WAITS * READY)
+        ratio = median_ratio(contender, contenders[0])
+        target = targets[contender.language] if contender.name == "readyq" else None
+        print_row(contender.language, contender.name, value, ratio, target)
+
+
+# ------------------------------------------------------------------ timers
+
+
+def bench_timers():
+    print("\nTimers from Python: ns per timer, and ratio to setting and firing in asyncio")
+    command = [sys.executable, BENCH / "timers.py"]
+    ours, theirs = (
+        Contender("Python", name, [*command, name, TIMERS]) for name in ("readyq", "asyncio")
+    )
+    run_rounds([theirs, ours], TIMER_ROUNDS)
+    rows = (
+        ("asyncio call_later and fire", theirs, 0, None),
+        ("readyq add_timer and fire", ours, 0, 0.20),
+        ("asyncio cancel", theirs, 1, None),
+        ("readyq remove", ours, 1, 0.10),
+    )
+    for name, contender, column, target in rows:
+        value = statistics.median(own[column] for own in contender.rounds) / TIMERS
+        print_row("Python", name, value, median_ratio(contender, theirs, column), target)
+
+
+def bench_sleep():
+    print("\nSlept too long: ns, and ratio")
+    program = build("sleep")
+    for line in text_of(program).splitlines():
+        timeout, bare, wait, timer = map(int, line.split())
+        length = f"{timeout / 1e6:g} ms"
+        print_row("C", f"{length}, bare epoll_pwait2", bare, 1)
+        print_row("C", f"{length}, readyq wait", wait, wait / bare, 1.20)
+        print_row("C", f"{length}, readyq timer", timer, timer / bare, 1.20)
+    print(f"\nOf a million timers {text_of(program, 'early', '1000000')} came early.")
+
+
+def main():
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    print_conditions()
+    bench_wait()
+    bench_timers()
+    bench_sleep()
+
+
+main()

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One contender of run.py: waits on descriptors that are all ready, again and again, with a bare
+ * epoll_wait loop or with readyq. For each line on standard input one round of waits; its time in
+ * nanoseconds, of the processor, is the answer.
+ *
+ *     wait epoll|readyq WAITS DESCRIPTOR...
+ */
+#include "readyq.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+struct object { /* what a program would attach to a descriptor */
+    readyq_watch watch;
+    uint64_t hits;
+};
+
+static struct object *objects;
+static int set, count, waits;
+static readyq *queue;
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void wait_bare(void)
+{
+    struct epoll_event events[256];
+    int n = epoll_wait(set, events, 256, -1);
+    for (int i = 0; i < n; i++)
+        ((struct object *)events[i].data.ptr)->hits++;
+}
+
+static void wait_readyq(void)
+{
+    readyq_watch *w;
+    readyq_wait(queue, -1, 0);
+    while ((w = readyq_next(queue)) != NULL)
+        ((struct object *)w->data)->hits++;
+}
+
+static void watch(struct object *object, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = object};
+    object->watch.data = object;
+    if (queue == NULL ? epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0
+                      : readyq_add(queue, &object->watch, fd, READYQ_READ) < 0)
+        exit(1);
+}
+
+static int64_t run_round(void (*wait)(void))
+{
+    int64_t before = now_ns();
+    for (int i = 0; i < waits; i++)
+        wait();
+    return now_ns() - before;
+}
+
+int main(int argc, char **argv)
+{
+    char line[16];
+    if (argc < 4)
+        return 1;
+    if (strcmp(argv[1], "readyq") == 0 && readyq_open(&queue, NULL) < 0)
+        return 1;
+    set = epoll_create1(EPOLL_CLOEXEC);
+    waits = atoi(argv[2]);
+    count = argc - 3;
+    objects = calloc((size_t)count, sizeof *objects);
+    for (int i = 0; i < count; i++)
+        watch(&objects[i], atoi(argv[3 + i]));
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        printf("%" PRId64 "\n", run_round(queue == NULL ? wait_bare : wait_readyq));
+        fflush(stdout);
+    }
+    for (int i = 1; i < count; i++)
+        if (objects[i].hits != objects[0].hits)
+            return 1;
+    return 0;
+}

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""What an event queue does, shown while it happens: an echo conversation over TCP, served by one
+thread that sleeps until there is something to do. The same program as demo.c and demo.lua.
+"""
+
+import os
+import socket
+import time
+
+import readyq
+
+asleep = 0.0
+
+
+def step(number, what, more):
+    print(f"  {number}. {what:<17} {more}", flush=True)
+
+
+def speak(address):
+    """The other process: connect, speak twice, each time after a while, and hear the echo."""
+    time.sleep(0.3)
+    same = 0
+    with socket.create_connection(address) as sock:
+        for word in (b"hello", b"how are you?"):
+            time.sleep(0.2)
+            sock.sendall(word)
+            same += sock.recv(100) == word
+        time.sleep(0.1)
+    return same != 2
+
+
+def sleep_until_ready():
+    global asleep
+    step(4, "thread asleep", "in the kernel, until something is ready")
+    before = time.monotonic()
+    [w] = queue.wait(timeout=10, maxevents=1)
+    slept = time.monotonic() - before
+    asleep += slept
+    ready = readyq.bits(w.ready)
+    step(5, "woken", f'after {slept * 1000:.1f} ms, with the watch "{w.data}": {ready}')
+    return w
+
+
+def accept_peer():
+    sock, _ = listener.source.accept()
+    queue.add(sock, readyq.READ, data="peer")
+    more = f'descriptor {sock.fileno()}; READ registered, as the watch "peer"\n'
+    step(6, "peer accepted", more)
+
+
+def echo(sock):
+    """False at the end of the conversation."""
+    text = sock.recv(100)
+    if not text:
+        step(6, "read", "the end: the peer has closed\n")
+        return False
+    sock.sendall(text)
+    step(6, "read", f'"{text.decode()}", and written back\n')
+    return True
+
+
+def sum_up(begin, pid):
+    stats = queue.stats()
+    whole = (time.monotonic() - begin) * 1000
+    calls = stats.kernel_waits + stats.changes
+    heard = "heard every word" if os.waitpid(pid, 0)[1] == 0 else "heard something else"
+    print(
+        f"  The thread slept {asleep * 1000:.1f} of {whole:.1f} ms."
+        f" For this the queue made {calls} system calls: {stats.kernel_waits}\n"
+        f"  asked the kernel what is ready, {stats.changes} told it what to watch."
+        f" The peer {heard}.\n"
+    )
+
+
+print("An echo conversation over TCP, in Python: one thread sleeps until something that it watches")
+print("is ready, and is woken with exactly that.\n")
+queue = readyq.Queue()
+begin = time.monotonic()
+step(1, "queue created", queue.backend)
+server = socket.create_server(("127.0.0.1", 0))
+address = server.getsockname()
+step(2, "socket made", f"descriptor {server.fileno()}, listening on {address[0]}:{address[1]}")
+listener = queue.add(server, readyq.READ, data="listener")
+step(3, "READ registered", 'as the watch "listener"')
+pid = os.fork()
+if pid == 0:
+    os._exit(speak(address))
+going_on = True
+while going_on:
+    w = sleep_until_ready()
+    if w is listener:
+        accept_peer()
+    else:
+        going_on = echo(w.source)
+sum_up(begin, pid)
+queue.close()

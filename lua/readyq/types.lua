@@ -1,0 +1,239 @@
+---@meta readyq
+-- SPDX-License-Identifier: MIT
+--
+-- What `require "readyq"` gives, for language servers: this file is read by them, never run.
+
+---What a watch asks for: readyq.READ, WRITE, PRIORITY with EDGE, ONESHOT, EXCLUSIVE added, or the
+---letters r, w and p; 0 or "" pauses.
+---@alias readyq.interest integer | "" | "r" | "w" | "rw" | "p" | "rp" | "rwp"
+
+---What can be watched: a descriptor, an io file, or an object whose getfd, fileno or pollfd,
+---method or field, is a descriptor.
+---@alias readyq.source integer | file* | table | userdata
+
+---@alias readyq.kind "fd" | "timer" | "signal" | "process" | "trigger"
+
+---@class readyq.options
+---@field backend? string a name such as "epoll"; else $READYQ_BACKEND, else the best
+---@field clock? "real" | "virtual" virtual time jumps to the next deadline instead of sleeping
+
+---@class readyq
+---@field READ integer interest and ready: reading would not block
+---@field WRITE integer interest and ready: writing would not block
+---@field PRIORITY integer interest and ready: exceptional data
+---@field READ_CLOSED integer ready: nothing more will arrive after what is buffered
+---@field WRITE_CLOSED integer ready: nobody will read what is written
+---@field ERROR integer ready: an error is pending
+---@field FIRED integer ready: a timer, signal, process or trigger went off
+---@field EDGE integer interest: once per new arrival
+---@field ONESHOT integer interest: disarm after one delivery; modify arms again
+---@field EXCLUSIVE integer interest: of several queues wake at least one, not all
+---@field VERSION string
+local readyq = {}
+
+---Opens a queue. A wrong option raises; what the system refuses is nil, message, errno.
+---@param options? readyq.options
+---@return readyq.queue? queue
+---@return string? message
+---@return integer? errno
+function readyq.new(options) end
+
+---Fires a trigger of any Lua state of this process by its handle. That of a trigger that is gone
+---fails, unless another trigger with a handle has its place in memory by now.
+---@param handle lightuserdata
+---@return true? fired
+---@return string? message
+---@return integer? errno
+function readyq.fire(handle) end
+
+---@class readyq.queue
+---@operator len: integer
+local queue = {}
+
+---Watches a descriptor. A second watch of the same one fails.
+---@param source readyq.source
+---@param interest readyq.interest
+---@param data? any
+---@return readyq.watch? watch
+---@return string? message
+---@return integer? errno
+function queue:add(source, interest, data) end
+
+---Goes off after `delay` seconds, then every `period` seconds; without a period once.
+---@param delay number
+---@param data? any
+---@param period? number
+---@return readyq.watch? watch
+---@return string? message
+---@return integer? errno
+function queue:add_timer(delay, data, period) end
+
+---Goes off when this process receives the signal: "TERM", "SIGTERM" or its number.
+---@param signal string | integer
+---@param data? any
+---@return readyq.watch? watch
+---@return string? message
+---@return integer? errno
+function queue:add_signal(signal, data) end
+
+---Goes off once when the process has ended, and does not reap it.
+---@param pid integer
+---@param data? any
+---@return readyq.watch? watch
+---@return string? message
+---@return integer? errno
+function queue:add_process(pid, data) end
+
+---Goes off when it is fired.
+---@param data? any
+---@return readyq.watch? watch
+---@return string? message
+---@return integer? errno
+function queue:add_trigger(data) end
+
+---Waits until something is ready, `timeout` seconds at most: nil waits for ever, 0 looks. Gives
+---the iterator of a generic `for`, and how many it will give. What the loop leaves comes with the
+---next wait. A failed system call raises here too.
+---@param timeout? number
+---@param maximum? integer
+---@return fun(): readyq.watch?, integer?, any iterator
+---@return integer count
+function queue:wait(timeout, maximum) end
+
+---Waits, then calls data(watch, ready) of each ready watch, or resumes it where it is a coroutine.
+---An error leaves at once; what was not called yet comes with the next wait.
+---@param timeout? number
+---@param maximum? integer
+---@return integer count
+function queue:dispatch(timeout, maximum) end
+
+---Makes one wait, running or next, return at once.
+---@return true? woken
+---@return string? message
+---@return integer? errno
+function queue:wake() end
+
+---Changes the interest of a watch, told by itself or by what was added, and arms it again.
+---@param watch readyq.watch | readyq.source
+---@param interest readyq.interest
+---@return true? modified
+---@return string? message
+---@return integer? errno
+function queue:modify(watch, interest) end
+
+---Takes a watch out, told by itself or by what was added, which may be closed by now.
+---@param watch readyq.watch | readyq.source
+---@return true? removed
+---@return string? message
+---@return integer? errno
+function queue:remove(watch) end
+
+---The watch of what was added, or nil.
+---@param source readyq.watch | readyq.source
+---@return readyq.watch?
+function queue:get(source) end
+
+---Walks through the watches with their data, as pairs(queue) does from Lua 5.2 on.
+---@return fun(queue: readyq.queue, watch?: readyq.watch): readyq.watch?, any
+---@return readyq.queue
+function queue:watches() end
+
+---Closes the queue and lets go of all it held; closing again does nothing.
+---@return true
+function queue:close() end
+
+---@return boolean
+function queue:closed() end
+
+---A descriptor that polls readable while a wait would return something. It stays the queue's.
+---@return integer? fd
+---@return string? message
+---@return integer? errno
+function queue:fileno() end
+
+---The same as fileno, by the name that cqueues asks for.
+---@return integer? fd
+---@return string? message
+---@return integer? errno
+function queue:pollfd() end
+
+---What cqueues is to poll the descriptor for.
+---@return "r"
+function queue:events() end
+
+---When cqueues is to come back without an event: never.
+---@return nil
+function queue:timeout() end
+
+---The name of the kernel interface in use.
+---@return string
+function queue:backend() end
+
+---The queue's clock in seconds: monotonic, or virtual.
+---@return number
+function queue:now() end
+
+---@return readyq.stats
+function queue:stats() end
+
+---Hands each call and delivery as a line to an io file or a function; nil stops it.
+---@param out file* | fun(line: string) | nil
+---@return true
+function queue:trace(out) end
+
+---@class readyq.stats
+---@field watches integer in the queue now
+---@field waits integer
+---@field deliveries integer watches handed out
+---@field wakes integer
+---@field kernel_waits integer system calls that asked the kernel what is ready
+---@field changes integer system calls that changed what the kernel watches
+---@field stale integer kernel events dropped because their watch was gone
+---@field rebuilds integer kernel queues built anew
+---@field ghosts integer registrations that went on firing after their watch was gone
+---@field ghost_fd? integer the descriptor of the last ghost
+
+---@class readyq.watch
+---@field queue readyq.queue the queue it was added to, still that once it is removed
+---@field kind readyq.kind
+---@field fd? integer the descriptor; nil for other kinds
+---@field source any what was added: the descriptor or object, the signal, the process id
+---@field data any yours; may be set
+---@field interest integer as last set
+---@field ready integer what the last delivery found; 0 before it and once it is removed
+---@field count integer expirations, signals or fires since the delivery before; else 1
+---@field active boolean it is in its queue
+---@field armed boolean false while paused, and after a ONESHOT delivery until modified
+---@field status? integer a process's wait status, once it is delivered and if it is known
+---@field readable boolean READ is in ready
+---@field writable boolean WRITE is in ready
+local watch = {}
+
+---@param interest readyq.interest
+---@return true? modified
+---@return string? message
+---@return integer? errno
+function watch:modify(interest) end
+
+---@return true? removed
+---@return string? message
+---@return integer? errno
+function watch:remove() end
+
+---Fires a trigger.
+---@return true? fired
+---@return string? message
+---@return integer? errno
+function watch:fire() end
+
+---Is any of these bits in ready?
+---@param bits readyq.interest
+---@return boolean
+function watch:has(bits) end
+
+---A trigger's address, for readyq.fire() in another Lua state of this process, and in C for
+---readyq_fire() as long as the watch is not collected.
+---@return lightuserdata
+function watch:handle() end
+
+return readyq

@@ -1,0 +1,61 @@
+-- SPDX-License-Identifier: MIT
+--
+-- luaposix beside a queue: its forks, signals and descriptors.
+local readyq = require "readyq"
+local things = require "things"
+local signal = things.need("posix.signal", "lua-posix")
+local unistd = things.need("posix.unistd", "lua-posix")
+local wait = things.need("posix.sys.wait", "lua-posix")
+local equal = things.equal
+
+local T = {}
+
+function T.test_a_child_of_luaposix_is_watched_and_reaped()
+    local q = readyq.new()
+    local pid = unistd.fork()
+    if pid == 0 then unistd._exit(3) end
+    q:add_process(pid, "child")
+    local watch, _, data = things.event(q)
+    equal(data, "child")
+    equal(watch.status, 3 * 256)
+    local reaped, how, code = wait.wait(pid)
+    equal(reaped, pid)
+    equal(how, "exited")
+    equal(code, 3)
+end
+
+function T.test_a_fork_of_luaposix_has_a_queue_of_its_own()
+    local q = readyq.new()
+    local r, w = unistd.pipe()
+    local watch = q:add(r, "r")
+    local pid = unistd.fork()
+    if pid == 0 then
+        watch:remove()
+        q:close()
+        unistd._exit(0)
+    end
+    wait.wait(pid)
+    unistd.write(w, "x")
+    equal(things.event(q), watch)
+    unistd.close(r)
+    unistd.close(w)
+end
+
+function T.test_a_signal_sent_by_luaposix_arrives()
+    local q = readyq.new()
+    q:add_signal("USR1")
+    signal.kill(unistd.getpid(), signal.SIGUSR1)
+    things.event(q)
+end
+
+function T.test_signals_of_luaposix_interrupt_and_do_not_shorten_a_wait()
+    local q = readyq.new()
+    local handled = 0
+    signal.signal(signal.SIGALRM, function() handled = handled + 1 end)
+    unistd.alarm(1)
+    q:add_timer(1.2)
+    things.event(q)
+    equal(handled, 1)
+end
+
+return T

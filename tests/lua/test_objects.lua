@@ -1,0 +1,205 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Queue and watch as Lua objects: fields, length, walking through, words, closing, tracing.
+local readyq = require "readyq"
+local things = require "things"
+local unix = require "unix"
+local equal, raises = things.equal, things.raises
+
+local T = {}
+
+function T.test_a_new_watch_shows_what_was_added()
+    local q = readyq.new()
+    local r = things.pipe()
+    local watch = q:add(r, readyq.READ + readyq.EDGE, "data")
+    equal(watch.queue, q)
+    equal(watch.kind, "fd")
+    equal(watch.fd, r)
+    equal(watch.source, r)
+    equal(watch.data, "data")
+    equal(watch.interest, readyq.READ + readyq.EDGE)
+    equal(watch.ready, 0)
+    equal(watch.active, true)
+    equal(watch.armed, true)
+    equal(watch.status, nil)
+    equal(watch.readable, false)
+    equal(watch.writable, false)
+    equal(watch.colour, nil)
+end
+
+function T.test_a_delivered_watch_shows_what_was_found()
+    local q = readyq.new()
+    q:add(things.pair(), "rw")
+    local watch = things.event(q)
+    equal(watch.ready, readyq.WRITE)
+    equal(watch.count, 1)
+    equal(watch.readable, false)
+    equal(watch.writable, true)
+    watch:remove()
+    equal(watch.ready, 0)
+    equal(watch.active, false)
+    equal(watch.armed, false)
+end
+
+function T.test_a_timer_has_no_descriptor_and_no_source()
+    local watch = readyq.new():add_timer(1)
+    equal(watch.kind, "timer")
+    equal(watch.fd, nil)
+    equal(watch.source, nil)
+    equal(watch.data, nil)
+end
+
+function T.test_pairs_gives_each_watch_with_its_data()
+    local q = readyq.new()
+    for i = 1, 5 do q:add_timer(i, i) end
+    local sum, count = 0, 0
+    for watch, data in q:watches() do
+        equal(watch.data, data)
+        sum, count = sum + data, count + 1
+    end
+    equal(sum, 15)
+    equal(count, #q)
+    if _VERSION ~= "Lua 5.1" then
+        for _, data in pairs(q) do sum = sum - data end
+        equal(sum, 0)
+    end
+end
+
+function T.test_watches_may_be_removed_and_added_while_walking_through()
+    local q = readyq.new()
+    for i = 1, 10 do q:add_timer(i, i) end
+    for watch, data in q:watches() do
+        if data <= 10 then
+            watch:remove()
+            q:add_timer(100, 100 + data)
+        end
+    end
+    equal(#q, 10)
+    for _, data in q:watches() do assert(data > 100) end
+end
+
+function T.test_words_tell_what_a_watch_is()
+    local q = readyq.new()
+    local r, w = things.pipe()
+    local watch = q:add(r, "r")
+    equal(tostring(watch), "readyq.watch: fd " .. r .. " (pipe) interest READ")
+    unix.write(w, "x")
+    things.event(q)
+    equal(tostring(watch), "readyq.watch: fd " .. r .. " (pipe) interest READ, ready READ")
+    watch:modify("")
+    assert(tostring(watch):find("interest 0 (paused)", 1, true))
+    watch:remove()
+    equal(tostring(watch), "readyq.watch: fd " .. r .. ", inactive")
+    equal(tostring(q:add_signal("TERM")), "readyq.watch: signal 15")
+    equal(tostring(q:add_timer(1)), "readyq.watch: timer")
+    equal(tostring(q), "readyq.queue: " .. q:backend() .. ", watches: 2")
+end
+
+function T.test_the_backend_can_be_chosen_by_name()
+    local name = readyq.new():backend()
+    equal(readyq.new({backend = name}):backend(), name)
+end
+
+function T.test_stats_count()
+    local q = readyq.new()
+    q:add(things.eventfd(1), "r")
+    things.event(q)
+    local stats = q:stats()
+    equal(stats.watches, 1)
+    equal(stats.deliveries, 1)
+    assert(stats.waits >= 1 and stats.kernel_waits >= 1 and stats.changes >= 1)
+    equal(stats.ghosts, 0)
+    equal(stats.ghost_fd, nil)
+end
+
+function T.test_bits_and_version_are_in_the_module()
+    equal(readyq.READ + readyq.WRITE + readyq.PRIORITY, 7)
+    equal(readyq.FIRED, 128)
+    equal(readyq.EDGE + readyq.ONESHOT + readyq.EXCLUSIVE, 1792)
+    assert(readyq.VERSION:find("^%d+%.%d+%.%d+$"))
+end
+
+function T.test_close_gives_up_every_descriptor()
+    local before = unix.count_open()
+    local q = readyq.new()
+    q:fileno()
+    q:add_signal("USR1")
+    q:add_timer(1)
+    assert(unix.count_open() > before)
+    q:close()
+    equal(unix.count_open(), before)
+end
+
+function T.test_a_variable_that_closes_closes_the_queue()
+    local function scope(fail)
+        local q = readyq.new()
+        if _VERSION ~= "Lua 5.4" then getmetatable(q).__close(q) return q end
+        local ok = pcall(assert(load("local q <close> = ... if select(2, ...) then error() end")),
+            q, fail)
+        equal(ok, not fail)
+        return q
+    end
+    equal(scope(false):closed(), true)
+    equal(scope(true):closed(), true)
+end
+
+local function traced(q)
+    local lines = {}
+    q:trace(function(line) lines[#lines + 1] = line end)
+    return lines
+end
+
+function T.test_trace_tells_each_call_and_delivery()
+    local q = readyq.new()
+    local lines = traced(q)
+    local r, w = things.pipe()
+    local watch = q:add(r, "r")
+    unix.write(w, "x")
+    things.event(q, 1.5)
+    watch:modify("rw")
+    watch:remove()
+    q:wake()
+    things.nothing(q, 0)
+    q:trace(nil)
+    q:wake()
+    local name = "fd " .. r .. " (pipe) interest "
+    equal(table.concat(lines, "\n"), table.concat({
+        "readyq: add " .. name .. "READ",
+        "readyq: wait (1.5 s): 1 ready",
+        "readyq: ready " .. name .. "READ, ready READ",
+        "readyq: modify " .. name .. "READ|WRITE, ready READ",
+        "readyq: remove fd " .. r .. ", inactive",
+        "readyq: wake",
+        ("readyq: wait (%s s): 0 ready"):format(0.0),
+    }, "\n"))
+end
+
+function T.test_trace_writes_lines_to_a_file()
+    local q = readyq.new()
+    local file = io.tmpfile()
+    q:trace(file)
+    q:add_trigger():fire()
+    file:seek("set")
+    equal(file:read("*a"), "readyq: add_trigger trigger\nreadyq: fire trigger\n")
+    file:close()
+    raises("function expected", q.trace, q, file)
+    raises("function expected", q.trace, q, 5)
+end
+
+function T.test_a_tracer_may_use_the_queue()
+    local q = readyq.new()
+    local count = 0
+    q:trace(function() count = count + #q q:wake() end)
+    q:add_timer(1)
+    equal(count, 1)
+end
+
+function T.test_an_error_of_the_tracer_leaves_and_loses_no_watch()
+    local q = readyq.new()
+    q:trace(function() error("full disk") end)
+    raises("full disk", q.add_trigger, q)
+    equal(#q, 1)
+    raises("full disk", q.wait, q, 0)
+end
+
+return T

@@ -1,0 +1,212 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Signals and processes: real ones, from this process, its children and its forks.
+local readyq = require "readyq"
+local things = require "things"
+local unix = require "unix"
+local equal, fails = things.equal, things.fails
+
+local TERM, USR1, ALRM, KILL = 15, 10, 14, 9
+
+local T = {}
+
+local function child(f)
+    local pid = unix.fork()
+    if pid ~= 0 then return pid end
+    local ok = pcall(f)
+    unix.exit(ok and 0 or 1)
+end
+
+function T.test_a_signal_is_delivered_with_its_count()
+    local q = readyq.new()
+    local watch = q:add_signal("USR1", "signal")
+    equal(watch.kind, "signal")
+    equal(watch.source, "USR1")
+    equal(watch.fd, nil)
+    things.nothing(q)
+    unix.kill(unix.getpid(), USR1)
+    local got, ready, data = things.event(q)
+    equal(got, watch)
+    equal(ready, readyq.FIRED)
+    equal(data, "signal")
+    equal(watch.count, 1)
+    for _ = 1, 3 do unix.kill(unix.getpid(), USR1) end
+    things.event(q)
+    equal(watch.count, 3)
+    things.nothing(q)
+end
+
+function T.test_names_with_and_without_sig_and_numbers_mean_the_same()
+    local q = readyq.new()
+    q:add_signal("TERM", 1)
+    q:add_signal("SIGTERM", 2)
+    q:add_signal(TERM, 3)
+    unix.kill(unix.getpid(), TERM)
+    equal(#things.events(q), 3)
+end
+
+function T.test_every_queue_that_watches_gets_the_signal()
+    local one, two = readyq.new(), readyq.new()
+    one:add_signal("USR1", 1)
+    two:add_signal("USR1", 2)
+    unix.kill(unix.getpid(), USR1)
+    equal(select(3, things.event(one)), 1)
+    equal(select(3, things.event(two)), 2)
+end
+
+function T.test_a_signal_from_outside_wakes_a_wait()
+    local q = readyq.new()
+    q:add_signal("TERM")
+    local parent = unix.getpid()
+    local pid = child(function()
+        unix.sleep(0.02)
+        unix.kill(parent, TERM)
+    end)
+    things.event(q)
+    unix.waitpid(pid)
+end
+
+function T.test_the_action_before_comes_back_with_the_last_watch()
+    assert(unix.is_default(USR1))
+    local q = readyq.new()
+    local one, two = q:add_signal("USR1"), q:add_signal("USR1")
+    assert(not unix.is_default(USR1))
+    one:remove()
+    assert(not unix.is_default(USR1))
+    two:remove()
+    assert(unix.is_default(USR1))
+end
+
+function T.test_a_closed_and_a_collected_queue_leave_no_handler()
+    local q = readyq.new()
+    q:add_signal("USR1")
+    q:close()
+    assert(unix.is_default(USR1))
+    readyq.new():add_signal("USR1")
+    collectgarbage()
+    collectgarbage()
+    assert(unix.is_default(USR1))
+end
+
+function T.test_a_process_that_ends_is_delivered_with_its_status()
+    local q = readyq.new()
+    local pid = child(function()
+        unix.sleep(0.02)
+        unix.exit(7)
+    end)
+    local watch = q:add_process(pid, "child")
+    equal(watch.kind, "process")
+    equal(watch.source, pid)
+    equal(watch.status, nil)
+    local got, ready, data = things.event(q)
+    equal(got, watch)
+    equal(ready, readyq.FIRED)
+    equal(data, "child")
+    equal(watch.status, 7 * 256)
+    equal(watch.active, false)
+    equal(#q, 0)
+    equal(unix.waitpid(pid), 7 * 256)
+end
+
+function T.test_a_zombie_is_delivered_at_once_and_not_reaped()
+    local q = readyq.new()
+    local pid = child(function() unix.kill(unix.getpid(), KILL) end)
+    unix.sleep(0.05)
+    local watch = q:add_process(pid)
+    things.event(q)
+    equal(watch.status, KILL)
+    equal(unix.waitpid(pid), KILL)
+    fails("no such process", 3, q:add_process(pid))
+end
+
+function T.test_many_children_each_come_once_with_their_status()
+    local q = readyq.new()
+    local statuses = {}
+    for i = 1, 30 do
+        local pid = child(function() unix.exit(i) end)
+        assert(q:add_process(pid, i))
+    end
+    while #q > 0 do
+        for watch, _, i in q:wait(5) do
+            assert(not statuses[i])
+            statuses[i] = watch.status
+            unix.waitpid(watch.source)
+        end
+    end
+    for i = 1, 30 do equal(statuses[i], i * 256) end
+end
+
+function T.test_a_forked_child_has_a_queue_of_its_own_with_the_same_watches()
+    local q = readyq.new()
+    local r, w = things.pipe()
+    local watch = q:add(r, "r", "data")
+    local pid = child(function()
+        unix.write(w, "x")
+        equal(select(3, things.event(q)), "data")
+        assert(watch:remove())
+        things.nothing(q)
+        q:add_timer(0.001, "timer")
+        equal(select(3, things.event(q)), "timer")
+    end)
+    equal(unix.waitpid(pid), 0)
+    equal(#q, 1)
+    equal(things.event(q), watch)
+end
+
+function T.test_a_child_that_closes_its_queue_leaves_the_parents_alone()
+    local q = readyq.new()
+    local r, w = things.pipe()
+    q:add(r, readyq.READ + readyq.EDGE)
+    local pid = child(function() q:close() end)
+    equal(unix.waitpid(pid), 0)
+    unix.write(w, "x")
+    things.event(q)
+end
+
+function T.test_interruptions_do_not_shorten_a_wait()
+    local q = readyq.new()
+    unix.handle(ALRM)
+    unix.alarm(0.005, 0.005)
+    local start = unix.now()
+    things.nothing(q, 0.06)
+    unix.alarm(0)
+    assert(unix.now() - start >= 0.06)
+end
+
+function T.test_a_count_hook_that_a_signal_sets_raises_in_the_wait()
+    local q = readyq.new()
+    unix.interrupt_on(ALRM)
+    unix.alarm(0.02)
+    local start = unix.now()
+    things.raises("interrupted!", q.wait, q, 30)
+    assert(unix.now() - start < 20)
+    things.nothing(q)
+end
+
+-- Lua 5.1 does not tell which thread is the main one: there the interrupt comes after the wait.
+function T.test_an_interrupt_of_the_main_thread_reaches_a_wait_in_a_coroutine()
+    local timeout = (_VERSION == "Lua 5.1" and not jit) and 0.05 or 30
+    local q = readyq.new()
+    unix.interrupt_on(ALRM)
+    unix.alarm(0.02)
+    local loop = coroutine.create(function() q:wait(timeout) end)
+    local start = unix.now()
+    local ok, first, second = pcall(coroutine.resume, loop)
+    assert(unix.now() - start < 20)
+    assert((ok and second or first):find("interrupted!"))
+end
+
+function T.test_a_hook_may_close_the_queue_that_waits()
+    local q = readyq.new()
+    unix.handle(ALRM)
+    unix.alarm(0.02)
+    local waiting = false
+    debug.sethook(function() if waiting then q:close() end end, "c")
+    waiting = true
+    local ok, message = pcall(q.wait, q, 30)
+    debug.sethook()
+    equal(ok, false)
+    assert(message:find("closed readyq.queue"))
+end
+
+return T

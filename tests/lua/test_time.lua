@@ -1,0 +1,144 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Timers, on the real clock and on the virtual one.
+local readyq = require "readyq"
+local things = require "things"
+local unix = require "unix"
+local equal = things.equal
+
+local T = {}
+
+function T.test_a_timer_goes_off_once_and_removes_itself()
+    local q = readyq.new()
+    local start = unix.now()
+    local watch = q:add_timer(0.01, "tick")
+    equal(#q, 1)
+    local got, ready, data = things.event(q)
+    assert(unix.now() - start >= 0.01)
+    equal(got, watch)
+    equal(ready, readyq.FIRED)
+    equal(data, "tick")
+    equal(watch.active, false)
+    equal(watch.count, 1)
+    equal(watch.data, "tick")
+    equal(#q, 0)
+    things.nothing(q, 0.02)
+end
+
+function T.test_timers_go_off_in_the_order_of_their_deadlines()
+    local q = readyq.new()
+    for _, delay in ipairs {0.003, 0.001, 0.002} do q:add_timer(delay, delay) end
+    unix.sleep(0.005)
+    local order = {}
+    for _, event in ipairs(things.events(q)) do order[#order + 1] = event.data end
+    equal(table.concat(order, " "), "0.001 0.002 0.003")
+end
+
+function T.test_a_removed_timer_does_not_go_off()
+    local q = readyq.new()
+    local watch = q:add_timer(0.001)
+    watch:remove()
+    things.nothing(q, 0.01)
+end
+
+function T.test_a_delay_of_0_goes_off_at_once()
+    local q = readyq.new()
+    q:add_timer(0)
+    things.event(q, 0)
+end
+
+function T.test_an_infinite_delay_never_goes_off()
+    local q = readyq.new()
+    q:add_timer(math.huge)
+    q:add_timer(1e300)
+    things.nothing(q, 0.01)
+    equal(#q, 2)
+end
+
+function T.test_missed_periods_come_as_one_delivery_with_a_count()
+    local q = readyq.new()
+    local watch = q:add_timer(0.002, nil, 0.002)
+    unix.sleep(0.011)
+    things.event(q, 0)
+    assert(watch.count >= 5)
+    equal(watch.active, true)
+    things.event(q)
+    watch:remove()
+end
+
+function T.test_a_part_of_a_nanosecond_is_rounded_up()
+    local q = readyq.new {clock = "virtual"}
+    q:add_timer(1e-10)
+    things.nothing(q, 0)
+    things.event(q, 1e-10)
+end
+
+function T.test_the_virtual_clock_jumps_an_hour_at_once()
+    local q = readyq.new {clock = "virtual"}
+    local start, virtual = unix.now(), q:now()
+    q:add_timer(3600, "hour")
+    equal(select(3, things.event(q, math.huge)), "hour")
+    assert(unix.now() - start < 60)
+    equal(q:now() - virtual, 3600)
+end
+
+function T.test_virtual_time_stands_still_until_a_wait_would_sleep()
+    local q = readyq.new {clock = "virtual"}
+    q:add_timer(0.001)
+    unix.sleep(0.005)
+    things.nothing(q, 0)
+    things.event(q, 1)
+end
+
+function T.test_a_timeout_passes_on_the_virtual_clock()
+    local q = readyq.new {clock = "virtual"}
+    local start = q:now()
+    q:add_timer(100)
+    things.nothing(q, 60)
+    equal(q:now() - start, 60)
+    things.event(q, 60)
+    equal(q:now() - start, 100)
+end
+
+function T.test_a_virtual_period_counts_from_when_it_was_due()
+    local q = readyq.new {clock = "virtual"}
+    local start, times = q:now(), {}
+    q:add_timer(1, nil, 10)
+    for _ = 1, 3 do
+        things.event(q, math.huge)
+        times[#times + 1] = math.floor(q:now() - start + 0.5)
+    end
+    equal(table.concat(times, " "), "1 11 21")
+end
+
+function T.test_descriptors_are_looked_at_before_virtual_time_jumps()
+    local q = readyq.new {clock = "virtual"}
+    local start = q:now()
+    q:add_timer(5, "timer")
+    q:add(things.eventfd(1), "r", "file")
+    equal(select(3, things.event(q)), "file")
+    equal(q:now(), start)
+end
+
+function T.test_the_real_clock_is_the_default()
+    local q = readyq.new {clock = "real"}
+    local start = q:now()
+    things.nothing(q, 0.01)
+    assert(q:now() - start >= 0.01)
+end
+
+function T.test_a_thousand_timers_go_off_once_each()
+    local q = readyq.new {clock = "virtual"}
+    for i = 1, 1000 do q:add_timer(i % 37, i) end
+    local seen, count = {}, 0
+    while #q > 0 do
+        for _, _, data in q:wait() do
+            assert(not seen[data])
+            seen[data] = true
+            count = count + 1
+        end
+    end
+    equal(count, 1000)
+end
+
+return T

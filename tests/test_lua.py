@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+"""The Lua tests, tests/lua/test_*.lua: each of their functions is a test here.
+
+They run on every backend with the Lua that was built for, and on the default backend with each
+other Lua whose interpreter and headers are there. One alone, in the environment of `make env` and
+with the directory of unix.so in LUA_CPATH: `lua5.4 tests/lua/run.lua test_flow test_...`.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import functools
+import os
+import pathlib
+import pty
+import re
+import select
+import shutil
+import subprocess
+import termios
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TESTS = ROOT / "tests" / "lua"
+BUILD = ROOT / "build" / "tests" / "lua"
+CONFIG = dict(re.findall(r"^(\w+) = (.*)$", (ROOT / "build" / "config.mk").read_text(), re.M))
+MAIN = CONFIG["lua"]
+OTHERS = {
+    "lua5.1": "/usr/include/lua5.1",
+    "lua5.2": "/usr/include/lua5.2",
+    "lua5.3": "/usr/include/lua5.3",
+    "lua5.4": "/usr/include/lua5.4",
+    "luajit": "/usr/include/luajit-2.1",
+}
+SKIPPED = 77
+COMPILE = "-std=c11 -D_GNU_SOURCE -O2 -fPIC -shared -fvisibility=hidden -pthread".split()
+
+
+def works(backend):
+    """Whether the kernel has it and permits it. The pair is a struct readyq_options."""
+    queue = ctypes.c_void_p()
+    options = (ctypes.c_char_p * 2)(backend.encode(), None)
+    library = ctypes.CDLL(str(ROOT / "build" / "libreadyq.so"))
+    if library.readyq_open(ctypes.byref(queue), options) < 0:
+        return False
+    library.readyq_close(queue)
+    return True
+
+
+def is_other(name):
+    found = shutil.which(name)
+    return (
+        found is not None
+        and not os.path.samefile(found, MAIN)
+        and os.path.exists(f"{OTHERS[name]}/lua.h")
+    )
+
+
+RUNS = [(MAIN, name) for name in ("epoll", "io_uring", "kqueue") if works(name)] + [
+    (name, "") for name in OTHERS if is_other(name)
+]
+
+
+@functools.cache
+def has_module(lua, module):
+    return subprocess.run([lua, "-e", f"require '{module}'"], capture_output=True).returncode == 0
+
+
+def runs_of(source):
+    """Where a file of tests can run. Debian packages luaposix for some versions only."""
+    if source.stem != "test_luaposix":
+        return RUNS
+    return [run for run in RUNS if has_module(run[0], "posix")] or RUNS[:1]
+
+
+CASES = [
+    (source.stem, name, lua, backend)
+    for source in sorted(TESTS.glob("test_*.lua"))
+    for name in re.findall(r"^function T\.(test_\w+)\(\)", source.read_text(), re.M)
+    for lua, backend in runs_of(source)
+]
+
+
+def compile_module(lua, *sources, output):
+    include = OTHERS.get(lua, CONFIG["lua_include"])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    paths = [f"-I{include}", f"-I{ROOT / 'core'}", *map(str, sources)]
+    link = ["-Wl,--exclude-libs,ALL", "-o", str(output)]
+    command = [os.environ.get("CC", "cc"), *COMPILE, *paths, *link]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@functools.cache
+def environment(lua):
+    """Where this Lua finds the modules, built for it if make has not."""
+    directory = BUILD / pathlib.Path(lua).name
+    modules = ROOT / "build" / "lua" if lua == MAIN else directory
+    compile_module(lua, TESTS / "unix.c", output=directory / "unix.so")
+    if lua != MAIN:
+        binding = sorted((ROOT / "bindings" / "lua").glob("*.c"))
+        library = ROOT / "build" / "libreadyq.a"
+        compile_module(lua, *binding, library, output=directory / "readyq" / "core.so")
+    return {
+        **os.environ,
+        "LUA_PATH": f"{ROOT}/lua/?.lua;;",
+        "LUA_CPATH": f"{modules}/?.so;{directory}/?.so;;",
+    }
+
+
+@pytest.mark.parametrize(("module", "function", "lua", "backend"), CASES)
+def test_lua(module, function, lua, backend):
+    result = subprocess.run(
+        [lua, str(TESTS / "run.lua"), module, function],
+        env={**environment(lua), "READYQ_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if result.returncode == SKIPPED:
+        pytest.skip(result.stderr.strip())
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+# ---- Ctrl-C at a terminal
+
+
+def take_terminal():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+class Terminal:
+    """A program at a terminal of its own, at whose keys the test sits."""
+
+    def __init__(self, *command):
+        self.keys, slave = pty.openpty()
+        self.program = subprocess.Popen(
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment(MAIN),
+            start_new_session=True,
+            preexec_fn=take_terminal,
+        )
+        os.close(slave)
+        os.set_blocking(self.keys, False)
+        self.shown = b""
+
+    def type(self, text):
+        os.write(self.keys, text.encode())
+
+    def see(self, text, seconds=20):
+        """Wait until the text is shown; forget what came before it."""
+        deadline = time.monotonic() + seconds
+        while text.encode() not in self.shown:
+            left = deadline - time.monotonic()
+            assert left > 0, self.shown
+            select.select([self.keys], [], [], left)
+            with contextlib.suppress(OSError):  # nothing yet, or the program left
+                self.shown += os.read(self.keys, 4096)
+        self.shown = self.shown.partition(text.encode())[2]
+
+    def wait_until_asleep(self):
+        """Until the kernel says that the program sleeps."""
+        stat = pathlib.Path(f"/proc/{self.program.pid}/stat")
+        deadline = time.monotonic() + 20
+        while stat.read_text().rpartition(")")[2].split()[0] != "S":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def close(self):
+        self.program.kill()
+        self.program.wait()
+        os.close(self.keys)
+
+
+@pytest.fixture
+def terminal():
+    with contextlib.ExitStack() as stack:
+
+        def start(*command):
+            return stack.enter_context(contextlib.closing(Terminal(*command)))
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "q:wait()",
+        "for _ in q:wait(60) do end",
+        "q:dispatch()",
+        "assert(coroutine.resume(coroutine.create(function() q:wait() end)))",
+    ],
+)
+def test_ctrl_c_raises_interrupted_at_once(terminal, wait):
+    code = f"local q = require 'readyq'.new() io.write('ready\\n') {wait}"
+    program = terminal(MAIN, "-e", code)
+    program.see("ready")
+    time.sleep(0.1)
+    program.wait_until_asleep()
+    program.type("\x03")
+    program.see("interrupted!")
+    assert program.program.wait(20) == 1
+
+
+def test_ctrl_c_at_the_prompt_leaves_a_queue_that_works(terminal):
+    prompt = terminal(MAIN, "-i", "-e", "q = require 'readyq'.new() q:add_trigger('mail'):fire()")
+    prompt.see("> ")
+    for _ in range(2):
+        prompt.type("for _, _, data in q:wait() do print('got ' .. data) end\n")
+        prompt.see("got mail")
+        prompt.see("> ")
+        prompt.type("io.write('now', 'waiting\\n') for _ in q:wait() do end\n")
+        prompt.see("nowwaiting")
+        time.sleep(0.1)
+        prompt.wait_until_asleep()
+        prompt.type("\x03")
+        prompt.see("interrupted!")
+        prompt.see("> ")
+        prompt.type("for w in q:watches() do w:fire() end\n")
+        prompt.see("> ")
