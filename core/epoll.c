@@ -172,8 +172,8 @@ static int available(void)
     return 0;
 }
 
-const struct readyq__backend readyq__epoll = {"epoll", false, available, open_set, close_set,
-                                              update,  wait,  NULL};
+const struct readyq__backend readyq__epoll = {"epoll",   false,  available, open_set,
+                                              close_set, update, wait,      NULL};
 
 #else
 typedef int readyq__no_epoll; /* this platform has none */

@@ -85,13 +85,13 @@ struct readyq__backend {
 #if defined(__linux__)
 #if defined(READYQ_LIBKQUEUE) /* the build found it */
 #define READYQ__KQUEUE
-#define READYQ__BACKENDS {&readyq__epoll, &readyq__kqueue, &readyq__uring}
+#define READYQ__BACKENDS &readyq__epoll, &readyq__kqueue, &readyq__uring
 #else
-#define READYQ__BACKENDS {&readyq__epoll, &readyq__uring}
+#define READYQ__BACKENDS &readyq__epoll, &readyq__uring
 #endif
 #else
 #define READYQ__KQUEUE
-#define READYQ__BACKENDS {&readyq__kqueue}
+#define READYQ__BACKENDS &readyq__kqueue
 #endif
 extern const struct readyq__backend readyq__epoll, readyq__kqueue, readyq__uring;
 
@@ -138,7 +138,7 @@ struct readyq {
     size_t size;                   /* watches in the queue */
     bool exclusive;                /* one of them is, or was, EXCLUSIVE */
     uint64_t clears, clears_asked; /* registrations that went: ever, when the kernel was asked */
-    bool haunted;    /* a ghost fires: build the kernel queue anew */
+    bool haunted;                  /* a ghost fires: build the kernel queue anew */
     int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
 
     bool virtual_clock, interruptible, closed;
@@ -366,7 +366,7 @@ void readyq__signals_child(void);
 void readyq__process_ended(readyq *q, readyq_watch *w); /* its pidfd tells */
 void readyq__process_exited(readyq *q, pid_t pid);      /* the backend tells */
 int readyq__processes_rewatch(readyq *q);               /* in a new kernel queue */
-void readyq__reap_news(readyq *q); /* SIGCHLD came */
+void readyq__reap_news(readyq *q);                      /* SIGCHLD came */
 void readyq__process_stop(readyq *q, readyq_watch *w);
 
 /* ------------------------------------------------------------------ rebuild.c, fork.c, nest.c */

@@ -203,8 +203,7 @@ static void submit(readyq *q)
 
     while ((n = unsubmitted(ring)) > 0) {
         q->stats.changes++;
-        if (enter(q->kernel.fd, n, 0, 0) < 0 && errno != EINTR && errno != EAGAIN &&
-            errno != EBUSY)
+        if (enter(q->kernel.fd, n, 0, 0) < 0 && errno != EINTR && errno != EAGAIN && errno != EBUSY)
             break;
     }
 }
