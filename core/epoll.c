@@ -7,16 +7,11 @@
  *     cannot be removed any more: the core finds it by its generation and builds the set anew.
  *     MOD and DEL of a closed number are EBADF, of a number that is another file's now ENOENT.
  *  2. EPOLLHUP and EPOLLERR are reported unasked, also for an empty mask; with EPOLLET once.
- *  3. The write end of a pipe whose reader is gone is EPOLLERR alone, the read end whose writer
- *     is gone EPOLLHUP alone. Neither has an error to collect.
- *  4. A socket that never connected is EPOLLHUP without EPOLLRDHUP: nothing is closed. EPOLLRDHUP
- *     comes only where it was asked for, so it is asked for with reading alone: a writer would
- *     otherwise be woken for ever by a peer that has stopped writing.
- *  5. EPOLLEXCLUSIVE refuses MOD, and to go with EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll
+ *  3. What else its bits mean is said in pollbits.c.
+ *  4. EPOLLEXCLUSIVE refuses MOD, and to go with EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll
  *     descriptor. There it is left out, but for EPOLLRDHUP, which is looked up by poll(2).
- *  6. Files and directories are EPERM; devices like /dev/null too.
- *  7. sysfs attributes report EPOLLPRI and EPOLLERR together; no error is meant.
- *  8. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds, and where it is missing
+ *  5. Files and directories are EPERM; devices like /dev/null too.
+ *  6. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds, and where it is missing
  *     or forbidden ppoll(2) on the epoll descriptor does.
  */
 #include "internal.h"
@@ -25,7 +20,6 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -53,19 +47,13 @@ static void close_set(readyq *q, bool forked)
 
 static uint32_t to_kernel(uint32_t interest)
 {
-    uint32_t events = 0;
+    uint32_t events = readyq__to_poll(interest);
 
-    if (interest & READYQ_READ)
-        events |= EPOLLIN | EPOLLRDHUP;
-    if (interest & READYQ_WRITE)
-        events |= EPOLLOUT;
-    if (interest & READYQ_PRIORITY)
-        events |= EPOLLPRI;
     if (interest & READYQ_EDGE)
         events |= EPOLLET;
     if (interest & READYQ_ONESHOT)
         events |= EPOLLONESHOT;
-    if ((interest & READYQ_EXCLUSIVE) && !(events & (EPOLLPRI | EPOLLONESHOT))) /* note 5 */
+    if ((interest & READYQ_EXCLUSIVE) && !(events & (EPOLLPRI | EPOLLONESHOT))) /* note 4 */
         events = (events & ~(uint32_t)EPOLLRDHUP) | EPOLLEXCLUSIVE;
     return events;
 }
@@ -78,12 +66,12 @@ static int control(readyq *q, int operation, int fd, uint32_t interest)
     q->stats.changes++;
     if (epoll_ctl(q->kernel.fd, operation, fd, &event) < 0)
         error = -errno;
-    if (error == -EINVAL && (event.events & EPOLLEXCLUSIVE)) /* note 5: an epoll descriptor */
+    if (error == -EINVAL && (event.events & EPOLLEXCLUSIVE)) /* note 4: an epoll descriptor */
         error = control(q, operation, fd, interest & ~READYQ_EXCLUSIVE);
     return error;
 }
 
-/* Note 5: what MOD refuses. */
+/* Note 4: what MOD refuses. */
 static int replace(readyq *q, int fd, uint32_t old, uint32_t interest)
 {
     int error;
@@ -114,36 +102,6 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
 
 /* ------------------------------------------------------------------ waiting */
 
-/* What a peer has closed of a socket, asked where the event itself does not tell. */
-static uint32_t ask_closed(int fd, uint32_t closed)
-{
-    struct pollfd one = {.fd = fd, .events = POLLRDHUP};
-
-    return poll(&one, 1, 0) == 1 && (one.revents & POLLRDHUP) ? closed : 0;
-}
-
-/* Notes 2, 3, 4 and 7: EPOLLHUP and EPOLLERR mean what the kind of file makes of them. */
-static uint32_t from_hangup(int fd, uint32_t events)
-{
-    const uint32_t both = READYQ_READ_CLOSED | READYQ_WRITE_CLOSED;
-    struct stat file = {0};
-    uint32_t bits = 0;
-
-    fstat(fd, &file);
-    if (S_ISFIFO(file.st_mode)) {
-        if (events & EPOLLHUP)
-            bits |= READYQ_READ | READYQ_READ_CLOSED;
-        if (events & EPOLLERR)
-            bits |= READYQ_WRITE | READYQ_WRITE_CLOSED;
-        return bits;
-    }
-    if (events & EPOLLHUP)
-        bits |= READYQ_READ | READYQ_WRITE | (S_ISSOCK(file.st_mode) ? ask_closed(fd, both) : both);
-    if ((events & EPOLLERR) && (S_ISSOCK(file.st_mode) || !(events & EPOLLPRI)))
-        bits |= READYQ__DIRECTIONS | READYQ_ERROR;
-    return bits;
-}
-
 static bool is_exclusive(const readyq *q, int fd)
 {
     const readyq_watch *w = q->slots[fd].watch;
@@ -151,24 +109,17 @@ static bool is_exclusive(const readyq *q, int fd)
     return w != NULL && (w->interest & READYQ_EXCLUSIVE);
 }
 
-/* The directions have the bits of poll(2), so the plain event is its own translation. */
+/* Any but the plain event, which is its own translation. */
 static uint32_t from_kernel(const readyq *q, int fd, uint32_t events)
 {
-    uint32_t bits = events & READYQ__DIRECTIONS;
+    uint32_t bits = readyq__from_poll(fd, events);
 
-    if (events & EPOLLRDHUP)
-        bits |= READYQ_READ | READYQ_READ_CLOSED;
-    if (events & (EPOLLHUP | EPOLLERR))
-        bits |= from_hangup(fd, events);
-    if ((bits & READYQ_READ) && is_exclusive(q, fd)) /* note 5 */
-        bits |= ask_closed(fd, READYQ_READ_CLOSED);
+    if ((bits & READYQ_READ) && is_exclusive(q, fd)) /* note 4 */
+        bits |= readyq__ask_closed(fd, READYQ_READ_CLOSED);
     return bits;
 }
 
-_Static_assert(READYQ_READ == EPOLLIN && READYQ_PRIORITY == EPOLLPRI && READYQ_WRITE == EPOLLOUT,
-               "the directions are poll's");
-
-/* Note 8. Where epoll_pwait2 is missing: 0 with the time slept, so that the caller looks. */
+/* Note 6. Where epoll_pwait2 is missing: 0 with the time slept, so that the caller looks. */
 static int sleep_exactly(int set, struct epoll_event *events, int max, int64_t timeout)
 {
     struct { /* the kernel's own, 64 bits wide on every machine */
@@ -194,6 +145,8 @@ static int wait(readyq *q, int max, int64_t timeout)
     const int set = q->kernel.fd;
     int n, error;
 
+    if (max == 0)
+        return 0;
     readyq__unlock(q);
     if (timeout > 0)
         n = sleep_exactly(set, events, max, timeout);
@@ -214,7 +167,13 @@ static int wait(readyq *q, int max, int64_t timeout)
     return n;
 }
 
-const struct readyq__backend readyq__epoll = {"epoll", open_set, close_set, update, wait};
+static int available(void)
+{
+    return 0;
+}
+
+const struct readyq__backend readyq__epoll = {"epoll",   false,  available, open_set,
+                                              close_set, update, wait,      NULL};
 
 #else
 typedef int readyq__no_epoll; /* this platform has none */

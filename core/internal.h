@@ -49,6 +49,13 @@ struct readyq__kernel {
 struct readyq__backend {
     const char *name;
 
+    /* This kernel cannot tell a number that was closed and opened again: the core does, by device
+     * and inode of each file, and keeps files and directories from it. */
+    bool identify;
+
+    /* 0, or -errno why this machine has it not, as far as can be told without trying it. */
+    int (*available)(void);
+
     /* Fills q->kernel. 0 or -errno. */
     int (*open)(readyq *q);
 
@@ -62,16 +69,31 @@ struct readyq__backend {
      * number. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
 
-    /* Asks for up to `max` events, sleeping up to `timeout` ns (-1: for ever), and calls
-     * readyq__found() for each. Lets go of the lock around the system call. Returns how many
+    /* Asks for up to `max` events (0: only sees to it that the kernel knows of every change), sleeping
+     * up to `timeout` ns (-1: for ever), and calls readyq__found() for each. Lets go of the lock
+     * around the system call. Returns how many
      * events the kernel gave, 0 also before the time is over, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
+
+    /* Watches the end of a process, or no longer, where no descriptor stands for one; else NULL.
+     * The end is told by readyq__process_exited(). -ESRCH: none, or one that has ended. */
+    int (*process)(readyq *q, pid_t pid, bool watched);
 };
 
+/* Which backends there are, the best first. By default the first of them is opened; the others are
+ * opened by name alone, so that no sandbox is tried with what nobody asked for. */
 #if defined(__linux__)
-extern const struct readyq__backend readyq__epoll;
-#define READYQ__BACKENDS &readyq__epoll
+#if defined(READYQ_LIBKQUEUE) /* the build found it */
+#define READYQ__KQUEUE
+#define READYQ__BACKENDS &readyq__epoll, &readyq__kqueue, &readyq__uring
+#else
+#define READYQ__BACKENDS &readyq__epoll, &readyq__uring
 #endif
+#else
+#define READYQ__KQUEUE
+#define READYQ__BACKENDS &readyq__kqueue
+#endif
+extern const struct readyq__backend readyq__epoll, readyq__kqueue, readyq__uring;
 
 /* ------------------------------------------------------------------ the queue */
 
@@ -79,6 +101,7 @@ extern const struct readyq__backend readyq__epoll;
 struct readyq__slot {
     readyq_watch *watch;
     uint32_t generation;
+    uint32_t ghost; /* rebuilds there had been, and one, when a ghost of it was last counted */
 };
 
 /* A timer in the heap. Equal deadlines go off in the order they were set. */
@@ -116,8 +139,7 @@ struct readyq {
     bool exclusive;                /* one of them is, or was, EXCLUSIVE */
     uint64_t clears, clears_asked; /* registrations that went: ever, when the kernel was asked */
     bool haunted;                  /* a ghost fires: build the kernel queue anew */
-    int ghosts[READYQ__GHOSTS];    /* for readyq_ghost() */
-    int nghosts, old_ghosts;       /* of these, lost by an earlier rebuild */
+    int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
 
     bool virtual_clock, interruptible, closed;
     atomic_bool forked;     /* this is a child, and the kernel queue still its parent's */
@@ -224,6 +246,7 @@ void readyq__arm(readyq_watch *w, bool armed);
 /* Registers w->fd in the table and the kernel, and undoes it. */
 int readyq__register(readyq *q, readyq_watch *w);
 void readyq__unregister(readyq *q, readyq_watch *w);
+void readyq__vacate(readyq *q, int fd);
 uint32_t readyq__kernel_interest(const readyq_watch *w);
 
 /* Takes a watch out of all that holds it; `state` is what becomes of it. */
@@ -297,6 +320,12 @@ void readyq__take_back(readyq *q);
 /* Has everything found that is ready now. */
 int readyq__look_all(readyq *q);
 
+/* ------------------------------------------------------------------ pollbits.c */
+
+uint32_t readyq__to_poll(uint32_t interest);
+uint32_t readyq__from_poll(int fd, uint32_t events);
+uint32_t readyq__ask_closed(int fd, uint32_t closed); /* `closed` if the peer stopped writing */
+
 /* ------------------------------------------------------------------ wakeup.c */
 
 int readyq__wakeup_open(readyq *q);
@@ -334,8 +363,10 @@ void readyq__signals_child(void);
 
 /* ------------------------------------------------------------------ processes.c */
 
-void readyq__process_ended(readyq *q, readyq_watch *w);
-void readyq__reap_news(readyq *q); /* SIGCHLD came */
+void readyq__process_ended(readyq *q, readyq_watch *w); /* its pidfd tells */
+void readyq__process_exited(readyq *q, pid_t pid);      /* the backend tells */
+int readyq__processes_rewatch(readyq *q);               /* in a new kernel queue */
+void readyq__reap_news(readyq *q);                      /* SIGCHLD came */
 void readyq__process_stop(readyq *q, readyq_watch *w);
 
 /* ------------------------------------------------------------------ rebuild.c, fork.c, nest.c */

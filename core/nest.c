@@ -8,9 +8,10 @@
  */
 #include "internal.h"
 
+#include <fcntl.h>
+
 #if defined(__linux__)
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -59,10 +60,108 @@ void readyq__nest_close(readyq *q)
     q->nest = q->nest_timer = -1;
 }
 
+static void set_timer(readyq *q, int64_t due)
+{
+    struct itimerspec time;
+
+    memset(&time, 0, sizeof time);
+    if (due != READYQ__FOREVER) {
+        time.it_value.tv_sec = (time_t)(due / 1000000000);
+        time.it_value.tv_nsec = due > 0 ? (long)(due % 1000000000) : 1; /* all 0 would disarm it */
+    }
+    timerfd_settime(q->nest_timer, TFD_TIMER_ABSTIME, &time, NULL);
+}
+
+int readyq__nest_rebuild(readyq *q, bool forked)
+{
+    const int as = q->nest;
+    int error;
+
+    if (as < 0)
+        return 0;
+    if (!forked) /* closing the old kernel queue took it out */
+        return put_in(as, q->kernel.fd);
+    close(q->nest_timer);
+    error = open_nest(q, as);
+    if (error == 0)
+        q->backend->wait(q, 0, 0);
+    return error;
+}
+
+#else
+
+#include <sys/event.h>
+#include <unistd.h>
+
+#if defined(NOTE_NSECONDS)
+#define TIMER_UNIT 1
+#define TIMER_FLAG NOTE_NSECONDS
+#else
+#define TIMER_UNIT 1000000 /* milliseconds */
+#define TIMER_FLAG 0
+#endif
+
+static int put_in(int set, int fd)
+{
+    struct kevent change = {.ident = (uintptr_t)fd, .filter = EVFILT_READ, .flags = EV_ADD};
+
+    return kevent(set, &change, 1, NULL, 0, NULL) < 0 ? -errno : 0;
+}
+
+/* A child has no kernel queue of its parent's, so it gets another number. */
+static int open_nest(readyq *q, int as)
+{
+    int error;
+
+    (void)as;
+    q->nest = kqueue();
+    if (q->nest < 0)
+        return -errno;
+    fcntl(q->nest, F_SETFD, FD_CLOEXEC);
+    q->nest_due = READYQ__FOREVER;
+    error = put_in(q->nest, q->kernel.fd);
+    if (error < 0)
+        readyq__nest_close(q);
+    return error;
+}
+
+void readyq__nest_close(readyq *q)
+{
+    if (q->nest >= 0)
+        close(q->nest);
+    q->nest = -1;
+}
+
+static void set_timer(readyq *q, int64_t due)
+{
+    struct kevent change = {.filter = EVFILT_TIMER, .flags = EV_DELETE};
+    int64_t left = due - readyq__now(q);
+
+    kevent(q->nest, &change, 1, NULL, 0, NULL); /* one that has gone off stays until then */
+    if (due == READYQ__FOREVER)
+        return;
+    left = left > 0 ? (left + TIMER_UNIT - 1) / TIMER_UNIT : 1;
+    change.flags = EV_ADD | EV_ONESHOT;
+    change.fflags = TIMER_FLAG;
+    change.data = left < INTPTR_MAX ? (intptr_t)left : INTPTR_MAX;
+    kevent(q->nest, &change, 1, NULL, 0, NULL);
+}
+
+int readyq__nest_rebuild(readyq *q, bool forked)
+{
+    if (q->nest < 0)
+        return 0;
+    if (!forked)
+        return put_in(q->nest, q->kernel.fd);
+    return open_nest(q, -1);
+}
+
+#endif
+
 /* When a wait would return something without the kernel queue having told. */
 static int64_t ready_at(const readyq *q)
 {
-    if (readyq__listed(q) > 0 || q->woken)
+    if (readyq__listed(q) > 0 || q->woken || q->kicked || (q->virtual_clock && q->ntimers > 0))
         return 0;
     for (struct readyq__link *link = q->always.next; link != &q->always; link = link->next) {
         const readyq_watch *w = readyq__owner(link, group);
@@ -76,58 +175,12 @@ static int64_t ready_at(const readyq *q)
 void readyq__nest_update(readyq *q)
 {
     const int64_t due = ready_at(q);
-    struct itimerspec time;
 
     if (due == q->nest_due)
         return;
-    memset(&time, 0, sizeof time);
-    if (due != READYQ__FOREVER) {
-        time.it_value.tv_sec = (time_t)(due / 1000000000);
-        time.it_value.tv_nsec = due > 0 ? (long)(due % 1000000000) : 1; /* all 0 would disarm it */
-    }
-    timerfd_settime(q->nest_timer, TFD_TIMER_ABSTIME, &time, NULL);
+    set_timer(q, due);
     q->nest_due = due;
 }
-
-int readyq__nest_rebuild(readyq *q, bool forked)
-{
-    const int as = q->nest;
-
-    if (as < 0)
-        return 0;
-    if (!forked) /* closing the old kernel queue took it out */
-        return put_in(as, q->kernel.fd);
-    close(q->nest_timer);
-    return open_nest(q, as);
-}
-
-#else
-
-void readyq__nest_close(readyq *q)
-{
-    q->nest = -1;
-}
-
-void readyq__nest_update(readyq *q)
-{
-    (void)q;
-}
-
-int readyq__nest_rebuild(readyq *q, bool forked)
-{
-    (void)q;
-    (void)forked;
-    return 0;
-}
-
-static int open_nest(readyq *q, int as)
-{
-    (void)as;
-    q->nest = q->kernel.fd;
-    return 0;
-}
-
-#endif
 
 int readyq_fileno(readyq *q)
 {
@@ -135,8 +188,11 @@ int readyq_fileno(readyq *q)
 
     if (fd < 0)
         return fd;
-    if (q->nest < 0)
+    if (q->nest < 0) {
         fd = open_nest(q, -1);
+        if (fd == 0)
+            q->backend->wait(q, 0, 0); /* changes that it may have put off */
+    }
     if (fd == 0)
         fd = q->nest;
     readyq__leave(q);

@@ -6,6 +6,7 @@
  */
 #include "internal.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -63,21 +64,61 @@ void readyq__process_ended(readyq *q, readyq_watch *w)
     readyq__list(q, w, READYQ_FIRED);
 }
 
-void readyq__process_stop(readyq *q, readyq_watch *w)
+/* ------------------------------------------------------------------ told by the backend */
+
+static void list_ended(readyq *q, readyq_watch *w)
 {
-    if (w->fd >= 0) {
-        readyq__unregister(q, w);
-        close(w->fd);
-        w->fd = -1;
+    if (w->own.flags & READYQ__LISTED)
         return;
+    w->own.counted = 1;
+    readyq__list(q, w, READYQ_FIRED);
+}
+
+/* It may be told before it can be waited for: that is a matter of its last instructions. */
+void readyq__process_exited(readyq *q, pid_t pid)
+{
+    for (struct readyq__link *link = q->children.next; link != &q->children; link = link->next) {
+        readyq_watch *w = readyq__owner(link, group);
+
+        if (w->pid != pid)
+            continue;
+        while (ask(pid, &w->status) == 0)
+            sched_yield();
+        list_ended(q, w);
     }
-    readyq__unlink(&w->own.group);
-    if (readyq__list_empty(&q->children) && q->child_signal.own.state == READYQ__ACTIVE) {
-        readyq__signal_stop(&q->child_signal);
-        readyq__fire_stop(&q->child_signal);
-        q->child_signal.own.state = READYQ__UNUSED;
-        q->child_signal.queue = NULL;
+}
+
+static int watch_exit(readyq *q, readyq_watch *w)
+{
+    const int error = q->backend->process(q, w->pid, true);
+
+    if (error == -ENOENT) /* a thread, to libkqueue */
+        return -ESRCH;
+    if (error == -ESRCH && ask(w->pid, &w->status) == 1) /* ended, and not reaped */
+        list_ended(q, w);
+    else if (error < 0)
+        return error;
+    return 0;
+}
+
+int readyq__processes_rewatch(readyq *q)
+{
+    int error = 0;
+
+    if (q->backend->process == NULL)
+        return 0;
+    for (struct readyq__link *link = q->children.next; link != &q->children; link = link->next) {
+        readyq_watch *w = readyq__owner(link, group);
+
+        error = watch_exit(q, w);
+        if (error == -ESRCH) { /* another process's child, and gone */
+            list_ended(q, w);
+            error = 0;
+        }
+        if (error < 0)
+            break;
     }
+    return error;
 }
 
 /* ------------------------------------------------------------------ by SIGCHLD */
@@ -88,13 +129,10 @@ void readyq__reap_news(readyq *q)
 
     for (link = q->children.next; link != &q->children; link = next) {
         readyq_watch *w = readyq__owner(link, group);
-        int done = ask(w->pid, &w->status);
 
         next = link->next;
-        if (done == 0 || (w->own.flags & READYQ__LISTED))
-            continue;
-        w->own.counted = 1;
-        readyq__list(q, w, READYQ_FIRED);
+        if (ask(w->pid, &w->status) != 0)
+            list_ended(q, w);
     }
 }
 
@@ -117,6 +155,18 @@ static int watch_children(readyq *q)
     return error;
 }
 
+static void unwatch_children(readyq *q)
+{
+    readyq_watch *w = &q->child_signal;
+
+    if (!readyq__list_empty(&q->children) || w->own.state != READYQ__ACTIVE)
+        return;
+    readyq__signal_stop(w);
+    readyq__fire_stop(w);
+    w->own.state = READYQ__UNUSED;
+    w->queue = NULL;
+}
+
 static int add_child(readyq *q, readyq_watch *w)
 {
     int status, done = ask(w->pid, &status), error;
@@ -130,18 +180,38 @@ static int add_child(readyq *q, readyq_watch *w)
         return error;
     readyq__link_before(&q->children, &w->own.group);
     readyq__reap_news(q); /* it may have ended before SIGCHLD was watched */
-    if (q->leading)
-        readyq__kick(q);
     return 0;
 }
 
 /* ------------------------------------------------------------------ the call */
 
+void readyq__process_stop(readyq *q, readyq_watch *w)
+{
+    if (w->fd >= 0) {
+        readyq__unregister(q, w);
+        close(w->fd);
+        w->fd = -1;
+        return;
+    }
+    readyq__unlink(&w->own.group);
+    if (q->backend->process != NULL)
+        q->backend->process(q, w->pid, false);
+    else
+        unwatch_children(q);
+}
+
 static int add_process(readyq *q, readyq_watch *w, pid_t pid)
 {
-    int error = open_process(pid);
+    int error;
 
     w->pid = pid;
+    if (q->backend->process != NULL) {
+        error = watch_exit(q, w);
+        if (error == 0)
+            readyq__link_before(&q->children, &w->own.group);
+        return error;
+    }
+    error = open_process(pid);
     if (error == -ENOSYS || error == -EPERM)
         return add_child(q, w);
     if (error < 0)
@@ -169,6 +239,8 @@ int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid)
         error = add_process(q, w, pid);
     if (error == 0)
         readyq__settle(q, w);
+    if (error == 0 && (w->own.flags & READYQ__LISTED) && q->leading)
+        readyq__kick(q);
     readyq__leave(q);
     return error;
 }

@@ -11,20 +11,24 @@
 static const struct readyq__backend *const backends[] = {READYQ__BACKENDS};
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
-/* Opens the backend called `name`, or the first that opens. */
+/* Opens the backend called `name`, or the first. */
 static int open_kernel(readyq *q, const char *name)
 {
-    int error = -EINVAL;
+    for (size_t i = 0; i < BACKENDS; i++)
+        if (name == NULL || strcmp(name, backends[i]->name) == 0) {
+            q->backend = backends[i];
+            return q->backend->open(q);
+        }
+    return -EINVAL;
+}
 
-    for (size_t i = 0; i < BACKENDS; i++) {
-        if (name != NULL && strcmp(name, backends[i]->name) != 0)
-            continue;
-        q->backend = backends[i];
-        error = q->backend->open(q);
-        if (error >= 0)
-            break;
-    }
-    return error;
+const char *readyq_backends(size_t index, int *error)
+{
+    if (index >= BACKENDS)
+        return NULL;
+    if (error != NULL)
+        *error = backends[index]->available();
+    return backends[index]->name;
 }
 
 static void init_lists(readyq *q)
@@ -251,8 +255,6 @@ int readyq_ghost(readyq *q)
     readyq__lock(q);
     if (q->nghosts > 0)
         fd = q->ghosts[--q->nghosts];
-    if (q->old_ghosts > q->nghosts)
-        q->old_ghosts = q->nghosts;
     readyq__unlock(q);
     return fd;
 }

@@ -113,26 +113,20 @@ void readyq__take_back(readyq *q)
     q->ready.holes_promised = 0;
 }
 
-/* Since the kernel queue was built. */
-static bool has_fired(const readyq *q, int fd)
-{
-    for (int i = q->old_ghosts; i < q->nghosts; i++)
-        if (q->ghosts[i] == fd)
-            return true;
-    return false;
-}
-
 /* An event of a registration whose watch is gone. One that was fetched before its watch went is
  * merely late; when none went since the kernel was asked it can only be a ghost. It may fire again
  * before the kernel queue is built anew. */
 void readyq__found_stale(readyq *q, int fd)
 {
+    const uint32_t epoch = (uint32_t)q->stats.rebuilds + 1;
+
     q->stats.stale++;
     if (q->clears != q->clears_asked)
         return;
     q->haunted = true;
-    if (has_fired(q, fd))
+    if (q->slots[fd].ghost == epoch)
         return;
+    q->slots[fd].ghost = epoch;
     q->stats.ghosts++;
     q->stats.ghost_fd = fd;
     if (q->nghosts < READYQ__GHOSTS)

@@ -102,8 +102,13 @@ struct readyq_watch {
 
 /* ------------------------------------------------------------------ the queue's life */
 
+/* The kernel interfaces that this build knows, the default first: the name of number `index`, and
+ * in *error (may be NULL) 0 or -errno why this machine has it not; NULL past the last. Nothing is
+ * tried for it: readyq_open() may still be refused what a sandbox forbids. */
+READYQ_API const char *readyq_backends(size_t index, int *error);
+
 struct readyq_options {
-    const char *backend; /* a name of readyq_backends(); NULL: $READYQ_BACKEND, else the best */
+    const char *backend; /* one of readyq_backends(); NULL: $READYQ_BACKEND, else the first */
     bool virtual_clock;  /* time stands still, and jumps to the next deadline where a wait would
                             sleep with nothing ready */
     bool interruptible;  /* a signal ends a wait with -EINTR instead of being slept through; for

@@ -42,7 +42,7 @@ static int register_all(readyq *q)
         else if (w->kind == READYQ_KIND_FD && (interest & READYQ_EDGE))
             w->own.flags |= READYQ__ECHO;
     }
-    return 0;
+    return readyq__processes_rewatch(q);
 }
 
 /* The set still has each file under its number, unless it was closed. */
@@ -97,7 +97,6 @@ int readyq__rebuild(readyq *q)
     q->backend->close(q, false);
     q->kernel = new;
     q->haunted = false;
-    q->old_ghosts = q->nghosts;
     q->stats.rebuilds++;
     return readyq__nest_rebuild(q, false);
 }

@@ -116,7 +116,7 @@ void readyq__wakeup_close(readyq *q)
     while (atomic_load(&q->kicking) > 0)
         sched_yield();
     if (q->wakeup.fd >= 0 && (size_t)q->wakeup.fd < q->nslots)
-        q->slots[q->wakeup.fd] = (struct readyq__slot){NULL, q->slots[q->wakeup.fd].generation + 1};
+        readyq__vacate(q, q->wakeup.fd);
     close_ends(&q->wakeup.fd, &q->wakeup_write);
 }
 

@@ -51,10 +51,10 @@ static int grow_table(readyq *q, int fd)
 }
 
 /* No event of the registration that was here is known any more. */
-static void vacate(struct readyq__slot *slot)
+void readyq__vacate(readyq *q, int fd)
 {
-    slot->watch = NULL;
-    slot->generation++;
+    q->slots[fd].watch = NULL;
+    q->slots[fd].generation++;
 }
 
 /* ------------------------------------------------------------------ in and out of a queue */
@@ -130,7 +130,7 @@ void readyq__detach(readyq *q, readyq_watch *w, int state)
 void readyq__abandon(readyq *q, readyq_watch *w)
 {
     if (q->slots[w->fd].watch == w) /* the kernel's registration of that number is not its own */
-        vacate(&q->slots[w->fd]);
+        readyq__vacate(q, w->fd);
     w->ready = 0;
     readyq__detach(q, w, READYQ__STALE);
 }
@@ -158,8 +158,9 @@ bool readyq__same_file(const readyq_watch *w)
            w->own.file == (uint64_t)file.st_ino;
 }
 
-/* The kernel refuses to watch it: ready at any time. `old` is another watch of this number. */
-static int register_always(readyq *q, readyq_watch *w, const readyq_watch *old)
+/* Which file it is. -EEXIST: the one of `old`, another watch of its number. -EPERM: one that the
+ * kernel is not to be asked about. */
+static int identify(readyq_watch *w, const readyq_watch *old)
 {
     struct stat file;
 
@@ -167,8 +168,18 @@ static int register_always(readyq *q, readyq_watch *w, const readyq_watch *old)
         return -errno;
     w->own.device = (uint64_t)file.st_dev;
     w->own.file = (uint64_t)file.st_ino;
-    if (old != NULL && (old->own.flags & READYQ__ALWAYS) && readyq__same_file(old))
+    if (old != NULL && old->own.device == w->own.device && old->own.file == w->own.file)
         return -EEXIST;
+    return S_ISREG(file.st_mode) || S_ISDIR(file.st_mode) ? -EPERM : 0;
+}
+
+/* The kernel refuses to watch it: ready at any time. */
+static int register_always(readyq *q, readyq_watch *w, const readyq_watch *old)
+{
+    const int error = identify(w, old);
+
+    if (error < 0 && error != -EPERM)
+        return error;
     w->own.flags |= READYQ__ALWAYS;
     readyq__link_before(&q->always, &w->own.group);
     if (q->leading)
@@ -176,11 +187,25 @@ static int register_always(readyq *q, readyq_watch *w, const readyq_watch *old)
     return 0;
 }
 
+/* Takes what the kernel has of the number; see readyq__backend for what it answers. */
+static int tell_kernel(readyq *q, readyq_watch *w, const readyq_watch *old)
+{
+    const uint32_t interest = readyq__kernel_interest(w);
+    int error = q->backend->identify ? identify(w, old) : 0;
+
+    if (error == 0)
+        error = q->backend->update(q, w->fd, 0, interest);
+    if (error == -EEXIST && old == NULL) /* left by one that went, duplicated back to its number */
+        error = q->backend->update(q, w->fd, interest, interest);
+    if (error == -EPERM)
+        error = register_always(q, w, old);
+    return error;
+}
+
 /* ------------------------------------------------------------------ the table */
 
 int readyq__register(readyq *q, readyq_watch *w)
 {
-    uint32_t interest = readyq__kernel_interest(w);
     struct readyq__slot *slot;
     readyq_watch *old;
     int error = grow_table(q, w->fd);
@@ -190,11 +215,7 @@ int readyq__register(readyq *q, readyq_watch *w)
     slot = &q->slots[w->fd];
     old = slot->watch;
     slot->generation++;
-    error = q->backend->update(q, w->fd, 0, interest);
-    if (error == -EEXIST && old == NULL) /* left by one that went, duplicated back to its number */
-        error = q->backend->update(q, w->fd, interest, interest);
-    if (error == -EPERM)
-        error = register_always(q, w, old);
+    error = tell_kernel(q, w, old);
     if (error < 0) {
         slot->generation--;
         return error;
@@ -214,7 +235,7 @@ void readyq__unregister(readyq *q, readyq_watch *w)
         return;
     if (!(w->own.flags & READYQ__ALWAYS))
         q->backend->update(q, w->fd, readyq__kernel_interest(w), 0);
-    vacate(slot);
+    readyq__vacate(q, w->fd);
 }
 
 /* ------------------------------------------------------------------ the calls */

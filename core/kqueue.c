@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * macOS and the BSDs: kqueue; on Linux libkqueue, where the build found it. Translation only.
+ *
+ * Notes on these kernels, referred to below:
+ *  1. A registration is keyed by (number, filter) and goes when the number is closed, duplicated
+ *     or not: there are no ghosts. EV_ADD never says that a filter is there already, so whether
+ *     an earlier watch of the number still lives is asked by a change without EV_ADD.
+ *  2. Adding again changes neither EV_CLEAR nor, everywhere, the rest: old filters are deleted and
+ *     new ones added. That asks the kernel anew what is ready, as modify promises.
+ *  3. Errors of changes come as receipts in a list with room for exactly one each, with no
+ *     time to wait: some kernels lose them where there is more room, or sleep.
+ *  4. EV_ADD and EV_DISABLE in one change leave it enabled on libkqueue: two changes.
+ *  5. EV_DISPATCH disables one filter; what a ONESHOT watch has beside it is disabled by us.
+ *  6. READ and WRITE come as two events, which the core merges. Where the list was full the other
+ *     one may not have fitted: poll(2) is asked for it.
+ *  7. EV_EOF with fflags is a pending error, of both directions; without, an end.
+ *  8. A WRITE filter on a pipe whose reader is gone is refused with EPIPE by some: the end is
+ *     reported at once.
+ *  9. Regular files end a READ filter at their end, and directories and some devices are refused;
+ *     epoll refuses them all. The core has them always ready.
+ * 10. EVFILT_EXCEPT, for out-of-band data, is on macOS, OpenBSD and DragonFly alone.
+ * 11. The queue is not inherited by fork: in a child its number may be another file's.
+ * 12. A timeout of more than some days is EINVAL on Darwin.
+ * 13. EVFILT_PROC of a process that has ended already is ESRCH on some; the core asks for it.
+ * 14. kqueue1 opens close-on-exec on NetBSD and OpenBSD; FreeBSD has it since 14 alone. Elsewhere
+ *     fcntl follows, and a fork and exec in between, by another thread, inherits the number.
+ */
+#include "internal.h"
+
+#if defined(READYQ__KQUEUE)
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/event.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define LONGEST_SLEEP 86400 /* seconds, note 12 */
+
+#if defined(__linux__)
+#define IDENTIFY true
+#else
+#define IDENTIFY false
+#endif
+
+static const struct {
+    uint32_t direction;
+    struct kevent filter;
+} filters[] = {
+    {READYQ_READ, {.filter = EVFILT_READ}},
+    {READYQ_WRITE, {.filter = EVFILT_WRITE}},
+#if defined(EVFILT_EXCEPT) && defined(NOTE_OOB)
+    {READYQ_PRIORITY, {.filter = EVFILT_EXCEPT, .fflags = NOTE_OOB}},
+#endif
+};
+enum { FILTERS = sizeof filters / sizeof *filters };
+
+#if defined(__NetBSD__) || defined(__OpenBSD__)
+static int create(void) /* note 14 */
+{
+    return kqueue1(O_CLOEXEC);
+}
+#else
+static int create(void)
+{
+    const int fd = kqueue();
+
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+}
+#endif
+
+static int open_set(readyq *q)
+{
+    q->kernel.fd = create();
+    return q->kernel.fd < 0 ? -errno : 0;
+}
+
+static void close_set(readyq *q, bool forked)
+{
+    if (q->kernel.fd >= 0 && !forked) /* note 11 */
+        close(q->kernel.fd);
+    q->kernel.fd = -1;
+}
+
+/* ------------------------------------------------------------------ changing */
+
+struct changes { /* one call's, and after it the receipts */
+    struct kevent list[2 * FILTERS + 2];
+    int n;
+};
+
+static void change(struct changes *changes, struct kevent what, int fd, uint32_t generation,
+                   unsigned flags)
+{
+    struct kevent *to = &changes->list[changes->n++];
+
+    *to = what;
+    to->ident = (uintptr_t)fd;
+    to->flags = (unsigned short)(flags | EV_RECEIPT);
+    to->udata = (void *)(uintptr_t)generation;
+}
+
+/* Note 3. 0, or -errno when no change could be tried. */
+static int apply(readyq *q, struct changes *changes)
+{
+    const struct timespec none = {0, 0};
+
+    if (changes->n == 0)
+        return 0;
+    q->stats.changes++;
+    if (kevent(q->kernel.fd, changes->list, changes->n, changes->list, changes->n, &none) < 0)
+        return -errno;
+    return 0;
+}
+
+static int error_of(const struct kevent *receipt)
+{
+    return receipt->flags & EV_ERROR ? (int)receipt->data : 0;
+}
+
+/* Note 1: is an earlier registration of this number still there? libkqueue keeps it when the
+ * number is closed, so that there the core has compared the files. */
+static bool lives(readyq *q, int fd)
+{
+    struct changes probe = {.n = 0};
+    bool any = false;
+
+    if (IDENTIFY || q->slots[fd].watch == NULL)
+        return false;
+    for (int i = 0; i < FILTERS; i++)
+        change(&probe, filters[i].filter, fd, q->slots[fd].generation - 1, 0);
+    if (apply(q, &probe) < 0)
+        return false;
+    for (int i = 0; i < probe.n; i++)
+        any |= error_of(&probe.list[i]) == 0;
+    return any;
+}
+
+/* Deletes what there is; false when there was nothing, because it was closed. */
+static bool delete_all(readyq *q, int fd)
+{
+    struct changes changes = {.n = 0};
+    bool any = false;
+
+    for (int i = 0; i < FILTERS; i++)
+        change(&changes, filters[i].filter, fd, 0, EV_DELETE);
+    if (apply(q, &changes) < 0)
+        return false;
+    for (int i = 0; i < changes.n; i++)
+        any |= error_of(&changes.list[i]) == 0;
+    return any;
+}
+
+/* A silent registration, so that the number is known to be taken: notes 1 and 4. */
+static void choose_silent(struct changes *changes, int fd, uint32_t generation)
+{
+    const bool write_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY;
+    const struct kevent what = filters[write_only ? 1 : 0].filter;
+
+    change(changes, what, fd, generation, EV_ADD);
+    change(changes, what, fd, generation, EV_DISABLE);
+}
+
+static void choose(struct changes *changes, int fd, uint32_t generation, uint32_t interest)
+{
+    const unsigned flags = EV_ADD | (interest & READYQ_EDGE ? EV_CLEAR : 0) |
+                           (interest & READYQ_ONESHOT ? EV_DISPATCH : 0);
+
+    for (int i = 0; i < FILTERS; i++)
+        if (interest & filters[i].direction)
+            change(changes, filters[i].filter, fd, generation, flags);
+    if (changes->n == 0 && !(interest & READYQ__DIRECTIONS))
+        choose_silent(changes, fd, generation);
+}
+
+/* Notes 8 and 9: what the receipts of a registration say. */
+static int judge(readyq *q, int fd, const struct changes *changes)
+{
+    for (int i = 0; i < changes->n; i++) {
+        const int error = error_of(&changes->list[i]);
+
+        if (error == EPIPE)
+            readyq__found(q, readyq__key(q, fd), READYQ_WRITE | READYQ_WRITE_CLOSED);
+        else if (error == EINVAL || error == ENODEV || error == EOPNOTSUPP || error == ENOTSUP)
+            return -EPERM;
+        else if (error != 0)
+            return -error;
+    }
+    return 0;
+}
+
+static int add(readyq *q, int fd, uint32_t interest)
+{
+    struct changes changes = {.n = 0};
+    int error;
+
+    choose(&changes, fd, q->slots[fd].generation, interest);
+    if (changes.n == 0)
+        return -ENOTSUP; /* note 10 */
+    error = apply(q, &changes);
+    if (error == 0)
+        error = judge(q, fd, &changes);
+    if (error < 0)
+        delete_all(q, fd);
+    return error;
+}
+
+static bool is_file(int fd)
+{
+    struct stat file;
+
+    return fstat(fd, &file) == 0 && (S_ISREG(file.st_mode) || S_ISDIR(file.st_mode));
+}
+
+static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
+{
+    int error;
+
+    if (old != 0) {
+        if (!delete_all(q, fd) && interest != 0)
+            return -EBADF;
+        error = interest != 0 ? add(q, fd, interest) : 0;
+        if (error < 0)
+            add(q, fd, old);
+        return error;
+    }
+    if (fcntl(fd, F_GETFD) < 0)
+        return -errno;
+    if (is_file(fd)) /* note 9 */
+        return -EPERM;
+    if (lives(q, fd))
+        return -EEXIST;
+    if (IDENTIFY)
+        delete_all(q, fd); /* libkqueue would take adding for a change of the dead one */
+    return add(q, fd, interest);
+}
+
+static int process(readyq *q, pid_t pid, bool watched)
+{
+    struct changes changes = {.n = 0};
+    const struct kevent exits = {.filter = EVFILT_PROC, .fflags = NOTE_EXIT};
+    int error;
+
+    change(&changes, exits, (int)pid, 0, watched ? EV_ADD | EV_ONESHOT : EV_DELETE);
+    error = apply(q, &changes);
+    return error < 0 ? error : -error_of(&changes.list[0]);
+}
+
+/* ------------------------------------------------------------------ waiting */
+
+/* Note 5. */
+static void silence_others(readyq *q, int fd, const struct kevent *event)
+{
+    struct changes changes = {.n = 0};
+
+    for (int i = 0; i < FILTERS; i++)
+        if (filters[i].filter.filter != event->filter &&
+            (q->slots[fd].watch->interest & filters[i].direction))
+            change(&changes, filters[i].filter, fd, q->slots[fd].generation, EV_DISABLE);
+    apply(q, &changes);
+}
+
+/* Note 6. */
+static uint32_t ask_both(int fd)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT};
+    uint32_t bits = 0;
+
+    if (poll(&one, 1, 0) == 1) {
+        bits |= one.revents & POLLIN ? READYQ_READ : 0;
+        bits |= one.revents & POLLOUT ? READYQ_WRITE : 0;
+    }
+    return bits;
+}
+
+static uint32_t from_kernel(const struct kevent *event)
+{
+    uint32_t bits = READYQ_READ;
+
+    if (event->flags & EV_ERROR)
+        return READYQ__DIRECTIONS | READYQ_ERROR;
+    if (event->filter == EVFILT_WRITE)
+        bits = READYQ_WRITE;
+    else if (event->filter != EVFILT_READ)
+        return READYQ_PRIORITY;
+    if (event->flags & EV_EOF) {
+        bits |= event->filter == EVFILT_WRITE ? READYQ_WRITE_CLOSED : READYQ_READ_CLOSED;
+        if (event->fflags != 0) /* note 7 */
+            bits |= READYQ__DIRECTIONS | READYQ_ERROR;
+    }
+    return bits;
+}
+
+static void found(readyq *q, const struct kevent *event, bool full)
+{
+    const uint32_t both = READYQ_READ | READYQ_WRITE;
+    const int fd = (int)event->ident;
+    const uint32_t generation = (uint32_t)(uintptr_t)event->udata;
+    uint32_t bits = from_kernel(event), interest;
+
+    if (q->slots[fd].watch == NULL || q->slots[fd].generation != generation) {
+        readyq__found_stale(q, fd); /* on libkqueue it may be a ghost indeed */
+        return;
+    }
+    interest = q->slots[fd].watch->interest;
+    if (full && (interest & both) == both)
+        bits |= ask_both(fd);
+    readyq__found(q, (uint64_t)generation << 32 | (uint32_t)fd, bits);
+    if (interest & READYQ_ONESHOT)
+        silence_others(q, fd, event);
+}
+
+static int wait(readyq *q, int max, int64_t timeout)
+{
+    struct kevent events[READYQ__BATCH];
+    const int room = max <= READYQ__BATCH / 2 ? 2 * max : READYQ__BATCH, set = q->kernel.fd;
+    struct timespec time = {(time_t)(timeout / 1000000000), (long)(timeout % 1000000000)};
+    int n, error;
+
+    if (max == 0)
+        return 0;
+    if (time.tv_sec > LONGEST_SLEEP)
+        time.tv_sec = LONGEST_SLEEP;
+    readyq__unlock(q);
+    n = kevent(set, NULL, 0, events, room, timeout < 0 ? NULL : &time);
+    error = errno;
+    readyq__lock(q);
+    if (n < 0)
+        return -error;
+    if (q->closed)
+        return 0;
+    for (int i = 0; i < n; i++) {
+        if (events[i].filter == EVFILT_PROC)
+            readyq__process_exited(q, (pid_t)events[i].ident);
+        else if (events[i].filter != EVFILT_TIMER) /* that is nest.c's */
+            found(q, &events[i], n == room);
+    }
+    return n;
+}
+
+static int available(void)
+{
+    return 0;
+}
+
+const struct readyq__backend readyq__kqueue = {"kqueue",  IDENTIFY, available, open_set,
+                                               close_set, update,   wait,      process};
+
+#else
+typedef int readyq__no_kqueue; /* this platform has none */
+#endif
