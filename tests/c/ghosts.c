@@ -341,6 +341,26 @@ static void test_watch_closed_without_a_remove_is_handed_back_when_a_ghost_is_lo
     check_lost(&h);
 }
 
+static void test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_is_lost(void)
+{
+    int p[2], fresh[2];
+    readyq_watch w;
+    struct haunted h;
+    open_pipe(p);
+    open_haunted(&h, READYQ_READ);
+    add(h.q, &w, p[0], READYQ_READ);
+    close_pair(p);
+    open_pipe(fresh);
+    CHECK_IS(fresh[0], p[0]);
+    haunt(&h);
+    CHECK_QUIET(h.q);
+    put(fresh[1]);
+    CHECK_QUIET(h.q);
+    CHECK_IS(readyq_remove(&w), 0);
+    check_lost(&h);
+    close_pair(fresh);
+}
+
 TESTS(TEST(test_ghost_is_told_once_and_lost), TEST(test_ghost_does_not_make_the_wait_spin),
       TEST(test_ghost_that_never_fires_costs_nothing),
       TEST(test_ghost_kept_by_a_child_process_is_lost_too),
@@ -353,4 +373,5 @@ TESTS(TEST(test_ghost_is_told_once_and_lost), TEST(test_ghost_does_not_make_the_
       TEST(test_edge_left_untaken_before_a_ghost_is_told),
       TEST(test_oneshots_spent_armed_and_untaken_stay_what_they_are),
       TEST(test_timers_triggers_signals_and_processes_live_through_a_ghost),
-      TEST(test_watch_closed_without_a_remove_is_handed_back_when_a_ghost_is_lost))
+      TEST(test_watch_closed_without_a_remove_is_handed_back_when_a_ghost_is_lost),
+      TEST(test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_is_lost))

@@ -34,9 +34,12 @@ static void *wait_once(void *argument)
 
 static pthread_t start_waiter(struct waiter *waiter, readyq *q, int64_t timeout)
 {
+    uint64_t waits = stats_of(q).waits;
     *waiter = (struct waiter){.q = q, .timeout = timeout};
     pthread_t thread = start(wait_once, waiter);
-    sleep_ns(SOON);
+    while (stats_of(q).waits == waits)
+        sleep_ns(MS);
+    sleep_ns(MS); /* now it sleeps, or is about to */
     return thread;
 }
 
@@ -127,11 +130,8 @@ static void test_a_file_closed_during_the_wait_neither_ends_nor_breaks_it(void)
 
 static void start_waiters(struct waiter *waiters, pthread_t *threads, readyq *q, int64_t timeout)
 {
-    for (int i = 0; i < WAITERS; i++) {
-        waiters[i] = (struct waiter){.q = q, .timeout = timeout};
-        threads[i] = start(wait_once, &waiters[i]);
-    }
-    sleep_ns(SOON);
+    for (int i = 0; i < WAITERS; i++)
+        threads[i] = start_waiter(&waiters[i], q, timeout);
 }
 
 static int join_and_count_found(struct waiter *waiters, const pthread_t *threads)
