@@ -16,6 +16,7 @@ BUILD = ROOT / "build" / "bench"
 LUA = os.environ.get("LUA", "lua5.4")
 READY, WAITS, ROUNDS = 100, 500, 61
 TIMERS, TIMER_ROUNDS = 10000, 21
+SELECTS, SELECTOR_ROUNDS = 1000, 21
 
 
 def text_of(*command):
@@ -132,6 +133,27 @@ def bench_wait():
         print_row(contender.language, contender.name, value, ratio, target)
 
 
+# ------------------------------------------------------------------ selectors
+
+
+def bench_selectors():
+    print("\nreadyq.Selector and the stock one: ns per call, and ratio")
+    fds = ready_pipes()
+    command = [sys.executable, BENCH / "selector.py"]
+    ours, theirs = (
+        Contender("Python", name, [*command, name, SELECTS, *fds], fds)
+        for name in ("readyq", "stock")
+    )
+    run_rounds([theirs, ours], SELECTOR_ROUNDS)
+    rows = (("select", 0.50), ("register, unregister", 0.85), ("modify", 0.60))
+    for column, (name, target) in enumerate(rows):
+        for contender in (theirs, ours):
+            value = statistics.median(own[column] for own in contender.rounds) / SELECTS
+            ratio = median_ratio(contender, theirs, column, column)
+            wanted = target if contender is ours else None
+            print_row("Python", f"{contender.name} {name}", value, ratio, wanted)
+
+
 # ------------------------------------------------------------------ timers
 
 
@@ -170,6 +192,7 @@ def main():
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     print_conditions()
     bench_wait()
+    bench_selectors()
     bench_timers()
     bench_sleep()
 

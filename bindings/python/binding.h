@@ -73,6 +73,7 @@ typedef struct {
     PyObject *weakrefs;
     unsigned long tracing; /* the thread inside the tracer, whose own calls are not reported */
     bool closed;
+    bool silent; /* does not warn of ghosts */
 } Queue;
 
 typedef struct {
@@ -82,6 +83,7 @@ typedef struct {
     PyObject *source;
     PyObject *queue; /* kept also when the watch is out of it; NULL only once collected */
     PyObject *weakrefs;
+    unsigned long long deliveries;
     struct place place;
 } Watch;
 
@@ -188,6 +190,12 @@ PyObject *wait_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t posi
                      PyObject *keywords);
 PyObject *dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                          PyObject *keywords);
+
+/* ------------------------------------------------------------------ prompt.c */
+
+PyObject *set_inputhook(PyObject *self, PyObject *function);
+PyObject *print_queue(PyObject *self);
+PyObject *print_queue_as_html(PyObject *self, PyObject *none);
 
 /* ------------------------------------------------------------------ trace.c */
 

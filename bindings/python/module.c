@@ -149,10 +149,41 @@ static PyObject *bits(PyObject *Py_UNUSED(self), PyObject *value)
     return read_interest(value, &interest) ? name_bits(interest) : NULL;
 }
 
+PyDoc_STRVAR(
+    describe_doc,
+    "describe(source, /)\n"
+    "--\n"
+    "\n"
+    "What a descriptor is in words, such as \"TCP 127.0.0.1:80 to 127.0.0.1:49152\", \"pipe\",\n"
+    "\"terminal /dev/pts/0\", \"file /etc/passwd\" or \"closed\".\n"
+    "\n"
+    "source is an int or an object with fileno(); TypeError for anything else.");
+
+static PyObject *describe(PyObject *Py_UNUSED(self), PyObject *source)
+{
+    char text[256];
+    int fd;
+
+    if (!read_descriptor(source, &fd))
+        return NULL;
+    return PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
+}
+
+PyDoc_STRVAR(set_inputhook_doc,
+             "set_inputhook(function, /)\n"
+             "--\n"
+             "\n"
+             "Have the interpreter's prompt call function() before it waits for the keyboard.\n"
+             "\n"
+             "What it raises is printed. None ends it. Raises RuntimeError outside the main\n"
+             "interpreter, which alone has a prompt.");
+
 /* ------------------------------------------------------------------ the module */
 
 static PyMethodDef functions[] = {
     {"bits", bits, METH_O, bits_doc},
+    {"describe", describe, METH_O, describe_doc},
+    {"set_inputhook", set_inputhook, METH_O, set_inputhook_doc},
     {NULL, NULL, 0, NULL},
 };
 

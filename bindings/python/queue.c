@@ -48,15 +48,16 @@ static bool read_clock(const char *clock, bool *virtual)
 
 static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
 {
-    static char first[] = "backend", second[] = "clock"; /* CPython wants them writable */
-    static char *names[] = {first, second, NULL};
+    static char first[] = "backend", second[] = "clock", third[] = "warn"; /* must be writable */
+    static char *names[] = {first, second, third, NULL};
     struct readyq_options options = {.interruptible = true};
     Queue *self = (Queue *)object;
     const char *clock = "real";
     char call[80];
-    int error;
+    int error, warn = true;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kw, "|zs:Queue", names, &options.backend, &clock) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kw, "|zs$p:Queue", names, &options.backend, &clock,
+                                     &warn) ||
         !read_clock(clock, &options.virtual_clock))
         return -1;
     if (self->core != NULL) {
@@ -71,6 +72,7 @@ static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
     }
     readyq_ref(self->core); /* late calls of other threads find it closed, not gone */
     self->closed = false;
+    self->silent = !warn;
     return 0;
 }
 
@@ -257,20 +259,30 @@ static PyMethodDef methods[] = {
     {"stats", queue_stats, METH_NOARGS, queue_stats_doc},
     {"trace", set_tracer, METH_O, queue_trace_doc},
     {"close", queue_close, METH_NOARGS, queue_close_doc},
+    {"_repr_html_", print_queue_as_html, METH_NOARGS, queue_html_doc},
     {"__enter__", queue_enter, METH_NOARGS, NULL},
     {"__exit__", queue_exit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, (void *)queue_doc}, {Py_tp_new, new_queue},
-    {Py_tp_init, init_queue},       {Py_tp_traverse, traverse_queue},
-    {Py_tp_clear, clear_queue},     {Py_tp_dealloc, dealloc_queue},
-    {Py_tp_repr, repr_queue},       {Py_tp_iter, iterate_members},
-    {Py_sq_length, count_members},  {Py_mp_length, count_members},
-    {Py_sq_contains, has_member},   {Py_mp_subscript, get_member},
-    {Py_tp_members, members},       {Py_tp_getset, attributes},
-    {Py_tp_methods, methods},       {0, NULL},
+    {Py_tp_doc, (void *)queue_doc},
+    {Py_tp_new, new_queue},
+    {Py_tp_init, init_queue},
+    {Py_tp_traverse, traverse_queue},
+    {Py_tp_clear, clear_queue},
+    {Py_tp_dealloc, dealloc_queue},
+    {Py_tp_repr, repr_queue},
+    {Py_tp_iter, iterate_members},
+    {Py_sq_length, count_members},
+    {Py_mp_length, count_members},
+    {Py_sq_contains, has_member},
+    {Py_mp_subscript, get_member},
+    {Py_tp_members, members},
+    {Py_tp_getset, attributes},
+    {Py_tp_methods, methods},
+    {Py_tp_str, print_queue},
+    {0, NULL},
 };
 
 PyType_Spec queue_spec = {

@@ -9,18 +9,21 @@
 
 PyDoc_STRVAR(
     queue_doc,
-    "Queue(backend=None, clock=\"real\")\n"
+    "Queue(backend=None, clock=\"real\", *, warn=True)\n"
     "--\n"
     "\n"
     "One event queue: put sources into it, sleep until one is ready, take the ready ones.\n"
     "\n"
     "backend is a name such as \"epoll\", None for the best there is. clock is \"real\", or\n"
     "\"virtual\": time then stands still, and jumps to the next deadline where a wait would sleep.\n"
-    "Raises ValueError for an unknown name, OSError where the kernel refuses.\n"
+    "With warn=False there is no ResourceWarning for a descriptor that was closed before its watch\n"
+    "was removed, while a duplicate keeps its file open. Raises ValueError for an unknown name,\n"
+    "OSError where the kernel refuses.\n"
     "\n"
     "Every method may be called from any thread, also while another thread waits. Each raises\n"
     "ValueError once the queue is closed. len(q) counts the watches, iteration goes over a snapshot\n"
     "of them, q[sock] is the watch of a descriptor (KeyError when there is none), sock in q asks.\n"
+    "print(q) shows a table of them.\n"
     "\n"
     "    >>> with readyq.Queue() as q:\n"
     "    ...     q.add(sock, readyq.READ, data=\"my socket\")\n"
@@ -171,6 +174,11 @@ PyDoc_STRVAR(
     "sys.unraisablehook and changes nothing.\n"
     "\n"
     "    >>> q.trace(sys.stderr)\n");
+
+PyDoc_STRVAR(queue_html_doc, "_repr_html_($self, /)\n"
+                             "--\n"
+                             "\n"
+                             "What print() shows of the queue, as an HTML table for a notebook.");
 
 PyDoc_STRVAR(queue_close_doc,
              "close($self, /)\n"

@@ -86,12 +86,12 @@ static int warn_of_ghosts(const struct wait *wait)
     int fd;
 
     while ((fd = readyq_ghost(wait->core)) >= 0) {
-        int error = PyErr_WarnFormat(
-            PyExc_ResourceWarning, 1,
-            "fd %d was closed before its watch was removed, and a duplicate keeps its file open: "
-            "remove() before close()",
-            fd);
-        if (error < 0)
+        if (wait->queue->silent)
+            continue;
+        if (PyErr_WarnFormat(PyExc_ResourceWarning, 1,
+                             "fd %d was closed before its watch was removed, and a duplicate keeps "
+                             "its file open: remove() before close()",
+                             fd) < 0)
             return FAILED;
     }
     return 0;
@@ -133,6 +133,7 @@ static inline Watch *take_next(readyq *core)
     if (next == NULL)
         return NULL;
     watch = watch_of(next);
+    watch->deliveries++;
     if (next->queue == NULL)
         release_watch(watch);
     else

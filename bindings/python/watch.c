@@ -223,6 +223,7 @@ static PyMemberDef members[] = {
     {"interest", Py_T_UINT, offsetof(Watch, core.interest), Py_READONLY, watch_interest_doc},
     {"ready", Py_T_UINT, offsetof(Watch, core.ready), Py_READONLY, watch_ready_doc},
     {"count", Py_T_ULONGLONG, offsetof(Watch, core.count), Py_READONLY, watch_count_doc},
+    {"deliveries", Py_T_ULONGLONG, offsetof(Watch, deliveries), Py_READONLY, watch_deliveries_doc},
     {"armed", Py_T_BOOL, offsetof(Watch, core.armed), Py_READONLY, watch_armed_doc},
     {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(Watch, weakrefs), Py_READONLY, NULL},
     {NULL, 0, 0, 0, NULL},

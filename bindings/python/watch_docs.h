@@ -33,6 +33,7 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(
     watch_count_doc,
     "int: expirations, signals or fires that the last delivery stands for; 1 for a descriptor.");
+PyDoc_STRVAR(watch_deliveries_doc, "int: how many times it was handed out as ready.");
 PyDoc_STRVAR(
     watch_armed_doc,
     "bool: False while paused, after a ONESHOT delivery until modify(), and once it is inactive.");

@@ -10,8 +10,13 @@ Put sources into a Queue, sleep in one call until at least one is ready, take th
         for w in q.wait(timeout=1.5):
             print(w.data, readyq.bits(w.ready))
 
-This file only names what readyq offers; the queue itself is in the extension module _core.
+This file only names what readyq offers; the queue itself is in the extension module _core. What
+needs asyncio or the prompt is imported when it is first used.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from readyq._core import (
     EDGE,
@@ -29,7 +34,13 @@ from readyq._core import (
     Watch,
     __version__,
     bits,
+    describe,
 )
+from readyq.selector import Selector
+
+if TYPE_CHECKING:
+    from readyq.aio import attach, new_event_loop, run
+    from readyq.prompt import install_inputhook, load_ipython_extension, uninstall_inputhook
 
 __all__ = [
     "EDGE",
@@ -43,8 +54,38 @@ __all__ = [
     "WRITE",
     "WRITE_CLOSED",
     "Queue",
+    "Selector",
     "Stats",
     "Watch",
     "__version__",
+    "attach",
     "bits",
+    "describe",
+    "install_inputhook",
+    "load_ipython_extension",
+    "new_event_loop",
+    "run",
+    "uninstall_inputhook",
 ]
+
+_LATER = {
+    "attach": "aio",
+    "install_inputhook": "prompt",
+    "load_ipython_extension": "prompt",
+    "new_event_loop": "aio",
+    "run": "aio",
+    "uninstall_inputhook": "prompt",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'readyq' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"readyq.{_LATER[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

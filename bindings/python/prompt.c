@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the prompt needs and Python cannot say: the interpreter's input hook, and the queue's way
+ * to its pictures. What the hook waits for, and how a table looks, are in python/readyq/.
+ */
+#include "binding.h"
+
+/* One for the process, as PyOS_InputHook is; the main interpreter's. */
+static PyObject *hook;
+
+/* The prompt calls this, without the GIL or with it, before it waits for a key. Where its own wait
+ * was ended by a signal, which errno still says, it is about to run Python's handlers: any Python
+ * code here would run them first, and what they raise would be lost on the prompt. */
+static int run_hook(void)
+{
+    PyGILState_STATE state;
+    PyObject *function, *result;
+
+    if (errno == EINTR) {
+        errno = 0;
+        return 0;
+    }
+    state = PyGILState_Ensure();
+    function = Py_XNewRef(hook);
+    if (function != NULL) {
+        result = PyObject_CallObject(function, NULL);
+        if (result == NULL)
+            PyErr_WriteUnraisable(function);
+        Py_XDECREF(result);
+        Py_DECREF(function);
+    }
+    PyGILState_Release(state);
+    errno = 0;
+    return 0;
+}
+
+PyObject *set_inputhook(PyObject *Py_UNUSED(self), PyObject *function)
+{
+    PyObject *old = hook;
+
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_RuntimeError, "only the main interpreter has a prompt");
+        return NULL;
+    }
+    if (function != Py_None && !PyCallable_Check(function)) {
+        PyErr_Format(PyExc_TypeError, "set_inputhook() needs a function or None, not %.100s",
+                     Py_TYPE(function)->tp_name);
+        return NULL;
+    }
+    hook = function != Py_None ? Py_NewRef(function) : NULL;
+    if (hook != NULL)
+        PyOS_InputHook = run_hook;
+    else if (PyOS_InputHook == run_hook)
+        PyOS_InputHook = NULL;
+    Py_XDECREF(old);
+    Py_RETURN_NONE;
+}
+
+/* ------------------------------------------------------------------ pictures */
+
+static PyObject *call_picture(const char *name, PyObject *self)
+{
+    PyObject *picture = PyImport_ImportModule("readyq.picture");
+    PyObject *text;
+
+    if (picture == NULL)
+        return NULL;
+    text = PyObject_CallMethod(picture, name, "O", self);
+    Py_DECREF(picture);
+    return text;
+}
+
+PyObject *print_queue(PyObject *self)
+{
+    return call_picture("table", self);
+}
+
+PyObject *print_queue_as_html(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return call_picture("html_table", self);
+}

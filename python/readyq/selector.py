@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""readyq.Selector: the interface of the standard library's selectors over a Queue.
+
+A key lives in the data of its watch, as the pair that select() returns for it, so that a select()
+is one wait and one look at each watch that is ready. What a selector promises is in the selectors
+module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
+from typing import TYPE_CHECKING, Any
+
+from readyq._core import ERROR, READ, WRITE, WRITE_CLOSED, Queue, Watch
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
+
+_INTEREST = {EVENT_READ: READ, EVENT_WRITE: WRITE, EVENT_READ | EVENT_WRITE: READ | WRITE}
+
+# The events of every value that ready can have where both were asked for; where one was, a delivery
+# is that one. A descriptor that is broken, or that nobody reads from, is ready for both, as for
+# poll(2); one whose peer only stopped writing may still be full.
+_BROKEN = ERROR | WRITE_CLOSED
+_EVENTS = [
+    (EVENT_READ if ready & (READ | _BROKEN) else 0)
+    | (EVENT_WRITE if ready & (WRITE | _BROKEN) else 0)
+    for ready in range(128)
+]
+_BOTH = EVENT_READ | EVENT_WRITE
+
+_Pair = tuple[SelectorKey, int]
+_make_key = SelectorKey._make  # in half the time of SelectorKey()
+
+
+def _interest_of(events: int) -> int:
+    try:
+        return _INTEREST[events]
+    except KeyError:
+        raise ValueError(f"Invalid events: {events!r}") from None
+
+
+def _descriptor_of(fileobj: FileDescriptorLike) -> int:
+    if isinstance(fileobj, int):
+        fd = fileobj
+    else:
+        try:
+            fd = int(fileobj.fileno())
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError(f"Invalid file object: {fileobj!r}") from None
+    if fd < 0:
+        raise ValueError(f"Invalid file descriptor: {fd}")
+    return fd
+
+
+class _Keys(Mapping["FileDescriptorLike", SelectorKey]):
+    """What get_map() returns: the keys by file object or descriptor, as they are now."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([watch.data[0].fd for watch in self._queue])
+
+    def __getitem__(self, fileobj: FileDescriptorLike) -> SelectorKey:
+        return _find(self._queue, fileobj).data[0]
+
+
+def _find(queue: Queue, fileobj: FileDescriptorLike) -> Watch[_Pair]:
+    """The watch of a file object; KeyError when there is none. One that was closed does not know
+    its descriptor any more, but it is still itself."""
+    try:
+        fd = _descriptor_of(fileobj)
+    except ValueError:
+        for watch in queue:
+            if watch.data[0].fileobj is fileobj:
+                return watch
+        raise
+    try:
+        return queue[fd]
+    except (KeyError, ValueError):  # ValueError: the queue is closed
+        raise KeyError(f"{fileobj!r} is not registered") from None
+
+
+class Selector(BaseSelector):
+    """A selector on a Queue, for all that takes one of the standard library's.
+
+    >>> import selectors, socket
+    >>> here, there = socket.socketpair()
+    >>> selector = Selector()
+    >>> key = selector.register(here, selectors.EVENT_READ, data="mine")
+    >>> there.send(b"hello")
+    5
+    >>> [(key.data, events) for key, events in selector.select(timeout=1.5)]
+    [('mine', 1)]
+    >>> selector.close(); here.close(); there.close()
+
+    It differs from selectors.EpollSelector in this: timeouts are not rounded to milliseconds; files
+    and other descriptors that never block can be registered, and are always ready; the number of a
+    descriptor that was closed without unregister() can be registered again. Its methods may be
+    called from any thread. backend is as for Queue.
+    """
+
+    def __init__(self, backend: str | None = None) -> None:
+        self._queue = Queue(backend, warn=False)
+        self._keys = _Keys(self._queue)
+        self._add, self._wait = self._queue.add, self._queue.wait
+
+    def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> SelectorKey:
+        """Watch a file object and return its key.
+
+        events is EVENT_READ, EVENT_WRITE or both. Raises ValueError for other events, for what has
+        no descriptor and for a closed selector, KeyError when it is registered already, OSError
+        when it is not open.
+        """
+        interest = _interest_of(events)
+        fd = _descriptor_of(fileobj)
+        key = _make_key((fileobj, fd, events, data))
+        try:
+            self._add(fd, interest, (key, events))
+        except FileExistsError:
+            raise KeyError(f"{fileobj!r} (FD {fd}) is already registered") from None
+        return key
+
+    def unregister(self, fileobj: FileDescriptorLike) -> SelectorKey:
+        """Watch a file object no longer, closed or not, and return the key it had.
+
+        Raises KeyError when it is not registered.
+        """
+        watch = _find(self._queue, fileobj)
+        watch.remove()
+        return watch.data[0]
+
+    def modify(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> SelectorKey:
+        """Change events and data of a file object, and return its new key.
+
+        The same events and data cost nothing. Raises KeyError when it is not registered, ValueError
+        for events that mean nothing, OSError when it was closed; it is then unregistered.
+        """
+        watch = _find(self._queue, fileobj)
+        key, asked = watch.data
+        if events != asked:
+            interest = _interest_of(events)
+            try:
+                watch.modify(interest)
+            except OSError:
+                watch.remove()
+                raise
+        elif data is key.data:
+            return key
+        key = _make_key((key[0], key[1], events, data))
+        watch.data = (key, events)
+        return key
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        """Wait until something is ready, and return a list of (key, events).
+
+        timeout is in seconds: None waits for ever, 0 and less look and return. Never early, and
+        not rounded. What a handler of a signal raises ends it.
+        """
+        if timeout is not None and timeout <= 0:
+            timeout = 0
+        return [
+            pair if (pair := watch.data)[1] != _BOTH else (pair[0], _EVENTS[watch.ready])
+            for watch in self._wait(timeout)
+        ]
+
+    def close(self) -> None:
+        """Unregister everything and give up the queue. Closing again does nothing."""
+        self._queue.close()
+
+    def get_map(self) -> Mapping[FileDescriptorLike, SelectorKey]:
+        """A mapping of file objects and descriptors to keys; None once closed."""
+        return None if self._queue.closed else self._keys  # type: ignore[return-value]
+
+    def get_key(self, fileobj: FileDescriptorLike) -> SelectorKey:
+        """The key of a file object. Raises KeyError without one, RuntimeError once closed."""
+        if self._queue.closed:
+            raise RuntimeError("Selector is closed")
+        return _find(self._queue, fileobj).data[0]
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while select() would return something."""
+        return self._queue.fileno()
