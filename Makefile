@@ -105,6 +105,10 @@ check: all
 inspect:
 	@FLAGS='$(FLAGS) $(WARNINGS)' PYTHON_INCLUDE='$(python_include)' LUA_INCLUDE='$(lua_include)' \
 	    tools/lint.sh
+test-stdlib: python-module
+	@$(RUN) $(python) tests/stdlib/run.py
+repl: python-module
+	@$(RUN) $(python) -m readyq
 bench: all
 	@$(RUN) $(python) bench/run.py
 
@@ -137,6 +141,8 @@ help:
 	@echo 'make            build in place; then: eval "$$(make -s env)"'
 	@echo 'make demo       set up what is missing, build, and show a queue at work'
 	@echo 'make test       set up what is missing, build, and run every test (TESTS=... some)'
+	@echo 'make test-stdlib  the tests of selectors and asyncio, on readyq; minutes'
+	@echo 'make repl       a Python prompt whose queue runs while you type'
 	@echo 'make lint       set up what is missing, and check the sources'
 	@echo 'make setup      set up what is missing for all of these'
 	@echo 'make bench      measure'
@@ -145,4 +151,4 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        show check inspect bench env install install-c install-lua clean help
+        test-stdlib repl show check inspect bench env install install-c install-lua clean help

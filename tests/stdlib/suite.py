@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Runs one of CPython's own test modules, as installed, on its own selectors or on readyq.Selector.
+
+`suite.py test_selectors|test_asyncio readyq|stock` prints a line of JSON with the counts. Nothing
+of CPython's is copied: its tests take their selectors from the module selectors, and there they
+are replaced, those that tests ask for by name too, before the tests are imported.
+"""
+
+import json
+import os
+import selectors
+import subprocess  # noqa: F401  # keeps the selector that it took when it was imported
+import sys
+import tempfile
+import unittest
+
+NAMES = ("DefaultSelector", "EpollSelector", "KqueueSelector", "PollSelector", "SelectSelector")
+
+
+def replace_selectors():
+    import readyq
+
+    for name in NAMES:
+        if hasattr(selectors, name):
+            setattr(selectors, name, readyq.Selector)
+
+
+def run(name):
+    suite = unittest.defaultTestLoader.loadTestsFromName(f"test.{name}")
+    return unittest.TextTestRunner(buffer=True).run(suite)
+
+
+def names_of(pairs):
+    return sorted({test.id() for test, _ in pairs})
+
+
+def main():
+    if sys.argv[2] == "readyq":
+        replace_selectors()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        result = run(sys.argv[1])
+        os.chdir("/")
+    counts = {
+        "run": result.testsRun,
+        "failed": names_of(result.failures + result.errors),
+        "skipped": names_of(result.skipped),
+    }
+    print(json.dumps(counts), flush=True)
+    os._exit(0)  # some of the tests leave threads behind
+
+
+if __name__ == "__main__":
+    main()
