@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""The prompt whose queue keeps running while you type, and the same for the prompts there are.
+
+Each prompt calls a function before it waits for a key. Ours waits for the keyboard and the queue
+together, and calls what is ready, until a key is there. The input hook itself is in the extension
+module; the console is in console.py.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from readyq import _core
+from readyq._core import Queue, Watch
+
+_REST = 100  # milliseconds between looks while what is ready is not ours to call
+
+
+def install_inputhook(queue: Queue) -> None:
+    """Have the queue dispatched while the prompt waits for a key: data(watch) is called.
+
+    It is for the plain prompt of python, old and new. A second call takes another queue; closing
+    the queue or uninstall_inputhook() ends it. A callback's exception is shown, and its watch, when
+    it watches a descriptor, paused; Ctrl-C in a callback ends the callback. What has data that
+    cannot be called is left to your own wait(), and shown when that cannot see it any more. Raises
+    RuntimeError outside the main interpreter.
+    """
+    _core.set_inputhook(partial(pump, queue))
+
+
+def uninstall_inputhook() -> None:
+    """End what install_inputhook() began; does nothing when nothing is installed."""
+    _core.set_inputhook(None)
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext readyq` in IPython: puts a queue `q` there; `%gui readyq` keeps it running."""
+    from IPython.terminal import pt_inputhooks  # type: ignore[import-not-found,unused-ignore]
+
+    queue = ipython.user_ns.setdefault("q", Queue())
+    pt_inputhooks.register("readyq", lambda context: pump(queue, context.fileno()))
+
+
+def fire(queue: Queue, before: Callable[[], object] = lambda: None) -> bool:
+    """Call data(watch) for what is ready, and before() before the first; whether any was called."""
+    called = False
+    for watch in queue.wait(0):
+        if not watch.ready:  # removed by one called before
+            continue
+        if callable(watch.data):
+            if not called:
+                before()
+            called = True
+            _call(watch)
+        elif watch.kind != "fd":
+            print(f"ready: {watch!r}", flush=True)
+    return called
+
+
+def pump(queue: Queue, keyboard: int = 0, fire: Callable[[Queue], bool] = fire) -> None:
+    """Call what is ready until the keyboard is."""
+    try:
+        keys, both = select.poll(), select.poll()
+        keys.register(keyboard, select.POLLIN)
+        both.register(keyboard, select.POLLIN)
+        both.register(queue.fileno(), select.POLLIN)
+        while all(fd != keyboard for fd, _ in both.poll()):
+            if not fire(queue) and keys.poll(_REST):
+                return
+    except ValueError:  # the queue is closed
+        uninstall_inputhook()
+    except KeyboardInterrupt:
+        interrupt_prompt()
+
+
+def interrupt_prompt() -> None:
+    """Ctrl-C was for the prompt, whose own wait did not see it: send it once more in a moment."""
+    main = threading.main_thread().ident
+    threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
+
+
+def _call(watch: Watch[Any]) -> None:
+    try:
+        watch.data(watch)
+    except (Exception, KeyboardInterrupt) as error:
+        shown = error.__traceback__.tb_next if error.__traceback__ else None  # without ours
+        sys.excepthook(type(error), error, shown)
+        if watch.kind == "fd" and watch.active:
+            watch.modify(0)
+            print(f"paused: {watch!r}; its modify() arms it again", file=sys.stderr)
+    sys.stdout.flush()
