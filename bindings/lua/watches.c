@@ -246,8 +246,10 @@ static int queue_remove(lua_State *L)
 /* [-3, +n, e] q:modify(watch or source, interest) */
 static int queue_modify(lua_State *L)
 {
-    const int fd = push_told_watch(L, luaq_check_queue(L));
+    int fd;
 
+    lua_settop(L, 3);
+    fd = push_told_watch(L, luaq_check_queue(L));
     return lua_isnil(L, -1) ? luaq_fail(L, "modify", fd, -ENOENT)
                             : luaq_modify(L, lua_gettop(L), 3);
 }

@@ -72,6 +72,8 @@ function T.test_a_wrong_interest_of_modify_changes_nothing()
     local watch = q:add(things.eventfd(1), "r")
     raises("#1 to 'modify' %(this interest", function() watch:modify(readyq.FIRED) end)
     raises("#2 to 'modify' %(this interest", function() q:modify(watch, readyq.FIRED) end)
+    raises("#1 to 'modify' %(an interest is .*, not no value", function() watch:modify() end)
+    raises("#2 to 'modify' %(an interest is .*, not nil", function() q:modify(watch) end)
     equal(watch.interest, readyq.READ)
     things.event(q)
 end

@@ -18,6 +18,10 @@ local function pipe_at(fd)
     return w
 end
 
+-- How many ghosts are made by a close before the removal, while a duplicate lives: on epoll alone
+-- the kernel goes on firing.
+local function ghosts_on(q) return q:backend() == "epoll" and 1 or 0 end
+
 function T.test_remove_after_close_succeeds()
     local q = readyq.new()
     local r = things.pipe()
@@ -96,9 +100,9 @@ function T.test_a_ghost_does_not_spin_and_is_counted()
     local start = unix.now()
     things.nothing(q, 0.05)
     assert(unix.now() - start >= 0.05)
-    equal(q:stats().ghosts, 1)
-    equal(q:stats().ghost_fd, r)
-    assert(q:stats().rebuilds >= 1)
+    equal(q:stats().ghosts, ghosts_on(q))
+    equal(q:stats().ghost_fd, ghosts_on(q) == 1 and r or nil)
+    equal(q:stats().rebuilds, ghosts_on(q))
     equal(unix.read(twin), "x")
 end
 
@@ -131,20 +135,20 @@ local function make_a_ghost()
     watch:remove()
     unix.write(w, "x")
     for _ = 1, 3 do things.nothing(q) end
-    return r
+    return r, ghosts_on(q)
 end
 
--- What f() returns, and what it writes to stderr: there the warnings of Lua 5.4 go.
+-- What f() writes to stderr, where the warnings of Lua 5.4 go, and what it returns.
 local function stderr_of(f)
     local path = things.path()
     assert(unix.mkfifo(path))
     local fifo, kept = things.open(path, "rw"), things.dup(2)
     os.remove(path)
     unix.dup2(fifo, 2)
-    local ok, result = pcall(f)
+    local ok, first, second = pcall(f)
     unix.dup2(kept, 2)
-    assert(ok, result)
-    return result, unix.read(fifo)
+    assert(ok, first)
+    return unix.read(fifo), first, second
 end
 
 function T.test_a_ghost_is_told_once_to_warn()
@@ -152,14 +156,13 @@ function T.test_a_ghost_is_told_once_to_warn()
     local real = rawget(_G, "warn")
     local function take(message) lines = lines .. message end
     if real then real("@on") else rawset(_G, "warn", take) end
-    local r, written = stderr_of(function()
-        local fd = make_a_ghost()
-        io.stderr:write("end")
-        return fd
+    local written, r, ghosts = stderr_of(function()
+        io.stderr:write("start")
+        return make_a_ghost()
     end)
     local told = "readyq: descriptor " .. r .. " was closed before its watch was removed"
     local _, count = (lines .. written):gsub(told, "")
-    equal(count, 1)
+    equal(count, ghosts)
 end
 
 return T
