@@ -118,6 +118,7 @@ struct readyq__ring {
     uint32_t mask;                  /* room - 1, or 0 without room */
     uint32_t head, limit, tail;     /* next to be taken; end of what waits have promised; end */
     uint32_t holes_promised, holes; /* before the limit; after it */
+    uint32_t seen;                  /* nothing level-triggered between the limit and here */
 };
 
 struct readyq {

@@ -33,6 +33,7 @@ static void close_ranks(readyq *q)
     ring->limit = limit;
     ring->tail = to;
     ring->holes = ring->holes_promised = 0;
+    ring->seen = ring->head;
 }
 
 int readyq__make_line(readyq *q, size_t watches)

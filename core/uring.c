@@ -22,6 +22,7 @@
  *  9. The rings are memory shared with the kernel: a child does not get them.
  * 10. Forbidden by seccomp it is EPERM or ENOSYS, by the sysctl kernel.io_uring_disabled EPERM. A
  *     sandbox may also kill: being opened only on request is all that can be done about that.
+ * 11. A signal that ends a call which also submitted is not told: it returns how many it took.
  */
 #include "internal.h"
 
@@ -502,7 +503,9 @@ static int wait(readyq *q, int max, int64_t timeout)
         ask_all(q, 0);
         submit(q);
     }
-    return n == 0 && done < 0 && error == EINTR ? -EINTR : (int)n;
+    if (n == 0 && (done < 0 ? error == EINTR : timeout != 0)) /* note 11 */
+        return -EINTR;
+    return (int)n;
 }
 
 const struct readyq__backend readyq__uring = {"io_uring", true,   available, open_ring,

@@ -93,28 +93,35 @@ static readyq_watch *in_line(const readyq *q, uint32_t index)
 
 /* Empties what was found of the level-triggered ones, which keep their places, to be asked again.
  * Only the leader may ask: else they leave the line, and the kernel will tell the leader. Returns
- * whether there is anything to ask. */
+ * whether there is anything to ask. What was seen not to be level-triggered is not looked at
+ * again: a long line may be taken one by one. */
 static bool recall(readyq *q, bool ask_again)
 {
+    struct readyq__ring *ring = &q->ready;
+    uint32_t i = ring->seen - ring->limit <= ring->tail - ring->limit ? ring->seen : ring->limit;
     bool any = false;
 
-    for (uint32_t i = q->ready.limit; i != q->ready.tail; i++) {
+    for (; i != ring->tail; i++) {
         readyq_watch *w = in_line(q, i);
 
         if (w == NULL || !is_level(w) || (w->own.flags & READYQ__ALWAYS))
             continue;
+        if (!any)
+            ring->seen = i;
+        any = true;
         w->own.found = 0;
-        any = ask_again;
         if (!ask_again)
             readyq__unlist(q, w);
     }
-    return any;
+    if (!any)
+        ring->seen = ring->tail;
+    return any && ask_again;
 }
 
 /* Those that the kernel did not tell of again leave the line. */
 static void dismiss(readyq *q)
 {
-    for (uint32_t i = q->ready.head; i != q->ready.tail; i++) {
+    for (uint32_t i = q->ready.seen; i != q->ready.tail; i++) {
         readyq_watch *w = in_line(q, i);
 
         if (w != NULL && w->own.found == 0)
