@@ -35,7 +35,7 @@ static int print_address(const struct sockaddr_storage *address, socklen_t lengt
     if (address->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path))
         return snprintf(text, size, "%s%s", local->sun_path[0] ? "" : "@",
                         local->sun_path + (local->sun_path[0] ? 0 : 1));
-    return snprintf(text, size, "unnamed");
+    return 0; /* it has no name */
 }
 
 static const char *name_socket(int family, int type)
@@ -59,17 +59,23 @@ static void describe_socket(int fd, char *text, size_t size)
 {
     struct sockaddr_storage here = {0}, there = {0};
     socklen_t here_length = sizeof here, there_length = sizeof there;
-    char from[128] = "unnamed", to[128] = "";
-    const char *link = " to ";
+    char from[128] = "", to[128] = "";
+    const char *kind, *state = ", not connected";
+    bool connected;
 
     if (getsockname(fd, (void *)&here, &here_length) == 0)
         print_address(&here, here_length, from, sizeof from);
-    if (getpeername(fd, (void *)&there, &there_length) == 0)
+    connected = getpeername(fd, (void *)&there, &there_length) == 0;
+    if (connected)
         print_address(&there, there_length, to, sizeof to);
+    kind = name_socket(here.ss_family, get_option(fd, SO_TYPE));
+    if (get_option(fd, SO_ACCEPTCONN))
+        state = ", listening";
+    if (connected && *to != '\0')
+        snprintf(text, size, "%s%s%s to %s", kind, *from ? " " : "", from, to);
     else
-        link = get_option(fd, SO_ACCEPTCONN) ? ", listening" : ", not connected";
-    snprintf(text, size, "%s %s%s%s", name_socket(here.ss_family, get_option(fd, SO_TYPE)), from,
-             link, to);
+        snprintf(text, size, "%s%s%s%s", kind, *from ? " " : "", from,
+                 connected ? ", connected" : state);
 }
 
 /* The name the file was opened by, where the system tells. */
@@ -114,28 +120,50 @@ char *readyq_describe(int fd, char *text, size_t size)
 
 /* ------------------------------------------------------------------ why a call failed */
 
+/* Where `call` is not NULL the reason is for calls that begin with it. */
 static const struct {
+    const char *call;
     int error;
     const char *why, *advice;
 } reasons[] = {
-    {EBADF, "it is not open", "remove a watch before its descriptor is closed"},
-    {EEXIST, "it is watched by this queue already", "modify its watch, or remove it first"},
-    {EBUSY, "the watch is in a queue already", "remove it there first, or use another watch"},
-    {ENOENT, "the watch is not in a queue", "add it first"},
-    {ESHUTDOWN, "the queue is closed", "open a new one"},
-    {EINVAL, "an argument means nothing here", "see the call's description"},
-    {ELOOP, "queues would watch each other, or more than five deep", "break the circle"},
-    {EMFILE, "this process has no descriptor left",
+    {"add_signal", EINVAL, "it is no signal that a process can go on after catching",
+     "any but SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE and SIGILL can be watched"},
+    {"add_process", EINVAL, "it is no process id", "a process id is greater than 0"},
+    {"add_timer", EINVAL, "delay or period is negative", "both are 0 or more"},
+    {"add", EINVAL, "the interest means nothing, or it is the queue's own descriptor",
+     "an interest is READ, WRITE or PRIORITY, or their sum, with EDGE, ONESHOT or EXCLUSIVE, or 0"},
+    {"modify", EINVAL, "the interest means nothing, or the watch is not of a descriptor",
+     "an interest is READ, WRITE or PRIORITY, or their sum, with EDGE, ONESHOT or EXCLUSIVE, or 0"},
+    {"fire", EINVAL, "it is not a trigger", "only what add_trigger made can be fired"},
+    {"wait", EINVAL, "timeout or maximum is negative", "-1 waits for ever, 0 is no maximum"},
+    {"Queue", EINVAL, "this build has no such backend", "leave it out, or name one of backends()"},
+    {"new", EINVAL, "this build has no such backend", "leave it out, or name one of backends()"},
+    {NULL, EBADF, "it is not open", "remove a watch before its descriptor is closed"},
+    {NULL, EEXIST, "it is watched by this queue already", "modify its watch, or remove it first"},
+    {NULL, EBUSY, "the watch is in a queue already", "remove it there first, or use another watch"},
+    {NULL, ENOENT, "the watch is not in a queue", "add it first"},
+    {NULL, ESHUTDOWN, "the queue is closed", "open a new one"},
+    {NULL, EINVAL, "an argument means nothing here", "see the call's description"},
+    {NULL, ELOOP, "queues would watch each other, or more than five deep", "break the circle"},
+    {NULL, EMFILE, "this process has no descriptor left",
      "close some, or raise RLIMIT_NOFILE (ulimit -n)"},
-    {ENFILE, "the system has no descriptor left", "close some, or raise fs.file-max"},
-    {ENOMEM, "there is no memory left", "remove watches, or free memory"},
-    {ENOSPC, "the user's limit of watches is reached",
+    {NULL, ENFILE, "the system has no descriptor left", "close some, or raise fs.file-max"},
+    {NULL, ENOMEM, "there is no memory left", "remove watches, or free memory"},
+    {NULL, ENOSPC, "the user's limit of watches is reached",
      "remove watches, or raise fs.epoll.max_user_watches"},
-    {ENOSYS, "this kernel does not have it", "choose another backend"},
-    {EPERM, "it is not permitted here", "see what sandbox or policy forbids it"},
-    {ESRCH, "there is no such process", "it has ended and been reaped, or the id is wrong"},
-    {ECHILD, "it is not a child of this process", "without pidfd only children can be watched"},
+    {NULL, ENOSYS, "this kernel does not have it", "choose another backend"},
+    {NULL, ENOTSUP, "this kernel does not tell of it", "ask for READ or WRITE alone"},
+    {NULL, EPERM, "it is not permitted here", "see what sandbox or policy forbids it"},
+    {NULL, ESRCH, "there is no such process", "it has ended and been reaped, or the id is wrong"},
+    {NULL, ECHILD, "it is not a child of this process",
+     "without pidfd only children can be watched"},
 };
+enum { REASONS = sizeof reasons / sizeof *reasons };
+
+static bool begins_with(const char *text, const char *start)
+{
+    return start == NULL || strncmp(text, start, strlen(start)) == 0;
+}
 
 char *readyq_explain(const char *call, int fd, int error, char *text, size_t size)
 {
@@ -143,10 +171,11 @@ char *readyq_explain(const char *call, int fd, int error, char *text, size_t siz
     const char *why = strerror(number), *advice = "see errno(3)";
     char what[160], of[192] = "";
 
-    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-        if (reasons[i].error == number) {
+    for (size_t i = 0; i < REASONS; i++)
+        if (reasons[i].error == number && begins_with(call, reasons[i].call)) {
             why = reasons[i].why;
             advice = reasons[i].advice;
+            break;
         }
     if (fd >= 0)
         snprintf(of, sizeof of, " of descriptor %d (%s)", fd,

@@ -246,7 +246,7 @@ READYQ_API readyq_watch *readyq_stale(readyq *q);
 READYQ_API char *readyq_describe(int fd, char *text, size_t size);
 
 /* Writes why `call` on `fd` (-1: on no descriptor) failed with `error` (as returned, negative)
- * and what to do about it, into text[size], cut to fit. Returns text. 320 bytes hold all but
+ * and what to do about it, into text[size], cut to fit. Returns text. 400 bytes hold all but
  * long file names. */
 READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text, size_t size);
 
