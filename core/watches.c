@@ -273,6 +273,7 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
 
     w->interest = interest;
     readyq__arm(w, interest != 0);
+    q->exclusive |= (interest & READYQ_EXCLUSIVE) != 0;
     w->own.flags &= (uint8_t) ~(READYQ__QUIET | READYQ__ECHO | READYQ__SAID);
     if (w->own.flags & READYQ__ALWAYS)
         error = readyq__same_file(w) ? 0 : -EBADF;
