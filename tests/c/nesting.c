@@ -241,6 +241,7 @@ static void test_three_queues_deep_still_tells(void)
     CHECK_TAKES(q[0], &first);
     CHECK_TAKES(q[1], &second);
     CHECK_TAKES(q[2], &timer);
+    CHECK_IS(readyq_wait(q[1], 0, 0), 0);
     CHECK_QUIET(q[0]);
     for (int i = 0; i < 3; i++)
         readyq_close(q[i]);
@@ -272,7 +273,7 @@ static void test_it_works_on_after_a_ghost_was_lost(void)
     CHECK_IS(readyq_remove(&g), 0);
     put(ghost[1]);
     CHECK_QUIET(q);
-    CHECK_IS(stats_of(q).rebuilds, 1);
+    CHECK_IS(stats_of(q).rebuilds, has_ghosts(q));
     CHECK_IS(readyq_fileno(q), fd);
     CHECK_UNREADABLE(q);
     put(p[1]);

@@ -223,7 +223,7 @@ static void test_no_edge_is_lost_while_ghosts_come_and_go(void)
     while (got < s.sent && take_within(q, SOON) == &w)
         got += read_all(p[0]);
     CHECK_IS(got, s.sent);
-    CHECK_IS(stats_of(q).ghosts, 300);
+    CHECK_IS(stats_of(q).ghosts, has_ghosts(q) ? 300 : 0);
     readyq_close(q);
     close_pair(p);
 }

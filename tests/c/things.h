@@ -247,6 +247,13 @@ static inline struct readyq_stats stats_of(readyq *q)
     return stats;
 }
 
+/* Whether the kernel queue keeps a registration whose number was closed, so that it must be built
+ * anew to lose it. On the others a ghost cannot be. */
+static inline bool has_ghosts(readyq *q)
+{
+    return strcmp(readyq_backend(q), "epoll") == 0;
+}
+
 #define CHECK_TAKES(q, w) CHECK(take(q) == (w))
 #define CHECK_QUIET(q) CHECK(take_within(q, SOON) == NULL)
 
