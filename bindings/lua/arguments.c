@@ -199,11 +199,13 @@ int luaq_refuse(lua_State *L, int arg, const char *format, ...)
     return luaL_argerror(L, arg, lua_tostring(L, -1));
 }
 
-int luaq_fail(lua_State *L, const char *call, int fd, int error)
+int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error)
 {
     char text[640];
 
     readyq_explain(call, fd, error, text, sizeof text);
+    if (error == -EINVAL)
+        return luaL_argerror(L, arg, text);
     if (error == -ESHUTDOWN)
         return luaL_error(L, "%s", text);
     lua_pushnil(L);

@@ -49,12 +49,11 @@ struct queue *luaq_test_queue(lua_State *L, int index); /* [-0, +0, -] NULL: ano
 struct queue *luaq_check_type(lua_State *L);            /* [-0, +0, e] argument 1 */
 struct queue *luaq_check_queue(lua_State *L);           /* [-0, +0, e] and it is not closed */
 int luaq_new(lua_State *L);                             /* readyq.new(options) */
+int luaq_backends(lua_State *L);                        /* readyq.backends() */
 
 /* ------------------------------------------------------------------ watches.c */
 
 extern const luaL_Reg luaq_watches_methods[], luaq_watches_events[];
-
-extern const char luaq_no_interest[]; /* what -EINVAL for an interest means */
 
 /* The watch at `watch` has left the core: its slot becomes free. [-0, +0, -] */
 void luaq_forget(lua_State *L, int watch);
@@ -96,8 +95,9 @@ int luaq_find_descriptor(lua_State *L, int arg); /* -1 for what has none any mor
 /* Raises "bad argument" with a text as lua_pushfstring() makes it. [-0, +0, e] */
 int luaq_refuse(lua_State *L, int arg, const char *format, ...);
 
-/* Returns the core's error: nil, message, errno. Of a closed queue it raises. [-0, +3, e] */
-int luaq_fail(lua_State *L, const char *call, int fd, int error);
+/* Returns the core's error: nil, message, errno. Raises where the queue is closed, or where it is
+ * argument `arg` that the core refuses. [-0, +3, e] */
+int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error);
 
 /* ------------------------------------------------------------------ handles.c */
 

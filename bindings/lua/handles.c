@@ -106,7 +106,7 @@ int luaq_fire(lua_State *L)
     luaL_argcheck(L, lua_islightuserdata(L, 1), 1, "the handle of a trigger expected");
     error = fire_if_alive(lua_touserdata(L, 1));
     if (error < 0)
-        return luaq_fail(L, "fire", -1, error);
+        return luaq_fail(L, 1, "fire", -1, error);
     lua_pushboolean(L, true);
     return 1;
 }

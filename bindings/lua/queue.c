@@ -81,6 +81,21 @@ static struct queue *push_closed(lua_State *L)
     return q;
 }
 
+int luaq_backends(lua_State *L)
+{
+    const char *name;
+    int error, n = 0;
+
+    lua_newtable(L);
+    for (size_t i = 0; (name = readyq_backends(i, &error)) != NULL; i++) {
+        if (error < 0)
+            continue;
+        lua_pushstring(L, name);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
 int luaq_new(lua_State *L)
 {
     struct readyq_options options = {.interruptible = true};
@@ -94,7 +109,7 @@ int luaq_new(lua_State *L)
     error = readyq_open(&q->core, &options);
     if (error == -EINVAL && options.backend != NULL)
         return luaq_refuse(L, 1, "no backend is called '%s'", options.backend);
-    return error < 0 ? luaq_fail(L, "new", -1, error) : 1;
+    return error < 0 ? luaq_fail(L, 1, "new", -1, error) : 1;
 }
 
 /* [-1, +1, e] close, __close and __gc. */
@@ -135,7 +150,7 @@ static int queue_fileno(lua_State *L)
     const int fd = readyq_fileno(luaq_check_queue(L)->core);
 
     if (fd < 0)
-        return luaq_fail(L, "fileno", -1, fd);
+        return luaq_fail(L, 1, "fileno", -1, fd);
     lua_pushinteger(L, fd);
     return 1;
 }
@@ -177,7 +192,7 @@ static int queue_wake(lua_State *L)
     const int error = readyq_wake(q->core);
 
     if (error < 0)
-        return luaq_fail(L, "wake", -1, error);
+        return luaq_fail(L, 1, "wake", -1, error);
     if (q->traced)
         luaq_trace(L, 1, "wake");
     lua_pushboolean(L, true);
@@ -201,7 +216,7 @@ static int queue_stats(lua_State *L)
     };
 
     if (error < 0)
-        return luaq_fail(L, "stats", -1, error);
+        return luaq_fail(L, 1, "stats", -1, error);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         lua_pushinteger(L, (lua_Integer)counts[i].value);

@@ -60,7 +60,7 @@ int luaq_wait(lua_State *L)
     }
     n = wait_interruptibly(L, q, timeout, max);
     if (n < 0) {
-        luaq_fail(L, "wait", -1, n);
+        luaq_fail(L, 1, "wait", -1, n);
         return luaL_error(L, "%s", lua_tostring(L, -2));
     }
     if (q->traced)

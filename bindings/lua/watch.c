@@ -138,14 +138,10 @@ int luaq_modify(lua_State *L, int watch, int interest)
 {
     struct watch *w = lua_touserdata(L, watch);
     const uint32_t bits = luaq_interest(L, interest);
-    int error;
+    const int error = readyq_modify(&w->core, bits);
 
-    luaL_argcheck(L, w->core.kind == READYQ_KIND_FD, interest - 1,
-                  "only a descriptor's watch has an interest");
-    error = readyq_modify(&w->core, bits);
-    luaL_argcheck(L, error != -EINVAL, interest, luaq_no_interest);
     if (error < 0)
-        return luaq_fail(L, "modify", w->core.fd, error);
+        return luaq_fail(L, interest, "modify", w->core.fd, error);
     trace(L, "modify", watch);
     lua_pushboolean(L, true);
     return 1;
@@ -157,7 +153,7 @@ int luaq_remove(lua_State *L, int watch)
     const int error = readyq_remove(&w->core);
 
     if (error < 0)
-        return luaq_fail(L, "remove", w->core.fd, error);
+        return luaq_fail(L, 1, "remove", w->core.fd, error);
     luaq_forget(L, watch);
     trace(L, "remove", watch);
     lua_pushboolean(L, true);
@@ -182,12 +178,10 @@ static int watch_remove(lua_State *L)
 static int watch_fire(lua_State *L)
 {
     struct watch *w = luaq_check_watch(L, 1);
-    int error;
+    const int error = readyq_fire(&w->core);
 
-    luaL_argcheck(L, w->core.kind == READYQ_KIND_TRIGGER, 1, "only a trigger can be fired");
-    error = readyq_fire(&w->core);
     if (error < 0)
-        return luaq_fail(L, "fire", -1, error);
+        return luaq_fail(L, 1, "fire", -1, error);
     trace(L, "fire", 1);
     lua_pushboolean(L, true);
     return 1;

@@ -83,30 +83,19 @@ void luaq_tidy(lua_State *L, int queue)
 
 /* ------------------------------------------------------------------ adding */
 
-/* A call that adds, and what it means when the core refuses an argument. */
-struct call {
-    const char *name;
-    int arg;
-    const char *misuse;
-};
-
-const char luaq_no_interest[] =
-    "this interest means nothing; it is READ, WRITE or PRIORITY (r, w, p), perhaps with EDGE, "
-    "ONESHOT or EXCLUSIVE, and a queue cannot watch itself";
-
-/* [-0, +n, e] What the core said to the watch on top: it, or the failure. */
-static int added(lua_State *L, const struct call *call, int fd, int error)
+/* [-0, +n, e] What the core said to the watch on top: it, or the failure, which may be that of
+ * argument `arg`. */
+static int added(lua_State *L, int arg, const char *call, int fd, int error)
 {
     const int watch = lua_gettop(L);
     const struct queue *q = lua_touserdata(L, 1);
 
     if (error < 0) {
         luaq_forget(L, watch);
-        luaL_argcheck(L, error != -EINVAL, call->arg, call->misuse);
-        return luaq_fail(L, call->name, fd, error);
+        return luaq_fail(L, arg, call, fd, error);
     }
     if (q->traced)
-        luaq_trace_watch(L, 1, call->name, watch);
+        luaq_trace_watch(L, 1, call, watch);
     luaq_tidy(L, 1);
     return 1;
 }
@@ -114,7 +103,6 @@ static int added(lua_State *L, const struct call *call, int fd, int error)
 /* [-4, +n, e] q:add(source, interest, data) */
 static int queue_add(lua_State *L)
 {
-    static const struct call call = {"add", 3, luaq_no_interest};
     struct queue *q = luaq_check_queue(L);
     const int fd = luaq_descriptor(L, 2);
     const uint32_t interest = luaq_interest(L, 3);
@@ -122,13 +110,12 @@ static int queue_add(lua_State *L)
 
     lua_settop(L, 4);
     w = push_watch(L, q, 2, 4, WATCH_VALUES);
-    return added(L, &call, fd, readyq_add(q->core, &w->core, fd, interest));
+    return added(L, 3, "add", fd, readyq_add(q->core, &w->core, fd, interest));
 }
 
 /* [-4, +n, e] q:add_timer(delay, data, period) */
 static int queue_add_timer(lua_State *L)
 {
-    static const struct call call = {"add_timer", 2, "it is no delay"};
     struct queue *q = luaq_check_queue(L);
     const int64_t delay = luaq_delay(L, 2);
     const int64_t period = lua_isnoneornil(L, 4) ? 0 : luaq_delay(L, 4);
@@ -136,48 +123,42 @@ static int queue_add_timer(lua_State *L)
 
     lua_settop(L, 4);
     w = push_watch(L, q, 0, 3, WATCH_VALUES);
-    return added(L, &call, -1, readyq_add_timer(q->core, &w->core, delay, period));
+    return added(L, 2, "add_timer", -1, readyq_add_timer(q->core, &w->core, delay, period));
 }
 
 /* [-3, +n, e] q:add_signal(signal, data) */
 static int queue_add_signal(lua_State *L)
 {
-    static const struct call call = {
-        "add_signal", 2,
-        "there is no such signal, or it cannot or must not be caught (KILL, STOP, SEGV, BUS, FPE, "
-        "ILL)"};
     struct queue *q = luaq_check_queue(L);
     const int number = luaq_signal(L, 2);
     struct watch *w;
 
     lua_settop(L, 3);
     w = push_watch(L, q, 2, 3, WATCH_VALUES);
-    return added(L, &call, -1, readyq_add_signal(q->core, &w->core, number));
+    return added(L, 2, "add_signal", -1, readyq_add_signal(q->core, &w->core, number));
 }
 
 /* [-3, +n, e] q:add_process(pid, data) */
 static int queue_add_process(lua_State *L)
 {
-    static const struct call call = {"add_process", 2, "a process id is 1 or more"};
     struct queue *q = luaq_check_queue(L);
     const int pid = luaq_int(L, 2, "the process id");
     struct watch *w;
 
     lua_settop(L, 3);
     w = push_watch(L, q, 2, 3, WATCH_VALUES);
-    return added(L, &call, -1, readyq_add_process(q->core, &w->core, pid));
+    return added(L, 2, "add_process", -1, readyq_add_process(q->core, &w->core, pid));
 }
 
 /* [-2, +n, e] q:add_trigger(data) */
 static int queue_add_trigger(lua_State *L)
 {
-    static const struct call call = {"add_trigger", 2, "it is no trigger"};
     struct queue *q = luaq_check_queue(L);
     struct watch *w;
 
     lua_settop(L, 2);
     w = push_watch(L, q, 0, 2, TRIGGER_VALUES);
-    return added(L, &call, -1, readyq_add_trigger(q->core, &w->core));
+    return added(L, 2, "add_trigger", -1, readyq_add_trigger(q->core, &w->core));
 }
 
 /* ------------------------------------------------------------------ finding */
@@ -240,7 +221,8 @@ static int queue_remove(lua_State *L)
 {
     const int fd = push_told_watch(L, luaq_check_queue(L));
 
-    return lua_isnil(L, -1) ? luaq_fail(L, "remove", fd, -ENOENT) : luaq_remove(L, lua_gettop(L));
+    return lua_isnil(L, -1) ? luaq_fail(L, 2, "remove", fd, -ENOENT)
+                            : luaq_remove(L, lua_gettop(L));
 }
 
 /* [-3, +n, e] q:modify(watch or source, interest) */
@@ -250,7 +232,7 @@ static int queue_modify(lua_State *L)
 
     lua_settop(L, 3);
     fd = push_told_watch(L, luaq_check_queue(L));
-    return lua_isnil(L, -1) ? luaq_fail(L, "modify", fd, -ENOENT)
+    return lua_isnil(L, -1) ? luaq_fail(L, 2, "modify", fd, -ENOENT)
                             : luaq_modify(L, lua_gettop(L), 3);
 }
 

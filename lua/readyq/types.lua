@@ -38,6 +38,10 @@ local readyq = {}
 ---@return integer? errno
 function readyq.new(options) end
 
+---The names of the kernel interfaces that this build and this machine have, the default first.
+---@return string[]
+function readyq.backends() end
+
 ---Fires a trigger of any Lua state of this process by its handle. That of a trigger that is gone
 ---fails, unless another trigger with a handle has its place in memory by now.
 ---@param handle lightuserdata

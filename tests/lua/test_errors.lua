@@ -63,15 +63,15 @@ function T.test_an_interest_must_mean_something()
     end
     raises("an interest is a string", method, "add", fd)
     for _, bits in ipairs {readyq.FIRED, readyq.READ_CLOSED, readyq.ERROR, readyq.EDGE, 2 ^ 20} do
-        raises("this interest means nothing", method, "add", fd, bits)
+        raises("#3 to .*the interest means nothing.* an interest is READ", method, "add", fd, bits)
     end
 end
 
 function T.test_a_wrong_interest_of_modify_changes_nothing()
     local q = readyq.new()
     local watch = q:add(things.eventfd(1), "r")
-    raises("#1 to 'modify' %(this interest", function() watch:modify(readyq.FIRED) end)
-    raises("#2 to 'modify' %(this interest", function() q:modify(watch, readyq.FIRED) end)
+    raises("#1 to 'modify' %(modify of descriptor.*the interest means nothing", function() watch:modify(readyq.FIRED) end)
+    raises("#2 to 'modify' %(modify of descriptor.*the interest means nothing", function() q:modify(watch, readyq.FIRED) end)
     raises("#1 to 'modify' %(an interest is .*, not no value", function() watch:modify() end)
     raises("#2 to 'modify' %(an interest is .*, not nil", function() q:modify(watch) end)
     equal(watch.interest, readyq.READ)
@@ -81,8 +81,8 @@ end
 function T.test_only_a_descriptor_has_an_interest()
     local q = readyq.new()
     local timer = q:add_timer(1)
-    raises("only a descriptor's watch has an interest", timer.modify, timer, "r")
-    raises("only a descriptor's watch has an interest", q.modify, q, timer, "r")
+    raises("the watch is not of a descriptor", timer.modify, timer, "r")
+    raises("the watch is not of a descriptor", q.modify, q, timer, "r")
 end
 
 function T.test_a_timeout_must_be_a_number_of_seconds()
@@ -186,7 +186,7 @@ end
 
 function T.test_signals_that_cannot_be_caught_are_refused()
     for _, signal in ipairs {0, -1, 9, 19, 11, 1000, "KILL", "SIGSTOP", "SEGV", "BUS"} do
-        raises("no such signal, or it cannot or must not be caught", method, "add_signal", signal)
+        raises("no signal that a process can go on after catching.*any but SIGKILL", method, "add_signal", signal)
     end
     raises("no signal is called 'SIGFOO'", method, "add_signal", "SIGFOO")
     raises("out of range", method, "add_signal", 2 ^ 40)
@@ -196,7 +196,7 @@ end
 function T.test_processes_must_exist()
     local q = readyq.new()
     for _, pid in ipairs {0, -1, -5} do
-        raises("a process id is 1 or more", q.add_process, q, pid)
+        raises("a process id is greater than 0", q.add_process, q, pid)
     end
     raises("out of range", q.add_process, q, 2 ^ 40)
     raises("number expected", q.add_process, q, "1")
@@ -210,7 +210,7 @@ end
 function T.test_only_a_trigger_that_is_in_a_queue_can_be_fired()
     local q = readyq.new()
     local timer, trigger = q:add_timer(1), q:add_trigger()
-    raises("only a trigger can be fired", timer.fire, timer)
+    raises("only what add_trigger made can be fired", timer.fire, timer)
     raises("only a trigger has a handle", timer.handle, timer)
     trigger:remove()
     fails("not in a queue", ENOENT, trigger:fire())

@@ -98,6 +98,9 @@ end
 function T.test_the_backend_can_be_chosen_by_name()
     local name = readyq.new():backend()
     equal(readyq.new({backend = name}):backend(), name)
+    local names = readyq.backends()
+    assert(#names >= 1)
+    assert(table.concat(names, " "):find(name, 1, true))
 end
 
 function T.test_stats_count()

@@ -207,7 +207,7 @@ end
 
 function T.test_a_queue_cannot_watch_itself_nor_in_a_circle()
     local one, two = readyq.new(), readyq.new()
-    raises("a queue cannot watch itself", one.add, one, one, "r")
+    raises("the queue's own descriptor", one.add, one, one, "r")
     assert(one:add(two, "r"))
     fails("watch each other", 40, two:add(one, "r"))
 end
