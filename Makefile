@@ -26,7 +26,7 @@ LUA_LIBDIR ?= $(LIBDIR)/lua/$(lua_version)
 CFLAGS ?= -O2 -g
 
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla
-FLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread -Icore
+FLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread -Icore $(kqueue_cflags)
 
 VERSION := $(shell sed -n 's/^#define READYQ_VERSION "\(.*\)".*/\1/p' core/readyq.h)
 SONAME := libreadyq.so.$(firstword $(subst ., ,$(VERSION)))
@@ -53,16 +53,16 @@ build/libreadyq.a: $(CORE)
 	rm -f $@ && $(AR) rcs $@ $^
 
 build/libreadyq.so: $(CORE)
-	$(CC) -shared -pthread -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^
+	$(CC) -shared -pthread -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^ $(kqueue_libs)
 	ln -sf libreadyq.so build/$(SONAME)
 
 # The modules carry the core inside and show none of its names, so that they never meet another.
 $(PYTHON_MODULE): $(PYTHON_OBJECTS) build/libreadyq.a
-	$(CC) -shared -pthread -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^
+	$(CC) -shared -pthread -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^ $(kqueue_libs)
 
 $(LUA_MODULE): $(LUA_OBJECTS) build/libreadyq.a
 	@mkdir -p $(@D)
-	$(CC) -shared -pthread -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^
+	$(CC) -shared -pthread -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^ $(kqueue_libs)
 
 $(PYTHON_OBJECTS): HEADERS = -isystem $(python_include)
 $(PYTHON_OBJECTS): | need-python
@@ -74,7 +74,7 @@ build/%.o: %.c build/config.mk build/flags
 
 build/examples/%: examples/%.c build/libreadyq.a
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -MMD -o $@ $< build/libreadyq.a
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -MMD -o $@ $< build/libreadyq.a $(kqueue_libs)
 
 -include $(wildcard build/*/*.d build/*/*/*.d)
 
@@ -126,7 +126,7 @@ install-c: lib
 	ln -sf libreadyq.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libreadyq.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' readyq.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/readyq.pc
+	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@KQUEUE@|$(kqueue_libs)|' readyq.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/readyq.pc
 install-lua: lua-module
 	install -d $(DESTDIR)$(LUA_LIBDIR)/readyq $(DESTDIR)$(LUA_SHAREDIR)/readyq
 	install -m 755 $(LUA_MODULE) $(DESTDIR)$(LUA_LIBDIR)/readyq/core.so

@@ -87,7 +87,7 @@ def compile_module(lua, *sources, output):
     include = OTHERS.get(lua, CONFIG["lua_include"])
     output.parent.mkdir(parents=True, exist_ok=True)
     paths = [f"-I{include}", f"-I{ROOT / 'core'}", *map(str, sources)]
-    link = ["-Wl,--exclude-libs,ALL", "-o", str(output)]
+    link = ["-Wl,--exclude-libs,ALL", "-o", str(output), *CONFIG["kqueue_libs"].split()]
     command = [os.environ.get("CC", "cc"), *COMPILE, *paths, *link]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr

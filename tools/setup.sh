@@ -94,6 +94,15 @@ suits_lua() {
     if [ -f "$1/luajit.h" ]; then lua_says "$lua" jit; else ! lua_says "$lua" jit; fi
 }
 
+# kqueue on Linux is libkqueue: built in where pkg-config knows one, and never fetched.
+find_libkqueue() {
+    kqueue_cflags=
+    kqueue_libs=
+    [ "$(uname)" = Linux ] && pkg-config --exists libkqueue 2>/dev/null || return 0
+    kqueue_cflags="-DREADYQ_LIBKQUEUE $(pkg-config --cflags libkqueue)"
+    kqueue_libs="$(pkg-config --libs libkqueue) -Wl,-rpath,$(pkg-config --variable=libdir libkqueue)"
+}
+
 has_compiler() {
     echo '#include <stdio.h>' | ${CC:-cc} -E - >/dev/null 2>&1
 }
@@ -246,6 +255,7 @@ pip_lua() {
 find_all() {
     find_python
     find_lua
+    find_libkqueue
 }
 
 # Gets the items of $1 that are missing, and then of $2; with $3, those of $2 even if none of $1
@@ -286,6 +296,8 @@ python_suffix = $python_suffix
 lua = $lua
 lua_version = ${lua_version:-}
 lua_include = $lua_include
+kqueue_cflags = $kqueue_cflags
+kqueue_libs = $kqueue_libs
 END
     if cmp -s build/config.mk.new build/config.mk; then
         rm build/config.mk.new
