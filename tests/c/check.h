@@ -4,7 +4,7 @@
  * with an alarm, so that none can harm or hold up another. A test that leaves a descriptor open
  * has failed. What tests watch is made in things.h.
  *
- *     build/tests/flow [backend [test]]      prints TAP
+ *     build/tests/flow [backend [test]]      prints TAP; $TEST_SECONDS is the alarm
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -42,7 +42,6 @@
         return run_tests(argc, argv, tests, sizeof tests / sizeof tests[0]);                       \
     }
 
-enum { TEST_SECONDS = 60 };
 
 struct test {
     const char *name;
@@ -99,10 +98,17 @@ static inline int count_descriptors(void)
     return n;
 }
 
+static inline unsigned test_seconds(void)
+{
+    const char *text = getenv("TEST_SECONDS");
+    return text != NULL ? (unsigned)atoi(text) : 60;
+}
+
 static inline void run_here(const struct test *test)
 {
     int before = count_descriptors();
-    alarm(TEST_SECONDS);
+    setpgid(0, 0);
+    alarm(test_seconds());
     test->run();
     CHECK_IS(count_descriptors(), before);
     exit(0);
@@ -117,8 +123,9 @@ static inline bool run_test(const struct test *test)
         run_here(test);
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         return false;
+    kill(-pid, SIGKILL); /* children that it left waiting for it */
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        printf("# still running after %d s\n", TEST_SECONDS);
+        printf("# still running after %u s\n", test_seconds());
     else if (WIFSIGNALED(status))
         printf("# ended by signal %d\n", WTERMSIG(status));
     return status == 0;

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A number closed before its watch was removed while a duplicate keeps the file open."""
+"""A number closed before its watch was removed while a duplicate keeps the file open.
 
+Only epoll then has a ghost to tell of. The other kernels forget or cancel, and the rest holds of
+them as well.
+"""
+
+import contextlib
 import os
 import warnings
 
@@ -9,6 +14,18 @@ import pytest
 from readyq import EDGE, ONESHOT, READ
 
 SOON = 10
+
+
+@pytest.fixture
+def told(queue):
+    """Expects the warning where there is a ghost; elsewhere a warning is an error."""
+
+    def told(match="closed before"):
+        if queue.backend == "epoll":
+            return pytest.warns(ResourceWarning, match=match)
+        return contextlib.nullcontext()
+
+    return told
 
 
 @pytest.fixture
@@ -25,43 +42,43 @@ def ghost(queue, make):
     os.close(duplicate)
 
 
-def test_user_is_told_once_which_descriptor_it_was(queue, ghost):
+def test_user_is_told_once_which_descriptor_it_was(queue, ghost, told):
     haunt, number = ghost
     haunt()
-    with pytest.warns(ResourceWarning, match=f"fd {number} was closed before") as caught:
+    with told(f"fd {number} was closed before") as caught:
         assert queue.wait(0.02) == []
-    assert len(caught) == 1
-    assert caught[0].filename == __file__
+    assert caught is None or [warning.filename for warning in caught] == [__file__]
     haunt()
     assert queue.wait(0.02) == []
     stats = queue.stats()
-    assert (stats.ghosts, stats.rebuilds, stats.ghost_fd) == (1, 1, number)
+    expected = (1, 1, number) if queue.backend == "epoll" else (0, 0, None)
+    assert (stats.ghosts, stats.rebuilds, stats.ghost_fd) == expected
 
 
-def test_ghost_does_not_spin(queue, ghost):
+def test_ghost_does_not_spin(queue, ghost, told):
     ghost[0]()
-    with pytest.warns(ResourceWarning):
+    with told():
         queue.wait(0.02)
     before = queue.stats().kernel_waits
     assert queue.wait(0.1) == []
     assert queue.stats().kernel_waits - before <= 3
 
 
-def test_ghost_by_a_reused_number_is_not_the_new_watch(queue, make, ghost):
+def test_ghost_by_a_reused_number_is_not_the_new_watch(queue, make, ghost, told):
     haunt, number = ghost
     pairs = [make.unix() for _ in range(3)]
     ends = [end for pair in pairs for end in pair]
     assert number in [end.fileno() for end in ends]
     watches = [queue.add(end, "r") for end in ends]
     haunt()
-    with pytest.warns(ResourceWarning):
+    with told():
         assert queue.wait(0.02) == []
     assert all(watch.active for watch in watches)
     ends[0].send(b"x")
     assert queue.wait(SOON) == [watches[1]]
 
 
-def test_other_watches_lose_nothing_to_the_rebuild(queue, make, ghost):
+def test_other_watches_lose_nothing_to_the_rebuild(queue, make, ghost, told):
     pairs = [make.unix() for _ in range(4)]
     modes = [READ, READ | EDGE, READ | ONESHOT, 0]
     watches = [queue.add(here, mode) for (here, _), mode in zip(pairs, modes)]
@@ -72,7 +89,7 @@ def test_other_watches_lose_nothing_to_the_rebuild(queue, make, ghost):
     ghost[0]()
     for _, there in pairs:
         there.send(b"x")
-    with pytest.warns(ResourceWarning):
+    with told():
         found = queue.wait(SOON) + queue.wait(0)
     assert set(found) == set(watches[:3])
     assert found.count(watches[1]) == found.count(watches[2]) == 1
@@ -84,6 +101,8 @@ def test_other_watches_lose_nothing_to_the_rebuild(queue, make, ghost):
 
 
 def test_warning_made_an_error_loses_no_event(queue, make, ghost):
+    if queue.backend != "epoll":
+        pytest.skip(f"{queue.backend} has no ghosts to warn of")
     here, there = make.unix()
     watch = queue.add(here, READ | EDGE)
     ghost[0]()
@@ -96,7 +115,7 @@ def test_warning_made_an_error_loses_no_event(queue, make, ghost):
     assert queue.wait(0) == [watch]
 
 
-def test_ghost_in_a_child_process_is_recognised(queue, make):
+def test_ghost_in_a_child_process_is_recognised(queue, make, told):
     here, there = make.unix()
     child = make.child(pass_fds=[here.fileno()])
     watch = queue.add(here, "r")
@@ -104,6 +123,6 @@ def test_ghost_in_a_child_process_is_recognised(queue, make):
     here.close()
     watch.remove()
     there.send(b"x")
-    with pytest.warns(ResourceWarning, match=f"fd {number} "):
+    with told(f"fd {number} "):
         assert queue.wait(0.02) == []
     assert child.poll() is None
