@@ -15,6 +15,7 @@ import pathlib
 import pty
 import re
 import select
+import shlex
 import shutil
 import subprocess
 import termios
@@ -88,7 +89,7 @@ def compile_module(lua, *sources, output):
     output.parent.mkdir(parents=True, exist_ok=True)
     paths = [f"-I{include}", f"-I{ROOT / 'core'}", *map(str, sources)]
     link = ["-Wl,--exclude-libs,ALL", "-o", str(output), *CONFIG["kqueue_libs"].split()]
-    command = [os.environ.get("CC", "cc"), *COMPILE, *paths, *link]
+    command = [*shlex.split(os.environ.get("CC", "cc")), *COMPILE, *paths, *link]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
 
