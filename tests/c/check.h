@@ -42,7 +42,6 @@
         return run_tests(argc, argv, tests, sizeof tests / sizeof tests[0]);                       \
     }
 
-
 struct test {
     const char *name;
     void (*run)(void);

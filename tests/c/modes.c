@@ -339,6 +339,26 @@ static void test_exclusive_goes_with_every_other_interest(void)
     }
 }
 
+static void test_exclusive_tells_the_end_like_any_other(void)
+{
+    int p[2];
+    readyq_watch w;
+    readyq *q = open_queue();
+    open_tcp(p);
+    add(q, &w, p[0], READYQ_READ | READYQ_EXCLUSIVE);
+    put(p[1]);
+    CHECK_TAKES(q, &w);
+    CHECK_IS(w.ready, READYQ_READ);
+    CHECK_IS(shutdown(p[1], SHUT_WR), 0);
+    get(p[0]);
+    do
+        CHECK_TAKES(q, &w);
+    while (w.ready == READYQ_READ); /* the end may be on its way */
+    CHECK_IS(w.ready, READYQ_READ | READYQ_READ_CLOSED);
+    readyq_close(q);
+    close_pair(p);
+}
+
 TESTS(TEST(test_read_and_write_of_one_descriptor_come_together),
       TEST(test_what_becomes_ready_between_waits_is_one_event),
       TEST(test_level_comes_again_until_all_is_read),
@@ -354,4 +374,5 @@ TESTS(TEST(test_read_and_write_of_one_descriptor_come_together),
       TEST(test_paused_file_tells_nothing),
       TEST(test_exclusive_wakes_at_least_one_of_several_queues),
       TEST(test_exclusive_is_modified_like_any_other),
-      TEST(test_exclusive_goes_with_every_other_interest))
+      TEST(test_exclusive_goes_with_every_other_interest),
+      TEST(test_exclusive_tells_the_end_like_any_other))
