@@ -9,7 +9,7 @@
 #   tools/setup.sh find           look, and write build/config.mk
 #   tools/setup.sh check ITEM...  look, and fail with the command to run if one is missing
 #   tools/setup.sh build          a compiler, Lua, headers of Lua and Python; LuaSocket if it can be had
-#   tools/setup.sh test           that and pytest, with the Lua modules that some tests use
+#   tools/setup.sh test           that and pytest, with the Lua modules and programs that some tests use
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
 #   tools/setup.sh all            everything
 #
@@ -20,7 +20,7 @@ cd "$(dirname "$0")/.."
 for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy setuptools"
-extras="luasocket luaposix cqueues luac luarocks" # tests without them are skipped, and say so
+extras="luasocket luaposix cqueues luac luarocks tmux" # tests without them are skipped, and say so
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -120,6 +120,7 @@ has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
 has_luarocks() { command -v luarocks >/dev/null; }
+has_tmux() { command -v tmux >/dev/null; }
 has_clang() { command -v clang >/dev/null; }
 has_clang_format() { command -v clang-format >/dev/null; }
 has_clang_tidy() { command -v clang-tidy >/dev/null; }
@@ -162,6 +163,7 @@ debian_packages() {
         cqueues) echo lua-cqueues ;;
         luac) echo "$lua_name" ;;
         luarocks) echo luarocks ;;
+        tmux) echo tmux ;;
         clang) echo clang ;;
         clang_format) echo clang-format ;;
         clang_tidy) echo clang-tidy ;;

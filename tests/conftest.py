@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""What tests of every language share: a real terminal, a tmux server of its own, in which a program
+runs, keys are typed and the screen is read.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+SOON = 20
+
+
+class Terminal:
+    def __init__(self, folder):
+        self.socket = str(folder / "tmux")
+
+    def tmux(self, *words):
+        command = ["tmux", "-S", self.socket, "-f", os.devnull, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def start(self, *command, **environment):
+        words = [f"{name}={value}" for name, value in environment.items()]
+        size = ["-x", "100", "-y", "50"]
+        result = self.tmux("new-session", "-d", *size, "env", *words, *map(str, command))
+        assert result.returncode == 0, result.stderr
+
+    def keys(self, *keys):
+        """Presses keys by the names that tmux has for them."""
+        assert self.tmux("send-keys", *keys).returncode == 0
+
+    def write(self, text):
+        assert self.tmux("send-keys", "-l", text).returncode == 0
+
+    def enter(self, text):
+        self.write(text)
+        self.keys("Enter")
+
+    def screen(self):
+        """What is and was on the screen, without trailing blanks."""
+        lines = self.tmux("capture-pane", "-p", "-S", "-").stdout.splitlines()
+        return "\n".join(line.rstrip() for line in lines).rstrip()
+
+    def wait_until(self, is_so, what):
+        end = time.monotonic() + SOON
+        while not is_so():
+            if time.monotonic() > end:
+                raise AssertionError(f"{what} did not come; the screen:\n{self.screen()}")
+            time.sleep(0.02)
+        return self.screen()
+
+    def expect(self, pattern):
+        """Waits until the screen shows what the pattern finds."""
+        return self.wait_until(lambda: re.search(pattern, self.screen(), re.MULTILINE), pattern)
+
+    def expect_lines(self, shown, after):
+        """Waits until lines of these patterns, and then a prompt, are on the screen."""
+
+        def are_there():
+            lines = iter([*self.screen().splitlines()[after:], ""])
+            return all(any(re.fullmatch(one, line) for line in lines) for one in [*shown, ">>>"])
+
+        return self.wait_until(are_there, shown)
+
+    def expect_end(self):
+        """Waits until the program has ended, and tmux with it."""
+        self.wait_until(lambda: self.tmux("list-sessions").returncode != 0, "the end")
+
+    def close(self):
+        self.tmux("kill-server")
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    if shutil.which("tmux") is None:
+        pytest.skip("needs the program tmux (apt-get install tmux)")
+    terminal = Terminal(tmp_path)
+    yield terminal
+    terminal.close()

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""The Python prompts, in a real terminal: what is registered runs while you type."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = os.environ.get("READYQ_PACKAGE", str(ROOT / "python"))
+
+
+@pytest.fixture
+def history(tmp_path):
+    return tmp_path / "history"
+
+
+@pytest.fixture
+def start(terminal, history):
+    def start(*arguments, **environment):
+        environment = {"PYTHONPATH": PACKAGE, "READYQ_HISTORY": history, **environment}
+        terminal.start(sys.executable, *arguments, **environment)
+        terminal.expect(r"^>>> $|^>>>$")
+        return terminal
+
+    return start
+
+
+@pytest.fixture
+def console(start):
+    return start("-m", "readyq")
+
+
+def test_a_callback_runs_while_a_line_is_half_typed(console):
+    console.enter("w = q.add_timer(0.2, lambda w: print('tick', seen))")
+    console.enter("seen = 'half'")
+    console.write("1 + ")
+    console.expect(r"^tick half\n>>> 1 \+$")
+    console.enter("41")
+    console.expect(r"^42$")
+
+
+def test_a_callback_of_a_descriptor_reads_what_came(console):
+    console.enter("import socket; a, b = socket.socketpair()")
+    console.enter("w = q.add(a, 'r', lambda w: print('got', w.source.recv(10)))")
+    console.enter("b.send(b'hello')")
+    console.expect(r"^got b'hello'$")
+
+
+def test_an_exception_in_a_callback_is_shown_and_its_descriptor_paused(console):
+    console.enter("import socket; a, b = socket.socketpair()")
+    console.enter("w = q.add(a, 'r', lambda w: 1 / 0)")
+    console.enter("_ = b.send(b'hello')")
+    console.expect(r"^ZeroDivisionError: division by zero\npaused: <readyq.Watch fd")
+    console.enter("print('still', 'here')")
+    screen = console.expect(r"^still here$")
+    assert screen.count("ZeroDivisionError") == 1
+
+
+def test_data_that_cannot_be_called_is_left_to_wait(console):
+    console.enter("import socket; a, b = socket.socketpair()")
+    console.enter("w = q.add(a, 'r', data='mine'); _ = b.send(b'x')")
+    console.enter("[w.data for w in q.wait()]")
+    console.expect(r"^\['mine'\]$")
+
+
+def test_ctrl_c_drops_the_line_and_keeps_the_session(console):
+    console.enter("x = 'kept'")
+    console.write("this is no Python")
+    console.expect(r"no Python$")
+    console.keys("C-c")
+    console.expect(r"^KeyboardInterrupt\n>>>$")
+    console.enter("x")
+    console.expect(r"^'kept'$")
+
+
+def test_ctrl_c_works_again_and_again(console):
+    for number in range(1, 6):
+        console.write(f"line {number}")
+        console.expect(rf"line {number}$")
+        console.keys("C-c")
+        console.expect(rf"(?s)(KeyboardInterrupt.*){{{number}}}>>>$")
+
+
+def test_ctrl_c_ends_a_wait_and_a_callback(console):
+    console.enter("q.wait()")
+    console.expect(r"q\.wait\(\)$")
+    console.keys("C-c")
+    console.expect(r"^KeyboardInterrupt\n>>>$")
+    console.enter("import time; w = q.add_timer(0, lambda w: (print('began'), time.sleep(60)))")
+    console.expect(r"^began$")
+    console.keys("C-c")
+    console.expect(r"(?s)KeyboardInterrupt.*KeyboardInterrupt\n>>>$")
+    console.enter("6 * 7")
+    console.expect(r"^42$")
+
+
+def test_ctrl_d_ends_it_and_the_next_session_remembers(console, history, tmp_path, start):
+    console.enter("first = 'line'")
+    console.expect(r"'line'\n>>>$")
+    console.keys("C-d")
+    console.expect_end()
+    assert "first = 'line'" in history.read_text()
+    again = start("-m", "readyq")
+    again.keys("Up")
+    again.expect(r"^>>> first = 'line'$")
+
+
+def test_names_are_completed(console):
+    console.write("q.add_tri")
+    console.keys("Tab")
+    console.expect(r"q\.add_trigger\($")
+
+
+def test_await_works_and_tasks_go_on_while_typing(console):
+    console.enter("import asyncio")
+    console.enter("await asyncio.sleep(0.01, 'slept')")
+    console.expect(r"^'slept'$")
+    console.enter("async def beat():\n    await asyncio.sleep(0.2); print('beat')\n")
+    console.enter("async def begin(): global task; task = asyncio.create_task(beat())\n")
+    console.enter("await begin()")
+    console.write("half")
+    console.expect(r"beat$")
+
+
+def test_the_queue_runs_during_await(console):
+    console.enter("import asyncio; done = asyncio.Event()")
+    console.enter("w = q.add_timer(0.05, lambda w: done.set())")
+    console.enter("await asyncio.wait_for(done.wait(), 10)")
+    console.expect(r"^True$")
+
+
+def test_ctrl_c_ends_an_await(console):
+    console.enter("import asyncio; await asyncio.sleep(60)")
+    console.expect(r"sleep\(60\)$")
+    console.keys("C-c")
+    console.expect(r"^KeyboardInterrupt\n>>>$")
+    console.enter("6 * 7")
+    console.expect(r"^42$")
+
+
+def test_the_queue_shows_its_table(console):
+    console.enter("import os; r, w = os.pipe(); _ = q.add(r, 'r', data='mine'); print(q)")
+    console.expect(r"^  kind +source +interest +ready +deliveries +data$")
+    console.expect(r"^  fd +\d+ pipe +READ +0 +'mine'$")
+
+
+def test_a_closed_queue_leaves_a_plain_prompt(console):
+    console.enter("q.close()")
+    console.enter("6 * 7")
+    console.expect(r"^42$")
+
+
+def test_it_reads_a_script_from_a_pipe():
+    result = subprocess.run(
+        [sys.executable, "-m", "readyq"],
+        input="w = q.add_trigger(data=1); w.fire()\nprint([w.data for w in q.wait()])\n",
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": PACKAGE, "READYQ_HISTORY": os.devnull},
+        timeout=60,
+    )
+    assert "[1]" in result.stdout, result
+
+
+# ------------------------------------------------------------------ other prompts
+
+PROMPTS = [{}]
+if sys.version_info >= (3, 13):
+    PROMPTS = [{"PYTHON_BASIC_REPL": "1"}, {"TERM": "xterm-256color"}]
+
+
+@pytest.mark.parametrize("environment", PROMPTS, ids=lambda one: next(iter(one), "only"))
+def test_the_prompt_of_python_runs_a_queue_too(start, environment, tmp_path):
+    (tmp_path / ".python_history").touch()
+    plain = start("-q", HOME=tmp_path, **environment)
+    plain.enter("import readyq; q = readyq.Queue(); readyq.install_inputhook(q)")
+    plain.enter("w = q.add_timer(0.1, lambda w: print('tick', 6 * 7))")
+    plain.write("1 + ")
+    plain.expect(r"tick 42$")
+    plain.enter("2")
+    plain.expect(r"^3$")
+    plain.write("line to drop")
+    plain.keys("C-c")
+    plain.expect(r"KeyboardInterrupt\n>>>$")
+    plain.enter("readyq.uninstall_inputhook(); w = q.add_timer(0, print)")
+    plain.enter("'gone', len(q)")
+    plain.expect(r"^\('gone', 1\)$")
+
+
+def test_ipython_runs_a_queue_too(terminal, tmp_path):
+    pytest.importorskip("IPython", reason="needs IPython (pip install ipython)")
+    terminal.start(
+        sys.executable,
+        "-m",
+        "IPython",
+        "--no-banner",
+        "--no-confirm-exit",
+        "--simple-prompt=0",
+        PYTHONPATH=PACKAGE,
+        IPYTHONDIR=tmp_path,
+        TERM="xterm-256color",
+    )
+    terminal.expect(r"In \[1\]:")
+    terminal.enter("%load_ext readyq")
+    terminal.expect(r"In \[2\]:")
+    terminal.enter("%gui readyq")
+    terminal.expect(r"In \[3\]:")
+    terminal.enter("w = q.add_timer(0.3, lambda w: print('tick', 6 * 7))")
+    terminal.expect(r"tick 42")
+
+
+# ------------------------------------------------------------------ the session in the docs
+
+
+def recorded_session():
+    """The lines of docs/prompt-python.md that are typed, each with what is to be shown then."""
+    text = (ROOT / "docs" / "prompt-python.md").read_text(encoding="utf-8")
+    session = re.search(r"```console\n(.*?)```", text, re.DOTALL)[1]
+    steps = []
+    for line in session.splitlines():
+        if line.startswith(">>> "):
+            steps.append((line[4:], []))
+        elif steps:
+            steps[-1][1].append(line)
+    return steps
+
+
+def pattern_of(line):
+    """Numbers of descriptors, and with them the widths of columns, differ from run to run."""
+    return re.sub(r"\d+", r"\\d+", re.sub(r"(\\ )+", " +", re.escape(line)))
+
+
+def test_the_recorded_session_shows_what_it_says(console):
+    steps = recorded_session()
+    assert len(steps) > 5
+    for typed, shown in steps:
+        before = len(console.screen().splitlines())
+        console.enter(typed)
+        console.expect_lines([re.escape(f">>> {typed}"), *map(pattern_of, shown)], before - 1)
