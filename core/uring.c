@@ -23,6 +23,8 @@
  * 10. Forbidden by seccomp it is EPERM or ENOSYS, by the sysctl kernel.io_uring_disabled EPERM. A
  *     sandbox may also kill: being opened only on request is all that can be done about that.
  * 11. A signal that ends a call which also submitted is not told: it returns how many it took.
+ * 12. A request for POLLPRI alone is not woken by what brings it: POLLIN is asked for as well, and
+ *     what came for that alone is treated as in note 7.
  */
 #include "internal.h"
 
@@ -248,6 +250,8 @@ static void ask(readyq *q, int fd)
     struct entry *entry = &ring->entries[fd];
     uint32_t bits = readyq__to_poll(entry->interest);
 
+    if (entry->interest & READYQ_PRIORITY)
+        bits |= POLLIN; /* note 12 */
     if (entry->interest & READYQ_EXCLUSIVE)
         bits |= EPOLLEXCLUSIVE;
     if (is_edge(entry))
