@@ -178,7 +178,7 @@ struct stream {
 static void *send_when_read(void *argument)
 {
     struct stream *s = argument;
-    for (int i = 0; !s->enough; i++) {
+    for (unsigned i = 0; !s->enough; i++) {
         if (s->got < s->sent)
             continue;
         for (int64_t until = now_ns() + i * 7919 % 200 * 1000; now_ns() < until;)
