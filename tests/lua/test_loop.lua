@@ -1,0 +1,441 @@
+-- SPDX-License-Identifier: MIT
+--
+-- readyq.loop: coroutines that wait in a line of their own.
+local loop = require "readyq.loop"
+local readyq = require "readyq"
+local things = require "things"
+local unix = require "unix"
+local equal, raises = things.equal, things.raises
+
+local T = {}
+
+-- Runs the functions as coroutines, side by side, to the end of all.
+local function run(...)
+    for i = 1, select("#", ...) do loop.spawn((select(i, ...))) end
+    loop.run()
+end
+
+function T.test_run_returns_when_nothing_is_left_to_wait_for()
+    loop.run()
+    local done
+    run(function() done = true end)
+    assert(done)
+end
+
+function T.test_spawn_hands_on_all_arguments_in_order()
+    local got
+    loop.spawn(function(...) got = {select("#", ...), ...} end, 1, nil, "three", nil)
+    equal(got, nil)
+    loop.run()
+    equal(got[1], 4)
+    equal(got[2], 1)
+    equal(got[4], "three")
+end
+
+function T.test_sleepers_wake_in_the_order_of_their_time()
+    local log = {}
+    local function sleep(seconds)
+        loop.sleep(seconds)
+        log[#log + 1] = seconds
+    end
+    for _, seconds in ipairs {0.03, 0.01, 0.02, 0} do loop.spawn(sleep, seconds) end
+    local start = loop.queue:now()
+    loop.run()
+    equal(table.concat(log, " "), "0 0.01 0.02 0.03")
+    assert(loop.queue:now() - start >= 0.03)
+end
+
+function T.test_a_reader_waits_until_something_is_written()
+    local r, w = things.pipe()
+    local log = {}
+    run(function()
+        for _ = 1, 3 do
+            assert(loop.readable(r))
+            log[#log + 1] = unix.read(r)
+        end
+    end, function()
+        for _, word in ipairs {"a", "b", "c"} do
+            loop.sleep(0.001)
+            unix.write(w, word)
+        end
+    end)
+    equal(table.concat(log), "abc")
+    equal(#loop.queue, 0)
+end
+
+function T.test_a_reader_and_a_writer_wait_for_one_socket()
+    for _, kind in ipairs {"number", "object"} do
+        local a, b = things.pair()
+        local s = kind == "number" and a or {getfd = function() return a end}
+        local filled, log = things.fill(a), {}
+        run(function()
+            assert(loop.writable(s))
+            log[#log + 1] = "writable"
+            unix.write(b, "x")
+        end, function()
+            assert(loop.readable(s))
+            log[#log + 1] = "readable " .. unix.read(a)
+        end, function()
+            loop.sleep(0.005)
+            equal(#log, 0)
+            local got = 0
+            while got < filled do got = got + #unix.read(b) end
+        end)
+        equal(table.concat(log, " "), "writable readable x")
+        loop.close(s)
+        things.close(a)
+    end
+end
+
+function T.test_two_readers_of_one_descriptor_are_refused()
+    local r, w = things.pipe()
+    run(function() loop.readable(r) end, function()
+        raises("another coroutine waits for the same", loop.readable, r)
+        unix.write(w, "x")
+    end)
+end
+
+function T.test_waits_of_an_object_make_no_system_call_but_the_wait()
+    local r, w = things.pipe()
+    local object = {fileno = function() return r end}
+    run(function()
+        local before
+        for i = 1, 10 do
+            unix.write(w, "x")
+            loop.readable(object)
+            unix.read(r)
+            if i == 1 then before = loop.queue:stats().changes end
+        end
+        equal(loop.queue:stats().changes, before)
+    end)
+end
+
+function T.test_what_nobody_waits_for_any_more_does_not_spin()
+    local r, w = things.pipe()
+    local object = {fileno = function() return r end}
+    run(function()
+        unix.write(w, "x")
+        loop.readable(object)
+        local before = loop.queue:stats().waits
+        loop.sleep(0.02)
+        assert(loop.queue:stats().waits - before < 10)
+        assert(loop.readable(object, 5))
+    end)
+end
+
+function T.test_a_timeout_is_told_and_leaves_nothing_behind()
+    local r, w = things.pipe()
+    run(function()
+        local start = loop.queue:now()
+        local ok, message = loop.readable(r, 0.01)
+        equal(ok, nil)
+        equal(message, "timeout")
+        assert(loop.queue:now() - start >= 0.01)
+        equal(#loop.queue, 0)
+        unix.write(w, "x")
+        equal(loop.readable(r, 5), true)
+        equal(#loop.queue, 0)
+        equal(loop.writable(w, 0), true)
+    end)
+end
+
+function T.test_a_timeout_that_comes_with_the_event_does_not_end_the_next_wait()
+    local r, w = things.pipe()
+    unix.write(w, "x")
+    run(function()
+        for _ = 1, 3 do
+            equal(loop.readable(r, 0), true)
+            local start = loop.queue:now()
+            loop.sleep(0.005)
+            assert(loop.queue:now() - start >= 0.005)
+        end
+    end)
+end
+
+function T.test_a_wrong_timeout_is_refused_and_changes_nothing()
+    local r, w = things.pipe()
+    run(function()
+        raises("number", loop.readable, r, "soon")
+        raises("%-1", loop.readable, r, -1)
+        unix.write(w, "x")
+        equal(loop.readable(r, 5), true)
+    end)
+end
+
+function T.test_bytes_that_the_object_holds_are_there_at_once()
+    local r = things.pipe()
+    local holds = true
+    local object = {getfd = function() return r end, dirty = function() return holds end}
+    run(function()
+        equal(loop.readable(object, 5), true)
+        holds = false
+        equal(select(2, loop.readable(object, 0)), "timeout")
+    end)
+end
+
+function T.test_an_object_that_was_closed_is_refused()
+    local fd = things.pipe()
+    local number = fd
+    local object = {getfd = function() return number end}
+    run(function()
+        loop.readable(object, 0)
+        number = -1
+        raises("its getfd gives %-1", loop.readable, object)
+        raises("no getfd, fileno or pollfd", loop.readable, {})
+        local ok, message, errno = loop.readable(9999)
+        equal(ok, nil)
+        assert(message:find("9999"))
+        equal(type(errno), "number")
+        local file = io.popen("true")
+        loop.readable(file)
+        file:close()
+        raises("closed", loop.readable, file)
+    end)
+end
+
+function T.test_an_object_with_the_same_descriptor_shares_its_watch()
+    local r, w = things.pipe()
+    local plain = {getfd = function() return r end}
+    local secure = {getfd = function() return r end}
+    run(function()
+        loop.readable(plain, 0)
+        unix.write(w, "x")
+        equal(loop.readable(secure, 5), true)
+        equal(loop.readable(r, 5), true)
+        equal(loop.readable(plain, 5), true)
+    end)
+end
+
+function T.test_a_number_that_is_closed_and_opened_again_is_another_file()
+    run(function()
+        local r, w = things.pipe()
+        local fd = r
+        local object = {getfd = function() return fd end}
+        loop.readable(object, 0)
+        things.close(r)
+        things.close(w)
+        r, w = things.pipe()
+        equal(r, fd)
+        unix.write(w, "x")
+        equal(loop.readable({getfd = function() return r end}, 5), true)
+    end)
+end
+
+function T.test_wait_process_gives_the_status()
+    local pid = unix.fork()
+    if pid == 0 then unix.exit(3) end
+    run(function()
+        equal(loop.wait_process(pid), 3 * 256)
+        unix.waitpid(pid)
+        equal(loop.wait_process(unix.getpid(), 0.001), nil)
+        local ok, message = loop.wait_process(pid)
+        equal(ok, nil)
+        assert(message:find("process"), message)
+    end)
+    equal(#loop.queue, 0)
+end
+
+function T.test_every_turns_in_step_and_ends_by_cancel()
+    local turns, start = 0, loop.queue:now()
+    local co
+    co = loop.every(0.005, function(word)
+        equal(word, "turn")
+        turns = turns + 1
+        assert(loop.queue:now() - start >= 0.005 * turns)
+        if turns == 4 then loop.cancel(co) end
+    end, "turn")
+    loop.run()
+    equal(turns, 4)
+end
+
+function T.test_cancel_ends_a_wait_and_the_coroutine()
+    local r = things.pipe()
+    local after
+    local co = loop.spawn(function()
+        loop.readable(r, 60)
+        after = true
+    end)
+    run(function()
+        loop.sleep(0)
+        loop.cancel(co)
+        loop.cancel(co)
+    end)
+    equal(coroutine.status(co), "dead")
+    equal(after, nil)
+    equal(#loop.queue, 0)
+    loop.cancel(co)
+    loop.run()
+end
+
+function T.test_a_cancelled_wait_raises_what_can_be_caught()
+    if _VERSION == "Lua 5.1" and not jit then return end -- pcall cannot be left by a yield there
+    local caught
+    local co = loop.spawn(function()
+        local _, message = pcall(loop.sleep, 60)
+        caught = message
+        loop.sleep(0.001)
+        caught = {message}
+    end)
+    run(function()
+        loop.sleep(0)
+        loop.cancel(co)
+        loop.cancel(co)
+    end)
+    equal(caught[1], loop.CANCELLED)
+    equal(tostring(caught[1]), "cancelled")
+end
+
+function T.test_an_error_leaves_run_with_the_traceback_of_its_coroutine()
+    local function culprit() error("it broke") end
+    local other
+    loop.spawn(function()
+        loop.sleep(0.001)
+        culprit()
+    end)
+    loop.spawn(function()
+        loop.sleep(0.01)
+        other = true
+    end)
+    local ok, message = pcall(loop.run)
+    equal(ok, false)
+    assert(message:find("it broke"), message)
+    assert(message:find("culprit"), message)
+    assert(message:find("test_loop.lua", 1, true), message)
+    loop.run()
+    assert(other, "the others go on")
+    local object = {}
+    loop.spawn(function() error(object) end)
+    equal(select(2, pcall(loop.run)), object)
+end
+
+function T.test_on_error_takes_errors_and_the_loop_goes_on()
+    local co, told, teller, after
+    loop.on_error = function(message, failed) told, teller = message, failed end
+    co = loop.spawn(function() error("it broke") end)
+    run(function()
+        loop.sleep(0.001)
+        after = true
+    end)
+    loop.on_error = nil
+    assert(told:find("it broke") and told:find("traceback"))
+    equal(teller, co)
+    assert(after)
+end
+
+function T.test_close_wakes_who_waits()
+    local r, w = things.pipe()
+    local closed = 0
+    local object = {getfd = function() return r end, close = function() closed = closed + 1 end}
+    run(function()
+        local ok, message = loop.readable(object)
+        equal(ok, nil)
+        equal(message, "closed")
+        equal(loop.writable(w), true)
+    end, function()
+        loop.sleep(0)
+        loop.close(object)
+    end)
+    equal(closed, 1)
+    equal(#loop.queue, 0)
+end
+
+function T.test_step_serves_a_host_that_has_a_loop_of_its_own()
+    local log, turns = {}, 0
+    loop.spawn(function()
+        loop.sleep(0.005)
+        log[#log + 1] = "slept"
+    end)
+    local outer = readyq.new()
+    outer:add(loop.queue:fileno(), "r")
+    equal(loop.step(0), true)
+    while #log == 0 do
+        turns = turns + 1
+        things.events(outer, 5)
+        loop.step(0)
+    end
+    assert(turns < 10)
+    equal(loop.step(0), false)
+    outer:close()
+end
+
+function T.test_watches_of_your_own_are_called_back()
+    local r, w = things.pipe()
+    local got
+    loop.queue:add(r, "r", function(watch, ready)
+        got = ready
+        watch:remove()
+    end)
+    unix.write(w, "x")
+    run(function() loop.sleep(0.001) end)
+    equal(got, readyq.READ)
+end
+
+function T.test_only_a_coroutine_can_wait()
+    raises("only a coroutine can wait", loop.sleep, 1)
+    raises("only a coroutine can wait", loop.readable, 0)
+    raises("only a coroutine can wait", loop.wait_process, 1)
+end
+
+function T.test_an_object_that_nobody_uses_is_collected()
+    local collected
+    local r, w = things.pipe()
+    run(function()
+        local object = setmetatable({getfd = function() return r end}, {
+            token = things.finalizer(function() collected = true end),
+        })
+        unix.write(w, "x")
+        loop.readable(object)
+    end)
+    if jit then jit.flush() end
+    collectgarbage()
+    collectgarbage()
+    assert(collected)
+end
+
+function T.test_luasocket_objects_talk_to_each_other()
+    local socket = things.need("socket", "lua-socket")
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    listener:settimeout(0)
+    local lines = {}
+    run(function()
+        assert(loop.readable(listener, 20))
+        local client = listener:accept()
+        listener:close()
+        client:settimeout(0)
+        while loop.readable(client, 20) do
+            local line = client:receive()
+            if not line then break end
+            lines[#lines + 1] = line
+        end
+        client:close()
+    end, function()
+        local client = socket.tcp()
+        client:settimeout(0)
+        client:connect("127.0.0.1", (select(2, listener:getsockname())))
+        assert(loop.writable(client, 20))
+        client:send("one\ntwo\nthree\n")
+        loop.sleep(0.001)
+        client:send("four\n")
+        client:close()
+    end)
+    equal(table.concat(lines, " "), "one two three four")
+end
+
+function T.test_output_of_a_child_is_read_while_others_run()
+    local file = io.popen("sleep 0.02; echo hello")
+    local turns, line = 0, nil
+    run(function()
+        assert(loop.readable(file, 20))
+        line = file:read()
+        loop.close(file)
+    end, function()
+        while not line do
+            loop.sleep(0.001)
+            turns = turns + 1
+        end
+    end)
+    equal(line, "hello")
+    assert(turns > 1)
+end
+
+return T
