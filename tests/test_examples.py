@@ -38,9 +38,9 @@ def command_for(name, language):
 class Server:
     """One echo server, and clients for it."""
 
-    def __init__(self, language):
+    def __init__(self, name, language):
         self.process = subprocess.Popen(
-            command_for("echo", language), stdout=subprocess.PIPE, text=True
+            command_for(name, language), stdout=subprocess.PIPE, text=True
         )
         self.clients = []
         line = self.process.stdout.readline()
@@ -63,11 +63,12 @@ class Server:
         assert self.process.wait(LONG) == 0
 
 
-@pytest.fixture(params=["c", "python", "lua"])
+@pytest.fixture(params=["echo c", "echo python", "echo lua", "loop python"])
 def server(request):
-    if request.param == "lua" and not has_luasocket():
+    name, language = request.param.split()
+    if language == "lua" and not has_luasocket():
         pytest.skip("LuaSocket is missing: apt install lua-socket")
-    server = Server(request.param)
+    server = Server(name, language)
     yield server
     server.close()
 
