@@ -111,12 +111,12 @@ static void test_fork_in_the_middle_of_changes_goes_well(void)
         changers[i] = start(change_again_and_again, &s);
     }
     fork_again_and_again(s.q);
-    for (int i = 0; i < CHANGERS; i++) {
+    for (int i = 0; i < CHANGERS; i++)
         join(changers[i]);
-        close_pair(s.p[i]);
-    }
     CHECK_IS(s.errors, 0);
     readyq_close(s.q);
+    for (int i = 0; i < CHANGERS; i++)
+        close_pair(s.p[i]);
 }
 
 struct relay {
