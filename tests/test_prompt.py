@@ -127,10 +127,9 @@ def test_await_works_and_tasks_go_on_while_typing(console):
 
 
 def test_the_queue_runs_during_await(console):
-    console.enter("import asyncio; done = asyncio.Event()")
-    console.enter("w = q.add_timer(0.05, lambda w: done.set())")
-    console.enter("await asyncio.wait_for(done.wait(), 10)")
-    console.expect(r"^True$")
+    console.enter("import asyncio; ring = lambda w: print('rang')")
+    console.enter("w = q.add_timer(0.05, ring); await asyncio.sleep(0.5, 'over')")
+    console.expect(r"^rang\n'over'\n>>>$")
 
 
 def test_ctrl_c_ends_an_await(console):
@@ -199,7 +198,6 @@ def test_ipython_runs_a_queue_too(terminal, tmp_path):
         "IPython",
         "--no-banner",
         "--no-confirm-exit",
-        "--simple-prompt=0",
         PYTHONPATH=PACKAGE,
         IPYTHONDIR=tmp_path,
         TERM="xterm-256color",
