@@ -34,7 +34,6 @@ enum { QUEUE_WATCHES = 1, QUEUE_NEXT, QUEUE_TRACE, QUEUE_VALUES = QUEUE_TRACE };
 
 struct watch {
     readyq_watch core; /* first: a pointer to one is a pointer to the other */
-    int slot;          /* its place in the table, also after it has left it, for pairs() */
     bool kept;         /* it is in that place */
 };
 
@@ -54,6 +53,13 @@ int luaq_backends(lua_State *L);                        /* readyq.backends() */
 /* ------------------------------------------------------------------ watches.c */
 
 extern const luaL_Reg luaq_watches_methods[], luaq_watches_events[];
+
+/* Its place in its queue's table, also after it has left it, for pairs(). It is the core's `data`,
+ * in the part of the watch that a delivery touches anyway. */
+static inline int luaq_slot(const readyq_watch *w)
+{
+    return (int)(intptr_t)w->data;
+}
 
 /* The watch at `watch` has left the core: its slot becomes free. [-0, +0, -] */
 void luaq_forget(lua_State *L, int watch);

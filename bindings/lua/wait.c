@@ -79,7 +79,7 @@ int luaq_next(lua_State *L)
 
     if (w == NULL)
         return 0;
-    lua_rawgeti(L, upvalue(2), ((struct watch *)(void *)w)->slot);
+    lua_rawgeti(L, upvalue(2), luaq_slot(w));
     lua_pushinteger(L, w->ready);
     lua_getiuservalue(L, -2, WATCH_DATA);
     if (w->queue == NULL)

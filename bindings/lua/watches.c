@@ -36,7 +36,7 @@ static struct watch *push_watch(lua_State *L, struct queue *q, int source, int d
     lua_settop(L, index);
     if (slot > q->slots)
         q->slots = slot;
-    w->slot = slot;
+    w->core.data = (void *)(intptr_t)slot;
     w->kept = true;
     luaq_check_queue(L);
     return w;
@@ -53,9 +53,9 @@ void luaq_forget(lua_State *L, int watch)
     q = lua_touserdata(L, -1);
     lua_getiuservalue(L, -1, QUEUE_WATCHES);
     lua_pushinteger(L, q->free);
-    lua_rawseti(L, -2, w->slot);
+    lua_rawseti(L, -2, luaq_slot(&w->core));
     lua_pop(L, 2);
-    q->free = w->slot;
+    q->free = luaq_slot(&w->core);
     w->kept = false;
 }
 
@@ -67,7 +67,7 @@ void luaq_tidy(lua_State *L, int queue)
 
     while (q->core != NULL && (dead = readyq_stale(q->core)) != NULL) {
         lua_getiuservalue(L, queue, QUEUE_WATCHES);
-        lua_rawgeti(L, -1, ((struct watch *)(void *)dead)->slot);
+        lua_rawgeti(L, -1, luaq_slot(dead));
         luaq_forget(L, lua_gettop(L));
         lua_pop(L, 2);
     }
@@ -204,7 +204,7 @@ static int push_told_watch(lua_State *L, const struct queue *q)
         push_by_source(L, q);
     } else {
         lua_getiuservalue(L, 1, QUEUE_WATCHES);
-        lua_rawgeti(L, -1, ((struct watch *)(void *)found)->slot);
+        lua_rawgeti(L, -1, luaq_slot(found));
     }
     return fd;
 }
@@ -243,7 +243,7 @@ static int next_watch(lua_State *L)
     const struct watch *w = lua_isnoneornil(L, 2) ? NULL : luaq_check_watch(L, 2);
 
     lua_getiuservalue(L, 1, QUEUE_WATCHES);
-    for (int slot = w == NULL ? 1 : w->slot + 1; slot <= q->slots; slot++) {
+    for (int slot = w == NULL ? 1 : luaq_slot(&w->core) + 1; slot <= q->slots; slot++) {
         lua_rawgeti(L, -1, slot);
         if (lua_isuserdata(L, -1)) {
             lua_getiuservalue(L, -1, WATCH_DATA);
