@@ -19,7 +19,7 @@ cd "$(dirname "$0")/.."
 
 for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
-for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy setuptools"
+for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy setuptools build"
 extras="luasocket luaposix cqueues luac luarocks tmux" # tests without them are skipped, and say so
 
 wanted_python=${PYTHON:-python3}
@@ -134,6 +134,13 @@ has_setuptools() { # one that builds the package
     return 1
 }
 
+has_build() { # beside that setuptools; `build` is a directory here too, so that finding is not having
+    for one in "$python" "$venv/bin/python"; do
+        "$one" -m build --version >/dev/null 2>&1 && return
+    done
+    return 1
+}
+
 missing() {
     for item; do
         "has_$item" || echo "$item"
@@ -189,6 +196,7 @@ pip_packages() {
         ruff) echo ruff==0.17.6 ;;
         mypy) echo mypy==2.4.1 ;;
         setuptools) echo 'setuptools>=77' ;;
+        build) echo 'build>=1.2' ;;
         esac
     done
 }
