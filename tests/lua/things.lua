@@ -38,8 +38,6 @@ end
 function things.close_all()
     for fd in pairs(opened) do unix.close(fd) end
     opened = {}
-    local loop = package.loaded["readyq.loop"] -- whose queue stays open as long as the module
-    if loop then loop.queue:close() end
 end
 
 function things.tcp() return keep(unix.tcp_pair()) end
