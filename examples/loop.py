@@ -59,11 +59,9 @@ async def echo(sock):
             while True:
                 await ready(sock, readyq.READ)
                 data = sock.recv(4096)
-                sent = sock.send(data)
-                if sent < len(data):
-                    await send(sock, data[sent:])
-                elif not data:
+                if not data:
                     return
+                await send(sock, data)
         except OSError:
             return
 

@@ -47,22 +47,24 @@ def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
     if sys.version_info >= (3, 11):
         with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
             return runner.run(main)
-    return _run_by_policy(main, debug)
+    else:
+        return _run_by_policy(main, debug)
 
 
-def _run_by_policy(main: Coroutine[Any, Any, _T], debug: bool | None) -> _T:
-    """Before Python 3.11 a policy alone tells asyncio.run() which loop to make."""
+if sys.version_info < (3, 11):
+    # There a policy alone tells asyncio.run() which loop to make.
 
-    class Policy(asyncio.DefaultEventLoopPolicy):
+    class _Policy(asyncio.DefaultEventLoopPolicy):
         def new_event_loop(self) -> asyncio.AbstractEventLoop:
             return new_event_loop()
 
-    before = asyncio.get_event_loop_policy()
-    asyncio.set_event_loop_policy(Policy())
-    try:
-        return asyncio.run(main, debug=debug)
-    finally:
-        asyncio.set_event_loop_policy(before)
+    def _run_by_policy(main: Coroutine[Any, Any, _T], debug: bool | None) -> _T:
+        before = asyncio.get_event_loop_policy()
+        asyncio.set_event_loop_policy(_Policy())
+        try:
+            return asyncio.run(main, debug=debug)
+        finally:
+            asyncio.set_event_loop_policy(before)
 
 
 def attach(queue: Queue, loop: asyncio.AbstractEventLoop | None = None) -> Callable[[], object]:

@@ -127,7 +127,7 @@ def test_modify_to_the_same_asks_nothing_of_the_kernel(selector, make):
     assert selector.modify(here, READ, "other") == (here, here.fileno(), READ, "other")
     assert kernel_changes(selector) == before
     assert selector.modify(here, BOTH, "other").events == BOTH
-    assert kernel_changes(selector) == before + 1
+    assert [events for _, events in selector.select(10)] == [WRITE]
 
 
 def test_modify_of_a_closed_descriptor_unregisters_it(selector, make):
