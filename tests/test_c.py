@@ -7,6 +7,7 @@ those about threads once more with ThreadSanitizer. One alone, when they are bui
 """
 
 import ctypes
+import fcntl
 import functools
 import os
 import pathlib
@@ -54,7 +55,10 @@ def can_sanitize(sanitizer):
 @functools.cache
 def build(program, sanitizer):
     command = ["make", "-s", "-C", str(SOURCES), f"SANITIZE={sanitizer}", program]
-    result = subprocess.run(command, capture_output=True, text=True)
+    (ROOT / "build" / "tests").mkdir(parents=True, exist_ok=True)
+    with open(ROOT / "build" / "tests" / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs in one tree build one after the other
+        result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     return ROOT / "build" / "tests" / (sanitizer or "plain") / program
 
