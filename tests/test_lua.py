@@ -14,9 +14,11 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import select
 import shlex
 import shutil
+import socket
 import subprocess
 import termios
 import time
@@ -224,3 +226,85 @@ def test_ctrl_c_at_the_prompt_leaves_a_queue_that_works(terminal):
         prompt.see("> ")
         prompt.type("for w in q:watches() do w:fire() end\n")
         prompt.see("> ")
+
+
+# ---- a copas server with thousands of connections
+
+MANY = 5000
+SLOWLY = 120  # seconds, for what must come on a machine however busy
+LUAS = [lua for lua in (MAIN, *filter(is_other, OTHERS)) if has_module(lua, "copas")]
+
+
+@pytest.fixture
+def many_descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < MANY + 1000:
+        pytest.skip(f"needs {MANY + 1000} descriptors, and may have {hard} (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MANY + 1000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class CopasServer:
+    def __init__(self, lua, select):
+        command = [lua, str(TESTS / "copas_server.lua"), select]
+        self.process = subprocess.Popen(
+            command,
+            env=environment(lua),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.port = int(self.process.stdout.readline())
+        self.clients = []
+
+    def connect(self):
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=SLOWLY)
+        self.clients.append(client)
+        return client
+
+    def close(self):
+        for client in self.clients:
+            client.close()
+        self.process.kill()
+        self.process.communicate()
+
+
+def check_echo(client, line):
+    client.sendall(line)
+    answer = b""
+    while not answer.endswith(b"\n"):
+        part = client.recv(100)
+        assert part, "the server closed the connection"
+        answer += part
+    assert answer == line
+
+
+@pytest.fixture(params=LUAS or [None])
+def start_copas(request, many_descriptors):
+    if request.param is None:
+        pytest.skip("no Lua here has the module copas: apt-get install lua-copas lua5.1")
+    with contextlib.ExitStack() as stack:
+        yield lambda name: stack.enter_context(contextlib.closing(CopasServer(request.param, name)))
+
+
+def test_a_copas_server_holds_five_thousand_connections(start_copas):
+    server = start_copas("readyq")
+    for number in range(MANY):
+        check_echo(server.connect(), b"hello %d\n" % number)
+    for number in range(0, MANY, 7):
+        check_echo(server.clients[number], b"again %d\n" % number)
+    for client in server.clients[: MANY // 2]:
+        client.close()
+    for number in range(MANY // 2, MANY, 11):
+        check_echo(server.clients[number], b"still %d\n" % number)
+    check_echo(server.connect(), b"one more\n")
+
+
+def test_the_stock_select_ends_at_its_limit(start_copas):
+    server = start_copas("stock")
+    with contextlib.suppress(OSError, AssertionError):
+        for number in range(1100):
+            check_echo(server.connect(), b"hello %d\n" % number)
+    assert 900 < len(server.clients) < 1100
+    assert "descriptor too large for set size" in server.process.communicate(timeout=SLOWLY)[1]

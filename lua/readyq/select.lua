@@ -34,7 +34,8 @@ local function new_side(asks_dirty)
         place = {}, -- of a descriptor's object in the list
         round = {}, -- in which a descriptor was seen last
         dirty = {}, -- objects
-        reported = weak("v"), -- what the call before returned
+        reported = weak("v"), -- what the call before returned: a list, and how long it was
+        reports = 0,
         cursor = 0,
     }
 end
@@ -46,7 +47,7 @@ local function new_context()
         write = new_side(false),
         owner = weak("v"), -- the object that a descriptor was added for
         watches = {},
-        touched = {}, -- descriptors whose interest may have changed
+        touched = {}, -- a list of descriptors whose interest may have changed
         round = 0,
     }
 end
@@ -89,9 +90,11 @@ local function is_dirty(object)
     return dirty ~= nil and dirty(object)
 end
 
+local function touch(c, fd) c.touched[#c.touched + 1] = fd end
+
 local function leave(c, side, fd)
     side.round[fd], side.by_fd[fd], side.place[fd] = nil, nil, nil
-    c.touched[fd] = true
+    touch(c, fd)
 end
 
 local function enter(c, side, object, place)
@@ -99,14 +102,15 @@ local function enter(c, side, object, place)
     if not fd then return end
     local is_table = type(object) == "table"
     if side.by_fd[fd] ~= object or is_table then
-        c.touched[fd] = true
+        touch(c, fd)
         side.by_fd[fd], side.fd_of[object] = object, fd
         side.has_tables = side.has_tables or is_table
     end
     if c.owner[fd] ~= object or is_table then
         c.owner[fd] = object
         if c.watches[fd] then c.watches[fd]:remove() end
-        c.watches[fd], c.touched[fd] = nil, true
+        c.watches[fd] = nil
+        touch(c, fd)
     end
     side.round[fd], side.place[fd] = c.round, place
     if side.asks_dirty and is_dirty(object) then side.dirty[#side.dirty + 1] = object end
@@ -138,7 +142,7 @@ local function note(set, value, is_member)
         side.members[value] = is_member or nil
         side.size = side.size + (is_member and 1 or -1)
     end
-    side.changed[value] = true
+    side.changed[#side.changed + 1] = value
 end
 
 local function wrap(methods)
@@ -174,20 +178,27 @@ local function sort_dirty(side, t)
     end
 end
 
+-- Asks a member once in a round.
+local function ask(c, side, object)
+    local fd = side.fd_of[object]
+    if object ~= nil and side.members[object] and side.round[fd or -1] ~= c.round then
+        enter(c, side, object)
+    end
+end
+
 local function apply_changes(c, side, t)
     local changed, members, fd_of = side.changed, side.members, side.fd_of
-    for _, object in pairs(side.reported) do changed[object] = true end
-    if next(changed) == nil then return end
     side.changed = {}
-    for object in pairs(changed) do
+    for _, object in ipairs(changed) do
         local fd = fd_of[object]
         local is_same = fd and members[object] and descriptor_of(object) == fd
-        if fd and not is_same and side.by_fd[fd] == object then leave(c, side, fd) end
-        if not is_same then fd_of[object] = nil end
+        if fd and not is_same then
+            fd_of[object] = nil
+            if side.by_fd[fd] == object then leave(c, side, fd) end
+        end
     end
-    for object in pairs(changed) do
-        if members[object] then enter(c, side, object) end
-    end
+    for _, object in ipairs(changed) do ask(c, side, object) end
+    for i = 1, side.reports do ask(c, side, side.reported[i]) end
     if #side.dirty > 1 then sort_dirty(side, t) end
 end
 
@@ -206,7 +217,7 @@ end
 -- Tells the queue what changed. False when a descriptor is not open.
 local function settle(c)
     local watches, reads, writes = c.watches, c.read.by_fd, c.write.by_fd
-    for fd in pairs(c.touched) do
+    for _, fd in ipairs(c.touched) do
         local interest = (reads[fd] and READ or 0) + (writes[fd] and WRITE or 0)
         local watch = watches[fd]
         if watch and (interest == 0 or not watch:modify(interest)) then
@@ -217,8 +228,8 @@ local function settle(c)
             watches[fd] = c.queue:add(fd, interest, fd)
             if not watches[fd] then return false end
         end
-        c.touched[fd] = nil
     end
+    c.touched = {}
     return true
 end
 
@@ -233,8 +244,9 @@ local function is_as_before(side, t)
         side.cursor = side.cursor % length + 1
         if t[side.cursor] ~= list[side.cursor] then return false end
     end
-    for _, object in pairs(side.reported) do
-        if descriptor_of(object) ~= side.fd_of[object] then return false end
+    for i = 1, side.reports do
+        local object = side.reported[i]
+        if object == nil or descriptor_of(object) ~= side.fd_of[object] then return false end
         if side.asks_dirty and is_dirty(object) then return false end
     end
     return true
@@ -263,7 +275,8 @@ end
 -- The objects of the descriptors after the dirty ones, by place and by object. Where both lists
 -- have a descriptor, its object is the second one's.
 local function result(c, side, fds)
-    local found, reported, of_fd = {}, weak("v"), c.write.by_fd
+    local found, reported, of_fd = {}, side.reported, c.write.by_fd
+    for i = 1, side.reports do reported[i] = nil end
     for i, object in ipairs(side.dirty) do
         found[i], reported[i], found[object] = object, object, i + 0.0
     end
@@ -276,7 +289,7 @@ local function result(c, side, fds)
             found[object] = #found + 0.0
         end
     end
-    side.reported = reported
+    side.reports = #found
     return found
 end
 
