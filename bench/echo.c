@@ -55,7 +55,7 @@ static void serve_client(int fd)
         close(fd);
 }
 
-static int serve(void)
+static _Noreturn void serve(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     struct epoll_event events[BATCH];
@@ -144,7 +144,7 @@ static int run_load(int port, int connections, long count, size_t size)
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "serve") == 0)
-        return serve();
+        serve();
     if (argc == 6 && strcmp(argv[1], "load") == 0 && atoi(argv[3]) <= MOST && atol(argv[5]) <= ROOM)
         return run_load(atoi(argv[2]), atoi(argv[3]), atol(argv[4]), (size_t)atol(argv[5]));
     fprintf(stderr, "usage: echo serve | echo load PORT CONNECTIONS COUNT SIZE\n");
