@@ -277,3 +277,50 @@ def test_tracer_may_use_the_queue(queue):
     queue.trace(lambda line: lines.append((line, queue.wait(0))))
     queue.add_trigger()
     assert len(lines) == 1
+
+
+def test_the_table_shows_every_kind_of_watch(make, queue):
+    reader, _ = make.pipe()
+    queue.add(reader, "r", data="of a pipe")
+    queue.add_timer(5, data=print)
+    queue.add_trigger(data=[1]).fire()
+    queue.wait(0)
+    lines = str(queue).splitlines()
+    assert lines[0] == repr(queue)
+    assert lines[1].split() == "kind source interest ready deliveries data".split()
+    assert lines[2].split() == [
+        "fd",
+        str(reader.fileno()),
+        "pipe",
+        "READ",
+        "0",
+        "'of",
+        "a",
+        "pipe'",
+    ]
+    assert lines[3].split() == ["timer", "0", "print"]
+    assert lines[4].split() == ["trigger", "FIRED", "1", "[1]"]
+    assert "<td>of a pipe" not in queue._repr_html_()
+    assert "<td>&#x27;of a pipe&#x27;</td>" in queue._repr_html_()
+
+
+def test_the_table_of_a_closed_or_empty_queue_is_its_repr(queue):
+    assert str(queue) == repr(queue)
+    queue.close()
+    assert str(queue) == repr(queue)
+    assert "closed" in queue._repr_html_()
+
+
+def test_deliveries_are_counted(queue):
+    watch = queue.add_trigger()
+    for _ in range(3):
+        watch.fire()
+        queue.wait(0)
+    assert watch.deliveries == 3
+
+
+def test_describe_says_what_a_descriptor_is(make):
+    reader, _ = make.pipe()
+    assert readyq.describe(reader) == readyq.describe(reader.fileno()) == "pipe"
+    with pytest.raises(TypeError):
+        readyq.describe("pipe")
