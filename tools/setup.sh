@@ -20,7 +20,7 @@ cd "$(dirname "$0")/.."
 for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy setuptools build"
-extras="luasocket luaposix cqueues luac luarocks tmux" # tests without them are skipped, and say so
+extras="luasocket luaposix cqueues copas luac luarocks tmux rlwrap" # tests without them are skipped, and say so
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -120,6 +120,16 @@ has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
 has_luarocks() { command -v luarocks >/dev/null; }
+has_copas() { # on one of the versions that Debian has it for
+    for one in lua5.1 lua5.2 luajit; do
+        lua_says $one 'pcall(require, "copas")' && has_headers_of $one && return
+    done
+    return 1
+}
+has_headers_of() {
+    [ -f "/usr/include/$1/lua.h" ] || { [ "$1" = luajit ] && [ -f /usr/include/luajit-2.1/lua.h ]; }
+}
+has_rlwrap() { command -v rlwrap >/dev/null; }
 has_tmux() { command -v tmux >/dev/null; }
 has_clang() { command -v clang >/dev/null; }
 has_clang_format() { command -v clang-format >/dev/null; }
@@ -170,6 +180,8 @@ debian_packages() {
         cqueues) echo lua-cqueues ;;
         luac) echo "$lua_name" ;;
         luarocks) echo luarocks ;;
+        copas) printf '%s\n' lua-copas lua5.1 liblua5.1-0-dev ;;
+        rlwrap) echo rlwrap ;;
         tmux) echo tmux ;;
         clang) echo clang ;;
         clang_format) echo clang-format ;;
