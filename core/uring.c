@@ -15,13 +15,16 @@
  *  4. A completion tells what was so when it came. One that lay in the ring before this wait may
  *     be out of date, so the descriptor is asked again; an edge is checked by poll(2).
  *  5. Requests end with the thread that submitted them (-ECANCELED): they are made again.
- *  6. Files and directories complete at once; the core has them always ready (`identify`).
+ *  6. Files and directories complete at once, and so do devices like /dev/null; the core has them
+ *     always ready (`identify`). Which devices these are epoll tells.
  *  7. POLLRDHUP is reported unasked, unlike elsewhere: where it alone came it is waited for the rest
  *     with a multishot request, which does not tell again what it has told.
  *  8. Any thread may submit, so neither SINGLE_ISSUER nor DEFER_TASKRUN is possible.
  *  9. The rings are memory shared with the kernel: a child does not get them.
  * 10. Forbidden by seccomp it is EPERM or ENOSYS, by the sysctl kernel.io_uring_disabled EPERM. A
  *     sandbox may also kill: being opened only on request is all that can be done about that.
+ * 11. A wake-up is not let through for POLLPRI alone, and tells of it where other data came too. So
+ *     POLLRDBAND is asked for beside it, which lets all through, and poll(2) has the last word.
  * 11. A signal that ends a call which also submitted is not told: it returns how many it took.
  * 12. A request for POLLPRI alone is not woken by what brings it: POLLIN is asked for as well, and
  *     what came for that alone is treated as in note 7.
@@ -43,6 +46,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -256,6 +260,8 @@ static void ask(readyq *q, int fd)
         bits |= EPOLLEXCLUSIVE;
     if (is_edge(entry))
         bits |= EPOLLET;
+    if (entry->interest & READYQ_PRIORITY) /* note 11 */
+        bits |= POLLRDBAND;
     entry->serial++;
     entry->pending = true;
     put(q, IORING_OP_POLL_ADD, fd, name_request(entry, fd), bits,
@@ -366,6 +372,23 @@ static void want(readyq *q, int fd)
     }
 }
 
+/* Note 6. */
+static bool never_blocks(int fd)
+{
+    struct epoll_event event = {0};
+    struct stat file;
+    bool refused;
+    int set;
+
+    if (fstat(fd, &file) < 0 || !S_ISCHR(file.st_mode))
+        return false;
+    set = epoll_create1(EPOLL_CLOEXEC);
+    refused = set >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 && errno == EPERM;
+    if (set >= 0)
+        close(set);
+    return refused;
+}
+
 static int add(readyq *q, int fd, uint32_t interest)
 {
     struct ring *ring = q->kernel.more;
@@ -373,6 +396,8 @@ static int add(readyq *q, int fd, uint32_t interest)
 
     if (error < 0)
         return error;
+    if (never_blocks(fd))
+        return -EPERM;
     cancel(q, fd); /* of an earlier file of this number */
     ring->entries[fd].shy = false;
     ring->entries[fd].interest = interest;
@@ -406,12 +431,11 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
 
 /* ------------------------------------------------------------------ waiting */
 
-/* Note 4: is an edge that lay in the ring still there to be told? */
-static bool is_current(int fd, uint32_t interest)
+static uint32_t look(int fd, uint32_t interest)
 {
     struct pollfd one = {.fd = fd, .events = (short)readyq__to_poll(interest)};
 
-    return poll(&one, 1, 0) == 1;
+    return poll(&one, 1, 0) == 1 ? (uint32_t)one.revents : 0;
 }
 
 /* Note 7: nothing of what was asked for. */
@@ -427,6 +451,13 @@ static void tell(readyq *q, int fd, uint32_t events)
 
     if ((events & (POLLHUP | POLLERR | POLLRDHUP)) && !is_same(q, fd)) {
         give_up(q, fd); /* note 3 */
+        return;
+    }
+    if (entry->interest & READYQ_PRIORITY) /* note 11 */
+        events = look(fd, entry->interest);
+    if (events == 0) {
+        if (!entry->pending)
+            queue(ring, fd);
         return;
     }
     if (is_unasked(entry, events)) {
@@ -453,9 +484,9 @@ static void completed(readyq *q, int fd, const struct io_uring_cqe *cqe, bool ol
         give_up(q, fd);
     else if (cqe->res < 0) /* note 5 */
         queue(ring, fd);
-    else if (!old || (is_edge(entry) && is_current(fd, entry->interest)))
+    else if (!old || (is_edge(entry) && look(fd, entry->interest) != 0)) /* note 4 */
         tell(q, fd, (uint32_t)cqe->res);
-    else if (!entry->pending) /* note 4 */
+    else if (!entry->pending)
         queue(ring, fd);
 }
 

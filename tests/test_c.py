@@ -15,12 +15,15 @@ import re
 import shlex
 import subprocess
 
+import gates
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tests" / "c"
 MEMORY, THREADS = "address,undefined", "thread"
 THREADED = ("threads", "stress", "triggers")
+# About the core alone, and slow: once is enough.
+ONCE = ("stress", "test_hundred_thousand", "test_two_hundred_thousand")
 # A forked child cannot join the threads of its parent.
 ENVIRONMENT = {**os.environ, "TSAN_OPTIONS": "report_thread_leaks=0"}
 
@@ -63,20 +66,35 @@ def build(program, sanitizer):
     return ROOT / "build" / "tests" / (sanitizer or "plain") / program
 
 
+def once_or_on(backend, program, name):
+    return backend == BACKENDS[0] or not (program in ONCE or name.startswith(ONCE))
+
+
+def on_each_backend(tests):
+    return [
+        pytest.param(*test, backend, marks=gates.marks(backend, "c/{}/{}".format(*test)))
+        for test in tests
+        for backend in BACKENDS
+        if once_or_on(backend, *test)
+    ]
+
+
 def run(program, sanitizer, backend, name):
     command = [build(program, sanitizer), backend, name]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
+    seconds = gates.SECONDS if gates.find(backend, f"c/{program}/{name}") else 60
+    environment = {**ENVIRONMENT, "TEST_SECONDS": str(seconds)}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("program", "name"), TESTS)
+@pytest.mark.parametrize(("program", "name", "backend"), on_each_backend(TESTS))
 def test_c(program, name, backend):
     run(program, MEMORY if can_sanitize(MEMORY) else "", backend, name)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("program", "name"), [test for test in TESTS if test[0] in THREADED])
+@pytest.mark.parametrize(
+    ("program", "name", "backend"), on_each_backend(test for test in TESTS if test[0] in THREADED)
+)
 def test_c_without_a_race(program, name, backend):
     if not can_sanitize(THREADS):
         pytest.skip(

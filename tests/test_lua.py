@@ -23,6 +23,7 @@ import subprocess
 import termios
 import time
 
+import gates
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -79,7 +80,10 @@ def runs_of(source):
 
 
 CASES = [
-    (source.stem, name, lua, backend)
+    pytest.param(
+        *(source.stem, name, lua, backend),
+        marks=gates.marks(backend, f"lua/{source.stem}/{name}"),
+    )
     for source in sorted(TESTS.glob("test_*.lua"))
     for name in re.findall(r"^function T\.(test_\w+)\(\)", source.read_text(), re.M)
     for lua, backend in runs_of(source)
@@ -115,12 +119,13 @@ def environment(lua):
 
 @pytest.mark.parametrize(("module", "function", "lua", "backend"), CASES)
 def test_lua(module, function, lua, backend):
+    gated = gates.find(backend, f"lua/{module}/{function}")
     result = subprocess.run(
         [lua, str(TESTS / "run.lua"), module, function],
         env={**environment(lua), "READYQ_BACKEND": backend},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=gates.SECONDS if gated else 120,
     )
     if result.returncode == SKIPPED:
         pytest.skip(result.stderr.strip())

@@ -242,7 +242,7 @@ static void test_stats_count_what_was_done(void)
     CHECK_IS(after.deliveries, 1);
     CHECK_IS(after.wakes, 1);
     CHECK(after.kernel_waits > before.kernel_waits);
-    CHECK(after.changes - before.changes <= 1); /* some kernels are told in the wait itself */
+    CHECK(after.changes - before.changes <= 2); /* some are asked first, some told in the wait */
     CHECK_IS(after.stale, 0);
     CHECK_IS(after.rebuilds, 0);
     readyq_close(q);
