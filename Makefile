@@ -111,6 +111,9 @@ repl: python-module
 	@$(RUN) $(python) -m readyq
 gates:
 	@python3 tests/gates.py
+cross:
+	@$(SETUP) cross
+	@PYTHON='$(if $(wildcard build/venv/bin/python),build/venv/bin/python,$(PYTHON))' tools/cross.sh
 bench: all
 	@$(RUN) $(python) bench/run.py
 
@@ -147,6 +150,7 @@ help:
 	@echo 'make repl       a Python prompt whose queue runs while you type'
 	@echo 'make lint       set up what is missing, and check the sources'
 	@echo 'make setup      set up what is missing for all of these'
+	@echo 'make cross      compile and link the core for other systems'
 	@echo 'make gates      list what a kernel cannot do'
 	@echo 'make bench      measure'
 	@echo 'make install    C library and Lua modules into PREFIX (DESTDIR=... staged)'
@@ -154,4 +158,4 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl show check inspect gates bench env install install-c install-lua clean help
+        test-stdlib repl show check inspect gates cross bench env install install-c install-lua clean help

@@ -45,6 +45,12 @@
 #define IDENTIFY false
 #endif
 
+#if defined(__NetBSD__)
+typedef size_t count; /* of a list of events */
+#else
+typedef int count;
+#endif
+
 static const struct {
     uint32_t direction;
     struct kevent filter;
@@ -108,11 +114,12 @@ static void change(struct changes *changes, struct kevent what, int fd, uint32_t
 static int apply(readyq *q, struct changes *changes)
 {
     const struct timespec none = {0, 0};
+    const count n = (count)changes->n;
 
     if (changes->n == 0)
         return 0;
     q->stats.changes++;
-    if (kevent(q->kernel.fd, changes->list, changes->n, changes->list, changes->n, &none) < 0)
+    if (kevent(q->kernel.fd, changes->list, n, changes->list, n, &none) < 0)
         return -errno;
     return 0;
 }
@@ -326,7 +333,7 @@ static int wait(readyq *q, int max, int64_t timeout)
     if (time.tv_sec > LONGEST_SLEEP)
         time.tv_sec = LONGEST_SLEEP;
     readyq__unlock(q);
-    n = kevent(set, NULL, 0, events, room, timeout < 0 ? NULL : &time);
+    n = kevent(set, NULL, 0, events, (count)room, timeout < 0 ? NULL : &time);
     error = errno;
     readyq__lock(q);
     if (n < 0)

@@ -14,6 +14,7 @@ import pathlib
 import re
 import shlex
 import subprocess
+import sys
 
 import gates
 import pytest
@@ -92,8 +93,14 @@ def test_c(program, name, backend):
     run(program, MEMORY if can_sanitize(MEMORY) else "", backend, name)
 
 
+# kqueue on Linux is libkqueue, whose locks ThreadSanitizer does not see.
 @pytest.mark.parametrize(
-    ("program", "name", "backend"), on_each_backend(test for test in TESTS if test[0] in THREADED)
+    ("program", "name", "backend"),
+    [
+        case
+        for case in on_each_backend(test for test in TESTS if test[0] in THREADED)
+        if not (sys.platform == "linux" and case.values[2] == "kqueue")
+    ],
 )
 def test_c_without_a_race(program, name, backend):
     if not can_sanitize(THREADS):

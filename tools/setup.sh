@@ -11,7 +11,8 @@
 #   tools/setup.sh build          a compiler, Lua, headers of Lua and Python; LuaSocket if it can be had
 #   tools/setup.sh test           that and pytest, with the Lua modules and programs that some tests use
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
-#   tools/setup.sh all            everything
+#   tools/setup.sh cross          the compiler for other systems, of `make cross`
+#   tools/setup.sh all            everything but that
 #
 # The environment chooses: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (where lua.h is), CC (cc).
 set -eu
@@ -20,6 +21,7 @@ cd "$(dirname "$0")/.."
 for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy setuptools build"
+for_cross="python pip ziglang"
 extras="luasocket luaposix cqueues copas luac luarocks tmux rlwrap" # tests without them are skipped, and say so
 
 wanted_python=${PYTHON:-python3}
@@ -137,6 +139,7 @@ has_clang_tidy() { command -v clang-tidy >/dev/null; }
 has_luacheck() { command -v luacheck >/dev/null; }
 has_ruff() { command -v ruff >/dev/null; }
 has_mypy() { command -v mypy >/dev/null; }
+has_ziglang() { "$venv/bin/python" -m ziglang version >/dev/null 2>&1; }
 has_setuptools() { # one that builds the package
     for one in "$python" "$venv/bin/python"; do
         "$one" -c 'import setuptools as s; assert int(s.__version__.split(".")[0]) >= 77' && return
@@ -207,6 +210,7 @@ pip_packages() {
         clang_tidy) echo clang-tidy==14.0.6 ;;
         ruff) echo ruff==0.17.6 ;;
         mypy) echo mypy==2.4.1 ;;
+        ziglang) echo 'ziglang>=0.15' ;;
         setuptools) echo 'setuptools>=77' ;;
         build) echo 'build>=1.2' ;;
         esac
@@ -337,6 +341,7 @@ check) check "$@" ;;
 build) provide "$for_build" luasocket "" ;;
 test) provide "$for_test" "$extras" "" ;;
 lint) provide "$for_lint" "" "" ;;
+cross) provide "$for_cross" "" "" ;;
 all) provide "$for_test $for_lint" "$extras" too ;;
 *) say "no such command: $command" && exit 2 ;;
 esac
