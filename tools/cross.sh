@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p build/cross
-targets=${TARGETS:-"aarch64-macos x86_64-macos x86_64-freebsd x86_64-netbsd.10.1 x86_64-openbsd
+targets=${TARGETS:-"aarch64-macos x86_64-macos x86_64-freebsd x86_64-netbsd.11.0 x86_64-openbsd
     x86_64-linux-musl aarch64-linux-musl riscv64-linux-musl"}
 failed=
 
