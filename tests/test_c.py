@@ -23,8 +23,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tests" / "c"
 MEMORY, THREADS = "address,undefined", "thread"
 THREADED = ("threads", "stress", "triggers")
-# About the core alone, and slow: once is enough.
-ONCE = ("stress", "test_hundred_thousand", "test_two_hundred_thousand")
+# About the core or the system alone, or slow: on the default backend only.
+ONCE = ("sandbox", "stress", "test_hundred_thousand", "test_two_hundred_thousand")
 # A forked child cannot join the threads of its parent.
 ENVIRONMENT = {**os.environ, "TSAN_OPTIONS": "report_thread_leaks=0"}
 

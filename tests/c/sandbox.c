@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Old kernels and sandboxes: a seccomp filter refuses a system call, as a kernel that never had it
+ * (ENOSYS) or a policy (EPERM) does, and what the queue promises holds all the same.
+ */
+#include "things.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#endif
+
+/* From now on, in this process and its children, the call ends as `verdict` says. */
+static void filter_call(long call, uint32_t verdict)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, verdict),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    CHECK_IS(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_IS(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void refuse(long call, int error)
+{
+    filter_call(call, SECCOMP_RET_ERRNO | (uint32_t)error);
+    CHECK_IS(syscall(call, -1, NULL, 0, NULL, NULL, 0), -1);
+    CHECK_IS(errno, error);
+}
+
+/* ------------------------------------------------------------------ no epoll_pwait2 */
+
+static void check_time(int error)
+{
+    const int64_t timeouts[] = {1, 100000, 300000, 2500000};
+    int64_t shortest = LONG;
+    int p[2];
+    readyq_watch w;
+    refuse(SYS_epoll_pwait2, error);
+    readyq *q = open_queue();
+    open_pipe(p);
+    add(q, &w, p[0], READYQ_READ);
+    for (int i = 0; i < 40; i++) {
+        const int64_t timeout = timeouts[i % 4], before = now_ns();
+        CHECK_IS(readyq_wait(q, timeout, 0), 0);
+        const int64_t took = now_ns() - before;
+        CHECK(took >= timeout);
+        if (timeout == 100000 && took < shortest)
+            shortest = took;
+    }
+    CHECK(shortest < MS); /* a millisecond's clock could not */
+    put(p[1]);
+    CHECK_TAKES(q, &w);
+    readyq_close(q);
+    close_pair(p);
+}
+
+static void
+test_waits_on_a_kernel_without_epoll_pwait2_are_never_early_and_below_a_millisecond(void)
+{
+    check_time(ENOSYS);
+}
+
+static void
+test_waits_in_a_sandbox_without_epoll_pwait2_are_never_early_and_below_a_millisecond(void)
+{
+    check_time(EPERM);
+}
+
+/* ------------------------------------------------------------------ no pidfd_open */
+
+static pid_t start_child(int code)
+{
+    const pid_t pid = fork();
+    if (pid == 0) {
+        sleep_ns(SOON);
+        _exit(code);
+    }
+    CHECK(pid > 0);
+    return pid;
+}
+
+static void check_processes(int error)
+{
+    readyq_watch w[2] = {0}, other = {0};
+    refuse(SYS_pidfd_open, error);
+    readyq *q = open_queue();
+    const pid_t pid[2] = {start_child(3), start_child(4)};
+    CHECK_IS(readyq_add_process(q, &other, getppid()), -ECHILD);
+    for (int i = 0; i < 2; i++) {
+        CHECK_IS(readyq_add_process(q, &w[i], pid[i]), 0);
+        CHECK_IS(w[i].fd, -1);
+    }
+    for (int left = 2; left > 0;) {
+        CHECK(readyq_wait(q, LONG, 0) > 0);
+        for (readyq_watch *found; (found = readyq_next(q)) != NULL; left--)
+            CHECK_IS(WEXITSTATUS(found->status), found == &w[0] ? 3 : 4);
+    }
+    CHECK_QUIET(q);
+    for (int i = 0; i < 2; i++)
+        CHECK_IS(waitpid(pid[i], NULL, 0), pid[i]);
+    readyq_close(q);
+}
+
+static void test_children_are_told_of_on_a_kernel_without_pidfd_open(void)
+{
+    check_processes(ENOSYS);
+}
+
+static void test_children_are_told_of_in_a_sandbox_without_pidfd_open(void)
+{
+    check_processes(EPERM);
+}
+
+/* ------------------------------------------------------------------ no eventfd */
+
+static void *wait_once(void *q)
+{
+    CHECK_IS(readyq_wait(q, LONG, 0), 0);
+    return NULL;
+}
+
+static void check_wakes(int error)
+{
+    pthread_t waiters[2];
+    readyq_watch trigger = {0};
+    refuse(SYS_eventfd2, error);
+    readyq *q = open_queue();
+    for (int i = 0; i < 300; i++)
+        CHECK_IS(readyq_wake(q), 0);
+    CHECK_IS(readyq_wait(q, LONG, 0), 0);
+    CHECK_QUIET(q);
+    for (int i = 0; i < 2; i++)
+        waiters[i] = start(wait_once, q);
+    sleep_ns(SOON);
+    CHECK_IS(readyq_wake(q), 0);
+    sleep_ns(SOON);
+    CHECK_IS(readyq_wake(q), 0);
+    for (int i = 0; i < 2; i++)
+        join(waiters[i]);
+    CHECK_IS(readyq_add_trigger(q, &trigger), 0);
+    CHECK_IS(readyq_fire(&trigger), 0);
+    CHECK_TAKES(q, &trigger);
+    CHECK_QUIET(q);
+    readyq_close(q);
+}
+
+static void test_wakes_work_on_a_kernel_without_eventfd(void)
+{
+    check_wakes(ENOSYS);
+}
+
+static void test_wakes_work_in_a_sandbox_without_eventfd(void)
+{
+    check_wakes(EPERM);
+}
+
+/* ------------------------------------------------------------------ no io_uring */
+
+static void check_refused(int error)
+{
+    const struct readyq_options options = {.backend = "io_uring"};
+    char text[320];
+    readyq *q;
+    refuse(SYS_io_uring_setup, error);
+    CHECK_IS(readyq_open(&q, &options), -error);
+    CHECK(q == NULL);
+    readyq_explain("open(io_uring)", -1, -error, text, sizeof text);
+    CHECK_HAS(text, error == EPERM ? "not permitted" : "this kernel does not have it");
+}
+
+static void test_io_uring_in_a_sandbox_is_eperm(void)
+{
+    check_refused(EPERM);
+}
+
+static void test_io_uring_on_a_kernel_without_it_is_enosys(void)
+{
+    check_refused(ENOSYS);
+}
+
+static void test_a_sandbox_that_kills_for_io_uring_does_not_harm_who_did_not_ask(void)
+{
+    readyq *q;
+    int error;
+    CHECK_IS(unsetenv("READYQ_BACKEND"), 0);
+    filter_call(SYS_io_uring_setup, SECCOMP_RET_KILL_PROCESS);
+    for (size_t i = 0; readyq_backends(i, &error) != NULL; i++)
+        CHECK(error <= 0);
+    CHECK_IS(readyq_open(&q, NULL), 0);
+    CHECK_IS(readyq_wait(q, 0, 0), 0);
+    readyq_close(q);
+}
+
+TESTS(TEST(test_waits_on_a_kernel_without_epoll_pwait2_are_never_early_and_below_a_millisecond),
+      TEST(test_waits_in_a_sandbox_without_epoll_pwait2_are_never_early_and_below_a_millisecond),
+      TEST(test_children_are_told_of_on_a_kernel_without_pidfd_open),
+      TEST(test_children_are_told_of_in_a_sandbox_without_pidfd_open),
+      TEST(test_wakes_work_on_a_kernel_without_eventfd),
+      TEST(test_wakes_work_in_a_sandbox_without_eventfd), TEST(test_io_uring_in_a_sandbox_is_eperm),
+      TEST(test_io_uring_on_a_kernel_without_it_is_enosys),
+      TEST(test_a_sandbox_that_kills_for_io_uring_does_not_harm_who_did_not_ask))
