@@ -32,10 +32,17 @@ setup(
             sources=sorted(glob("core/*.c") + glob("bindings/python/*.c")),
             depends=sorted(glob("core/*.h") + glob("bindings/python/*.h")),
             include_dirs=["core"],
-            define_macros=[("_GNU_SOURCE", "1"), ("READYQ_STATIC", "1")]
-            + [("READYQ_LIBKQUEUE", "1")] * bool(kqueue),
-            extra_compile_args=["-std=c11", "-fvisibility=hidden", "-pthread"]
-            + libkqueue("--cflags"),
+            define_macros=[
+                ("_GNU_SOURCE", "1"),
+                ("READYQ_STATIC", "1"),
+                *([("READYQ_LIBKQUEUE", "1")] if kqueue else []),
+            ],
+            extra_compile_args=[
+                "-std=c11",
+                "-fvisibility=hidden",
+                "-pthread",
+                *libkqueue("--cflags"),
+            ],
             extra_link_args=["-pthread", *kqueue],
             runtime_library_dirs=libkqueue("--variable=libdir"),
         )

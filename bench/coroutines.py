@@ -60,9 +60,8 @@ def main():
     print(f"An echoed line, {CONNECTIONS} connections: us of the server, and speed of readyq to it")
     for server in servers:
         ratio = statistics.median(b / a for a, b in zip(servers[0].rounds, server.rounds))
-        print(
-            f"  {LUA:<8} {server.name:<8} {statistics.median(server.rounds) / 1e3:6.2f} {ratio:6.2f}"
-        )
+        microseconds = statistics.median(server.rounds) / 1e3
+        print(f"  {LUA:<8} {server.name:<8} {microseconds:6.2f} {ratio:6.2f}")
         server.close()
 
 

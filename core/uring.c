@@ -482,11 +482,9 @@ static void completed(readyq *q, int fd, const struct io_uring_cqe *cqe, bool ol
     entry->pending = (cqe->flags & IORING_CQE_F_MORE) != 0;
     if (cqe->res < 0 && cqe->res != -ECANCELED)
         give_up(q, fd);
-    else if (cqe->res < 0) /* note 5 */
-        queue(ring, fd);
-    else if (!old || (is_edge(entry) && look(fd, entry->interest) != 0)) /* note 4 */
+    else if (cqe->res >= 0 && (!old || (is_edge(entry) && look(fd, entry->interest) != 0)))
         tell(q, fd, (uint32_t)cqe->res);
-    else if (!entry->pending)
+    else if (!entry->pending) /* notes 4 and 5: to be asked again */
         queue(ring, fd);
 }
 

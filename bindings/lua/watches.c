@@ -36,7 +36,7 @@ static struct watch *push_watch(lua_State *L, struct queue *q, int source, int d
     lua_settop(L, index);
     if (slot > q->slots)
         q->slots = slot;
-    w->core.data = (void *)(intptr_t)slot;
+    w->core.data = (void *)(intptr_t)slot; /* NOLINT(performance-no-int-to-ptr): a number */
     w->kept = true;
     luaq_check_queue(L);
     return w;
