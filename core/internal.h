@@ -69,10 +69,10 @@ struct readyq__backend {
      * number. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
 
-    /* Asks for up to `max` events (0: only sees to it that the kernel knows of every change), sleeping
-     * up to `timeout` ns (-1: for ever), and calls readyq__found() for each. Lets go of the lock
-     * around the system call. Returns how many
-     * events the kernel gave, 0 also before the time is over, or -errno. */
+    /* Asks for up to `max` events (0: only sees to it that the kernel knows of every change),
+     * sleeping up to `timeout` ns (-1: for ever), and calls readyq__found() for each. Lets go of
+     * the lock around the system call. Returns how many events the kernel gave, 0 also before the
+     * time is over, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
 
     /* Watches the end of a process, or no longer, where no descriptor stands for one; else NULL.
