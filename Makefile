@@ -109,6 +109,8 @@ test-stdlib: python-module
 	@$(RUN) $(python) tests/stdlib/run.py
 repl: python-module
 	@$(RUN) $(python) -m readyq
+repl-lua: lua-module
+	@$(RUN) $(shell command -v rlwrap) $(lua) -l readyq.repl
 gates:
 	@python3 tests/gates.py
 cross:
@@ -148,6 +150,7 @@ help:
 	@echo 'make test       set up what is missing, build, and run every test (TESTS=... some)'
 	@echo 'make test-stdlib  the tests of selectors and asyncio, on readyq; minutes'
 	@echo 'make repl       a Python prompt whose queue runs while you type'
+	@echo 'make repl-lua   the same for Lua'
 	@echo 'make lint       set up what is missing, and check the sources'
 	@echo 'make setup      set up what is missing for all of these'
 	@echo 'make cross      compile and link the core for other systems'
@@ -158,4 +161,5 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl show check inspect gates cross bench env install install-c install-lua clean help
+        test-stdlib repl repl-lua show check inspect gates cross bench env install install-c install-lua \
+        clean help

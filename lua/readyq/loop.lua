@@ -21,7 +21,7 @@ local add_timer, wait = queue.add_timer, queue.wait
 local loop = {
     queue = queue, -- for watches of your own, whose data is a function(watch, ready)
     CANCELLED = CANCELLED, -- what a wait of a cancelled coroutine raises
-    on_error = nil, -- function(message, coroutine); without it the error leaves step() and run()
+    on_error = nil, -- function(message, coroutine or watch); without it errors leave step()
 }
 
 -- ---------------------------------------------------------------- resuming
@@ -263,14 +263,22 @@ function loop.close(s)
     if type(s) ~= "number" and s.close then return s:close() end
 end
 
+local function call_protected(callback, watch, ready)
+    local ok, message = xpcall(function() callback(watch, ready) end, debug.traceback)
+    if not ok then loop.on_error(message, watch) end
+end
+
 -- Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes).
 -- Returns whether something is left to wait for.
 function loop.step(timeout)
     run_scheduled()
     if first <= last or waits == 0 then timeout = 0 end
     for watch, ready, data in wait(queue, timeout) do
-        if type(data) == "thread" then
+        local kind = type(data)
+        if kind == "thread" then
             schedule(data, watch) -- after descriptors: what is ready is no timeout
+        elseif kind == "function" and loop.on_error then
+            call_protected(data, watch, ready)
         else
             data(watch, ready)
         end

@@ -370,6 +370,16 @@ function T.test_watches_of_your_own_are_called_back()
     equal(got, readyq.READ)
 end
 
+function T.test_on_error_takes_errors_of_callbacks_with_their_watch()
+    local told, teller
+    local watch = loop.queue:add_timer(0, function() error("it broke") end)
+    loop.on_error = function(message, source) told, teller = message, source end
+    run(function() loop.sleep(0.001) end)
+    loop.on_error = nil
+    assert(told:find("it broke") and told:find("traceback"))
+    equal(teller, watch)
+end
+
 function T.test_only_a_coroutine_can_wait()
     raises("only a coroutine can wait", loop.sleep, 1)
     raises("only a coroutine can wait", loop.readable, 0)

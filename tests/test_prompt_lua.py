@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""The Lua prompt, in a real terminal: what is registered runs while you type."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LUA = os.environ.get("LUA", "lua5.4")
+
+
+@pytest.fixture
+def console(terminal):
+    terminal.start(LUA, "-l", "readyq.repl")
+    terminal.expect(r"^readyq .*\n>$")
+    return terminal
+
+
+def test_a_callback_runs_while_a_line_is_half_typed(console):
+    console.enter("w = q:add_timer(0.2, function() print('tick', seen) end)")
+    console.enter("seen = 'half'")
+    console.write("1 + ")
+    console.expect(r"^tick\s+half\n>$")
+    console.enter("41")
+    console.expect(r"^42\n>$")
+
+
+def test_a_coroutine_runs_while_a_line_is_half_typed(console):
+    console.enter("co = loop.spawn(function() loop.sleep(0.2) print('beat') end)")
+    console.write("1 + ")
+    console.expect(r"^beat\n>$")
+    console.enter("41")
+    console.expect(r"^42\n>$")
+
+
+def test_lines_that_lack_their_end_are_continued(console):
+    console.enter("for i = 1, 2 do")
+    console.expect(r"^>>$")
+    console.enter("print('turn ' .. i)")
+    console.enter("end")
+    console.expect(r"^turn 1\nturn 2\n>$")
+    console.enter("1 +")
+    console.enter("2")
+    console.expect(r"^3\n>$")
+    console.enter("= 'x', nil, 'y'")
+    console.expect(r"^x\s+nil\s+y\n>$")
+
+
+def test_errors_are_shown_with_their_traceback(console):
+    console.enter("function f() error('it broke') end f()")
+    console.expect(r"^stdin:1: it broke\nstack traceback:\n(.*\n)*>$")
+    console.enter("end")
+    console.expect(r"^stdin:1: .*near '?end'?.*\n>$")
+    console.enter("co = loop.spawn(function() loop.sleep(0.01) f() end)")
+    console.expect(r"(?s)it broke.*it broke\nstack traceback")
+    console.enter("6 * 7")
+    console.expect(r"^42\n>$")
+
+
+def test_a_failing_callback_of_a_descriptor_is_paused(console):
+    console.enter("w = q:add(io.popen('echo x'), 'r', function() error('it broke') end)")
+    console.expect(r"it broke\nstack traceback:\n(.*\n)*paused: readyq.watch: ")
+    console.enter("print('still', 'here')")
+    screen = console.expect(r"^still\s+here$")
+    assert screen.count("paused: ") == 1
+
+
+def test_ctrl_c_drops_the_line_and_keeps_the_session(console):
+    console.enter("x = 'kept'")
+    for number in range(1, 4):
+        console.enter("for i = 1, 2 do")
+        console.write(f"line {number}")
+        console.expect(rf"line {number}$")
+        console.keys("C-c")
+        console.expect(rf"line {number}\^C\n>$")
+    console.enter("x")
+    console.expect(r"^kept\n>$")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while true do end",
+        "loop.sleep(60)",
+        "loop.spawn(function() while true do end end) loop.sleep(60)",
+        "for w, ready, data in q:wait(60) do print 'woken' end",
+    ],
+)
+def test_ctrl_c_ends_what_runs_or_waits(console, code):
+    for _ in range(2):
+        console.enter(f"print('be' .. 'gun') {code}")
+        console.expect(r"^begun$")
+        console.keys("C-c")
+        console.expect(r"^\^C(.*\n)*>$")
+        console.enter("'al' .. 'ive'")
+        console.expect(r"^alive\n>$")
+        console.tmux("send-keys", "-R")
+        console.tmux("clear-history")
+
+
+def test_ctrl_d_ends_it(console):
+    console.keys("C-d")
+    console.expect_end()
+
+
+def test_it_reads_a_script_from_a_pipe():
+    result = subprocess.run(
+        [LUA, "-l", "readyq.repl"],
+        input="q:add_trigger(function() print 'fired' end):fire()\nloop.sleep(0.01)\n'end'",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "fired" in result.stdout
+    assert "end" in result.stdout
+    assert result.returncode == 0
+
+
+def test_a_program_may_require_it_without_starting_it():
+    code = "local repl = require 'readyq.repl' io.write(type(repl.run))"
+    result = subprocess.run([LUA, "-e", code], capture_output=True, text=True, timeout=60)
+    assert result.stdout == "function", result
+
+
+def test_make_repl_lua_edits_lines_with_rlwrap(terminal, tmp_path):
+    if shutil.which("rlwrap") is None:
+        pytest.skip("needs the program rlwrap (apt-get install rlwrap)")
+    terminal.start("make", "-s", "-C", ROOT, "repl-lua", f"LUA={LUA}", HOME=tmp_path)
+    terminal.expect(r"^readyq .*\n>$")
+    terminal.enter("'first' .. ' line'")
+    terminal.expect(r"^first line\n>$")
+    terminal.keys("Up")
+    terminal.expect(r"^> 'first' \.\. ' line'$")
+    terminal.keys("Enter")
+    terminal.expect(r"(?s)first line\n.*first line\n>$")
+    terminal.keys("C-d")
+    terminal.expect_end()
+
+
+# ------------------------------------------------------------------ the session in the docs
+
+
+def recorded_session():
+    """The lines of docs/prompt-lua.md that are typed, each with its prompt and what is shown."""
+    text = (ROOT / "docs" / "prompt-lua.md").read_text(encoding="utf-8")
+    steps = []
+    for line in re.search(r"```console\n(.*?)```", text, re.DOTALL)[1].splitlines():
+        if line.startswith(("> ", ">> ")):
+            steps.append((*line.split(" ", 1), []))
+        else:
+            steps[-1][2].append(line)
+    return steps
+
+
+def test_the_recorded_session_shows_what_it_says(console):
+    steps = recorded_session()
+    assert len(steps) > 10
+    for prompt, typed, shown in steps:
+        console.enter(typed)
+        for line in shown:
+            words = r"\s+".join(map(re.escape, line.split()))
+            console.expect(rf"(?s)^{prompt} {re.escape(typed)}\n.*^{words}$")
+        console.expect(r"^>>?$(?!\n)")
