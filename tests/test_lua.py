@@ -205,7 +205,7 @@ WAITS = [
 INTERRUPTIONS = [
     (lua, wait)
     for lua in (MAIN, *filter(is_other, OTHERS))
-    for wait in (WAITS[:3] if pathlib.Path(lua).name in ("lua5.1", "luajit") else WAITS)
+    for wait in (WAITS[:3] if pathlib.Path(lua).name == "lua5.1" else WAITS)
 ]
 
 

@@ -52,6 +52,12 @@ local function schedule(co, ...)
     scheduled[last] = {co, waiting[co] or -1, select("#", ...), ...}
 end
 
+-- For calls that may come from outside of step(): a host that sleeps on the queue is to step.
+local function schedule_and_wake(co, ...)
+    schedule(co, ...)
+    queue:wake()
+end
+
 -- Wakes what was scheduled up to now; what that schedules has its turn after the next wait.
 local function run_scheduled()
     local stop = last
@@ -194,7 +200,7 @@ end
 function loop.spawn(f, ...)
     local co = coroutine.create(f)
     waiting[co] = 0
-    schedule(co, ...)
+    schedule_and_wake(co, ...)
     return co
 end
 
@@ -246,7 +252,7 @@ end
 function loop.cancel(co)
     if coroutine.status(co) == "dead" then return end
     cancelled[co] = true
-    schedule(co, CANCELLED)
+    schedule_and_wake(co, CANCELLED)
 end
 
 -- Forgets the object, tells those who wait for it, and closes it if it has a `close`.
@@ -257,7 +263,7 @@ function loop.close(s)
         channel.watch:remove()
         channel.watch = nil
         for _, side in ipairs {"reader", "writer"} do
-            if channel[side] then schedule(channel[side], "closed") end
+            if channel[side] then schedule_and_wake(channel[side], "closed") end
         end
     end
     if type(s) ~= "number" and s.close then return s:close() end

@@ -358,6 +358,23 @@ function T.test_step_serves_a_host_that_has_a_loop_of_its_own()
     outer:close()
 end
 
+function T.test_a_host_that_sleeps_on_the_queue_hears_of_a_spawn()
+    local outer, turn = readyq.new(), 0
+    outer:add(loop.queue:fileno(), "r")
+    loop.step(0)
+    things.nothing(outer)
+    local function again()
+        turn = turn + 1
+        if turn < 5 then loop.spawn(again) end
+    end
+    loop.spawn(again)
+    while turn < 5 do
+        things.events(outer, 20)
+        loop.step(0)
+    end
+    outer:close()
+end
+
 function T.test_watches_of_your_own_are_called_back()
     local r, w = things.pipe()
     local got

@@ -58,4 +58,27 @@ function T.test_signals_of_luaposix_interrupt_and_do_not_shorten_a_wait()
     equal(handled, 1)
 end
 
+function T.test_numbers_and_processes_of_luaposix_are_waited_for()
+    local unistd = require "posix.unistd"
+    local loop = require "readyq.loop"
+    local r, w = unistd.pipe()
+    local pid = unistd.fork()
+    if pid == 0 then
+        unistd.write(w, "child")
+        unistd._exit(5)
+    end
+    local text, status
+    loop.spawn(function()
+        assert(loop.readable(r, 20))
+        text = unistd.read(r, 100)
+        status = loop.wait_process(pid, 20)
+        require "posix.sys.wait".wait(pid)
+    end)
+    loop.run()
+    equal(text, "child")
+    equal(status, 5 * 256)
+    unistd.close(r)
+    unistd.close(w)
+end
+
 return T
