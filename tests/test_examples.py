@@ -256,3 +256,37 @@ def test_demo_says_the_same_in_three_languages():
     if not has_luasocket():
         pytest.skip("LuaSocket is missing: apt install lua-socket")
     assert words_of("c") == words_of("python") == words_of("lua")
+
+
+def test_chat_tells_each_line_to_all_others():
+    if not has_luasocket():
+        pytest.skip("LuaSocket is missing: apt install lua-socket")
+    command = command_for("chat", "lua")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        port = int(server.stdout.readline().split()[-1])
+        ann, bob = (socket.create_connection(("127.0.0.1", port), timeout=LONG) for _ in range(2))
+        for client, name in ((ann, b"ann\n"), (bob, b"bob\n")):
+            assert receive(client, 13) == b"who are you?\n"
+            client.sendall(name)
+            if client is bob:
+                assert receive(ann, 9) == b"bob came\n"
+        ann.sendall(b"hel")
+        ann.sendall(b"lo\nyou\n")
+        assert receive(bob, 20) == b"ann: hello\nann: you\n"
+        bob.close()
+        assert receive(ann, 9) == b"bob left\n"
+        server.send_signal(signal.SIGINT)
+        assert server.wait(LONG) == 0
+        ann.close()
+
+
+@pytest.mark.parametrize("outer", ["loop", "controller"])
+def test_cqueues_and_the_loop_run_side_by_side(outer):
+    has_cqueues = subprocess.run([LUA, "-e", 'require "cqueues"'], capture_output=True, check=False)
+    if has_cqueues.returncode != 0:
+        pytest.skip("cqueues is missing: apt install lua-cqueues")
+    command = [*command_for("cqueues", "lua"), outer]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=True)
+    lines = [line.split() for line in result.stdout.splitlines()]
+    for name in ("cqueues", "readyq"):
+        assert [turn for who, turn in lines if who == name] == ["1", "2", "3"]

@@ -115,7 +115,8 @@ def test_lua_runs_on_the_installed_modules(prefix):
         "LUA_PATH": f"{share}/{number}/?.lua",
         "LUA_CPATH": f"{lib}/{number}/?.so",
     }
-    code = 'local q = require("readyq").new(); io.write(q:backend()); q:close()'
+    code = 'for _, name in ipairs {"loop", "select", "repl"} do require("readyq." .. name) end '
+    code += 'local q = require("readyq").new(); io.write(q:backend()); q:close()'
     assert run(LUA, "-e", code, env=environment, cwd=prefix) != ""
 
 
@@ -144,20 +145,22 @@ def test_python_package_is_built_and_found_away_from_its_sources(tmp_path):
     assert next(target.glob("readyq-*.dist-info")).name == f"readyq-{version()}.dist-info"
 
 
-def test_lua_package_is_built_by_luarocks(tmp_path):
+@pytest.mark.parametrize("name", ["scm-1", f"{version()}-1"])
+def test_lua_package_is_built_by_luarocks(tmp_path, name):
     if shutil.which("luarocks") is None:
         pytest.skip("luarocks is missing: apt-get install luarocks")
     sources = copy_sources(tmp_path / "sources")
     number = run(LUA, "-e", "io.write((_VERSION:gsub('Lua ', '')))")
     tree = tmp_path / "tree"
     luarocks = ("luarocks", f"--lua-version={number}", f"--tree={tree}")
-    run(*luarocks, "make", "readyq-scm-1.rockspec", cwd=sources, env=without_paths())
+    run(*luarocks, "make", f"readyq-{name}.rockspec", cwd=sources, env=without_paths())
     environment = {
         **without_paths(),
         "LUA_PATH": f"{tree}/share/lua/{number}/?.lua",
         "LUA_CPATH": f"{tree}/lib/lua/{number}/?.so",
     }
-    code = 'local q = require("readyq").new(); io.write(q:backend()); q:close()'
+    code = 'for _, name in ipairs {"loop", "select", "repl"} do require("readyq." .. name) end '
+    code += 'local q = require("readyq").new(); io.write(q:backend()); q:close()'
     assert run(LUA, "-e", code, env=environment, cwd=tmp_path) != ""
 
 

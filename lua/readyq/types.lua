@@ -240,4 +240,92 @@ function watch:has(bits) end
 ---@return lightuserdata
 function watch:handle() end
 
+---`require "readyq.loop"`: coroutines on a queue.
+---@class readyq.loop
+---@field queue readyq.queue for watches of your own, whose data is a function(watch, ready)
+---@field CANCELLED table what a wait of a cancelled coroutine raises
+---@field on_error? fun(message: any, source: thread | readyq.watch) else errors leave step and run
+local loop = {}
+
+---Begins a coroutine that calls f(...), in the next step.
+---@param f function
+---@param ... any
+---@return thread
+function loop.spawn(f, ...) end
+
+---Begins a coroutine that calls f(...) every `period` seconds; missed turns are left out.
+---@param period number
+---@param f function
+---@param ... any
+---@return thread
+function loop.every(period, f, ...) end
+
+---Waits. Raises outside of a coroutine, as all waits do.
+---@param seconds? number
+function loop.sleep(seconds) end
+
+---Waits until reading would not block. Else nil with "timeout", "closed", or message and errno.
+---@param s readyq.source
+---@param timeout? number seconds
+---@return true? ready
+---@return string? message
+---@return integer? errno
+function loop.readable(s, timeout) end
+
+---Waits until writing would not block. Else nil with "timeout", "closed", or message and errno.
+---@param s readyq.source
+---@param timeout? number seconds
+---@return true? ready
+---@return string? message
+---@return integer? errno
+function loop.writable(s, timeout) end
+
+---Waits until the process has ended, and does not reap it. -1 where the status is not known.
+---@param pid integer
+---@param timeout? number seconds
+---@return integer? status as waitpid gives it
+---@return string? message
+---@return integer? errno
+function loop.wait_process(pid, timeout) end
+
+---Makes the coroutine's wait, or its next one, raise loop.CANCELLED, which ends it silently.
+---@param co thread
+function loop.cancel(co) end
+
+---Forgets what was waited for, wakes who waits with "closed", and calls its `close`, if any.
+---@param s readyq.source
+---@return any ... what its close returns
+function loop.close(s) end
+
+---Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes).
+---@param timeout? number
+---@return boolean something is left to wait for
+function loop.step(timeout) end
+
+---Steps until no coroutine waits any more.
+function loop.run() end
+
+---`require "readyq.select"`: LuaSocket's socket.select without its limit.
+---@class readyq.select
+local select = {}
+
+---@param recvt? table
+---@param sendt? table
+---@param timeout? number seconds; nil or negative waits as long as it takes
+---@return table readable an array that is also a set
+---@return table writable
+---@return "timeout"? word when both are empty
+function select.select(recvt, sendt, timeout) end
+
+---Puts it into LuaSocket.
+---@return function original
+function select.install() end
+
+---`require "readyq.repl"`: the prompt of `lua -l readyq.repl`.
+---@class readyq.repl
+local repl = {}
+
+---Reads lines from the standard input and runs them until it ends.
+function repl.run() end
+
 return readyq

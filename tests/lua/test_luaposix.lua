@@ -59,7 +59,6 @@ function T.test_signals_of_luaposix_interrupt_and_do_not_shorten_a_wait()
 end
 
 function T.test_numbers_and_processes_of_luaposix_are_waited_for()
-    local unistd = require "posix.unistd"
     local loop = require "readyq.loop"
     local r, w = unistd.pipe()
     local pid = unistd.fork()
@@ -72,7 +71,7 @@ function T.test_numbers_and_processes_of_luaposix_are_waited_for()
         assert(loop.readable(r, 20))
         text = unistd.read(r, 100)
         status = loop.wait_process(pid, 20)
-        require "posix.sys.wait".wait(pid)
+        wait.wait(pid)
     end)
     loop.run()
     equal(text, "child")
