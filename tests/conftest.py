@@ -6,12 +6,17 @@ runs, keys are typed and the screen is read.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 
 import pytest
 
 SOON = 20
+
+# A shell starts what runs in the background with Ctrl-C ignored, and programs inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Terminal:
