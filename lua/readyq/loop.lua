@@ -29,6 +29,7 @@ local loop = {
 local waiting = {} -- the coroutines that may be woken, with the number of their wait
 local cancelled = setmetatable({}, {__mode = "k"}) -- whose wait, or next one, is to raise
 local scheduled, first, last = {}, 1, 0 -- which of them are to be, with what
+local is_stepping, is_woken = false, false
 local waits, serial = 0, 0 -- how many have not returned; how many there were
 
 local function check(co, ok, message)
@@ -52,10 +53,15 @@ local function schedule(co, ...)
     scheduled[last] = {co, waiting[co] or -1, select("#", ...), ...}
 end
 
--- For calls that may come from outside of step(): a host that sleeps on the queue is to step.
-local function schedule_and_wake(co, ...)
-    schedule(co, ...)
+-- A host that sleeps on the queue is to call step().
+local function wake_host()
+    is_woken = true
     queue:wake()
+end
+
+local function schedule_from_anywhere(co, ...)
+    schedule(co, ...)
+    if not is_stepping then wake_host() end
 end
 
 -- Wakes what was scheduled up to now; what that schedules has its turn after the next wait.
@@ -200,7 +206,7 @@ end
 function loop.spawn(f, ...)
     local co = coroutine.create(f)
     waiting[co] = 0
-    schedule_and_wake(co, ...)
+    schedule_from_anywhere(co, ...)
     return co
 end
 
@@ -252,7 +258,7 @@ end
 function loop.cancel(co)
     if coroutine.status(co) == "dead" then return end
     cancelled[co] = true
-    schedule_and_wake(co, CANCELLED)
+    schedule_from_anywhere(co, CANCELLED)
 end
 
 -- Forgets the object, tells those who wait for it, and closes it if it has a `close`.
@@ -263,7 +269,7 @@ function loop.close(s)
         channel.watch:remove()
         channel.watch = nil
         for _, side in ipairs {"reader", "writer"} do
-            if channel[side] then schedule_and_wake(channel[side], "closed") end
+            if channel[side] then schedule_from_anywhere(channel[side], "closed") end
         end
     end
     if type(s) ~= "number" and s.close then return s:close() end
@@ -277,6 +283,9 @@ end
 -- Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes).
 -- Returns whether something is left to wait for.
 function loop.step(timeout)
+    is_stepping = true
+    if is_woken then wait(queue, 0) end -- takes the wake; what else it finds comes again
+    is_woken = false
     run_scheduled()
     if first <= last or waits == 0 then timeout = 0 end
     for watch, ready, data in wait(queue, timeout) do
@@ -290,6 +299,8 @@ function loop.step(timeout)
         end
     end
     run_scheduled()
+    is_stepping = false
+    if first <= last then wake_host() end
     return waits > 0 or first <= last
 end
 
