@@ -84,14 +84,19 @@ static struct queue *push_closed(lua_State *L)
 int luaq_backends(lua_State *L)
 {
     const char *name;
+    char why[320];
     int error, n = 0;
 
     lua_newtable(L);
     for (size_t i = 0; (name = readyq_backends(i, &error)) != NULL; i++) {
-        if (error < 0)
-            continue;
-        lua_pushstring(L, name);
-        lua_rawseti(L, -2, ++n);
+        if (error < 0) {
+            lua_pushstring(L, readyq_explain(name, -1, error, why, sizeof why));
+        } else {
+            lua_pushstring(L, name);
+            lua_rawseti(L, -2, ++n);
+            lua_pushboolean(L, true);
+        }
+        lua_setfield(L, -2, name);
     }
     return 1;
 }
@@ -100,6 +105,7 @@ int luaq_new(lua_State *L)
 {
     struct readyq_options options = {.interruptible = true};
     struct queue *q;
+    char why[320];
     int error;
 
     lua_settop(L, 1);
@@ -108,7 +114,8 @@ int luaq_new(lua_State *L)
     q = push_closed(L);
     error = readyq_open(&q->core, &options);
     if (error == -EINVAL && options.backend != NULL)
-        return luaq_refuse(L, 1, "no backend is called '%s'", options.backend);
+        return luaq_refuse(L, 1, "no backend is called '%s': %s", options.backend,
+                           readyq_explain("new", -1, error, why, sizeof why));
     return error < 0 ? luaq_fail(L, 1, "new", -1, error) : 1;
 }
 

@@ -38,8 +38,9 @@ local readyq = {}
 ---@return integer? errno
 function readyq.new(options) end
 
----The names of the kernel interfaces that this build and this machine have, the default first.
----@return string[]
+---The names of the kernel interfaces that this build and this machine have, the default first; and
+---by name true, or why this machine has it not. Nothing is tried: a sandbox may still refuse one.
+---@return table<integer|string, string|true>
 function readyq.backends() end
 
 ---Fires a trigger of any Lua state of this process by its handle. That of a trigger that is gone

@@ -33,6 +33,7 @@ from readyq._core import (
     Stats,
     Watch,
     __version__,
+    backends,
     bits,
     describe,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Watch",
     "__version__",
     "attach",
+    "backends",
     "bits",
     "describe",
     "install_inputhook",

@@ -101,6 +101,8 @@ function T.test_the_backend_can_be_chosen_by_name()
     local names = readyq.backends()
     assert(#names >= 1)
     assert(table.concat(names, " "):find(name, 1, true))
+    equal(names[name], true)
+    equal(names.select, nil)
 end
 
 function T.test_stats_count()

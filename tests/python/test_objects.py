@@ -3,6 +3,7 @@
 
 import copy
 import io
+import os
 import pickle
 import sys
 import weakref
@@ -324,3 +325,17 @@ def test_describe_says_what_a_descriptor_is(make):
     assert readyq.describe(reader) == readyq.describe(reader.fileno()) == "pipe"
     with pytest.raises(TypeError):
         readyq.describe("pipe")
+
+
+def test_backends_are_named_with_why_one_is_not_there(make):
+    found = readyq.backends()
+    assert found[make.backend] is None
+    with readyq.Queue() as queue:
+        assert queue.backend in (next(iter(found)), os.environ.get("READYQ_BACKEND"))
+    assert all(why is None or "failed" in why for why in found.values())
+
+
+def test_a_backend_that_is_not_there_is_refused_with_those_that_are(make):
+    with pytest.raises(ValueError, match=f"no such backend; .*{make.backend}") as raised:
+        readyq.Queue("select")
+    assert "Queue(select)" in str(raised.value)
