@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * When memory runs out. The linker has the core's allocations come by here (see the Makefile), where
+ * one of them is refused: each in turn, until a whole story passes without.
+ */
+#include "check.h"
+#include "things.h"
+
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+static int until_refusal = -1; /* allocations that still succeed; below 0 all do */
+static bool refused;
+
+static bool is_refused(void)
+{
+    if (until_refusal < 0 || until_refusal-- > 0)
+        return false;
+    refused = true;
+    return true;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return is_refused() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return is_refused() ? NULL : __real_realloc(memory, size);
+}
+
+enum { TIMERS = 40 }; /* more than the heap and the line begin with */
+
+struct story {
+    readyq *q;
+    readyq_watch fd, timers[TIMERS], trigger;
+};
+
+/* What is refused changes nothing, and works when it is asked for again. */
+static void add_everything(struct story *s, int fd)
+{
+    size_t size = 0;
+    int error;
+
+    CHECK((error = readyq_add(s->q, &s->fd, fd, READYQ_READ)) == 0 || error == -ENOMEM);
+    CHECK_IS(readyq_size(s->q), size + (error == 0));
+    CHECK_IS(s->fd.queue != NULL, error == 0);
+    if (error < 0)
+        CHECK_IS(readyq_add(s->q, &s->fd, fd, READYQ_READ), 0);
+    size++;
+    for (int i = 0; i < TIMERS; i++, size++) {
+        CHECK((error = readyq_add_timer(s->q, &s->timers[i], 0, 0)) == 0 || error == -ENOMEM);
+        CHECK_IS(readyq_size(s->q), size + (error == 0));
+        if (error < 0)
+            CHECK_IS(readyq_add_timer(s->q, &s->timers[i], 0, 0), 0);
+    }
+    CHECK((error = readyq_add_trigger(s->q, &s->trigger)) == 0 || error == -ENOMEM);
+    if (error < 0)
+        CHECK_IS(readyq_add_trigger(s->q, &s->trigger), 0);
+    CHECK_IS(readyq_fire(&s->trigger), 0);
+}
+
+static void tell(int allowed, int fd)
+{
+    static struct story s;
+    int error, n = 0;
+
+    memset(&s, 0, sizeof s);
+    refused = false;
+    until_refusal = allowed;
+    error = readyq_open(&s.q, &(struct readyq_options){.backend = backend});
+    CHECK(error == 0 || error == -ENOMEM);
+    if (error < 0) {
+        CHECK(s.q == NULL);
+        return;
+    }
+    add_everything(&s, fd);
+    until_refusal = -1;
+    CHECK_IS(readyq_wait(s.q, LONG, 0), TIMERS + 2);
+    while (readyq_next(s.q) != NULL)
+        n++;
+    CHECK_IS(n, TIMERS + 2);
+    readyq_close(s.q);
+}
+
+static void test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothing(void)
+{
+    int p[2], high, points = 0;
+
+    open_pipe(p);
+    put(p[1]);
+    CHECK((high = fcntl(p[0], F_DUPFD, 300)) >= 300); /* the table has to grow for it */
+    do
+        tell(points++, high);
+    while (refused);
+    CHECK(points > 5);
+    close(high);
+    close_pair(p);
+}
+
+static void test_waiting_allocates_nothing(void)
+{
+    int p[2];
+    readyq_watch w, timer = {0};
+    readyq *q = open_queue();
+
+    open_pipe(p);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK_IS(readyq_add_timer(q, &timer, 1, 1), 0);
+    put(p[1]);
+    refused = false;
+    until_refusal = 0;
+    for (int i = 0; i < 100; i++) {
+        CHECK(readyq_wait(q, LONG, 0) > 0);
+        while (readyq_next(q) != NULL)
+            ;
+    }
+    until_refusal = -1;
+    CHECK(!refused);
+    readyq_close(q);
+    close_pair(p);
+}
+
+TESTS(TEST(test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothing),
+      TEST(test_waiting_allocates_nothing))
