@@ -46,8 +46,6 @@ print("starved", first > 1, second > 1, third > 1)
 
 
 def test_a_lack_of_memory_at_any_point_changes_nothing(python):
-    pytest.importorskip(
-        "_testcapi", reason="needs CPython's test modules (libpython3-testsuite)"
-    )
+    pytest.importorskip("_testcapi", reason="needs CPython's test modules (libpython3-testsuite)")
     output, errors = python(PROGRAM).communicate(timeout=60)
     assert output == "starved True True True\n", errors
