@@ -2,7 +2,8 @@
 """The gates: which tests cannot pass on which kernel, and why, as gates.txt lists it.
 
 A test behind a gate is expected to fail: one that passes is an error, so that a gate which is no
-longer needed goes. `make gates` prints the table as docs/kernels.md shows it.
+longer needed goes; only what fails "at times" may do both. `make gates` prints the table as
+docs/kernels.md shows it.
 """
 
 import fnmatch
@@ -11,7 +12,8 @@ import sys
 from typing import NamedTuple
 
 FILE = pathlib.Path(__file__).with_name("gates.txt")
-SECONDS = 5  # for a test behind a gate, which may fail by never ending
+TIMES = ", at times"
+SECONDS = 3  # for a test behind a gate, which may fail by never ending
 
 
 class Gate(NamedTuple):
@@ -28,7 +30,8 @@ def read():
 
 def is_here(where):
     """kqueue is libkqueue where the system is Linux, and the system's own elsewhere."""
-    return sys.platform == {"Linux": "linux", "libkqueue": "linux"}.get(where, where)
+    system = where.removesuffix(TIMES)
+    return sys.platform == {"Linux": "linux", "libkqueue": "linux"}.get(system, system)
 
 
 def find(backend, test):
@@ -46,7 +49,9 @@ def marks(backend, test):
     import pytest
 
     gate = find(backend, test)
-    return [pytest.mark.xfail(reason=gate.reason, strict=True)] if gate else []
+    if gate is None:
+        return []
+    return [pytest.mark.xfail(reason=gate.reason, strict=not gate.where.endswith(TIMES))]
 
 
 def table():

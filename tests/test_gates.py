@@ -14,4 +14,4 @@ def test_docs_show_the_gates():
 
 def test_each_gate_has_tests_and_a_reason_and_libkqueue_has_ten_at_most():
     assert all(gate.tests and gate.reason for gate in gates.read())
-    assert sum(gate.where == "libkqueue" for gate in gates.read()) <= 10
+    assert sum(gate.where.startswith("libkqueue") for gate in gates.read()) <= 10
