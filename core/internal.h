@@ -356,7 +356,7 @@ int readyq__fire(readyq_watch *w); /* no lock; from a signal handler */
 void readyq__fire_stop(readyq_watch *w);
 void readyq__collect_fired(readyq *q);
 
-int readyq__signal_start(readyq *q, readyq_watch *w, int signal);
+int readyq__signal_start(readyq_watch *w, int signal);
 void readyq__signal_stop(readyq_watch *w);
 void readyq__signals_lock(void);
 void readyq__signals_unlock(void);

@@ -147,7 +147,7 @@ static int watch_children(readyq *q)
     if (error < 0)
         return error;
     w->queue = q;
-    error = readyq__signal_start(q, w, SIGCHLD);
+    error = readyq__signal_start(w, SIGCHLD);
     if (error == 0)
         w->own.state = READYQ__ACTIVE;
     else

@@ -71,13 +71,12 @@ static void restore(struct watched *of, int signal)
         sigaction(signal, &of->before, NULL);
 }
 
-int readyq__signal_start(readyq *q, readyq_watch *w, int signal)
+int readyq__signal_start(readyq_watch *w, int signal)
 {
     struct watched *of = &watched[signal];
     sigset_t mask;
     int error = 0;
 
-    (void)q;
     lock_table(&mask);
     if (of->first == NULL)
         error = install(of, signal);
@@ -154,7 +153,7 @@ int readyq_add_signal(readyq *q, readyq_watch *w, int signal)
     error = readyq__admit(q, w, READYQ_KIND_SIGNAL);
     if (error == 0) {
         __atomic_store_n(&w->queue, q, __ATOMIC_RELEASE); /* it may come at once */
-        error = readyq__signal_start(q, w, signal);
+        error = readyq__signal_start(w, signal);
         if (error < 0)
             w->queue = NULL;
     }

@@ -20,8 +20,6 @@ struct wait {
 static bool begin_wait(struct wait *wait, Queue *queue, const char *call, PyObject *timeout,
                        PyObject *max)
 {
-    int64_t now;
-
     *wait = (struct wait){.queue = queue, .timeout = FOREVER, .deadline = FOREVER};
     if (timeout != NULL && timeout != Py_None && !read_seconds("timeout", timeout, &wait->timeout))
         return false;
@@ -34,14 +32,7 @@ static bool begin_wait(struct wait *wait, Queue *queue, const char *call, PyObje
         }
     }
     wait->core = enter_queue(queue, call);
-    if (wait->core == NULL)
-        return false;
-    if (wait->timeout == 0 || wait->timeout == FOREVER)
-        return true;
-    now = readyq_now(wait->core);
-    if (wait->timeout < FOREVER - now)
-        wait->deadline = now + wait->timeout;
-    return true;
+    return wait->core != NULL;
 }
 
 static int64_t time_left(const struct wait *wait)
@@ -56,11 +47,24 @@ static int64_t time_left(const struct wait *wait)
     return left > 0 ? left : 0;
 }
 
+/* The clock is read when a sleep begins, and not where something is ready at once. */
+static void set_deadline(struct wait *wait)
+{
+    int64_t now;
+
+    if (wait->timeout == 0 || wait->timeout == FOREVER || wait->deadline != FOREVER)
+        return;
+    now = readyq_now(wait->core);
+    if (wait->timeout < FOREVER - now)
+        wait->deadline = now + wait->timeout;
+}
+
 /* What is ready already, or a sleep that ends at the deadline, by a wake or by an exception. */
-static int sleep_on(const struct wait *wait)
+static int sleep_on(struct wait *wait)
 {
     int n;
 
+    set_deadline(wait);
     do {
         int64_t left = time_left(wait);
 
@@ -72,7 +76,7 @@ static int sleep_on(const struct wait *wait)
     return n;
 }
 
-static int look(const struct wait *wait)
+static int look(struct wait *wait)
 {
     int n = wait->timeout == 0 ? readyq_wait(wait->core, 0, wait->max)
                                : readyq_look(wait->core, wait->max);
