@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
 BUILD = ROOT / "build" / "bench"
 LUA = os.environ.get("LUA", "lua5.4")
-READY, WAITS, ROUNDS = 100, 500, 61
+READY, WAITS, ROUNDS, ONESHOT_ROUNDS = 100, 500, 61, 21
 TIMERS, TIMER_ROUNDS = 10000, 21
 SELECTS, SELECTOR_ROUNDS = 1000, 21
 ECHO, ECHO_ROUNDS = (100, 200, 1024), 11  # connections, messages on each, bytes in each
@@ -111,8 +111,8 @@ def contenders_of_wait(fds):
     wait, arguments = build("wait"), [WAITS, *fds]
     python, lua = [sys.executable, BENCH / "wait.py"], [LUA, BENCH / "wait.lua"]
     found = [
-        ("C", "bare epoll_wait loop", [wait, "epoll"]),
-        ("C", "readyq", [wait, "readyq"]),
+        ("C", "bare epoll_wait loop", [wait, "bare", "level"]),
+        ("C", "readyq", [wait, "epoll", "level"]),
         ("Python", "readyq", [*python, "readyq"]),
         ("Python", "select.epoll and a dict", [*python, "epoll"]),
         ("Python", "selectors", [*python, "selectors"]),
@@ -134,6 +134,26 @@ def bench_wait():
         ratio = median_ratio(contender, contenders[0])
         target = targets[contender.language] if contender.name == "readyq" else None
         print_row(contender.language, contender.name, value, ratio, target)
+
+
+# ------------------------------------------------------------------ one-shot, armed again
+
+
+def bench_oneshot():
+    print(f"\n{READY} one-shot descriptors, armed again in each turn: ns per event, and ratio")
+    wait, fds = build("wait"), ready_pipes()
+    rows = [("bare epoll loop", "bare"), ("readyq, epoll", "epoll")]
+    if text_of(sys.executable, "-c", 'import readyq; print(readyq.Queue("io_uring"))'):
+        rows.append(("readyq, io_uring", "io_uring"))
+    contenders = [
+        Contender("C", name, [wait, which, "oneshot", WAITS, *fds], fds) for name, which in rows
+    ]
+    run_rounds(contenders, ONESHOT_ROUNDS)
+    for contender in contenders:
+        value = statistics.median(own[0] for own in contender.rounds) / (WAITS * READY)
+        ratio = median_ratio(contender, contenders[1])
+        target = 0.65 if contender.name.endswith("io_uring") else None
+        print_row("C", contender.name, value, ratio, target)
 
 
 # ------------------------------------------------------------------ selectors
@@ -251,6 +271,7 @@ def main():
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     print_conditions()
     bench_wait()
+    bench_oneshot()
     bench_selectors()
     bench_timers()
     bench_sleep()

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Linux: io_uring, by its raw system calls. Translation only. It is opened by name alone.
+ * Linux: io_uring. Translation only; the rings themselves are in rings.c. It is opened by name alone.
  *
  * Notes on this kernel, referred to below:
  *  1. Readiness is a request, POLL_ADD, that completes once. A level-triggered watch is asked for
@@ -11,7 +11,9 @@
  *  3. A request names its descriptor by number each time it is made, and the number may be another
  *     file's by then. So the file's device and inode, which every socket and pipe has of its own
  *     (eventfds and their like share one), are compared before it is asked for, and where a
- *     hang-up comes: it may be of a file that was closed and is still pinned.
+ *     hang-up comes: it may be of a file that was closed and is still pinned. Comparing is a
+ *     system call, and dearer than all the rest of a request. So where many ONESHOT watches that
+ *     modify() has just named are asked for at once, only some of them are compared.
  *  4. A completion tells what was so when it came. One that lay in the ring before this wait may
  *     be out of date, so the descriptor is asked again; an edge is checked by poll(2).
  *  5. Requests end with the thread that submitted them (-ECANCELED): they are made again.
@@ -20,221 +22,94 @@
  *  7. POLLRDHUP is reported unasked, unlike elsewhere: where it alone came it is waited for the rest
  *     with a multishot request, which does not tell again what it has told.
  *  8. Any thread may submit, so neither SINGLE_ISSUER nor DEFER_TASKRUN is possible.
- *  9. The rings are memory shared with the kernel: a child does not get them.
- * 10. Forbidden by seccomp it is EPERM or ENOSYS, by the sysctl kernel.io_uring_disabled EPERM. A
- *     sandbox may also kill: being opened only on request is all that can be done about that.
- * 11. A wake-up is not let through for POLLPRI alone, and tells of it where other data came too. So
+ *  9. A request for POLLPRI alone is not woken by what brings it: POLLIN is asked for as well, and
+ *     what came for that alone is treated as in note 7.
+ * 10. A wake-up is not let through for POLLPRI alone, and tells of it where other data came too. So
  *     POLLRDBAND is asked for beside it, which lets all through, and poll(2) has the last word.
  * 11. A signal that ends a call which also submitted is not told: it returns how many it took.
- * 12. A request for POLLPRI alone is not woken by what brings it: POLLIN is asked for as well, and
- *     what came for that alone is treated as in note 7.
  */
 #include "internal.h"
 
 #if defined(__linux__) && defined(__has_include)
 #if __has_include(<linux/io_uring.h>)
-#include <linux/io_uring.h>
+#include "rings.h"
 #endif
 #endif
 
 #if defined(IORING_POLL_ADD_MULTI) && defined(IORING_ENTER_EXT_ARG)
 
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
-#define REQUESTS 256      /* the submission ring */
-#define COMPLETIONS 4096  /* the completion ring; more is kept by the kernel */
 #define NOBODY UINT64_MAX /* completion of a cancellation */
+#define FEW 4             /* so many are all compared; of more, one in SOME (note 3) */
+#define SOME 31
 
 struct entry { /* what is asked of one descriptor */
     uint32_t interest, serial;
     bool pending, queued; /* asked for; to be asked for by the next wait */
+    bool named;           /* by modify(), to be asked for once more (note 3) */
     bool shy;             /* note 7 */
 };
 
-struct ring {
-    void *memory, *requests; /* mappings */
-    size_t memory_size, requests_size;
-    uint32_t *sq_head, *sq_tail, *sq_array, sq_mask;
-    uint32_t *cq_head, *cq_tail, cq_mask;
-    struct io_uring_sqe *sqes;
-    struct io_uring_cqe *cqes;
+struct uring {
+    struct readyq__rings rings;
     struct entry *entries; /* by descriptor */
     size_t nentries;
     int *todo; /* descriptors to be asked for */
-    size_t ntodo, todo_room;
+    size_t ntodo;
+    uint32_t trusted; /* how often a named one was at hand */
 };
-
-/* ------------------------------------------------------------------ opening */
-
-static void unmap(struct ring *ring)
-{
-    if (ring->memory != NULL)
-        munmap(ring->memory, ring->memory_size);
-    if (ring->requests != NULL)
-        munmap(ring->requests, ring->requests_size);
-    free(ring->entries);
-    free(ring->todo);
-    free(ring);
-}
-
-static void *map(int fd, size_t size, off_t what)
-{
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, what);
-
-    if (memory == MAP_FAILED)
-        return NULL;
-    madvise(memory, size, MADV_DONTFORK); /* note 9 */
-    return memory;
-}
-
-static int map_rings(struct ring *ring, int fd, const struct io_uring_params *of)
-{
-    const size_t sq = of->sq_off.array + of->sq_entries * sizeof(uint32_t);
-    const size_t cq = of->cq_off.cqes + of->cq_entries * sizeof(struct io_uring_cqe);
-    char *base;
-
-    ring->memory_size = sq > cq ? sq : cq;
-    ring->requests_size = of->sq_entries * sizeof(struct io_uring_sqe);
-    ring->memory = map(fd, ring->memory_size, IORING_OFF_SQ_RING);
-    ring->requests = map(fd, ring->requests_size, IORING_OFF_SQES);
-    if (ring->memory == NULL || ring->requests == NULL)
-        return -ENOMEM;
-    base = ring->memory;
-    ring->sq_head = (void *)(base + of->sq_off.head);
-    ring->sq_tail = (void *)(base + of->sq_off.tail);
-    ring->sq_array = (void *)(base + of->sq_off.array);
-    ring->sq_mask = of->sq_entries - 1;
-    ring->cq_head = (void *)(base + of->cq_off.head);
-    ring->cq_tail = (void *)(base + of->cq_off.tail);
-    ring->cqes = (void *)(base + of->cq_off.cqes);
-    ring->cq_mask = of->cq_entries - 1;
-    ring->sqes = ring->requests;
-    return 0;
-}
 
 static int open_ring(readyq *q)
 {
-    struct io_uring_params of = {.flags = IORING_SETUP_CQSIZE, .cq_entries = COMPLETIONS};
-    const uint32_t needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SINGLE_MMAP;
-    struct ring *ring = calloc(1, sizeof *ring);
-    int error = 0;
+    struct uring *ring = calloc(1, sizeof *ring);
+    int error;
 
     if (ring == NULL)
         return -ENOMEM;
-    q->kernel.fd = (int)syscall(SYS_io_uring_setup, REQUESTS, &of); /* close-on-exec by itself */
-    if (q->kernel.fd < 0)
-        error = -errno;
-    else if ((of.features & needed) != needed)
-        error = -ENOSYS;
-    else
-        error = map_rings(ring, q->kernel.fd, &of);
+    error = readyq__rings_open(&ring->rings);
     if (error < 0) {
-        if (q->kernel.fd >= 0)
-            close(q->kernel.fd);
-        q->kernel.fd = -1;
-        unmap(ring);
+        free(ring);
         return error;
     }
+    q->kernel.fd = ring->rings.fd;
     q->kernel.more = ring;
     return 0;
 }
 
 static void close_ring(readyq *q, bool forked)
 {
-    struct ring *ring = q->kernel.more;
+    struct uring *ring = q->kernel.more;
 
     if (q->kernel.fd < 0)
         return;
-    if (forked)
-        ring->memory = ring->requests = NULL; /* note 9 */
-    close(q->kernel.fd);
+    readyq__rings_close(&ring->rings, forked);
+    free(ring->entries);
+    free(ring->todo);
+    free(ring);
     q->kernel.fd = -1;
-    unmap(ring);
     q->kernel.more = NULL;
 }
 
-/* As far as can be told without trying (note 10): the kernel's age, and its administrator's will. */
-static int available(void)
-{
-    FILE *switched = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-    struct utsname name;
-    unsigned major = 0, minor = 0;
-    int off = 0;
+/* ------------------------------------------------------------------ asking */
 
-    if (switched != NULL) {
-        if (fscanf(switched, "%d", &off) != 1)
-            off = 0;
-        fclose(switched);
-    }
-    if (off == 2 || (off == 1 && geteuid() != 0))
-        return -EPERM;
-    if (uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-        (major < 5 || (major == 5 && minor < 13)))
-        return -ENOSYS;
-    return 0;
-}
-
-/* ------------------------------------------------------------------ the submission ring */
-
-static int enter(int fd, uint32_t submit, uint32_t complete, int64_t timeout)
-{
-    struct __kernel_timespec time = {timeout / 1000000000, timeout % 1000000000};
-    struct io_uring_getevents_arg arg = {.sigmask_sz = _NSIG / 8, .ts = (uint64_t)(uintptr_t)&time};
-    const bool timed = timeout > 0;
-
-    return (int)syscall(SYS_io_uring_enter, fd, submit, complete,
-                        IORING_ENTER_GETEVENTS | (timed ? IORING_ENTER_EXT_ARG : 0),
-                        timed ? (void *)&arg : NULL, timed ? sizeof arg : (size_t)0);
-}
-
-static uint32_t unsubmitted(const struct ring *ring)
-{
-    return *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
-}
-
-/* Has the kernel take all that is in the ring; another thread may be at it too. */
 static void submit(readyq *q)
 {
-    const struct ring *ring = q->kernel.more;
-    uint32_t n;
+    struct uring *ring = q->kernel.more;
 
-    while ((n = unsubmitted(ring)) > 0) {
-        q->stats.changes++;
-        if (enter(q->kernel.fd, n, 0, 0) < 0 && errno != EINTR && errno != EAGAIN && errno != EBUSY)
-            break;
-    }
+    q->stats.changes += readyq__rings_submit(&ring->rings);
 }
 
-static void put(readyq *q, uint8_t operation, int fd, uint64_t what, uint32_t bits, uint32_t flags)
+static void put(readyq *q, const struct io_uring_sqe *sqe)
 {
-    struct ring *ring = q->kernel.more;
-    const uint32_t tail = *ring->sq_tail, place = tail & ring->sq_mask;
-    struct io_uring_sqe *sqe = &ring->sqes[place];
+    struct uring *ring = q->kernel.more;
 
-    memset(sqe, 0, sizeof *sqe);
-    sqe->opcode = operation;
-    sqe->fd = fd;
-    if (operation == IORING_OP_POLL_ADD) {
-        sqe->user_data = what;
-        sqe->poll32_events = bits;
-        sqe->len = flags;
-    } else {
-        sqe->user_data = NOBODY;
-        sqe->addr = what;
-    }
-    ring->sq_array[place] = place;
-    __atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
-    if (unsubmitted(ring) > ring->sq_mask)
+    if (readyq__rings_put(&ring->rings, sqe))
         submit(q);
 }
 
@@ -250,39 +125,48 @@ static bool is_edge(const struct entry *entry)
 
 static void ask(readyq *q, int fd)
 {
-    struct ring *ring = q->kernel.more;
+    struct uring *ring = q->kernel.more;
     struct entry *entry = &ring->entries[fd];
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_POLL_ADD, .fd = fd};
     uint32_t bits = readyq__to_poll(entry->interest);
 
     if (entry->interest & READYQ_PRIORITY)
-        bits |= POLLIN; /* note 12 */
+        bits |= POLLIN | POLLRDBAND; /* notes 9 and 10 */
     if (entry->interest & READYQ_EXCLUSIVE)
         bits |= EPOLLEXCLUSIVE;
-    if (is_edge(entry))
+    if (is_edge(entry)) {
         bits |= EPOLLET;
-    if (entry->interest & READYQ_PRIORITY) /* note 11 */
-        bits |= POLLRDBAND;
+        sqe.len = IORING_POLL_ADD_MULTI;
+    }
+    sqe.poll32_events = bits;
     entry->serial++;
     entry->pending = true;
-    put(q, IORING_OP_POLL_ADD, fd, name_request(entry, fd), bits,
-        is_edge(entry) ? IORING_POLL_ADD_MULTI : 0);
+    sqe.user_data = name_request(entry, fd);
+    put(q, &sqe);
 }
 
 /* Note 2: has gone when this returns. */
 static void cancel(readyq *q, int fd)
 {
-    struct ring *ring = q->kernel.more;
+    struct uring *ring = q->kernel.more;
     struct entry *entry = &ring->entries[fd];
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_POLL_REMOVE, .fd = -1, .user_data = NOBODY};
 
     if (!entry->pending)
         return;
-    put(q, IORING_OP_POLL_REMOVE, -1, name_request(entry, fd), 0, 0);
+    sqe.addr = name_request(entry, fd);
+    put(q, &sqe);
     submit(q);
     entry->pending = false;
     entry->serial++;
 }
 
 /* Note 3. */
+static bool is_trusted(struct uring *ring, const struct entry *entry)
+{
+    return entry->named && ring->ntodo > FEW && ++ring->trusted % SOME != 0;
+}
+
 static bool is_same(const readyq *q, int fd)
 {
     const readyq_watch *w = q->slots[fd].watch;
@@ -293,7 +177,7 @@ static bool is_same(const readyq *q, int fd)
 /* The number is not this watch's file any more: nothing is asked or told of it. */
 static void give_up(readyq *q, int fd)
 {
-    struct ring *ring = q->kernel.more;
+    struct uring *ring = q->kernel.more;
 
     ring->entries[fd].interest = 0;
     if (q->slots[fd].watch != NULL && q->slots[fd].watch->kind == READYQ_KIND_FD)
@@ -304,7 +188,7 @@ static void give_up(readyq *q, int fd)
  * were told last. */
 static void ask_all(readyq *q, size_t first)
 {
-    struct ring *ring = q->kernel.more;
+    struct uring *ring = q->kernel.more;
 
     for (size_t i = 0; i < ring->ntodo; i++) {
         const int fd = ring->todo[(first + i) % ring->ntodo];
@@ -313,17 +197,18 @@ static void ask_all(readyq *q, size_t first)
         entry->queued = false;
         if (!(entry->interest & READYQ__DIRECTIONS) || entry->pending)
             continue;
-        if (is_same(q, fd))
+        if (is_trusted(ring, entry) || is_same(q, fd))
             ask(q, fd);
         else
             give_up(q, fd);
+        entry->named = false;
     }
     ring->ntodo = 0;
 }
 
 /* ------------------------------------------------------------------ changing */
 
-static int make_room(struct ring *ring, int fd)
+static int make_room(struct uring *ring, int fd)
 {
     const size_t need = (size_t)fd + 1;
     size_t room = ring->nentries ? ring->nentries : 64;
@@ -347,7 +232,7 @@ static int make_room(struct ring *ring, int fd)
     return 0;
 }
 
-static void queue(struct ring *ring, int fd)
+static void queue(struct uring *ring, int fd)
 {
     struct entry *entry = &ring->entries[fd];
 
@@ -391,7 +276,7 @@ static bool never_blocks(int fd)
 
 static int add(readyq *q, int fd, uint32_t interest)
 {
-    struct ring *ring = q->kernel.more;
+    struct uring *ring = q->kernel.more;
     const int error = make_room(ring, fd);
 
     if (error < 0)
@@ -399,7 +284,7 @@ static int add(readyq *q, int fd, uint32_t interest)
     if (never_blocks(fd))
         return -EPERM;
     cancel(q, fd); /* of an earlier file of this number */
-    ring->entries[fd].shy = false;
+    ring->entries[fd].shy = ring->entries[fd].named = false;
     ring->entries[fd].interest = interest;
     queue(ring, fd);
     if (is_awaited(q) && (interest & READYQ__DIRECTIONS)) { /* not in the core's table yet */
@@ -411,19 +296,22 @@ static int add(readyq *q, int fd, uint32_t interest)
 
 static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
 {
-    struct ring *ring = q->kernel.more;
+    struct uring *ring = q->kernel.more;
     struct entry *entry;
+    bool spent;
 
     if (old == 0)
         return add(q, fd, interest);
     if (ring == NULL || (size_t)fd >= ring->nentries)
         return 0;
     entry = &ring->entries[fd];
-    if (interest != 0 && (old & READYQ__DIRECTIONS) && !is_same(q, fd))
+    spent = !(old & READYQ__DIRECTIONS) && (entry->interest & READYQ_ONESHOT);
+    if (interest != 0 && !(spent && ring->ntodo >= FEW) && !is_same(q, fd)) /* note 3 */
         return -EBADF;
     cancel(q, fd);
     entry->interest = interest;
     entry->shy = false;
+    entry->named = spent && (interest & READYQ_ONESHOT);
     if (interest != 0)
         want(q, fd);
     return 0;
@@ -446,14 +334,14 @@ static bool is_unasked(const struct entry *entry, uint32_t events)
 
 static void tell(readyq *q, int fd, uint32_t events)
 {
-    struct ring *ring = q->kernel.more;
+    struct uring *ring = q->kernel.more;
     struct entry *entry = &ring->entries[fd];
 
     if ((events & (POLLHUP | POLLERR | POLLRDHUP)) && !is_same(q, fd)) {
         give_up(q, fd); /* note 3 */
         return;
     }
-    if (entry->interest & READYQ_PRIORITY) /* note 11 */
+    if (entry->interest & READYQ_PRIORITY) /* note 10 */
         events = look(fd, entry->interest);
     if (events == 0) {
         if (!entry->pending)
@@ -476,7 +364,7 @@ static void tell(readyq *q, int fd, uint32_t events)
 
 static void completed(readyq *q, int fd, const struct io_uring_cqe *cqe, bool old)
 {
-    struct ring *ring = q->kernel.more;
+    struct uring *ring = q->kernel.more;
     struct entry *entry = &ring->entries[fd];
 
     entry->pending = (cqe->flags & IORING_CQE_F_MORE) != 0;
@@ -491,16 +379,15 @@ static void completed(readyq *q, int fd, const struct io_uring_cqe *cqe, bool ol
 /* Takes up to `max` completions of requests that are still meant; the rest stays in the ring. */
 static int take(readyq *q, int max, bool old)
 {
-    struct ring *ring = q->kernel.more;
-    const uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
-    uint32_t head = *ring->cq_head;
+    struct uring *ring = q->kernel.more;
     int n = 0;
 
-    while (head != tail && n < max) {
-        const struct io_uring_cqe cqe = ring->cqes[head++ & ring->cq_mask];
-        const int fd = (int)(uint32_t)cqe.user_data;
+    for (uint32_t left = readyq__rings_completed(&ring->rings); left > 0 && n < max; left--) {
+        struct io_uring_cqe cqe;
+        int fd;
 
-        __atomic_store_n(ring->cq_head, head, __ATOMIC_RELEASE);
+        readyq__rings_take(&ring->rings, &cqe);
+        fd = (int)(uint32_t)cqe.user_data;
         if (cqe.user_data == NOBODY || (size_t)fd >= ring->nentries ||
             name_request(&ring->entries[fd], fd) != cqe.user_data || !ring->entries[fd].pending)
             continue;
@@ -512,7 +399,7 @@ static int take(readyq *q, int max, bool old)
 
 static int wait(readyq *q, int max, int64_t timeout)
 {
-    struct ring *ring = q->kernel.more;
+    struct uring *ring = q->kernel.more;
     const size_t told_last = ring->ntodo;
     const int fd = q->kernel.fd;
     uint32_t n;
@@ -522,9 +409,9 @@ static int wait(readyq *q, int max, int64_t timeout)
     if (readyq__unpromised(q) > 0)
         timeout = 0;
     ask_all(q, told_last);
-    n = unsubmitted(ring);
+    n = readyq__rings_unsubmitted(&ring->rings);
     readyq__unlock(q);
-    done = enter(fd, n, timeout != 0, timeout);
+    done = readyq__rings_enter(fd, n, timeout != 0, timeout);
     error = errno;
     readyq__lock(q);
     if (q->closed)
@@ -541,8 +428,8 @@ static int wait(readyq *q, int max, int64_t timeout)
     return (int)n;
 }
 
-const struct readyq__backend readyq__uring = {"io_uring", true,   available, open_ring,
-                                              close_ring, update, wait,      NULL};
+const struct readyq__backend readyq__uring = {
+    "io_uring", true, readyq__rings_available, open_ring, close_ring, update, wait, NULL};
 
 #elif defined(__linux__)
 

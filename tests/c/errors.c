@@ -163,6 +163,26 @@ static void test_modify_of_a_closed_descriptor_is_ebadf(void)
     readyq_close(q);
 }
 
+static void test_modify_of_a_closed_descriptor_that_is_paused_or_spent_is_ebadf(void)
+{
+    static const uint32_t interests[] = {0, READYQ_READ | READYQ_ONESHOT};
+    for (int i = 0; i < 2; i++) {
+        int p[2];
+        readyq_watch w;
+        readyq *q = open_queue();
+        open_pipe(p);
+        put(p[1]);
+        add(q, &w, p[0], interests[i]);
+        CHECK_IS(readyq_wait(q, SOON, 0), i);
+        CHECK(readyq_next(q) == (i == 0 ? NULL : &w));
+        close_pair(p);
+        CHECK_IS(readyq_modify(&w, READYQ_READ | READYQ_ONESHOT), -EBADF);
+        CHECK_IS(w.interest, interests[i]);
+        CHECK_IS(readyq_remove(&w), 0);
+        readyq_close(q);
+    }
+}
+
 static void test_modify_of_what_has_no_interest_is_einval(void)
 {
     readyq_watch timer = {0}, trigger = {0}, signal = {0};
@@ -379,6 +399,7 @@ TESTS(TEST(test_unknown_backend_is_refused), TEST(test_add_of_a_closed_descripto
       TEST(test_modify_remove_and_fire_of_what_is_in_no_queue_are_enoent),
       TEST(test_modify_to_nonsense_is_einval_and_keeps_the_interest),
       TEST(test_modify_of_a_closed_descriptor_is_ebadf),
+      TEST(test_modify_of_a_closed_descriptor_that_is_paused_or_spent_is_ebadf),
       TEST(test_modify_of_what_has_no_interest_is_einval),
       TEST(test_fire_of_what_is_no_trigger_is_einval), TEST(test_a_queue_does_not_watch_itself),
       TEST(test_queues_that_watch_each_other_are_eloop),

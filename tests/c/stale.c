@@ -285,6 +285,44 @@ static void test_paused_watch_of_a_reused_number_goes_inactive_too(void)
     close_pair(other);
 }
 
+/* Delivered once, armed again, and then closed without being removed. */
+static void check_reuse_of_rearmed(int count)
+{
+    static readyq_watch watches[100];
+    static int pipes[100][2];
+    readyq *q = open_queue();
+    for (int i = 0; i < count; i++) {
+        open_pipe(pipes[i]);
+        put(pipes[i][1]);
+        add(q, &watches[i], pipes[i][0], READYQ_READ | READYQ_ONESHOT);
+    }
+    CHECK_IS(readyq_wait(q, LONG, 0), count);
+    for (readyq_watch *w; (w = readyq_next(q)) != NULL;)
+        CHECK_IS(readyq_modify(w, READYQ_READ | READYQ_ONESHOT), 0);
+    for (int i = 0; i < count; i++)
+        close_pair(pipes[i]);
+    for (int i = 0; i < count; i++) {
+        open_pipe(pipes[i]);
+        put(pipes[i][1]);
+    }
+    CHECK_IS(readyq_wait(q, SOON, 0), 0);
+    for (int i = 0; i < count; i++)
+        CHECK_IS(readyq_remove(&watches[i]), 0);
+    readyq_close(q);
+    for (int i = 0; i < count; i++)
+        close_pair(pipes[i]);
+}
+
+static void test_few_armed_again_and_closed_do_not_tell_of_the_reused_numbers(void)
+{
+    check_reuse_of_rearmed(4);
+}
+
+static void test_many_armed_again_and_closed_do_not_tell_of_the_reused_numbers(void)
+{
+    check_reuse_of_rearmed(100);
+}
+
 static void test_numbers_reused_a_thousand_times_stay_apart(void)
 {
     readyq_watch old, fresh;
@@ -321,4 +359,6 @@ TESTS(TEST(test_remove_while_ready_reports_nothing),
       TEST(test_reused_number_among_eventfds_works), TEST(test_reused_number_of_a_file_works),
       TEST(test_closed_file_is_not_reported_ready),
       TEST(test_paused_watch_of_a_reused_number_goes_inactive_too),
+      TEST(test_few_armed_again_and_closed_do_not_tell_of_the_reused_numbers),
+      TEST(test_many_armed_again_and_closed_do_not_tell_of_the_reused_numbers),
       TEST(test_numbers_reused_a_thousand_times_stay_apart))
