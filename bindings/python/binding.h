@@ -17,6 +17,7 @@
 #include "readyq.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* ------------------------------------------------------------------ CPython 3.9 to 3.13 */
@@ -72,7 +73,7 @@ typedef struct {
     PyObject *tracer;     /* is called with each line of a trace, or NULL */
     PyObject *weakrefs;
     unsigned long tracing; /* the thread inside the tracer, whose own calls are not reported */
-    bool closed;
+    atomic_bool closed;
     bool silent; /* does not warn of ghosts */
 } Queue;
 

@@ -57,8 +57,8 @@ static PyObject *raise_unknown(Queue *self, const char *call, PyObject *object)
 {
     int fd;
 
-    if (PyErr_Occurred() != NULL)
-        return NULL;
+    if (PyErr_Occurred() != NULL || enter_queue(self, call) == NULL)
+        return NULL; /* closed by now, perhaps, by another thread */
     if (Py_TYPE(object) == self->state->watch_type) {
         PyErr_Format(PyExc_KeyError, "%s: %R is not in this queue", call, object);
         return NULL;

@@ -5,8 +5,21 @@
  */
 #include "binding.h"
 
+#include <pthread.h>
+
 /* One for the process, as PyOS_InputHook is; the main interpreter's. */
 static PyObject *hook;
+static pthread_mutex_t hook_guard = PTHREAD_MUTEX_INITIALIZER; /* where there is no GIL */
+
+static PyObject *get_hook(void)
+{
+    PyObject *function;
+
+    pthread_mutex_lock(&hook_guard);
+    function = Py_XNewRef(hook);
+    pthread_mutex_unlock(&hook_guard);
+    return function;
+}
 
 /* The prompt calls this, without the GIL or with it, before it waits for a key. Where its own wait
  * was ended by a signal, which errno still says, it is about to run Python's handlers: any Python
@@ -21,7 +34,7 @@ static int run_hook(void)
         return 0;
     }
     state = PyGILState_Ensure();
-    function = Py_XNewRef(hook);
+    function = get_hook();
     if (function != NULL) {
         result = PyObject_CallObject(function, NULL);
         if (result == NULL)
@@ -34,10 +47,24 @@ static int run_hook(void)
     return 0;
 }
 
+/* Takes a reference, and gives the one to what was there. */
+static PyObject *swap_hook(PyObject *function)
+{
+    PyObject *old;
+
+    pthread_mutex_lock(&hook_guard);
+    old = hook;
+    hook = function;
+    if (function != NULL)
+        PyOS_InputHook = run_hook;
+    else if (PyOS_InputHook == run_hook)
+        PyOS_InputHook = NULL;
+    pthread_mutex_unlock(&hook_guard);
+    return old;
+}
+
 PyObject *set_inputhook(PyObject *Py_UNUSED(self), PyObject *function)
 {
-    PyObject *old = hook;
-
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_RuntimeError, "only the main interpreter has a prompt");
         return NULL;
@@ -47,12 +74,7 @@ PyObject *set_inputhook(PyObject *Py_UNUSED(self), PyObject *function)
                      Py_TYPE(function)->tp_name);
         return NULL;
     }
-    hook = function != Py_None ? Py_NewRef(function) : NULL;
-    if (hook != NULL)
-        PyOS_InputHook = run_hook;
-    else if (PyOS_InputHook == run_hook)
-        PyOS_InputHook = NULL;
-    Py_XDECREF(old);
+    Py_XDECREF(swap_hook(function != Py_None ? Py_NewRef(function) : NULL));
     Py_RETURN_NONE;
 }
 

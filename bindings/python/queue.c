@@ -60,11 +60,13 @@ static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
                                      &warn) ||
         !read_clock(clock, &options.virtual_clock))
         return -1;
-    if (self->core != NULL) {
+    Py_BEGIN_CRITICAL_SECTION(self);
+    error = self->core != NULL ? -EALREADY : readyq_open(&self->core, &options);
+    Py_END_CRITICAL_SECTION();
+    if (error == -EALREADY) {
         PyErr_SetString(PyExc_ValueError, "Queue.__init__() was called already");
         return -1;
     }
-    error = readyq_open(&self->core, &options);
     if (error < 0) {
         snprintf(call, sizeof call, "Queue(%.60s)", options.backend != NULL ? options.backend : "");
         raise_error(call, -1, error);

@@ -97,6 +97,14 @@ static int number_of(const Watch *self)
     return self->core.kind == READYQ_KIND_FD ? self->core.fd : -1;
 }
 
+/* A queue that another thread has closed let go of its watches, and that is what happened. */
+static PyObject *raise_refusal(Queue *queue, const char *call, Watch *self, int error)
+{
+    if (error == -ENOENT && queue->closed)
+        error = -ESHUTDOWN;
+    return raise_error(call, number_of(self), error);
+}
+
 PyObject *modify_watch(Watch *self, PyObject *object)
 {
     char call[BITS_SIZE + 32], bits[BITS_SIZE];
@@ -112,7 +120,7 @@ PyObject *modify_watch(Watch *self, PyObject *object)
     error = readyq_modify(&self->core, interest);
     if (error < 0) {
         snprintf(call, sizeof call, "modify(%s)", print_bits(interest, bits));
-        return raise_error(call, number_of(self), error);
+        return raise_refusal(queue, call, self, error);
     }
     trace_watch(queue, "modify", self);
     Py_RETURN_NONE;
@@ -134,7 +142,7 @@ PyObject *remove_watch(Watch *self)
     }
     Py_END_CRITICAL_SECTION();
     if (error < 0)
-        return raise_error("remove", number_of(self), error);
+        return raise_refusal(queue, "remove", self, error);
     trace_watch(queue, "remove", self);
     if (held)
         Py_DECREF(self);
@@ -161,7 +169,7 @@ static PyObject *watch_fire(PyObject *object, PyObject *Py_UNUSED(none))
         return NULL;
     error = readyq_fire(&self->core);
     if (error < 0)
-        return raise_error("fire", number_of(self), error);
+        return raise_refusal(queue, "fire", self, error);
     trace_watch(queue, "fire", self);
     Py_RETURN_NONE;
 }

@@ -29,10 +29,12 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(watch_interest_doc, "int: the bits it asks for; 0 while it is paused.");
 PyDoc_STRVAR(
     watch_ready_doc,
-    "int: the bits that the last delivery found; 0 before the first one and once it is removed.");
+    "int: the bits that the last delivery found, be it to another thread; 0 before the first one\n"
+    "and once it is removed.");
 PyDoc_STRVAR(
     watch_count_doc,
-    "int: expirations, signals or fires that the last delivery stands for; 1 for a descriptor.");
+    "int: expirations, signals or fires that the last delivery stands for, be it to another thread;\n"
+    "1 for a descriptor.");
 PyDoc_STRVAR(watch_deliveries_doc, "int: how many times it was handed out as ready.");
 PyDoc_STRVAR(
     watch_armed_doc,

@@ -401,6 +401,7 @@ for fill in range(8):
         os.close(fd)
     assert os.listdir("/proc/self/fd") == before
 assert q.fileno() >= 0
+here.close(); there.close()
 """
     )
     assert child.communicate(timeout=10) == ("", "")

