@@ -29,6 +29,7 @@
 
 #define READYQ__DIRECTIONS (READYQ_READ | READYQ_WRITE | READYQ_PRIORITY)
 #define READYQ__MODES (READYQ_EDGE | READYQ_ONESHOT | READYQ_EXCLUSIVE)
+#define READYQ__HANGUP 0x800u     /* among found bits: the kernel says so, asked or not */
 #define READYQ__FOREVER INT64_MAX /* a deadline that never comes */
 #define READYQ__BATCH 256         /* kernel events taken in one system call at most */
 #define READYQ__GHOSTS 64         /* ghosts kept for telling; more at once are only counted */
@@ -273,6 +274,8 @@ static inline uint32_t readyq__mask(uint32_t bits, uint32_t interest)
     const uint32_t ends = (asked & (READYQ_READ | READYQ_WRITE)) << 4;
     const uint32_t found = bits & (asked | ends | READYQ_ERROR);
 
+    if (found == 0 && (bits & READYQ__HANGUP))
+        return READYQ_READ_CLOSED | READYQ_WRITE_CLOSED;
     return found != 0 ? found : bits & ~READYQ__DIRECTIONS;
 }
 

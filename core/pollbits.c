@@ -48,7 +48,7 @@ static uint32_t from_hangup(int fd, uint32_t events)
         return bits;
     }
     if (events & POLLHUP)
-        bits |= READYQ_READ | READYQ_WRITE |
+        bits |= READYQ_READ | READYQ_WRITE | READYQ__HANGUP |
                 (S_ISSOCK(file.st_mode) ? readyq__ask_closed(fd, both) : both);
     if ((events & POLLERR) && (S_ISSOCK(file.st_mode) || !(events & POLLPRI)))
         bits |= READYQ__DIRECTIONS | READYQ_ERROR;
