@@ -1,21 +1,29 @@
 -- SPDX-License-Identifier: MIT
 --
--- Echo servers of coroutines.py: `coroutines.lua readyq|copas|luv` prints its port, and serves
--- lines until it is killed.
+-- Echo servers of run.py in Lua: `coroutines.lua readyq|luv|copas|cqueues|luaevent` prints its
+-- port, and serves lines until it is killed; `coroutines.lua has MODULE` prints it if it is there.
+
+-- Debian has copas, which is Lua alone, where versions 5.1 and 5.2 look for it.
+package.path = package.path .. ";/usr/share/lua/5.1/?.lua"
 
 local servers = {}
 
-function servers.readyq()
-    local loop, socket = require "readyq.loop", require "socket"
-    local listener = assert(socket.bind("127.0.0.1", 0, 1024))
+local function listen()
+    local listener = assert(require "socket".bind("127.0.0.1", 0, 1024))
     listener:settimeout(0)
+    return listener, select(2, listener:getsockname())
+end
+
+function servers.readyq()
+    local loop = require "readyq.loop"
+    local listener, port = listen()
     local function serve(client)
         while loop.readable(client) do
             local line = client:receive()
             if not line then break end
             client:send(line .. "\n")
         end
-        client:close()
+        loop.close(client)
     end
     loop.spawn(function()
         while loop.readable(listener) do
@@ -27,12 +35,12 @@ function servers.readyq()
             end
         end
     end)
-    return select(2, listener:getsockname()), loop.run
+    return port, loop.run
 end
 
 function servers.copas()
-    local copas, socket = require "copas", require "socket"
-    local listener = assert(socket.bind("127.0.0.1", 0, 1024))
+    local copas = require "copas"
+    local listener, port = listen()
     copas.addserver(listener, function(client)
         client:setoption("tcp-nodelay", true)
         while true do
@@ -41,7 +49,45 @@ function servers.copas()
             copas.send(client, line .. "\n")
         end
     end)
-    return select(2, listener:getsockname()), copas.loop
+    return port, copas.loop
+end
+
+function servers.luaevent()
+    local luaevent = require "luaevent"
+    local listener, port = listen()
+    luaevent.addserver(listener, function(client)
+        client:setoption("tcp-nodelay", true)
+        while true do
+            local line = luaevent.receive(client)
+            if not line then break end
+            luaevent.send(client, line .. "\n")
+        end
+        client:close()
+        return luaevent.core.LEAVE
+    end)
+    return port, luaevent.loop
+end
+
+function servers.cqueues()
+    local cqueues, socket = require "cqueues", require "cqueues.socket"
+    local controller = cqueues.new()
+    local listener = socket.listen {host = "127.0.0.1", port = 0, nodelay = true}
+    controller:wrap(function()
+        while true do
+            local client = listener:accept()
+            client:setmode("bn", "bn")
+            controller:wrap(function()
+                local line = client:read("*L")
+                while line do
+                    client:write(line)
+                    line = client:read("*L")
+                end
+                client:close()
+            end)
+        end
+    end)
+    assert(listener:listen())
+    return select(3, listener:localname()), function() assert(controller:loop()) end
 end
 
 function servers.luv()
@@ -59,6 +105,10 @@ function servers.luv()
     return listener:getsockname().port, uv.run
 end
 
+if arg[1] == "has" then
+    print(require(arg[2]))
+    return
+end
 local port, run = servers[arg[1]]()
 print(port)
 io.stdout:flush()

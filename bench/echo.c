@@ -2,8 +2,8 @@
  *
  * Echo over TCP for run.py, on bare epoll: `echo serve` is the simplest server there is, that the
  * others are measured by; `echo load PORT CONNECTIONS COUNT SIZE` is the client of all of them. For
- * each line on standard input it sends COUNT messages on each connection, one at a time, and
- * prints how many nanoseconds that took.
+ * each line on standard input it sends COUNT messages, each a line, on each connection, one at a
+ * time, and prints how many nanoseconds that took.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -18,7 +18,7 @@
 
 enum { BATCH = 128, ROOM = 16384, MOST = 1024 };
 
-static char buffer[ROOM];
+static char buffer[ROOM], message[ROOM];
 
 static void need(int result, const char *call)
 {
@@ -98,7 +98,7 @@ static void load(int epoll, const int *fds, int connections, long count, size_t 
 
     for (int i = 0; i < connections; i++) {
         sent[fds[i]] = 1;
-        need((int)send(fds[i], buffer, size, 0), "send");
+        need((int)send(fds[i], message, size, 0), "send");
     }
     while (left > 0) {
         int n = epoll_wait(epoll, events, BATCH, -1);
@@ -114,7 +114,7 @@ static void load(int epoll, const int *fds, int connections, long count, size_t 
             got[fd] = 0;
             left--;
             if (sent[fd]++ < count)
-                need((int)send(fd, buffer, size, 0), "send");
+                need((int)send(fd, message, size, 0), "send");
         }
     }
 }
@@ -126,6 +126,8 @@ static int run_load(int port, int connections, long count, size_t size)
     char line[16];
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    memset(message, 'x', size);
+    message[size - 1] = '\n';
     for (int i = 0; i < connections; i++) {
         fds[i] = open_socket();
         need(connect(fds[i], (struct sockaddr *)&address, sizeof address), "connect");
@@ -145,7 +147,8 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "serve") == 0)
         serve();
-    if (argc == 6 && strcmp(argv[1], "load") == 0 && atoi(argv[3]) <= MOST && atol(argv[5]) <= ROOM)
+    if (argc == 6 && strcmp(argv[1], "load") == 0 && atoi(argv[3]) <= MOST && atol(argv[5]) > 0 &&
+        atol(argv[5]) <= ROOM)
         return run_load(atoi(argv[2]), atoi(argv[3]), atol(argv[4]), (size_t)atol(argv[5]));
     fprintf(stderr, "usage: echo serve | echo load PORT CONNECTIONS COUNT SIZE\n");
     return 2;

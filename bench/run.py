@@ -18,6 +18,7 @@ READY, WAITS, ROUNDS, ONESHOT_ROUNDS = 100, 500, 61, 21
 TIMERS, TIMER_ROUNDS = 10000, 21
 SELECTS, SELECTOR_ROUNDS = 1000, 21
 ECHO, ECHO_ROUNDS = (100, 200, 1024), 11  # connections, messages on each, bytes in each
+LINES, LINES_ROUNDS = (200, 50, 64), 21
 
 
 def text_of(*command):
@@ -87,12 +88,16 @@ def median_ratio(contender, base, column=0, base_column=0):
 
 
 def print_row(language, name, value, ratio, target=None, at_least=False):
+    print_ratio(language, f"{name:<28} {value:>9.1f}", ratio, target, at_least)
+
+
+def print_ratio(language, words, ratio, target=None, at_least=False):
     verdict = ""
     if target is not None:
         met = ratio >= target if at_least else ratio <= target
         bound = "at least" if at_least else "at most"
         verdict = f"{bound} {target:.2f}: {'met' if met else 'MISSED'}"
-    print(f"  {language:<7} {name:<28} {value:>9.1f} {ratio:>6.2f}  {verdict}".rstrip())
+    print(f"  {language:<7} {words:<38} {ratio:>6.2f}  {verdict}".rstrip())
 
 
 # ------------------------------------------------------------------ all of 100 ready
@@ -118,10 +123,14 @@ def contenders_of_wait(fds):
         ("Python", "selectors", [*python, "selectors"]),
         ("Lua", "readyq", [*lua, "readyq"]),
     ]
-    for module in ("cqueues", "luv"):
-        if text_of(LUA, "-e", f'print(require "{module}")'):
+    for module in ("cqueues", "luv", "luaevent"):
+        if has_lua_module(module):
             found.append(("Lua", module, [*lua, module]))
     return [Contender(lang, name, [*command, *arguments], fds) for lang, name, command in found]
+
+
+def has_lua_module(module):
+    return bool(text_of(LUA, BENCH / "coroutines.lua", "has", module))
 
 
 def bench_wait():
@@ -134,6 +143,10 @@ def bench_wait():
         ratio = median_ratio(contender, contenders[0])
         target = targets[contender.language] if contender.name == "readyq" else None
         print_row(contender.language, contender.name, value, ratio, target)
+    lua = {contender.name: contender for contender in contenders if contender.language == "Lua"}
+    for name, target in (("luv", 0.85), ("cqueues", 0.80), ("luaevent", 0.80)):
+        if name in lua:
+            print_ratio("Lua", f"readyq to {name}", median_ratio(lua["readyq"], lua[name]), target)
 
 
 # ------------------------------------------------------------------ one-shot, armed again
@@ -230,7 +243,48 @@ def bench_echo():
         rate = 1 / median_ratio(client, clients[0])
         print_row(client.language, client.name, value, rate, target, at_least=True)
     rate = 1 / median_ratio(clients[1], clients[3])
-    print_row("Python", "examples/loop.py to streams", 0, rate, 3.00, at_least=True)
+    print_ratio("Python", "examples/loop.py to streams", rate, 3.00, at_least=True)
+
+
+class LineServer:
+    """An echo server in Lua with its client. A round is the processor time that the server took."""
+
+    def __init__(self, name, cores):
+        command = [LUA, BENCH / "coroutines.lua", name]
+        self.process, port = start_server(command, cores[-1])
+        self.name, self.rounds = name, []
+        os.sched_setaffinity(0, {cores[0]})
+        self.client = Contender("Lua", name, [BUILD / "echo", "load", port, *LINES])
+
+    def processor_time(self):
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0])
+
+    def run_round(self):
+        before = self.processor_time()
+        self.client.run_round()
+        return [self.processor_time() - before]
+
+    def close(self):
+        self.client.close()
+        self.process.terminate()
+        self.process.communicate()
+
+
+def bench_coroutines():
+    connections, count, size = LINES
+    print(f"\nEcho of lines in Lua to {connections} connections: us of the server's processor per")
+    print(f"line of {size} bytes, and speed of readyq.loop to it")
+    if not has_lua_module("socket"):
+        print(f"  {LUA} has no module socket")
+        return
+    cores = sorted(os.sched_getaffinity(os.getppid()))
+    names = ["readyq", *filter(has_lua_module, ("luv", "copas", "cqueues", "luaevent"))]
+    servers = [LineServer(name, cores) for name in names]
+    run_rounds(servers, LINES_ROUNDS)
+    for server in servers:
+        value = statistics.median(own[0] for own in server.rounds) / (connections * count) / 1000
+        target = {"luv": 0.90, "copas": 1.30}.get(server.name)
+        print_row("Lua", server.name, value, median_ratio(server, servers[0]), target, True)
 
 
 # ------------------------------------------------------------------ timers
@@ -276,6 +330,7 @@ def main():
     bench_timers()
     bench_sleep()
     bench_echo()
+    bench_coroutines()
 
 
 main()

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Contenders of run.py in Lua, as wait.c: `wait.lua readyq|cqueues|luv WAITS DESCRIPTOR...`.
+-- Contenders of run.py in Lua, as wait.c: `wait.lua readyq|cqueues|luv|luaevent WAITS
+-- DESCRIPTOR...`.
 
 local waits, total = tonumber(arg[2]), #arg - 2
 local contenders, seen = {}, 0
@@ -45,6 +46,24 @@ function contenders.luv()
     return function()
         local goal = seen + waits * total
         while seen < goal do uv.run("nowait") end
+    end
+end
+
+function contenders.luaevent()
+    local luaevent = require "luaevent.core"
+    local base, goal = luaevent.new(), 0
+    local function callback()
+        seen = seen + 1
+        if seen == goal then base:loopexit(0) end
+    end
+    local events = {} -- an event that is collected is no more
+    for i = 3, #arg do
+        events[i - 2] = base:addevent(tonumber(arg[i]), luaevent.EV_READ, callback)
+    end
+    return function()
+        goal = seen + waits * total
+        base:loop()
+        assert(seen >= goal and #events == total)
     end
 end
 

@@ -6,13 +6,13 @@
 --
 -- A descriptor's watch stays in the queue between two waits, so that waiting again costs no system
 -- call. When something comes that nobody waits for, the watch stops asking for it. The number of
--- an object is asked each time, because the object may have been closed; a bare number cannot be
--- asked, so its watch goes when nobody waits. No watch keeps its object alive.
+-- an object is asked each time, because the object may have been closed; where there is nothing to
+-- ask, as of a bare number, the watch goes when nobody waits. No watch keeps its object alive.
 local readyq = require "readyq"
 
 local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yield
 local type, unpack = type, table.unpack or unpack
-local READ, WRITE = readyq.READ, readyq.WRITE
+local READ, WRITE, FIRED = readyq.READ, readyq.WRITE, readyq.FIRED
 local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
 
 local queue = assert(readyq.new())
@@ -27,41 +27,39 @@ local loop = {
 -- ---------------------------------------------------------------- resuming
 
 local waiting = {} -- the coroutines that may be woken, with the number of their wait
+local begun, ended = 0, 0 -- how many waits
 local cancelled = setmetatable({}, {__mode = "k"}) -- whose wait, or next one, is to raise
-local scheduled, first, last = {}, 1, 0 -- which of them are to be, with what
-local is_stepping, is_woken = false, false
-local waits, serial = 0, 0 -- how many have not returned; how many there were
+local scheduled, first, last = {}, 1, 0 -- who is to be woken, with what
+local is_awake = false -- a step is under way, or its host was told to make one
 
-local function check(co, ok, message)
-    if ok then return end
+local function fail(co, message)
+    local was_dead = message == "cannot resume dead coroutine" -- a program closed it
     if type(message) == "string" then message = debug.traceback(co, message) end
     if coroutine.close then coroutine.close(co) end
-    if message == CANCELLED then return end
+    if was_dead or message == CANCELLED then return end
     if not loop.on_error then error(message, 0) end
     loop.on_error(message, co)
 end
 
 local function wake(co, ...)
-    if not waiting[co] then return end
+    ended = ended + 1
     waiting[co] = nil
-    check(co, resume(co, ...))
+    local ok, message = resume(co, ...)
+    if not ok then fail(co, message) end
+end
+
+-- A host that sleeps on the queue is to call step().
+local function wake_host()
+    if is_awake then return end
+    is_awake = true
+    queue:wake()
 end
 
 -- It means this wait only: if something else ends it first, then not the next one.
 local function schedule(co, ...)
     last = last + 1
-    scheduled[last] = {co, waiting[co] or -1, select("#", ...), ...}
-end
-
--- A host that sleeps on the queue is to call step().
-local function wake_host()
-    is_woken = true
-    queue:wake()
-end
-
-local function schedule_from_anywhere(co, ...)
-    schedule(co, ...)
-    if not is_stepping then wake_host() end
+    scheduled[last] = {co, waiting[co], select("#", ...), ...}
+    wake_host()
 end
 
 -- Wakes what was scheduled up to now; what that schedules has its turn after the next wait.
@@ -85,59 +83,65 @@ end
 
 local function this_coroutine()
     local co, is_main = running()
-    if not co or is_main then
-        error("only a coroutine can wait: begin it with spawn(), and call run()", 4)
+    if is_main or not co then
+        error("only a coroutine can wait: begin it with spawn(), and call run()", 3)
     end
     if cancelled[co] then raise_cancelled(co) end
     return co
 end
 
-local function start_timer(co, timeout)
-    return timeout and assert(add_timer(queue, timeout, co))
-end
+local function start_timer(co, timeout) return assert(add_timer(queue, timeout, co)) end
 
--- Suspends the coroutine; returns the watch that woke it, CANCELLED or "closed", or nil when the
--- timer did.
+-- Returns the watch that ended the wait; or nil and why another thing did: "timeout", "closed" or
+-- CANCELLED.
 local function suspend(co, timer)
-    waits, serial = waits + 1, serial + 1
-    waiting[co] = serial
+    begun = begun + 1
+    waiting[co] = begun
     local reason = yield()
-    waits = waits - 1
-    if timer and reason ~= timer then timer:remove() end
-    if cancelled[co] then return CANCELLED end
-    if reason ~= timer then return reason end
+    if timer then
+        if reason == timer then return nil, "timeout" end
+        timer:remove()
+    end
+    if reason == "closed" or reason == CANCELLED then return nil, reason end
+    return reason
 end
 
-local function conclude(co, reason)
-    if reason == CANCELLED then raise_cancelled(co) end
-    if reason == "closed" then return nil, "closed" end
-    if not reason then return nil, "timeout" end
-    return true
+local function give_up(co, why)
+    if why == CANCELLED then raise_cancelled(co) end
+    return nil, why
 end
 
 -- ---------------------------------------------------------------- descriptors
 
-local Channel = {} -- the data of a descriptor's watch: who reads and who writes, at most one each
+local Channel = {} -- the data of a descriptor's watch
 local channels = setmetatable({}, {__mode = "k"}) -- by object or number
+local owners = setmetatable({}, {__mode = "kv"}) -- and back
 
 -- Makes the watch ask for what somebody waits for, and for nothing else.
 local function settle(channel)
+    local watch = channel.watch
     local reads, writes = channel.reader ~= nil, channel.writer ~= nil
     channel.reads, channel.writes = reads, writes
+    if not watch then return nil end
     if reads or writes then
-        return channel.watch:modify((reads and READ or 0) + (writes and WRITE or 0))
+        return watch:modify((reads and READ or 0) + (writes and WRITE or 0))
     end
-    local watch = channel.watch
     channel.watch = nil
-    return watch and watch:remove()
+    return watch:remove()
 end
 
 function Channel.__call(channel, watch, ready)
-    local reader, writer = channel.reader, channel.writer
-    local readable, writable = ready % 2 >= READ, ready % 8 >= WRITE
-    if readable and reader then wake(reader, watch) end
-    if writable and writer then wake(writer, watch) end
-    local unwanted = readable and not reader or writable and not writer
+    local reader, unwanted = channel.reader, false
+    if ready % 2 >= READ then
+        channel.reader = nil
+        if reader then wake(reader, watch) else unwanted = true end
+    end
+    if channel.watch ~= watch then return end
+    if ready % 8 >= WRITE then
+        local writer = channel.writer
+        channel.writer = nil
+        if writer then wake(writer, watch) else unwanted = true end
+    end
     if unwanted and channel.watch == watch then settle(channel) end
 end
 
@@ -152,23 +156,26 @@ local function probe_of(s)
     end
 end
 
--- Another object may have the same descriptor, as when TLS begins: then both share one channel.
+-- The channel of a descriptor is the latest object's that has it: another one, as when TLS begins,
+-- takes it over. The queue is given the number, so that it does not keep the object.
 local function open_channel(s, interest)
     local probe, answer = probe_of(s)
     local number = type(answer) == "number" and answer >= 0
-    local source = number and answer or s
-    local channel = setmetatable({probe = probe, answer = answer}, Channel)
-    local watch, message, errno = queue:add(source, interest, channel)
+    local channel = setmetatable({
+        reader = nil, writer = nil, -- the coroutines that wait
+        reads = interest == READ, writes = interest == WRITE, -- what the watch asks for
+    }, Channel)
+    local watch, message, errno = queue:add(number and answer or s, interest, channel)
     if watch then
         channel.watch = watch
-        channel.dirty = number and s.dirty or nil
-        channel.reads, channel.writes = interest == READ, interest == WRITE
     else
-        watch = queue:get(source)
+        watch = queue:get(number and answer or s)
         channel = watch and watch.data
         if getmetatable(channel) ~= Channel then return nil, message, errno end
+        if owners[channel] then channels[owners[channel]] = nil end
     end
-    channels[s] = channel
+    channels[s], owners[channel] = channel, s
+    channel.probe, channel.answer, channel.dirty = probe, answer, number and s.dirty or nil
     return channel
 end
 
@@ -180,24 +187,30 @@ local function channel_of(s, interest)
     return channel
 end
 
--- Waits for one direction. `side` is who waits, `asked` whether the watch asks for it.
+local function refuse(s)
+    error("another coroutine waits for the same of " .. tostring(s), 4)
+end
+
+-- Waits for one direction: `side` is who waits, `asked` whether the watch asks for it.
 local function wait_for(s, side, asked, interest, timeout)
     local co = this_coroutine()
     local channel, message, errno = channel_of(s, interest)
     if not channel then return nil, message, errno end
-    if channel[side] then error("another coroutine waits for the same of " .. tostring(s), 3) end
+    if channel[side] then refuse(s) end
     if side == "reader" and channel.dirty and channel.dirty(s) then return true end
-    local timer = start_timer(co, timeout)
+    local timer = timeout and start_timer(co, timeout)
     channel[side] = co
     if not channel[asked] and not settle(channel) then -- its file is another one by now
         channel[side] = nil
         channel = assert(open_channel(s, interest))
+        if channel[side] then refuse(s) end
         channel[side] = co
     end
-    local reason = suspend(co, timer)
-    channel[side] = nil
-    if type(s) == "number" and reason ~= "closed" then settle(channel) end
-    return conclude(co, reason)
+    local watch, why = suspend(co, timer)
+    if not watch then channel[side] = nil end
+    if not channel.probe then settle(channel) end
+    if watch then return true end
+    return give_up(co, why)
 end
 
 -- ---------------------------------------------------------------- what programs call
@@ -205,8 +218,9 @@ end
 -- Begins a coroutine that calls f(...), in the next step. Returns it, for cancel().
 function loop.spawn(f, ...)
     local co = coroutine.create(f)
-    waiting[co] = 0
-    schedule_from_anywhere(co, ...)
+    begun = begun + 1
+    waiting[co] = begun
+    schedule(co, ...)
     return co
 end
 
@@ -227,7 +241,8 @@ end
 
 function loop.sleep(seconds)
     local co = this_coroutine()
-    conclude(co, suspend(co, start_timer(co, seconds or 0)))
+    local _, why = suspend(co, start_timer(co, seconds or 0))
+    give_up(co, why)
 end
 
 -- Waits until reading (writing) would not block: true, or nil and "timeout", or nil and "closed"
@@ -245,12 +260,12 @@ end
 -- "timeout"; or nil, message, errno. It is not reaped.
 function loop.wait_process(pid, timeout)
     local co = this_coroutine()
-    local watch, message, errno = queue:add_process(pid, co)
-    if not watch then return nil, message, errno end
-    local reason = suspend(co, start_timer(co, timeout))
-    if reason == watch then return watch.status or -1 end
-    watch:remove()
-    return conclude(co, reason)
+    local process, message, errno = queue:add_process(pid, co)
+    if not process then return nil, message, errno end
+    local watch, why = suspend(co, timeout and start_timer(co, timeout))
+    if watch then return watch.status or -1 end
+    process:remove()
+    return give_up(co, why)
 end
 
 -- Makes the coroutine's wait, or its next one, raise loop.CANCELLED. That ends it silently,
@@ -258,7 +273,7 @@ end
 function loop.cancel(co)
     if coroutine.status(co) == "dead" then return end
     cancelled[co] = true
-    schedule_from_anywhere(co, CANCELLED)
+    if waiting[co] then schedule(co, CANCELLED) end
 end
 
 -- Forgets the object, tells those who wait for it, and closes it if it has a `close`.
@@ -268,9 +283,8 @@ function loop.close(s)
     if channel and channel.watch then
         channel.watch:remove()
         channel.watch = nil
-        for _, side in ipairs {"reader", "writer"} do
-            if channel[side] then schedule_from_anywhere(channel[side], "closed") end
-        end
+        if channel.reader then schedule(channel.reader, "closed") end
+        if channel.writer then schedule(channel.writer, "closed") end
     end
     if type(s) ~= "number" and s.close then return s:close() end
 end
@@ -280,33 +294,38 @@ local function call_protected(callback, watch, ready)
     if not ok then loop.on_error(message, watch) end
 end
 
--- Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes).
--- Returns whether something is left to wait for.
-function loop.step(timeout)
-    is_stepping = true
-    if is_woken then wait(queue, 0) end -- takes the wake; what else it finds comes again
-    is_woken = false
+local function advance(timeout)
+    if is_awake then wait(queue, 0) end -- takes the wake; what else it finds comes again
+    is_awake = true
     run_scheduled()
-    if first <= last or waits == 0 then timeout = 0 end
+    if first <= last or begun == ended then timeout = 0 end
     for watch, ready, data in wait(queue, timeout) do
-        local kind = type(data)
-        if kind == "thread" then
+        if ready >= FIRED and type(data) == "thread" then
             schedule(data, watch) -- after descriptors: what is ready is no timeout
-        elseif kind == "function" and loop.on_error then
+        elseif loop.on_error and type(data) == "function" then
             call_protected(data, watch, ready)
         else
             data(watch, ready)
         end
     end
     run_scheduled()
-    is_stepping = false
+    is_awake = false
+    return begun > ended
+end
+
+-- Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes).
+-- Returns whether something is left to wait for.
+function loop.step(timeout)
+    local ok, result = pcall(advance, timeout)
+    is_awake = false
     if first <= last then wake_host() end
-    return waits > 0 or first <= last
+    if not ok then error(result, 0) end
+    return result
 end
 
 -- Until no coroutine waits any more.
 function loop.run()
-    while loop.step() do end
+    while advance() do end
 end
 
 return loop

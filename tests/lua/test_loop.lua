@@ -339,6 +339,40 @@ function T.test_close_wakes_who_waits()
     equal(#loop.queue, 0)
 end
 
+function T.test_a_writer_hears_of_the_close_that_the_reader_made_with_it()
+    local a, b = things.pair()
+    local object = {getfd = function() return a end}
+    local filled, told = things.fill(a), nil
+    run(function()
+        assert(loop.readable(object))
+        loop.close(object)
+    end, function()
+        told = select(2, loop.writable(object))
+    end, function()
+        loop.sleep(0)
+        local got = 0
+        while got < filled do got = got + #unix.read(b) end
+        unix.write(b, "x")
+    end)
+    equal(told, "closed")
+end
+
+function T.test_a_coroutine_that_was_closed_by_hand_is_not_woken()
+    if not coroutine.close then return end -- came with Lua 5.4
+    local r, w = things.pipe()
+    local object = {getfd = function() return r end}
+    local reader = loop.spawn(function() loop.readable(object) end)
+    local sleeper = loop.spawn(function() loop.sleep(0.001) end)
+    run(function()
+        loop.sleep(0)
+        coroutine.close(reader)
+        coroutine.close(sleeper)
+        unix.write(w, "x")
+        loop.sleep(0.01)
+        equal(loop.readable(object, 5), true)
+    end)
+end
+
 function T.test_step_serves_a_host_that_has_a_loop_of_its_own()
     local log, turns = {}, 0
     loop.spawn(function()
@@ -371,6 +405,26 @@ function T.test_a_host_that_sleeps_on_the_queue_hears_of_a_spawn()
     while turn < 5 do
         things.events(outer, 20)
         loop.step(0)
+    end
+    outer:close()
+end
+
+function T.test_a_host_hears_of_what_is_left_after_an_error()
+    local outer, ran = readyq.new(), false
+    outer:add(loop.queue:fileno(), "r")
+    loop.queue:add_timer(0, function() error("it broke") end)
+    things.events(outer, 20)
+    raises("it broke", loop.step, 0)
+    loop.step(0)
+    things.nothing(outer)
+    loop.spawn(function() error("so did I") end)
+    loop.spawn(function()
+        loop.sleep(0)
+        ran = true
+    end)
+    while not ran do
+        things.events(outer, 20)
+        pcall(loop.step, 0)
     end
     outer:close()
 end
@@ -449,20 +503,26 @@ function T.test_luasocket_objects_talk_to_each_other()
 end
 
 function T.test_output_of_a_child_is_read_while_others_run()
-    local file = io.popen("sleep 0.02; echo hello")
+    local fifo = things.path()
+    os.execute("mkfifo " .. fifo)
+    local file = io.popen("cat " .. fifo)
     local turns, line = 0, nil
     run(function()
-        assert(loop.readable(file, 20))
+        assert(loop.readable(file, 60))
         line = file:read()
         loop.close(file)
     end, function()
-        while not line do
+        for _ = 1, 3 do
             loop.sleep(0.001)
             turns = turns + 1
         end
+        local input = assert(io.open(fifo, "w"))
+        input:write("hello\n")
+        input:close()
     end)
+    os.remove(fifo)
     equal(line, "hello")
-    assert(turns > 1)
+    equal(turns, 3)
 end
 
 return T
