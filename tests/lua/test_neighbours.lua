@@ -26,7 +26,7 @@ function T.test_a_cqueues_controller_runs_inside_the_loop()
         end
     end)
     loop.spawn(function()
-        loop.sleep(0.02)
+        while not log[1] do loop.sleep(0.001) end
         log[#log + 1] = "ours"
         unix.write(w, "theirs")
     end)
@@ -49,7 +49,7 @@ function T.test_the_loop_runs_inside_a_cqueues_controller()
         while loop.step(0) do cqueues.poll(loop.queue) end
     end)
     controller:wrap(function()
-        cqueues.sleep(0.02)
+        while not log[1] do cqueues.sleep(0.001) end
         log[#log + 1] = "theirs"
         unix.write(w, "ours")
     end)
