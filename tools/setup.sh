@@ -22,7 +22,8 @@ for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy setuptools build"
 for_cross="python pip ziglang"
-extras="luasocket luaposix cqueues copas luac luarocks tmux rlwrap" # tests without them are skipped, and say so
+# Tests without these are skipped, and say so.
+extras="luasocket luasec luaposix luv cqueues copas luac luarocks openssl tmux rlwrap"
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -118,6 +119,9 @@ finds() {
 has_lua() { [ -n "$lua" ]; }
 has_lua_headers() { [ -n "$lua_include" ]; }
 has_luasocket() { lua_says "$lua" 'pcall(require, "socket")'; }
+has_luasec() { lua_says "$lua" 'pcall(require, "ssl")'; }
+has_luv() { lua_says "$lua" 'pcall(require, "luv")'; }
+has_openssl() { command -v openssl >/dev/null; }
 has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
@@ -179,7 +183,10 @@ debian_packages() {
             *) echo "lib$lua_name-dev" ;;
             esac ;;
         luasocket) echo lua-socket ;;
+        luasec) echo lua-sec ;;
         luaposix) echo lua-posix ;;
+        luv) echo lua-luv ;;
+        openssl) echo openssl ;;
         cqueues) echo lua-cqueues ;;
         luac) echo "$lua_name" ;;
         luarocks) echo luarocks ;;
