@@ -197,8 +197,11 @@ static int tell_kernel(readyq *q, readyq_watch *w, const readyq_watch *old)
         error = q->backend->update(q, w->fd, 0, interest);
     if (error == -EEXIST && old == NULL) /* left by one that went, duplicated back to its number */
         error = q->backend->update(q, w->fd, interest, interest);
-    if (error == -EPERM)
-        error = register_always(q, w, old);
+    if (error != -EPERM)
+        return error;
+    error = register_always(q, w, old);
+    if (error == 0 && q->backend->identify && old != NULL && !(old->own.flags & READYQ__ALWAYS))
+        q->backend->update(q, w->fd, readyq__kernel_interest(old), 0); /* it still has that one's */
     return error;
 }
 

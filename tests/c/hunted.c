@@ -20,4 +20,28 @@ static void test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin
     close(fd);
 }
 
-TESTS(TEST(test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin))
+/* On io_uring the request for the socket outlived its watch, and was told to whoever had the number:
+ * to nobody, after the file's watch was removed. */
+static void test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket(void)
+{
+    int p[2], file = open_file();
+    readyq_watch w, other;
+    readyq *q = open_queue();
+    open_unix(p);
+    add(q, &w, p[0], READYQ_READ | READYQ_EDGE);
+    CHECK_QUIET(q);
+    CHECK_IS(dup2(file, p[0]), p[0]);
+    add(q, &other, p[0], READYQ_READ);
+    CHECK(readyq_stale(q) == &w);
+    CHECK_TAKES(q, &other);
+    CHECK_IS(other.ready, READYQ_READ);
+    CHECK_IS(readyq_remove(&other), 0);
+    (void)!send(p[1], "x", 1, MSG_NOSIGNAL); /* to the socket, where something keeps it open */
+    CHECK_QUIET(q);
+    readyq_close(q);
+    close_pair(p);
+    close(file);
+}
+
+TESTS(TEST(test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket),
+      TEST(test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin))
