@@ -11,6 +11,7 @@
 #   tools/setup.sh build          a compiler, Lua, headers of Lua and Python; LuaSocket if it can be had
 #   tools/setup.sh test           that and pytest, with the Lua modules and programs that some tests use
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
+#   tools/setup.sh fuzz           the fuzzers' tools, those that can be had, for `make fuzz`
 #   tools/setup.sh cross          the compiler for other systems, of `make cross`
 #   tools/setup.sh all            everything but that
 #
@@ -22,6 +23,7 @@ for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy setuptools build"
 for_cross="python pip ziglang"
+fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 # Tests without these are skipped, and say so.
 extras="luasocket luasec luaposix luv cqueues copas luac luarocks openssl tmux rlwrap"
 
@@ -137,6 +139,12 @@ has_headers_of() {
 }
 has_rlwrap() { command -v rlwrap >/dev/null; }
 has_tmux() { command -v tmux >/dev/null; }
+has_libfuzzer() {
+    echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+        clang -fsanitize=fuzzer,address -xc - -o /dev/null 2>/dev/null
+}
+has_afl() { command -v afl-clang-fast >/dev/null; }
+has_atheris() { finds atheris || "$venv/bin/python" -c 'import atheris' 2>/dev/null; }
 has_clang() { command -v clang >/dev/null; }
 has_clang_format() { command -v clang-format >/dev/null; }
 has_clang_tidy() { command -v clang-tidy >/dev/null; }
@@ -194,6 +202,8 @@ debian_packages() {
         rlwrap) echo rlwrap ;;
         tmux) echo tmux ;;
         clang) echo clang ;;
+        libfuzzer) echo libclang-rt-dev ;;
+        afl) echo afl++ ;;
         clang_format) echo clang-format ;;
         clang_tidy) echo clang-tidy ;;
         luacheck) echo lua-check ;;
@@ -218,6 +228,7 @@ pip_packages() {
         ruff) echo ruff==0.17.6 ;;
         mypy) echo mypy==2.4.1 ;;
         ziglang) echo 'ziglang>=0.15' ;;
+        atheris) echo 'atheris>=3' ;;
         setuptools) echo 'setuptools>=77' ;;
         build) echo 'build>=1.2' ;;
         esac
@@ -348,6 +359,10 @@ check) check "$@" ;;
 build) provide "$for_build" luasocket "" ;;
 test) provide "$for_test" "$extras" "" ;;
 lint) provide "$for_lint" "" "" ;;
+fuzz)
+    provide "$for_build" "$fuzzers" too
+    pip_install $(pip_packages $(missing atheris))
+    ;;
 cross) provide "$for_cross" "" "" ;;
 all) provide "$for_test $for_lint" "$extras" too ;;
 *) say "no such command: $command" && exit 2 ;;
