@@ -97,7 +97,7 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
     if ((old | interest) & READYQ_EXCLUSIVE)
         return replace(q, fd, old, interest);
     error = control(q, EPOLL_CTL_MOD, fd, interest);
-    return error == -ENOENT ? -EBADF : error;
+    return error == -ENOENT || error == -EPERM ? -EBADF : error;
 }
 
 /* ------------------------------------------------------------------ waiting */

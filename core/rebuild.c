@@ -45,13 +45,23 @@ static int register_all(readyq *q)
     return readyq__processes_rewatch(q);
 }
 
-/* The set still has each file under its number, unless it was closed. */
+/* The set still has each file under its number, unless it was closed. What a number is now must not
+ * fire in its stead. */
 static void abandon_closed(readyq *q)
 {
-    for (size_t fd = 0; fd < q->nslots; fd++)
-        if (in_kernel(q->slots[fd].watch) &&
-            q->backend->update(q, (int)fd, 0, READYQ_EDGE) != -EEXIST)
-            readyq__abandon(q, q->slots[fd].watch);
+    for (size_t fd = 0; fd < q->nslots; fd++) {
+        readyq_watch *w = q->slots[fd].watch;
+        int error;
+
+        if (!in_kernel(w))
+            continue;
+        error = q->backend->update(q, (int)fd, 0, READYQ_EDGE);
+        if (error == -EEXIST)
+            continue;
+        if (error == 0)
+            q->backend->update(q, (int)fd, READYQ_EDGE, 0);
+        readyq__abandon(q, w);
+    }
 }
 
 static void clear_echoes(readyq *q)

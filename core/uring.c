@@ -118,9 +118,14 @@ static uint64_t name_request(const struct entry *entry, int fd)
     return (uint64_t)entry->serial << 32 | (uint32_t)fd;
 }
 
+static bool wants_edges(const struct entry *entry)
+{
+    return (entry->interest & READYQ_EDGE) && !(entry->interest & READYQ_ONESHOT);
+}
+
 static bool is_edge(const struct entry *entry)
 {
-    return entry->shy || ((entry->interest & READYQ_EDGE) && !(entry->interest & READYQ_ONESHOT));
+    return entry->shy || wants_edges(entry);
 }
 
 static void ask(readyq *q, int fd)
@@ -179,6 +184,7 @@ static void give_up(readyq *q, int fd)
 {
     struct uring *ring = q->kernel.more;
 
+    cancel(q, fd); /* note 2 */
     ring->entries[fd].interest = 0;
     if (q->slots[fd].watch != NULL && q->slots[fd].watch->kind == READYQ_KIND_FD)
         readyq__abandon(q, q->slots[fd].watch);
@@ -337,7 +343,7 @@ static void tell(readyq *q, int fd, uint32_t events)
     struct uring *ring = q->kernel.more;
     struct entry *entry = &ring->entries[fd];
 
-    if ((events & (POLLHUP | POLLERR | POLLRDHUP)) && !is_same(q, fd)) {
+    if ((events & (POLLHUP | POLLERR | POLLRDHUP | POLLNVAL)) && !is_same(q, fd)) {
         give_up(q, fd); /* note 3 */
         return;
     }
@@ -351,7 +357,7 @@ static void tell(readyq *q, int fd, uint32_t events)
     if (is_unasked(entry, events)) {
         entry->shy = true;
     } else {
-        if (entry->shy)
+        if (entry->shy && !wants_edges(entry)) /* asked anew it would tell of this twice */
             cancel(q, fd);
         entry->shy = false;
         readyq__found(q, readyq__key(q, fd), readyq__from_poll(fd, events));
@@ -362,16 +368,29 @@ static void tell(readyq *q, int fd, uint32_t events)
         queue(ring, fd);
 }
 
+/* Note 4: all that is so now, where any of an edge's old news is so still. */
+static uint32_t recheck(int fd, const struct entry *entry, uint32_t events)
+{
+    const uint32_t now = is_edge(entry) ? look(fd, entry->interest) : 0;
+
+    if (entry->interest & READYQ_PRIORITY) /* note 10 */
+        return now;
+    return now & (events | POLLNVAL) ? now : 0;
+}
+
 static void completed(readyq *q, int fd, const struct io_uring_cqe *cqe, bool old)
 {
     struct uring *ring = q->kernel.more;
     struct entry *entry = &ring->entries[fd];
+    uint32_t events = cqe->res > 0 ? (uint32_t)cqe->res : 0;
 
     entry->pending = (cqe->flags & IORING_CQE_F_MORE) != 0;
+    if (old && events != 0)
+        events = recheck(fd, entry, events);
     if (cqe->res < 0 && cqe->res != -ECANCELED)
         give_up(q, fd);
-    else if (cqe->res >= 0 && (!old || (is_edge(entry) && look(fd, entry->interest) != 0)))
-        tell(q, fd, (uint32_t)cqe->res);
+    else if (events != 0)
+        tell(q, fd, events);
     else if (!entry->pending) /* notes 4 and 5: to be asked again */
         queue(ring, fd);
 }

@@ -63,10 +63,12 @@ static bool has_always(const readyq *q)
     return false;
 }
 
-/* After what the kernel told, so that they take their turn; a file that was closed is gone. */
-static void list_always(readyq *q)
+/* After what the kernel told, so that they take their turn. Returns whether one was found closed:
+ * it may have been in line, where the kernel was then asked for less. */
+static bool list_always(readyq *q)
 {
     struct readyq__link *link, *next;
+    bool closed = false;
 
     for (link = q->always.next; link != &q->always; link = next) {
         readyq_watch *w = readyq__owner(link, group);
@@ -76,12 +78,14 @@ static void list_always(readyq *q)
             continue;
         if (!readyq__same_file(w)) {
             readyq__abandon(q, w);
+            closed = true;
             continue;
         }
         if (w->interest & READYQ_EDGE)
             w->own.flags |= READYQ__SAID;
         readyq__list(q, w, w->interest & (READYQ_READ | READYQ_WRITE));
     }
+    return closed;
 }
 
 /* ------------------------------------------------------------------ what was left untaken */
@@ -235,13 +239,16 @@ static void expire(readyq *q)
 /* Asks the kernel, for as long as it may sleep and for as much as there is room. */
 static int ask_for(readyq *q, int max, int64_t sleep)
 {
-    const size_t have = readyq__unpromised(q), room = (size_t)max;
+    const size_t have = readyq__unpromised(q), most = max > 0 ? (size_t)max : SIZE_MAX;
+    size_t room = have < most ? most - have : 1;
     int n;
 
-    if (max > 0)
-        return ask(q, have < room ? room - have : 1, sleep);
-    n = ask(q, READYQ__BATCH, sleep);
-    return n == READYQ__BATCH ? readyq__look_all(q) : n;
+    if (room > READYQ__BATCH)
+        room = READYQ__BATCH;
+    n = ask(q, room, sleep);
+    if (n == (int)room && readyq__unpromised(q) < most) /* some of it was no delivery */
+        n = readyq__look_all(q);
+    return n;
 }
 
 /* The same of what an earlier wait left; it is all that a first look need do. */
@@ -269,7 +276,8 @@ static int step(readyq *q, const struct turn *turn, bool again)
     if (n < 0 && n != -EINTR)
         return n;
     woken |= attend(q, turn);
-    list_always(q);
+    if (list_always(q) && readyq__unpromised(q) == 0)
+        readyq__look_all(q);
     if (q->haunted && (n = readyq__rebuild(q)) < 0)
         return n;
     if (readyq__unpromised(q) == 0 && !woken)

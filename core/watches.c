@@ -195,8 +195,10 @@ static int tell_kernel(readyq *q, readyq_watch *w, const readyq_watch *old)
 
     if (error == 0)
         error = q->backend->update(q, w->fd, 0, interest);
-    if (error == -EEXIST && old == NULL) /* left by one that went, duplicated back to its number */
-        error = q->backend->update(q, w->fd, interest, interest);
+    if (error == -EEXIST && old == NULL) { /* of one that went, duplicated back to its number */
+        q->backend->update(q, w->fd, interest, 0);
+        error = q->backend->update(q, w->fd, 0, interest);
+    }
     if (error != -EPERM)
         return error;
     error = register_always(q, w, old);

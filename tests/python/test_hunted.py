@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""What the model's hunt (tests/model) found and was mended. Each test says what went wrong."""
+
+import errno
+import os
+import socket
+import warnings
+
+import pytest
+
+from readyq import EDGE, EXCLUSIVE, READ, WRITE
+
+
+def test_a_fire_does_not_take_a_place_in_the_maximum(queue, make):
+    """The kernel's event for the fire was the one that a wait for one thing took."""
+    trigger = queue.add_trigger()
+    trigger.fire()
+    trigger.remove()
+    watch = queue.add(make.unix()[0], "w")
+    assert queue.wait(0, 1) == [watch]
+
+
+def test_a_wake_does_not_take_a_place_in_the_maximum(queue, make):
+    queue.wake()
+    watches = [queue.add(make.unix()[0], "w") for _ in range(2)]
+    assert set(queue.wait(0, 2)) == set(watches)
+
+
+def test_a_file_that_was_closed_does_not_take_a_place_in_the_maximum(queue, make):
+    """It was in line, was seen to be closed, and the kernel had not been asked for another."""
+    trigger, (here, _) = queue.add_trigger(), make.unix()
+    with make.file() as file:
+        queue.add(file, "w")
+        trigger.fire()
+        assert queue.wait(0, 1) == [trigger]
+    trigger.fire()
+    trigger.remove()
+    watch = queue.add(here, "w")
+    assert queue.wait(0, 1) == [watch]
+
+
+def test_modify_of_a_number_that_became_a_file_says_that_it_was_closed(queue, make):
+    """It said EPERM, which is what the kernel says of files."""
+    here, _ = make.unix()
+    number = here.fileno()
+    watch = queue.add(here, "r")
+    os.dup2(make.file().fileno(), number)
+    with pytest.raises(OSError, match="closed") as caught:
+        watch.modify("rw")
+    assert caught.value.errno == errno.EBADF
+
+
+def test_what_a_closed_number_is_now_is_not_told_as_a_ghost(queue, make):
+    """Looking for closed numbers put the new file into the old set, and its hang-up came as one."""
+    here, there = make.unix()
+    copy = make.keep(socket.socket(fileno=os.dup(here.fileno())))
+    closed = make.pipe()[0]
+    reader, writer = make.pipe()
+    queue.add(closed, "r")
+    watch = queue.add(here, "r")
+    reader.close()
+    os.dup2(writer.fileno(), closed.fileno())
+    here.close()
+    watch.remove()
+    there.send(b"x")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        queue.wait(0)
+    assert copy.recv(1) == b"x"
+    assert not [one for one in told if f"fd {closed.fileno()} " in str(one.message)]
+
+
+def test_a_number_that_was_exclusive_is_added_again_when_it_comes_back(queue, make):
+    """Changing the kernel's old registration was refused, because that was EXCLUSIVE."""
+    here, there = make.unix()
+    number, kept = here.fileno(), os.dup(here.fileno())
+    watch = queue.add(number, READ | EXCLUSIVE)
+    here.close()
+    watch.remove()
+    os.dup2(kept, number)
+    os.close(kept)
+    make.file_of(number, "rb")
+    watch = queue.add(number, "r")
+    there.send(b"x")
+    assert queue.wait(0) == [watch]
+
+
+def test_edge_does_not_tell_of_what_was_read_before_the_wait(queue, make):
+    """io_uring told of the old READ when WRITE was so."""
+    here, there = make.unix()
+    watch = queue.add(here, READ | WRITE | EDGE)
+    assert queue.wait(0) == [watch]
+    there.send(b"x")
+    here.recv(1)
+    assert not any(one.readable for one in queue.wait(0))
+
+
+def test_edge_for_writing_is_told_once_though_the_peer_writes_no_more(queue, make, fill, drain):
+    """io_uring asked anew after it had waited the end out, and so told twice."""
+    here, there = make.unix()
+    there.shutdown(socket.SHUT_WR)
+    fill(here)
+    watch = queue.add(here, WRITE | EDGE)
+    assert queue.wait(0) == []
+    assert queue.wait(0) == []
+    drain(there)
+    for _ in range(3):
+        queue.add(make.unix()[0], "w")
+    assert sum(watch in queue.wait(0, 2) for _ in range(4)) == 1
+
+
+def test_a_file_on_a_closed_number_is_not_told_of_what_was_there(make):
+    """io_uring still had the request for the number's earlier file."""
+    queue = make.queue(warn=False)
+    reader, writer = make.pipe()
+    copy = make.file_of(os.dup(reader.fileno()), "rb")
+    queue.add(reader, READ | EDGE)
+    assert queue.wait(0) == []
+    os.dup2(make.file().fileno(), reader.fileno())
+    watch = queue.add(reader, READ | EDGE)
+    assert queue.wait(0) == [watch]
+    writer.write(b"x")
+    assert queue.wait(0) == []
+    assert copy.read(1) == b"x"
+
+
+def test_a_closed_number_that_was_found_out_holds_no_file_open(queue, make):
+    """io_uring gave the watch up and left its request, which held the file open."""
+    here, there = make.unix()
+    queue.add(here, READ | EDGE)
+    assert queue.wait(0) == []
+    copy = os.dup(here.fileno())
+    here.close()
+    there.shutdown(socket.SHUT_WR)
+    queue.wait(0)
+    queue.wait(0)
+    os.close(copy)
+    there.setblocking(False)
+    assert there.recv(1) == b""
