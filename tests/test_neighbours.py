@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""What others wrote for asyncio runs on readyq: aiohttp, tornado, asyncpg with a PostgreSQL. What
+each does is a program in tests/neighbours.
+"""
+
+import contextlib
+import glob
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import pythons
+
+PROGRAMS = Path(__file__).resolve().parent / "neighbours"
+SOON = 60
+
+
+def run(python, name, *words):
+    """Runs a program and returns what it says, of what it leaves open too."""
+    result = subprocess.run(
+        [python, "-W", "always::ResourceWarning", PROGRAMS / name, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=SOON,
+        check=False,
+    )
+    return result.stdout, result.stderr
+
+
+def test_aiohttp_serves_and_asks_over_tls(certificate):
+    assert run(pythons.find("aiohttp"), "web.py", certificate) == ("served\n", "")
+
+
+def test_tornado_reacts():
+    assert run(pythons.find("tornado"), "reactor.py") == ("reacted\n", "")
+
+
+def test_asyncpg_talks_to_a_postgresql_over_tls(certificate, postgresql):
+    output = run(pythons.find("asyncpg"), "database.py", postgresql, certificate)
+    assert output == ("stored\n", "")
+
+
+# ------------------------------------------------------------------ a server of one's own
+
+
+def unprivileged():
+    """What subprocess needs to run as somebody else than root, whom PostgreSQL refuses."""
+    if os.getuid() != 0:
+        return {}
+    user = pwd.getpwnam("nobody")
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_for(port, server):
+    end = time.monotonic() + SOON
+    while time.monotonic() < end:
+        with contextlib.suppress(ConnectionError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        assert server.poll() is None, server.communicate()[0]
+        time.sleep(0.02)
+    raise AssertionError("the server does not listen")
+
+
+@pytest.fixture
+def postgresql(certificate):
+    """The port of a PostgreSQL that speaks TLS and trusts its user `tester`."""
+    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin")) + os.get_exec_path()
+    initdb = shutil.which("initdb", path=os.pathsep.join(programs))
+    if initdb is None:
+        pytest.skip("needs the server PostgreSQL (apt-get install postgresql)")
+    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True, **unprivileged()).strip())
+    key = folder / "key.pem"
+    subprocess.run(
+        ["sh", "-c", f"umask 077; cat >{key}"],
+        input=certificate.read_bytes(),
+        check=True,
+        **unprivileged(),
+    )
+    options = ["-D", str(folder / "data"), "-U", "tester", "-A", "trust", "-N", "--locale=C"]
+    subprocess.run(
+        [initdb, *options], check=True, capture_output=True, cwd=folder, **unprivileged()
+    )
+    port = free_port()
+    settings = ["ssl=on", f"ssl_cert_file={key}", f"ssl_key_file={key}", "fsync=off"]
+    settings += ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}"]
+    server = subprocess.Popen(
+        [Path(initdb).parent / "postgres", "-D", folder / "data", "-p", str(port)]
+        + [word for setting in settings for word in ("-c", setting)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **unprivileged(),
+    )
+    try:
+        wait_for(port, server)
+        yield port
+    finally:
+        server.terminate()
+        server.communicate(timeout=SOON)
+        shutil.rmtree(folder)
