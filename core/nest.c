@@ -32,7 +32,9 @@ static int open_nest(readyq *q, int as)
     if (set < 0)
         return -errno;
     if (as >= 0) {
-        error = dup3(set, as, O_CLOEXEC) < 0 ? -errno : 0;
+        do
+            error = dup3(set, as, O_CLOEXEC) < 0 ? -errno : 0;
+        while (error == -EINTR || error == -EBUSY);
         close(set);
         set = as;
     }

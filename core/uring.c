@@ -263,32 +263,32 @@ static void want(readyq *q, int fd)
     }
 }
 
-/* Note 6. */
-static bool never_blocks(int fd)
+/* Note 6. -EPERM where it never blocks, or -errno where that cannot be told. */
+static int check_blocks(int fd)
 {
     struct epoll_event event = {0};
     struct stat file;
-    bool refused;
-    int set;
+    int set, error;
 
     if (fstat(fd, &file) < 0 || !S_ISCHR(file.st_mode))
-        return false;
+        return 0;
     set = epoll_create1(EPOLL_CLOEXEC);
-    refused = set >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 && errno == EPERM;
-    if (set >= 0)
-        close(set);
-    return refused;
+    if (set < 0)
+        return -errno;
+    error = epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 && errno == EPERM ? -EPERM : 0;
+    close(set);
+    return error;
 }
 
 static int add(readyq *q, int fd, uint32_t interest)
 {
     struct uring *ring = q->kernel.more;
-    const int error = make_room(ring, fd);
+    int error = make_room(ring, fd);
 
+    if (error == 0)
+        error = check_blocks(fd);
     if (error < 0)
         return error;
-    if (never_blocks(fd))
-        return -EPERM;
     cancel(q, fd); /* of an earlier file of this number */
     ring->entries[fd].shy = ring->entries[fd].named = false;
     ring->entries[fd].interest = interest;

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Faults made to order, for faults.c: the linker has the core's calls come by here (see the
+ * Makefile). While a call of readyq is under way, the n-th of those that can fail with a given
+ * error does. What an error stands beside is where the kernel gives it.
+ */
+#ifndef FAULTS_H
+#define FAULTS_H
+
+#include "check.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+
+/* As errors: a call returns early and tells nothing; none fails. */
+enum { SHORT = 0, NONE = -1 };
+
+static struct {
+    int error;       /* what is to happen */
+    bool may_show;   /* a call of readyq may fail of it; else nobody is to notice */
+    bool armed;      /* in a call of readyq */
+    int left;        /* calls that pass before */
+    const char *hit; /* the system call that failed, once one did */
+} fault;
+
+#define IS_DUE(...)                                                                                \
+    is_due(__func__, (const int[]){__VA_ARGS__}, sizeof((int[]){__VA_ARGS__}) / sizeof(int))
+
+static bool is_due(const char *name, const int *errors, size_t n)
+{
+    bool known = false;
+
+    for (size_t i = 0; i < n; i++)
+        known |= errors[i] == fault.error;
+    if (!fault.armed || fault.hit != NULL || !known || fault.left-- > 0)
+        return false;
+    fault.hit = name;
+    errno = fault.error;
+    return true;
+}
+
+static int failed(void)
+{
+    errno = fault.error;
+    return fault.error == SHORT ? 0 : -1;
+}
+
+/* Makes a call of readyq; and once more where it was refused. `s` is the story. */
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        const size_t size_ = s->q != NULL ? readyq_size(s->q) : 0;                                 \
+        const bool hit_ = fault.hit != NULL;                                                       \
+        int result_;                                                                               \
+        fault.armed = true;                                                                        \
+        result_ = (call);                                                                          \
+        fault.armed = false;                                                                       \
+        if (result_ < 0) {                                                                         \
+            check_refusal(__FILE__, __LINE__, #call, result_, hit_);                               \
+            CHECK(s->q == NULL || readyq_size(s->q) == size_);                                     \
+            result_ = (call);                                                                      \
+        }                                                                                          \
+        if (result_ < 0)                                                                           \
+            check_is(__FILE__, __LINE__, #call, result_, 0);                                       \
+    } while (0)
+
+static void check_refusal(const char *file, int line, const char *call, int result, bool hit_before)
+{
+    char text[300];
+
+    if (result == -fault.error && fault.may_show && !hit_before && fault.hit != NULL)
+        return;
+    snprintf(text, sizeof text, "%s is %d after %s failed with %d", call, result,
+             fault.hit != NULL ? fault.hit : "nothing", fault.error);
+    fail(file, line, text);
+}
+
+/* ------------------------------------------------------------------ memory */
+
+#define WRAP(type, name, parameters)                                                               \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters
+
+WRAP(void *, calloc, (size_t n, size_t size))
+{
+    return IS_DUE(ENOMEM) ? NULL : __real_calloc(n, size);
+}
+
+WRAP(void *, realloc, (void *memory, size_t size))
+{
+    return IS_DUE(ENOMEM) ? NULL : __real_realloc(memory, size);
+}
+
+WRAP(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset))
+{
+    return IS_DUE(ENOMEM) ? MAP_FAILED : __real_mmap(at, size, protection, flags, fd, offset);
+}
+
+/* ------------------------------------------------------------------ descriptors */
+
+WRAP(int, epoll_create1, (int flags))
+{
+    return IS_DUE(EMFILE, ENFILE, ENOMEM) ? failed() : __real_epoll_create1(flags);
+}
+
+WRAP(int, eventfd, (unsigned count, int flags))
+{
+    return IS_DUE(EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM) ? failed() : __real_eventfd(count, flags);
+}
+
+WRAP(int, pipe2, (int ends[2], int flags))
+{
+    return IS_DUE(EMFILE, ENFILE) ? failed() : __real_pipe2(ends, flags);
+}
+
+WRAP(int, timerfd_create, (int clock, int flags))
+{
+    return IS_DUE(EMFILE, ENFILE, ENOMEM) ? failed() : __real_timerfd_create(clock, flags);
+}
+
+WRAP(int, dup3, (int old, int new, int flags))
+{
+    return IS_DUE(EBUSY, EINTR) ? failed() : __real_dup3(old, new, flags);
+}
+
+WRAP(int, close, (int fd)) /* the number is free again also where it fails */
+{
+    const bool due = IS_DUE(EINTR, EIO);
+
+    return __real_close(fd) < 0 || due ? failed() : 0;
+}
+
+WRAP(ssize_t, read, (int fd, void *bytes, size_t size))
+{
+    return IS_DUE(EAGAIN) ? failed() : __real_read(fd, bytes, size);
+}
+
+/* ------------------------------------------------------------------ watching */
+
+/* What it has already, or does not watch, it says before it looks for room. */
+WRAP(int, epoll_ctl, (int set, int operation, int fd, struct epoll_event *event))
+{
+    const int result = __real_epoll_ctl(set, operation, fd, event);
+
+    if (result < 0 || operation != EPOLL_CTL_ADD || !IS_DUE(ENOMEM, ENOSPC))
+        return result;
+    __real_epoll_ctl(set, EPOLL_CTL_DEL, fd, event);
+    return failed();
+}
+
+WRAP(int, epoll_wait, (int set, struct epoll_event *events, int max, int timeout))
+{
+    if (IS_DUE(EINTR, SHORT))
+        return failed();
+    return __real_epoll_wait(set, events, max, timeout);
+}
+
+WRAP(int, ppoll,
+     (struct pollfd * fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask))
+{
+    return IS_DUE(EINTR, ENOMEM, SHORT) ? failed() : __real_ppoll(fds, n, timeout, mask);
+}
+
+WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options))
+{
+    return IS_DUE(EINTR) ? failed() : __real_waitid(type, id, info, options);
+}
+
+/* ------------------------------------------------------------------ by number */
+
+static bool is_call_due(long number, long submitted)
+{
+    switch (number) {
+    case SYS_pidfd_open: return IS_DUE(EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM);
+    case SYS_epoll_pwait2: return IS_DUE(EINTR, ENOSYS, EPERM, SHORT);
+    case SYS_io_uring_setup: return IS_DUE(EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM);
+    case SYS_io_uring_enter:
+        return IS_DUE(EINTR, EAGAIN, EBUSY) || (submitted > 0 && IS_DUE(SHORT));
+    default: return false;
+    }
+}
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+    long a[6];
+    va_list arguments;
+
+    va_start(arguments, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(arguments, long);
+    va_end(arguments);
+    if (is_call_due(number, a[1]))
+        return failed();
+    return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+#endif
