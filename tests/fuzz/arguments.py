@@ -120,7 +120,10 @@ class Odd:
             world.made[world.byte() % len(world.made)].close()
         if choice == 2 and world.depth < DEPTH:
             world.depth += 1
-            call(world)
+            try:
+                call(world)
+            finally:
+                wake_all(world)  # it may have been a wait's argument
             world.depth -= 1
         if choice == 3:
             return world.values[world.byte() % SLOTS]
