@@ -40,7 +40,7 @@ LUA_MODULE = build/lua/readyq/core.so
 
 ENV = PYTHONPATH="$(CURDIR)/python$${PYTHONPATH:+:$$PYTHONPATH}" \
       LUA_PATH="$(CURDIR)/lua/?.lua;;" LUA_CPATH="$(CURDIR)/build/lua/?.so;;"
-RUN = env -u MAKEFLAGS -u MAKELEVEL $(ENV) PYTHON="$(python)" LUA="$(lua)" \
+RUN = env -u MAKEFLAGS -u MAKELEVEL $(ENV) PATH="$$PATH:$(CURDIR)/build/bin" PYTHON="$(python)" LUA="$(lua)" \
       LUA_INCLUDE="$(lua_include)" CC="$(CC)" CFLAGS="$(CFLAGS)"
 
 all: lib python-module lua-module examples

@@ -36,6 +36,7 @@ OTHERS = {
     "lua5.2": "/usr/include/lua5.2",
     "lua5.3": "/usr/include/lua5.3",
     "lua5.4": "/usr/include/lua5.4",
+    "lua5.5": str(ROOT / "build" / "lua5.5"),  # Debian 12 has none: set-up builds it
     "luajit": "/usr/include/luajit-2.1",
 }
 SKIPPED = 77
@@ -72,11 +73,22 @@ def has_module(lua, module):
     return subprocess.run([lua, "-e", f"require '{module}'"], capture_output=True).returncode == 0
 
 
+NEIGHBOURS = {
+    "test_cqueues": "cqueues",
+    "test_luaposix": "posix",
+    "test_luv": "luv",
+    "test_neighbours": "cqueues",
+    "test_select": "socket",
+    "test_tls": "ssl",
+}
+
+
 def runs_of(source):
-    """Where a file of tests can run. Debian packages luaposix for some versions only."""
-    if source.stem != "test_luaposix":
+    """Where a file of tests can run: a neighbour is not packaged for every version of Lua."""
+    module = NEIGHBOURS.get(source.stem)
+    if module is None:
         return RUNS
-    return [run for run in RUNS if has_module(run[0], "posix")] or RUNS[:1]
+    return [run for run in RUNS if has_module(run[0], module)] or RUNS[:1]
 
 
 CASES = [
@@ -201,12 +213,7 @@ WAITS = [
     "q:dispatch()",
     "assert(coroutine.resume(coroutine.create(function() q:wait() end)))",
 ]
-# Lua 5.1 does not tell a C function its main thread, where the hook is, and is left out there.
-INTERRUPTIONS = [
-    (lua, wait)
-    for lua in (MAIN, *filter(is_other, OTHERS))
-    for wait in (WAITS[:3] if pathlib.Path(lua).name == "lua5.1" else WAITS)
-]
+INTERRUPTIONS = [(lua, wait) for lua in (MAIN, *filter(is_other, OTHERS)) for wait in WAITS]
 
 
 @pytest.mark.parametrize(("lua", "wait"), INTERRUPTIONS)
@@ -219,6 +226,25 @@ def test_ctrl_c_raises_interrupted_at_once(terminal, lua, wait):
     program.type("\x03")
     program.see("interrupted!")
     assert program.program.wait(20) == 1
+
+
+@pytest.mark.parametrize("lua", [MAIN, *filter(is_other, OTHERS)])
+def test_ctrl_c_in_a_coroutine_is_told_once(terminal, lua):
+    code = """
+        local q = require "readyq".new()
+        local co = coroutine.create(function() q:wait() end)
+        io.write("ready\\n")
+        print("told", coroutine.resume(co))
+        for i = 1, 1e5 do q:wait(0) end
+        print("the end")
+    """
+    program = terminal(lua, "-e", code)
+    program.see("ready")
+    time.sleep(0.1)
+    program.wait_until_asleep()
+    program.type("\x03")
+    program.see("interrupted!")
+    program.see("the end")
 
 
 def test_ctrl_c_at_the_prompt_leaves_a_queue_that_works(terminal):

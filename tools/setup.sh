@@ -24,8 +24,8 @@ for_test="$for_build pytest"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright setuptools build"
 for_cross="python pip ziglang"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
-# Tests without these are skipped, and say so.
-extras="luasocket luasec luaposix luv cqueues copas luac luarocks openssl tmux rlwrap"
+# What tests are skipped without, and say so; lua55 is one more Lua that they run on.
+extras="lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl tmux rlwrap"
 # And without these, which `all` alone fetches: a server of databases is nobody's by the way.
 neighbours="aiohttp tornado asyncpg postgresql ipython ipykernel auditwheel"
 
@@ -80,7 +80,7 @@ find_lua() {
     fi
     [ -n "$lua" ] || return 0
     lua_version=$("$lua" -e 'io.write((_VERSION:gsub("^Lua ", "")))')
-    for directory in ${LUA_INCLUDE:-"$PWD/build/lua5.4" /usr/include/luajit-2.1 \
+    for directory in ${LUA_INCLUDE:-"$PWD/build/lua$lua_version" /usr/include/luajit-2.1 \
         "/usr/include/lua$lua_version" "/usr/local/include/lua$lua_version" \
         /usr/local/include /usr/include}; do
         if suits_lua "$directory"; then
@@ -96,8 +96,8 @@ lua_says() {
 
 suits_lua() {
     [ -f "$1/lua.h" ] || return 1
-    number=$(printf '#include <lua.h>\nLUA_VERSION_NUM\n' | ${CC:-cc} -E -P -I"$1" - | tail -n 1)
-    [ "$number" = "50${lua_version#5.}" ] || return 1
+    printf '#include <lua.h>\n#if LUA_VERSION_NUM != 50%s\n#error\n#endif\n' "${lua_version#5.}" |
+        ${CC:-cc} -E -I"$1" - >/dev/null 2>&1 || return 1
     if [ -f "$1/luajit.h" ]; then lua_says "$lua" jit; else ! lua_says "$lua" jit; fi
 }
 
@@ -122,6 +122,7 @@ finds() {
 }
 has_lua() { [ -n "$lua" ]; }
 has_lua_headers() { [ -n "$lua_include" ]; }
+has_lua55() { command -v lua5.5 >/dev/null; }
 has_luasocket() { lua_says "$lua" 'pcall(require, "socket")'; }
 has_luasec() { lua_says "$lua" 'pcall(require, "ssl")'; }
 has_luv() { lua_says "$lua" 'pcall(require, "luv")'; }
@@ -300,16 +301,19 @@ pip_install() {
     venv_pip install "$@" || say "pip cannot do it"
 }
 
-# lupa's source package carries the whole of Lua 5.4, interpreter and headers.
+# lupa's source package carries the whole of Lua 5.4 and 5.5, interpreter and headers. Builds the
+# one of that name where an item is missing.
 pip_lua() {
-    [ $# -gt 0 ] && [ "$lua_name" = lua5.4 ] && has_python || return 0
-    say "building Lua 5.4 out of the Python package lupa into build/bin"
-    rm -rf build/lupa && mkdir -p build/lupa build/lua5.4 build/bin
+    name=$1
+    shift
+    [ $# -gt 0 ] && has_python || return 0
+    say "building $name out of the Python package lupa into build/bin"
+    rm -rf build/lupa && mkdir -p build/lupa "build/$name" build/bin
     {
         LUPA_NO_LUAJIT=true venv_pip download --no-deps --no-binary lupa -d build/lupa lupa==2.8 &&
             tar -xzf build/lupa/lupa-2.8.tar.gz -C build/lupa --strip-components=1 &&
-            cp build/lupa/third-party/lua54/*.[ch] build/lua5.4/ &&
-            ${CC:-cc} -std=gnu99 -O2 -DLUA_USE_LINUX -o build/bin/lua5.4 build/lua5.4/onelua.c \
+            cp "build/lupa/third-party/lua5${name#lua5.}"/*.[ch] "build/$name/" &&
+            ${CC:-cc} -std=gnu99 -O2 -DLUA_USE_LINUX -o "build/bin/$name" "build/$name/onelua.c" \
                 -Wl,-E -ldl -lm
     } >&2 || say "pip cannot do it"
     rm -rf build/lupa
@@ -332,7 +336,8 @@ provide() {
     find_all
     pip_install $(pip_packages $(missing $1))
     pip_install $(pip_packages $(missing $2))
-    pip_lua $(missing $1 | grep -x 'lua\|lua_headers')
+    [ "$lua_name" != lua5.4 ] || pip_lua lua5.4 $(missing $1 | grep -x 'lua\|lua_headers')
+    pip_lua lua5.5 $(missing $2 | grep -x lua55)
     find_all
     check $1
 }

@@ -76,6 +76,11 @@ static inline void lua_warning(lua_State *L, const char *message, int more)
 
 #if LUA_VERSION_NUM >= 502
 
+static inline void remember_main_thread(lua_State *L)
+{
+    (void)L;
+}
+
 static inline lua_State *main_thread(lua_State *L)
 {
     lua_State *main;
@@ -88,13 +93,31 @@ static inline lua_State *main_thread(lua_State *L)
 
 #else
 
-/* An io file starts with its FILE pointer, NULL once it is closed; the main thread is not told. */
+/* Lua 5.1 does not tell its main thread; it is known where the module was loaded in it. */
+static inline void remember_main_thread(lua_State *L)
+{
+    if (lua_pushthread(L))
+        lua_setfield(L, LUA_REGISTRYINDEX, "readyq.main_thread");
+    else
+        lua_pop(L, 1);
+}
+
+static inline lua_State *main_thread(lua_State *L)
+{
+    lua_State *main;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, "readyq.main_thread");
+    main = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    return main != NULL ? main : L;
+}
+
+/* An io file starts with its FILE pointer, NULL once it is closed. */
 typedef struct {
     FILE *f;
 } luaq_stream;
 #define luaL_Stream luaq_stream
 #define is_file_closed(stream) (((luaq_stream *)(stream))->f == NULL)
-#define main_thread(L) (L)
 #define luaL_setfuncs luaq_setfuncs
 #define luaL_testudata luaq_testudata
 

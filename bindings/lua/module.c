@@ -75,6 +75,7 @@ static void make_watch_type(lua_State *L)
 READYQ_API int luaopen_readyq_core(lua_State *L)
 {
     lua_settop(L, 0);
+    remember_main_thread(L);
     lua_newtable(L);                       /* QUEUE_TYPE */
     lua_newtable(L);                       /* WATCH_TYPE */
     if (luaL_loadstring(L, "return") != 0) /* TURN */

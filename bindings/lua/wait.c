@@ -5,20 +5,27 @@
  */
 #include "binding.h"
 
+/* [-0, +0, -] */
+static void move_hook(lua_State *from, lua_State *to)
+{
+    lua_sethook(to, lua_gethook(from), lua_gethookmask(from), lua_gethookcount(from));
+    lua_sethook(from, NULL, 0, 0);
+}
+
 /* [-0, +0, e] Gives hooks their turn by calling a function that does nothing. The stock
- * interpreter answers Ctrl-C with a hook in the main thread only; lend it to a coroutine, so that
- * the interrupt comes at once there too. */
+ * interpreter answers Ctrl-C with a hook in the main thread only; a coroutine borrows it, so that
+ * the interrupt comes at once there too. Where it raises, it has done its work. */
 static void give_turn(lua_State *L)
 {
     lua_State *main = main_thread(L);
-    const bool lend = main != L && lua_gethook(L) == NULL && lua_gethook(main) != NULL;
+    const bool borrow = main != L && lua_gethook(L) == NULL && lua_gethook(main) != NULL;
 
-    if (lend)
-        lua_sethook(L, lua_gethook(main), lua_gethookmask(main), lua_gethookcount(main));
+    if (borrow)
+        move_hook(main, L);
     lua_pushvalue(L, upvalue(TURN));
     lua_call(L, 0, 0);
-    if (lend)
-        lua_sethook(L, NULL, 0, 0);
+    if (borrow)
+        move_hook(L, main);
 }
 
 /* The part of the timeout that is left. */

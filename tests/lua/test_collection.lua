@@ -129,8 +129,7 @@ function T.test_finalizers_may_use_a_queue_that_dies_with_them()
 end
 
 function T.test_a_finalizer_that_closes_the_queue_in_the_middle_of_an_add_is_an_error()
-    collectgarbage("setpause", 100)
-    collectgarbage("setstepmul", 1000)
+    things.collect_early()
     for _ = 1, 20 do
         local q = readyq.new()
         collect()

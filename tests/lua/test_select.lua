@@ -50,8 +50,8 @@ local function describe(names, ok, reads, writes, word)
     for _, list in ipairs {reads, writes} do
         local keys = {}
         for key, value in pairs(list) do
-            key = names[key] or ("%g"):format(key)
-            keys[#keys + 1] = key .. "=" .. (names[value] or ("%g"):format(value))
+            local name = names[key] or ("%g"):format(key)
+            keys[#keys + 1] = name .. "=" .. (names[value] or ("%g"):format(value))
         end
         table.sort(keys)
         text[#text + 1] = "{" .. table.concat(keys, " ") .. "}"

@@ -75,6 +75,18 @@ function things.finalizer(f)
     return proxy
 end
 
+-- Has the collector begin anew as soon as it is done.
+function things.collect_early()
+    local has_parameters = pcall(collectgarbage, "param", "pause") -- since Lua 5.5
+    if has_parameters then
+        collectgarbage("param", "pause", 100)
+        collectgarbage("param", "stepmul", 1000)
+    else
+        collectgarbage("setpause", 100)
+        collectgarbage("setstepmul", 1000)
+    end
+end
+
 -- What one wait gives: a list of {watch, ready, data}.
 function things.events(q, timeout, max)
     local list = {}
