@@ -117,7 +117,8 @@ def environment(lua):
     """Where this Lua finds the modules, built for it if make has not."""
     directory = BUILD / pathlib.Path(lua).name
     modules = ROOT / "build" / "lua" if lua == MAIN else directory
-    compile_module(lua, TESTS / "unix.c", output=directory / "unix.so")
+    for module in ("unix", "poor"):
+        compile_module(lua, TESTS / f"{module}.c", output=directory / f"{module}.so")
     if lua != MAIN:
         binding = sorted((ROOT / "bindings" / "lua").glob("*.c"))
         library = ROOT / "build" / "libreadyq.a"

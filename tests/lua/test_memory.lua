@@ -1,0 +1,114 @@
+-- SPDX-License-Identifier: MIT
+--
+-- When Lua's memory runs out: an error, nothing changed, nothing lost, and it works again. With a
+-- collector at every step: the same as ever.
+local poor = require "poor"
+local readyq = require "readyq"
+local things = require "things"
+local unix = require "unix"
+local equal = things.equal
+
+local T = {}
+
+-- Makes a call with each of its allocations refused in turn, until it needs no more. `check` is
+-- told whether the call failed; `undo` takes back one that went well all the same.
+local function starve(call, check, undo)
+    collectgarbage("stop") -- a finalizer that is refused memory is not called again
+    for n = 0, 1000 do
+        poor.refuse(n)
+        local ok, result = pcall(call)
+        local hit = poor.relent()
+        collectgarbage("stop")
+        assert(ok or hit, result)
+        check(not ok)
+        if ok and not hit then
+            collectgarbage("restart")
+            return result, n
+        end
+        if ok and undo then undo(result) end
+    end
+    error("never enough")
+end
+
+local function remove(watch) assert(watch:remove()) end
+
+local function keep() end
+
+-- Each way of adding, which leaves the queue as it was, or with one watch more.
+local function add_all(q, reader)
+    local watches, size, most = {}, 0, 0
+    for _, call in ipairs {
+        function() return assert(q:add(reader, "r", "data")) end,
+        function() return assert(q:add_timer(0, "timer")) end,
+        function() return assert(q:add_signal("USR1", "signal")) end,
+        function() return assert(q:add_trigger("trigger")) end,
+        function() return assert(q:add_process(unix.getpid(), "process")) end,
+    } do
+        local watch, n = starve(call, function(failed)
+            equal(#q, size + (failed and 0 or 1))
+        end, remove)
+        size, most = size + 1, math.max(most, n)
+        watches[size] = watch
+    end
+    assert(jit or most > 0)
+    return watches
+end
+
+function T.test_what_memory_was_refused_to_changes_nothing_and_works_again()
+    local reader, writer = things.pipe()
+    local q = starve(readyq.new, keep, function(q) q:close() end)
+    local watches = add_all(q, reader)
+    unix.write(writer, "x")
+    watches[4]:fire()
+    unix.kill(unix.getpid(), 10)
+    starve(function() return q:stats() end, keep)
+    starve(function() return tostring(q) .. tostring(watches[1]) end, keep)
+    starve(function() return q:fileno() end, keep)
+    starve(function() return watches[4]:handle() end, keep)
+    starve(function() return q:get(reader) end, keep)
+    starve(function() return watches[1]:modify("rw") end, keep)
+    starve(function() return q:wait(0) end, keep)
+    local seen = {}
+    for _, _, data in q:wait(1) do seen[data] = true end
+    assert(seen.data and seen.timer and seen.signal and seen.trigger and not seen.process)
+    starve(function() return watches[1]:remove() end, keep, function()
+        watches[1] = q:add(reader, "r", "data")
+    end)
+    equal(#q, 3)
+    q:close()
+end
+
+function T.test_what_is_dispatched_without_memory_comes_with_the_next_wait()
+    local q, called = readyq.new(), 0
+    local trigger = q:add_trigger(function() called = called + 1 end)
+    trigger:fire()
+    starve(function()
+        return q:dispatch(0)
+    end, keep, function() trigger:fire() end)
+    assert(called >= 1)
+    equal(q:dispatch(0), 0)
+    q:close()
+end
+
+function T.test_a_collector_at_every_step_takes_nothing_that_is_needed()
+    local reader, writer = things.pipe()
+    unix.write(writer, "x")
+    poor.collect_always()
+    for _ = 1, 20 do
+        local q = readyq.new {clock = "virtual"}
+        q:add(reader, "r", {"data"})
+        q:add_timer(0, {"timer"})
+        q:add_trigger({"trigger"}):fire()
+        local seen = {}
+        for watch, _, data in q:wait(1) do
+            seen[data[1]] = watch
+        end
+        assert(seen.data.fd == reader and seen.timer.data[1] == "timer")
+        seen.data:modify("rw")
+        seen.trigger:remove()
+        equal(#q, 1)
+    end
+    debug.sethook()
+end
+
+return T
