@@ -117,6 +117,9 @@ fuzz:
 	@$(MAKE) -s fuzz-here
 fuzz-here:
 	@env -u MAKEFLAGS -u MAKELEVEL $(python) tests/fuzz/run.py $(or $(SECONDS),60)
+coverage:
+	@$(SETUP) coverage
+	@PYTHON='$(CURDIR)/build/venv/bin/python' tools/coverage.sh
 gates:
 	@python3 tests/gates.py
 cross:
@@ -160,6 +163,7 @@ help:
 	@echo 'make lint       set up what is missing, and check the sources'
 	@echo 'make setup      set up what is missing for all of these'
 	@echo 'make fuzz       set up what is missing, and run each fuzzer for SECONDS=60'
+	@echo 'make coverage   count the lines and branches that the tests reach'
 	@echo 'make cross      compile and link the core for other systems'
 	@echo 'make gates      list what a kernel cannot do'
 	@echo 'make bench      measure'
@@ -168,5 +172,5 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl repl-lua show check inspect fuzz fuzz-here gates cross bench env install install-c install-lua \
+        test-stdlib repl repl-lua show check inspect coverage fuzz fuzz-here gates cross bench env install install-c install-lua \
         clean help

