@@ -188,16 +188,16 @@ static void unhush(readyq *q)
 
 /* ------------------------------------------------------------------ one turn */
 
-/* Sees to what reached the queue without the kernel; true when the wait is to end. */
+/* Sees to what reached the queue without the kernel; true when the wait is to end. A kick that finds
+ * one under way leaves it at that, so what it came for is looked for after `kicked` is cleared,
+ * and by loads that no processor moves before it. */
 static bool attend(readyq *q, const struct turn *turn)
 {
-    if (atomic_load_explicit(&q->kicked, memory_order_relaxed)) {
+    if (atomic_load(&q->kicked)) {
         atomic_store(&q->kicked, false);
         readyq__collect_fired(q);
     }
-    if (!turn->consume || !atomic_load_explicit(&q->woken, memory_order_relaxed))
-        return false;
-    return atomic_exchange(&q->woken, false);
+    return turn->consume && atomic_load(&q->woken) && atomic_exchange(&q->woken, false);
 }
 
 /* How long the kernel may sleep. On the virtual clock nobody sleeps while a deadline is set. */

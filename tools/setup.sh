@@ -14,7 +14,7 @@
 #   tools/setup.sh fuzz           the fuzzers' tools, those that can be had, for `make fuzz`
 #   tools/setup.sh cross          the compiler for other systems, of `make cross`
 #   tools/setup.sh coverage       what counts the lines and branches for `make coverage`
-#   tools/setup.sh all            everything but these two
+#   tools/setup.sh all            everything but the last three
 #
 # The environment chooses: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (where lua.h is), CC (cc).
 set -eu
@@ -24,12 +24,12 @@ for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright setuptools build"
 for_cross="python pip ziglang"
+for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
-extras="lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl tmux rlwrap"
+extras="lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap"
 # And without these, which `all` alone fetches: a server of databases is nobody's by the way.
 neighbours="aiohttp tornado asyncpg postgresql ipython ipykernel auditwheel"
-for_coverage="$for_test pip coverage"
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -143,6 +143,7 @@ has_headers_of() {
     [ -f "/usr/include/$1/lua.h" ] || { [ "$1" = luajit ] && [ -f /usr/include/luajit-2.1/lua.h ]; }
 }
 has_rlwrap() { command -v rlwrap >/dev/null; }
+has_spin() { command -v spin >/dev/null; }
 has_tmux() { command -v tmux >/dev/null; }
 has_libfuzzer() {
     echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
@@ -222,6 +223,7 @@ debian_packages() {
         rlwrap) echo rlwrap ;;
         tmux) echo tmux ;;
         postgresql) echo postgresql ;;
+        spin) echo spin ;;
         clang) echo clang ;;
         libfuzzer) echo libclang-rt-dev ;;
         afl) echo afl++ ;;
