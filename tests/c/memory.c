@@ -124,5 +124,40 @@ static void test_waiting_allocates_nothing(void)
     close_pair(p);
 }
 
-TESTS(TEST(test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothing),
+static void play_round(readyq *q, const int p[2])
+{
+    readyq_watch w = {0}, timer = {0}, trigger = {0};
+
+    CHECK_IS(readyq_add(q, &w, p[0], READYQ_READ), 0);
+    CHECK_IS(readyq_add_timer(q, &timer, 0, 0), 0);
+    CHECK_IS(readyq_add_trigger(q, &trigger), 0);
+    CHECK_IS(readyq_fire(&trigger), 0);
+    CHECK_IS(readyq_wait(q, LONG, 0), 3);
+    while (readyq_next(q) != NULL)
+        ;
+    CHECK_IS(readyq_remove(&w), 0);
+    CHECK_IS(readyq_remove(&trigger), 0);
+    CHECK_IS(readyq_size(q), 0);
+}
+
+static void test_adding_and_removing_two_hundred_thousand_times_allocates_nothing(void)
+{
+    int p[2];
+    readyq *q = open_queue();
+
+    open_pipe(p);
+    put(p[1]);
+    play_round(q, p);
+    refused = false;
+    until_refusal = 0;
+    for (int i = 0; i < 200000; i++)
+        play_round(q, p);
+    until_refusal = -1;
+    CHECK(!refused);
+    readyq_close(q);
+    close_pair(p);
+}
+
+TESTS(TEST(test_adding_and_removing_two_hundred_thousand_times_allocates_nothing),
+      TEST(test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothing),
       TEST(test_waiting_allocates_nothing))

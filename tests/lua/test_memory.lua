@@ -90,6 +90,36 @@ function T.test_what_is_dispatched_without_memory_comes_with_the_next_wait()
     q:close()
 end
 
+-- Bytes of memory that this process has in use, whoever asked for them.
+local function resident()
+    local statm = io.open("/proc/self/statm")
+    if not statm then error({skip = "needs /proc (Linux)"}) end
+    local pages = statm:read("*a"):match("%d+ (%d+)")
+    statm:close()
+    return pages * 4096
+end
+
+function T.test_two_hundred_thousand_rounds_of_adding_and_removing_do_not_grow()
+    local q, least = readyq.new(), math.huge
+    local fd = things.eventfd(1)
+    for _ = 1, 4 do
+        local before = resident()
+        for _ = 1, 50000 do
+            q:add(fd, "r", {})
+            q:add_timer(0, {})
+            for watch in q:wait() do
+                if watch.active then watch:remove() end
+            end
+        end
+        collectgarbage()
+        collectgarbage()
+        least = math.min(least, resident() - before)
+    end
+    assert(least < 100000, "grew by " .. least)
+    equal(#q, 0)
+    q:close()
+end
+
 function T.test_a_collector_at_every_step_takes_nothing_that_is_needed()
     local reader, writer = things.pipe()
     unix.write(writer, "x")

@@ -177,6 +177,31 @@ def test_waits_and_deliveries_leave_no_reference_behind(queue, make):
     assert min(grows(queue, make, sys.gettotalrefcount)) < 100
 
 
+def resident():
+    """Bytes of memory that this process has in use, whoever asked for them."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc (Linux)")
+def test_two_hundred_thousand_rounds_of_adding_and_removing_do_not_grow(queue, make):
+    here, there = make.unix()
+    there.send(b"x")
+    sizes, numbers = [], []
+    for _ in range(4):
+        for _ in range(50_000):
+            queue.add(here, "r", data=object())
+            queue.add_timer(0, data=object())
+            for watch in queue.wait():
+                if watch.active:
+                    watch.remove()
+        sizes.append(resident())
+        numbers.append(len(os.listdir("/proc/self/fd")))
+    assert min(after - before for before, after in zip(sizes, sizes[1:])) < 100_000, sizes
+    assert len(set(numbers)) == 1
+    assert len(queue) == 0
+
+
 def test_collection_during_a_wait_is_harmless(queue, make, start, nap):
     here, there = make.unix()
     watch = queue.add(here, "r")
