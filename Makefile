@@ -122,6 +122,9 @@ coverage:
 	@PYTHON='$(CURDIR)/build/venv/bin/python' tools/coverage.sh
 spin: build/config.mk
 	@$(RUN) $(python) -m pytest -v tests/test_spin.py
+model: python-module
+	@$(RUN) PYTHONPATH="$(CURDIR)/python:$(CURDIR)/tests" $(python) -m model.hunt \
+	    --operations $(or $(OPERATIONS),100000) --seed $(or $(SEED),1) --backend $(or $(BACKEND),epoll)
 gates:
 	@python3 tests/gates.py
 cross:
@@ -166,6 +169,7 @@ help:
 	@echo 'make setup      set up what is missing for all of these'
 	@echo 'make fuzz       set up what is missing, and run each fuzzer for SECONDS=60'
 	@echo 'make coverage   count the lines and branches that the tests reach'
+	@echo 'make model      random operations on a queue and on a model of it: OPERATIONS=100000 SEED=1 BACKEND=epoll'
 	@echo 'make spin       try every order of waking, waiting and closing in a model of them'
 	@echo 'make cross      compile and link the core for other systems'
 	@echo 'make gates      list what a kernel cannot do'
@@ -175,5 +179,5 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl repl-lua show check inspect coverage spin fuzz fuzz-here gates cross bench \
+        test-stdlib repl repl-lua show check inspect model coverage spin fuzz fuzz-here gates cross bench \
         env install install-c install-lua clean help

@@ -27,7 +27,7 @@ for_cross="python pip ziglang"
 for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
-extras="lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap"
+extras="hypothesis lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap"
 # And without these, which `all` alone fetches: a server of databases is nobody's by the way.
 neighbours="aiohttp tornado asyncpg postgresql ipython ipykernel auditwheel"
 
@@ -154,6 +154,7 @@ has_atheris() { finds atheris || "$venv/bin/python" -c 'import atheris' 2>/dev/n
 has_postgresql() {
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 }
+has_hypothesis() { either_finds hypothesis; }
 has_aiohttp() { either_finds aiohttp; }
 has_tornado() { either_finds tornado; }
 has_asyncpg() { either_finds asyncpg; }
@@ -203,6 +204,7 @@ debian_packages() {
         python) echo python3 ;;
         python_headers) is_debian_python && echo python3-dev ;;
         pytest) is_debian_python && echo python3-pytest ;;
+        hypothesis) is_debian_python && echo python3-hypothesis ;;
         pip) is_debian_python && echo python3-venv ;;
         lua) echo "$lua_name" ;;
         lua_headers)
@@ -246,6 +248,7 @@ pip_packages() {
     for item; do
         case $item in
         pytest) echo 'pytest>=7' ;;
+        hypothesis) echo 'hypothesis>=6' ;;
         clang_format) echo clang-format==14.0.6 ;;
         clang_tidy) echo clang-tidy==14.0.6 ;;
         ruff) echo ruff==0.17.6 ;;

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The long hunt, by plain chance: `make model OPERATIONS=n SEED=s BACKEND=name`.
+
+A round is a fresh world and some operations, and depends on nothing but its seed. Where model and
+queue disagree the operations are made fewer for as long as they still do, and what is left is
+printed as a program. The last line says what was done.
+"""
+
+import argparse
+import contextlib
+import random
+import signal
+import sys
+
+from model.model import DisagreementError
+from model.operations import OPERATIONS
+from model.world import World
+
+ROUND = 300  # operations
+PATIENCE = 20  # seconds for a round; one that takes more is taken to hang
+NAMES = tuple(OPERATIONS)
+WEIGHTS = [OPERATIONS[name][0] for name in NAMES]
+
+
+def draw(seed, length=ROUND):
+    """The operations of a round."""
+    chance = random.Random(seed)
+    return [
+        (name, {key: chance.choice(values) for key, values in OPERATIONS[name][1].items()})
+        for name in chance.choices(NAMES, WEIGHTS, k=length)
+    ]
+
+
+def hang(*_):
+    raise DisagreementError("it hangs")
+
+
+@contextlib.contextmanager
+def world_of(make, patience=PATIENCE):
+    world = make()
+    before = signal.signal(signal.SIGALRM, hang)
+    signal.alarm(patience)
+    try:
+        yield world
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        world.close()
+
+
+def play(make, operations, patience=PATIENCE):
+    """Does them in a world; returns it, and what it disagreed about."""
+    with world_of(make, patience) as world:
+        try:
+            for name, arguments in operations:
+                getattr(world, name)(**arguments)
+        except DisagreementError as error:
+            return world, str(error)
+    return world, None
+
+
+def shrink(make, operations):
+    """Leaves out what is not needed to disagree, in ever smaller pieces."""
+    size = len(operations) // 2
+    while size:
+        at = 0
+        while at < len(operations):
+            fewer = operations[:at] + operations[at + size :]
+            if play(make, fewer, patience=2)[1]:
+                operations = fewer
+            else:
+                at += size
+        size //= 2
+    return operations
+
+
+def report(make, operations, world, error):
+    """The smallest program that disagrees, or where it does so at times the one that did."""
+    if play(make, operations)[1]:
+        world, error = play(make, shrink(make, operations))
+    else:
+        error = f"{error}, but not each time"
+    return f"{error}\n\n{world.script.program()}"
+
+
+class Count:
+    def __init__(self):
+        self.operations = self.waits = self.deliveries = self.disagreements = 0
+        self.first = self.last = None
+
+    def add(self, seed, operations, world, error):
+        self.first, self.last = seed if self.first is None else self.first, seed
+        self.operations += len(operations)
+        self.waits += world.waits
+        self.deliveries += world.deliveries
+        self.disagreements += error is not None
+
+    def __str__(self):
+        return (
+            f"{self.operations} operations, {self.waits} waits, {self.deliveries} deliveries "
+            f"compared, seeds {self.first} to {self.last}, {self.disagreements} disagreements"
+        )
+
+
+def hunt(make, seeds, count, most=1):
+    """Plays a round for each seed, until `most` disagree. Yields what they disagree about."""
+    for seed in seeds:
+        operations = draw(seed)
+        world, error = play(make, operations)
+        count.add(seed, operations, world, error)
+        if error is not None:
+            yield f"seed {seed}: {report(make, operations, world, error)}"
+        if count.disagreements >= most:
+            break
+
+
+def main():
+    options = argparse.ArgumentParser(prog="model", description=__doc__)
+    options.add_argument("--backend", default="epoll")
+    options.add_argument("--operations", type=int, default=100_000)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--most", type=int, default=3, help="disagreements to print")
+    options = options.parse_args()
+    seeds = range(options.seed, options.seed + -(-options.operations // ROUND))
+    count = Count()
+    for text in hunt(lambda: World(options.backend), seeds, count, options.most):
+        print(text, flush=True)
+    print(f"{options.backend}: {count}")
+    return count.disagreements > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

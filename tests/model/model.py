@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MIT
+"""The queue's side of the model: what a wait may tell, and what it must.
+
+This is the contract in executable form. It knows nothing of readyq: a test does the same to a real
+queue and to this one, and hands over what the real one told. Whatever the contract leaves open is
+open here: the order of what is ready at once, and which ones a wait with a maximum picks.
+
+A watch *offers* two sets of bits: what must be told of it now, and what may be. For most they are
+the same. They differ where the contract promises less:
+- EDGE must tell what is owed, and may tell it with anything else that is so.
+- EDGE and ONESHOT are not asked of the kernel again once they were fetched: what an earlier wait
+  may have fetched, and did not deliver because of its maximum, may still be told (`seen`).
+- A watch whose number was closed (`doubtful`) need tell nothing more, as long as it does not lie.
+"""
+
+from model.files import (
+    DIRECTIONS,
+    EDGE,
+    ERROR,
+    EXCLUSIVE,
+    FIRED,
+    ONESHOT,
+    READ,
+    READ_CLOSED,
+    WRITE,
+    WRITE_CLOSED,
+)
+
+FOREVER = float("inf")
+LINES = {"timer": "due", "signal": "fired", "trigger": "fired"}  # whose order is told
+ANYTHING = DIRECTIONS | READ_CLOSED | WRITE_CLOSED | ERROR
+
+
+class DisagreementError(AssertionError):
+    """The queue did what the model does not allow."""
+
+
+def wanted(file, interest):
+    """What a watch is told of what is so: the directions it asked for, each with its end, and
+    errors. Where none of that is so, what the kernel reports unasked is told alone."""
+    asked, bits = interest & DIRECTIONS, file.level()
+    ends = (asked & (READ | WRITE)) << 4
+    return bits & (asked | ends | ERROR) or file.unasked()
+
+
+class Watch:
+    """One registration. `owed`, `stirred` and `seen` are of descriptors, `pending` and `stamp` of
+    all others: how often they went off unseen, and when the first time."""
+
+    def __init__(self, queue, kind, name):
+        self.queue, self.kind, self.name = queue, kind, name
+        self.line = LINES.get(kind)
+        self.active = self.armed = True
+        self.interest = self.owed = self.seen = self.pending = self.told = 0
+        self.stirred = self.doubtful = self.confused = self.left_out = False
+        self.fd = self.file = self.stamp = self.signal = self.child = self.status = None
+        self.due = self.period = self.order = None
+        self.passed = {}  # who was delivered, how often, while this one was ready and was not
+
+    def ask_anew(self, interest):
+        self.interest = interest
+        self.armed = interest != 0
+        self.owed = self.file.level()
+        self.seen = 0
+        self.stirred = self.left_out = False
+        self.passed = {}
+
+    def hear(self, news):
+        """Something arrived. Of several EXCLUSIVE watches the kernel may wake but one."""
+        self.owed |= news
+        if self.queue.kernel.wakes_one and self.interest & EXCLUSIVE:
+            others = (w for w in self.queue.watches if w is not self and w.interest & EXCLUSIVE)
+            self.left_out |= any(w.file is self.file or w.confused for w in others)
+
+    def asks_once(self):
+        return bool(self.interest & (EDGE | ONESHOT))
+
+    def offer(self):
+        """(what must be told now, what may be)"""
+        if self.kind != "fd":
+            return (FIRED, FIRED) if self.pending else (0, 0)
+        if not self.armed:
+            return 0, 0
+        if self.confused:
+            return 0, ANYTHING
+        now = 0 if self.file.gone else wanted(self.file, self.interest)
+        must = now
+        if self.interest & EDGE:
+            must = now & self.owed
+            now = now if self.owed or self.stirred or self.file.restless else 0
+        if self.doubtful:
+            return 0, self.doubt(now | self.seen)
+        return 0 if self.left_out else must, now | self.seen
+
+    def doubt(self, may):
+        """What a hang-up means, and EXCLUSIVE's end, is looked up by the number; where files are
+        known by inode all is."""
+        if self.queue.kernel.by_inode or (may & ~DIRECTIONS) or (may and self.interest & EXCLUSIVE):
+            return ANYTHING
+        return may
+
+
+class Queue:
+    def __init__(self, kernel):
+        self.kernel = kernel
+        self.watches = []
+        self.ghosts = []  # (file, number, interest) that the kernel may still tell of
+        self.now = 0  # nanoseconds, on the virtual clock
+        self.woken = False
+        self.events = 0  # stamps: what fired first is told first
+
+    # ------------------------------------------------------------------ watches
+
+    def at(self, fd):
+        """The watch of a number."""
+        return next((w for w in self.watches if w.kind == "fd" and w.fd == fd), None)
+
+    def enter(self, watch):
+        self.watches.append(watch)
+        return watch
+
+    def add(self, name, fd, file, interest):
+        watch = Watch(self, "fd", name)
+        watch.fd, watch.file = fd, file
+        watch.ask_anew(interest)
+        file.watches.append(watch)
+        self.ghosts = [ghost for ghost in self.ghosts if ghost[:2] != (file, fd)]
+        return self.enter(watch)
+
+    def modify(self, watch, interest):
+        watch.ask_anew(interest)
+
+    def forget(self, watch):
+        """It has left the queue."""
+        if watch.active:
+            watch.active = False
+            watch.armed = False
+            self.watches.remove(watch)
+            if watch.file is not None and watch in watch.file.watches:
+                watch.file.watches.remove(watch)
+
+    def forked(self):
+        """In a child: all that it has is the numbers and what is so."""
+        self.ghosts = []
+        for watch in self.watches:
+            watch.status = None  # it is no child of this process
+            watch.line = None  # what fired before comes in any order
+            if watch.kind == "fd":
+                watch.confused |= watch.doubtful
+                if not (watch.file.gone or watch.file.never_blocks):  # what is told of by the queue
+                    watch.owed |= watch.file.level()
+
+    def is_haunted(self):
+        return bool(self.ghosts) or any(watch.doubtful for watch in self.watches)
+
+    def remove(self, watch, table):
+        """Taken out by its user. The kernel cannot be told to forget a number that was closed."""
+        self.forget(watch)
+        watch.told = 0
+        lives = watch.doubtful and not (watch.file.gone or watch.file.never_blocks)
+        if self.kernel.has_ghosts and lives and table.get(watch.fd) is not watch.file:
+            interest = 0 if watch.confused else watch.interest
+            self.ghosts.append((watch.file, watch.fd, interest))
+
+    def closed(self, fd):
+        """The number was closed, with its watch still in the queue."""
+        watch = self.at(fd)
+        if watch is not None:
+            watch.doubtful = True
+
+    def opened(self, fd, file):
+        """A number was given to a file. A watch of another file that was there may be taken for
+        one of this: where the number had a ghost of it, and where the two have one inode."""
+        watch = self.at(fd)
+        if watch is None:
+            return
+        back = any(ghost[:2] == (file, fd) for ghost in self.ghosts)
+        if back or (self.kernel.by_inode and watch.file.inode == file.inode):
+            watch.confused = file.pinned = True
+
+    def looked_at(self):
+        """The kernel may have been asked, without a wait."""
+        for watch in self.watches:
+            if watch.kind == "fd" and watch.asks_once():
+                watch.seen |= watch.offer()[1]
+
+    # ------------------------------------------------------------------ what fires
+
+    def stamp(self):
+        self.events += 1
+        return self.events
+
+    def fire(self, watch, n=1):
+        if not watch.pending:
+            watch.stamp = self.stamp()
+        watch.pending += n
+
+    def add_trigger(self, name):
+        return self.enter(Watch(self, "trigger", name))
+
+    def add_signal(self, name, number):
+        watch = self.enter(Watch(self, "signal", name))
+        watch.signal = number
+        return watch
+
+    def caught(self, number):
+        """A signal: one event for all that watch it."""
+        stamp = self.stamp()
+        for watch in self.watches:
+            if watch.kind == "signal" and watch.signal == number:
+                watch.stamp = watch.stamp if watch.pending else stamp
+                watch.pending += 1
+
+    def add_process(self, name, child):
+        watch = self.enter(Watch(self, "process", name))
+        watch.child, watch.pending, watch.status = child, int(child.ended), child.status
+        return watch
+
+    def ended(self, child):
+        for watch in self.watches:
+            if watch.child is child:
+                watch.pending = 1
+
+    def add_timer(self, name, delay, period):
+        watch = Watch(self, "timer", name)
+        watch.due, watch.period, watch.order = self.now + delay, period, self.stamp()
+        return self.enter(watch)
+
+    def next_due(self):
+        dues = [w.due for w in self.watches if w.kind == "timer" and w.due is not None]
+        return min(dues, default=FOREVER)
+
+    def expire(self):
+        for watch in self.watches:
+            while watch.due is not None and watch.due <= self.now:
+                if not watch.pending:
+                    watch.stamp = (watch.due, watch.order)
+                watch.pending += 1
+                watch.due = watch.due + watch.period if watch.period else None
+
+    # ------------------------------------------------------------------ ghosts
+
+    def haunting(self):
+        """Numbers of ghosts that the kernel will tell of when it is asked for everything."""
+        doubtful = (w for w in self.watches if w.doubtful and not w.file.gone)
+        sure, maybe = set(), {w.fd for w in doubtful}
+        for file, fd, interest in self.ghosts:
+            if not file.gone:
+                maybe.add(fd)
+                level = interest & DIRECTIONS and not interest & (EDGE | ONESHOT)
+                if level and wanted(file, interest):
+                    sure.add(fd)
+        return sure, maybe

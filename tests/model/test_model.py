@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Model and queue agree, on what chance does to them in a minute's share; and the model notices a
+queue that lies. The long hunt is `make model`.
+"""
+
+import subprocess
+import sys
+
+import pytest
+from model.hunt import ROUND, Count, draw, hunt, play
+from model.world import BACKENDS, World
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="tests/model/files.py knows the files of Linux alone"
+)
+OPERATIONS = 20_000
+ROUNDS = 40  # in which a lie is found
+
+LIES = {
+    "keeps one back": lambda told, _: told[:-1],
+    "tells again what it told before": lambda told, before: told or before,
+    "tells one twice": lambda told, _: told + told[:1],
+    "counts one too many": lambda told, _: [(w, ready, n + 1) for w, ready, n in told],
+    "forgets a bit": lambda told, _: [(w, ready & ready - 1, n) for w, ready, n in told],
+    "adds a bit": lambda told, _: [(w, ready | ready << 1, n) for w, ready, n in told],
+    "turns the order round": lambda told, _: told[::-1],
+}
+
+
+class Liar(World):
+    def __init__(self, backend, lie):
+        super().__init__(backend)
+        self.lie, self.before = lie, []
+
+    def see(self, told):
+        seen = super().see(told)
+        lies, self.before = self.lie(seen, self.before), seen
+        return lies
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_queue_and_model_agree(backend):
+    count = Count()
+    for text in hunt(lambda: World(backend), range(1, OPERATIONS // ROUND + 1), count):
+        pytest.fail(text, pytrace=False)
+    assert count.deliveries > OPERATIONS / 10
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_queue_that_lies_is_found_out(lie):
+    found = (play(lambda: Liar("epoll", LIES[lie]), draw(seed))[1] for seed in range(ROUNDS))
+    assert any(found)
+
+
+def test_a_queue_that_knows_less_is_found_out():
+    """Operations that only the model is told of."""
+
+    class Deaf(World):
+        def modify(self, index, interest):
+            watch = self.pick_watch(index, "fd")
+            if watch is not None:
+                self.queue.modify(watch, interest)
+
+    assert any(play(lambda: Deaf("epoll"), draw(seed))[1] for seed in range(ROUNDS))
+
+
+def test_what_is_printed_is_a_program_that_runs():
+    world, _ = play(lambda: World("epoll"), draw(7))
+    program = world.script.program()
+    assert len([line for line in program.splitlines() if line.startswith("q.wait")]) > 20
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""Operations on a queue and its watches, done to a real one and to the model's."""
+
+import contextlib
+import errno
+import os
+import signal
+import warnings
+
+from model.children import Children
+from model.files import ONESHOT
+from model.kernels import KERNELS
+from model.model import DisagreementError, Queue
+
+import readyq
+
+SECOND = 1_000_000_000
+WATCHES = 24  # at a time
+SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
+REFUSED = {FileExistsError: "exists", KeyError: "unknown"}
+
+
+def bits(value):
+    """As one would write it."""
+    return readyq.bits(value).replace("|", " | ") if value else "0"
+
+
+class Watching(Children):
+    def __init__(self, backend):
+        super().__init__()
+        self.backend, self.kernel = backend, KERNELS[backend]
+        self.opened = contextlib.ExitStack()
+        self.warned = self.opened.enter_context(warnings.catch_warnings(record=True))
+        warnings.simplefilter("always")
+        for number in SIGNALS:  # when nobody watches them they must not kill
+            self.opened.callback(signal.signal, number, signal.signal(number, signal.SIG_IGN))
+        self.model_of, self.real_of = {}, {}
+        self.turn = self.nested = None
+        self.open_queue()
+
+    def open_queue(self):
+        self.say(f"q = readyq.Queue({self.backend!r}, 'virtual')")
+        self.real = readyq.Queue(self.backend, "virtual")
+        self.queue = Queue(self.kernel)
+        self.nested = None
+        self.model_of.clear()
+        self.real_of.clear()
+
+    def close_queue(self):
+        """Closes it, and opens another."""
+        if self.kernel.pins_files and self.children:
+            return
+        self.say("q.close()")
+        self.real.close()
+        for watch in list(self.queue.watches):
+            self.queue.forget(watch)
+            if self.real_of[watch].active or self.real_of[watch].ready:
+                raise DisagreementError(f"{watch.name} outlived its queue")
+        self.open_queue()
+
+    def close(self):
+        self.reap(all_of_them=True)
+        self.real.close()
+        for fd in self.table:
+            os.close(fd)
+        self.opened.close()
+
+    def data(self, real):
+        """What each watch is given, for dispatch() to call."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ what the queue has a say in
+
+    def may_let_go(self, files):
+        """A watched file is not closed for good where that does not close it."""
+        if not self.kernel.pins_files:
+            return True
+        ending = (file for file in files if file.holders == files.count(file))
+        return not any(file.pinned or file.watches for file in ending)
+
+    def was_closed(self, fd):
+        self.queue.closed(fd)
+
+    def was_opened(self, fd, file):
+        self.queue.opened(fd, file)
+
+    # ------------------------------------------------------------------ watches
+
+    def room(self):
+        return len(self.queue.watches) < WATCHES
+
+    def pick_watch(self, index, *kinds):
+        return self.pick(index, [w for w in self.queue.watches if not kinds or w.kind in kinds])
+
+    def enter_watch(self, watch, real):
+        self.model_of[real] = watch
+        self.real_of[watch] = real
+
+    def attempt(self, function, *args):
+        """What a call returned, and None; or None, and what it raised."""
+        try:
+            return function(*args), None
+        except OSError as error:
+            return None, REFUSED.get(type(error)) or errno.errorcode[error.errno]
+        except (KeyError, ValueError) as error:
+            return None, REFUSED.get(type(error), str(error))
+
+    def say_tried(self, raised, line):
+        self.say(f"with contextlib.suppress(Exception): {line}" if raised else line)
+
+    def outcome(self, what, raised, allowed):
+        if allowed is not None and raised not in allowed:
+            raise DisagreementError(f"{what} came out as {raised}, not as {allowed}")
+
+    def add(self, index, interest):
+        fd = self.pick_number(index)
+        if fd is None or not self.room():
+            return
+        name, before = self.name("w"), self.queue.at(fd)
+        real, raised = self.attempt(self.real.add, fd, interest, self.data)
+        self.say_tried(raised, f"{name} = q.add({self.names[fd]}, {bits(interest)}, called)")
+        allowed = [None]
+        if before is not None and (before.file is self.table[fd] or before.confused):
+            allowed = [None, "exists"] if before.doubtful else ["exists"]
+        self.outcome("add", raised, allowed)
+        if raised is None:
+            if before is not None:
+                self.take_out(before)
+            self.enter_watch(self.queue.add(name, fd, self.table[fd], interest), real)
+
+    def add_closed(self, number):
+        """A number that nobody has."""
+        raised = self.attempt(self.real.add, number, 1)[1]
+        self.say_tried(raised, f"q.add({number}, READ)")
+        self.outcome("add", raised, ["EBADF"])
+
+    def modify(self, index, interest):
+        watch = self.pick_watch(index, "fd")
+        if watch is None:
+            return
+        raised = self.attempt(self.real_of[watch].modify, interest)[1]
+        self.say_tried(raised, f"{watch.name}.modify({bits(interest)})")
+        gone = self.table.get(watch.fd) is not watch.file
+        allowed = ["EBADF"] if gone else [None]
+        if watch.doubtful and not self.real_of[watch].active:
+            allowed = ["unknown"]  # the queue found out
+        elif watch.confused:
+            allowed = None
+        elif gone and self.kernel.trusts_many and watch.interest & ONESHOT and not watch.armed:
+            watch.confused = raised is None
+            allowed = ["EBADF", None]
+        self.outcome("modify", raised, allowed)
+        if raised is None:
+            self.withdraw(watch)
+            self.queue.modify(watch, interest)
+
+    def remove(self, index):
+        watch = self.pick_watch(index)
+        if watch is None:
+            return
+        self.say(f"{watch.name}.remove()")
+        self.outcome("remove", self.attempt(self.real_of[watch].remove)[1], [None])
+        self.take_out(watch)
+        real = self.real_of[watch]
+        if real.active or real.ready or real in self.real:
+            raise DisagreementError(f"{watch.name} is there after it was removed")
+
+    def remove_number(self, index):
+        """By its number, and once more, which is refused."""
+        fd = self.pick_number(index)
+        watch = None if fd is None else self.queue.at(fd)
+        if watch is None or watch.doubtful:
+            return
+        self.say(f"q.remove({self.names[fd]})")
+        self.outcome("remove", self.attempt(self.real.remove, fd)[1], [None])
+        self.outcome("remove again", self.attempt(self.real.remove, fd)[1], ["unknown"])
+        self.take_out(watch)
+
+    def take_out(self, watch):
+        self.withdraw(watch)
+        self.queue.remove(watch, self.table)
+
+    def withdraw(self, watch):
+        if self.turn is not None:
+            self.turn.withdraw(watch)
+
+    def nothing(self, *_):
+        """Done by a callback that does nothing."""
+
+    # ------------------------------------------------------------------ what fires
+
+    def add_timer(self, quarters, period):
+        if self.room():
+            name = self.name("w")
+            self.say(f"{name} = q.add_timer({quarters / 4}, called, {period / 4 or None})")
+            real = self.real.add_timer(quarters / 4, self.data, period / 4 or None)
+            quarter = SECOND // 4
+            watch = self.queue.add_timer(name, quarters * quarter, period * quarter)
+            self.enter_watch(watch, real)
+
+    def add_trigger(self):
+        if self.room():
+            name = self.name("w")
+            self.say(f"{name} = q.add_trigger(called)")
+            self.enter_watch(self.queue.add_trigger(name), self.real.add_trigger(self.data))
+
+    def fire(self, index, n=1):
+        watch = self.pick_watch(index, "trigger")
+        for _ in range(n if watch is not None else 0):
+            self.say(f"{watch.name}.fire()")
+            self.real_of[watch].fire()
+            self.queue.fire(watch)
+
+    def add_signal(self, index):
+        if self.room():
+            name, number = self.name("w"), self.pick(index, SIGNALS)
+            self.say(f"{name} = q.add_signal({int(number)}, called)")
+            real = self.real.add_signal(number, self.data)
+            self.enter_watch(self.queue.add_signal(name, number), real)
+
+    def send(self, index):
+        number = self.pick(index, SIGNALS)
+        self.say(f"signal.raise_signal({int(number)})")
+        signal.raise_signal(number)
+        self.queue.caught(number)
+
+    def wake(self):
+        self.say("q.wake()")
+        self.real.wake()
+        self.queue.woken = True
