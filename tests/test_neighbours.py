@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What others wrote for asyncio runs on readyq: aiohttp, tornado, asyncpg with a PostgreSQL. What
-each does is a program in tests/neighbours.
+"""What others wrote for asyncio runs on readyq: aiohttp, tornado, asyncpg with a PostgreSQL; and a
+notebook runs a queue. What each does is a program in tests/neighbours.
 """
 
 import contextlib
@@ -20,10 +20,11 @@ PROGRAMS = Path(__file__).resolve().parent / "neighbours"
 SOON = 60
 
 
-def run(python, name, *words):
+def run(python, name, *words, **environment):
     """Runs a program and returns what it says, of what it leaves open too."""
     result = subprocess.run(
         [python, "-W", "always::ResourceWarning", PROGRAMS / name, *map(str, words)],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=SOON,
@@ -43,6 +44,12 @@ def test_tornado_reacts():
 def test_asyncpg_talks_to_a_postgresql_over_tls(certificate, postgresql):
     output = run(pythons.find("asyncpg"), "database.py", postgresql, certificate)
     assert output == ("stored\n", "")
+
+
+def test_a_notebook_runs_a_queue_and_shows_its_table(tmp_path):
+    python, home = pythons.find("ipykernel", "jupyter_client"), str(tmp_path)
+    places = {"HOME": home, "IPYTHONDIR": home, "JUPYTER_RUNTIME_DIR": home}
+    assert run(python, "notebook.py", **places) == ("noted\n", "")
 
 
 # ------------------------------------------------------------------ a server of one's own

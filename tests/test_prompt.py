@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import pythons
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = os.environ.get("READYQ_PACKAGE", str(ROOT / "python"))
@@ -190,25 +191,46 @@ def test_the_prompt_of_python_runs_a_queue_too(start, environment, tmp_path):
     plain.expect(r"^\('gone', 1\)$")
 
 
-def test_ipython_runs_a_queue_too(terminal, tmp_path):
-    pytest.importorskip("IPython", reason="needs IPython (pip install ipython)")
-    terminal.start(
-        sys.executable,
-        "-m",
-        "IPython",
-        "--no-banner",
-        "--no-confirm-exit",
-        PYTHONPATH=PACKAGE,
-        IPYTHONDIR=tmp_path,
-        TERM="xterm-256color",
-    )
-    terminal.expect(r"In \[1\]:")
-    terminal.enter("%load_ext readyq")
-    terminal.expect(r"In \[2\]:")
-    terminal.enter("%gui readyq")
+@pytest.fixture
+def ipython(terminal, tmp_path):
+    python = pythons.find("IPython")
+    options = ["--no-banner", "--no-confirm-exit", "--colors=NoColor"]
+    places = {"PYTHONPATH": PACKAGE, "IPYTHONDIR": tmp_path, "TERM": "xterm-256color"}
+    terminal.start(python, "-m", "IPython", *options, **places)
+    for number, line in enumerate(["%load_ext readyq", "%gui readyq"], 1):
+        terminal.expect(rf"In \[{number}\]:")
+        terminal.enter(line)
     terminal.expect(r"In \[3\]:")
-    terminal.enter("w = q.add_timer(0.3, lambda w: print('tick', 6 * 7))")
-    terminal.expect(r"tick 42")
+    return terminal
+
+
+def test_ipython_runs_a_queue_too(ipython):
+    ipython.enter("w = q.add_timer(0.3, lambda w: print('tick', 6 * 7))")
+    ipython.expect(r"tick 42")
+    ipython.write("1 + ")
+    ipython.expect(r"In \[4\]: 1 \+")
+    ipython.enter("2")
+    ipython.expect(r"Out\[4\]: 3")
+
+
+def test_ipython_survives_an_exception_and_ctrl_c(ipython):
+    ipython.enter("bad = q.add_timer(0.1, lambda w: 1 / 0)")
+    ipython.expect(r"ZeroDivisionError: division by zero")
+    ipython.write("to be dropped")
+    ipython.keys("C-c")
+    ipython.enter("6 * 7")
+    ipython.expect(r"Out\[\d\]: 42")
+    ipython.enter("print(q)")
+    ipython.expect(r"<readyq.Queue \w+, 0 watches>")
+
+
+def test_ipython_stops_running_it(ipython):
+    ipython.enter("%gui")
+    ipython.expect(r"In \[4\]:")
+    ipython.enter("mail = q.add_trigger(lambda w: print('got', w.count)); mail.fire()")
+    ipython.expect(r"In \[5\]:")
+    ipython.enter("'calls', q.dispatch(0)")
+    ipython.expect(r"got 1\n(.*\n)?Out\[5\]: \('calls', 1\)")
 
 
 # ------------------------------------------------------------------ the session in the docs

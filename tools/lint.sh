@@ -57,5 +57,6 @@ check clang-tidy each_source tidy
 check ruff ruff check --quiet .
 check 'ruff format' ruff format --quiet --check .
 check mypy mypy
+check pyright env PYRIGHT_PYTHON_IGNORE_WARNINGS=1 pyright
 check luacheck luacheck --quiet --no-color $(find lua examples bench tests -name '*.lua')
 [ -z "$failed" ] || { echo "lint: failed: ${failed#, }" >&2; exit 1; }

@@ -76,7 +76,7 @@ class Console(code.InteractiveConsole):
     def _await(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         if self.loop is None:
             self.loop = readyq.new_event_loop()
-            self._watch_queue()
+            prompt.run_beside(self.loop, self.queue, fire=self.fire)
         task = self.loop.create_task(coroutine)
         try:
             self.loop.run_until_complete(task)
@@ -85,20 +85,6 @@ class Console(code.InteractiveConsole):
             with contextlib.suppress(asyncio.CancelledError):
                 self.loop.run_until_complete(task)
             raise
-
-    # While the loop runs, the queue is one of its readers. It rests while what is ready in the
-    # queue is not for us to call.
-
-    def _watch_queue(self) -> None:
-        if self.loop is not None and not self.queue.closed:
-            self.loop.add_reader(self.queue.fileno(), self._fire)
-
-    def _fire(self) -> None:
-        assert self.loop is not None
-        fd = self.queue.fileno()
-        if not self.fire(self.queue):
-            self.loop.remove_reader(fd)
-            self.loop.call_later(0.1, self._watch_queue)
 
     def pump(self) -> None:
         """What the prompt calls before it waits for a key."""

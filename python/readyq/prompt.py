@@ -14,10 +14,14 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from readyq import _core
 from readyq._core import Queue, Watch
+
+if TYPE_CHECKING:
+    import asyncio
 
 _REST = 100  # milliseconds between looks while what is ready is not ours to call
 
@@ -40,15 +44,32 @@ def uninstall_inputhook() -> None:
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """`%load_ext readyq` in IPython: puts a queue `q` there; `%gui readyq` keeps it running."""
-    from IPython.terminal import pt_inputhooks  # type: ignore[import-not-found,unused-ignore]
-
+    """`%load_ext readyq` in IPython and Jupyter: puts a queue `q` there; `%gui readyq` keeps it
+    running, `%gui` stops it.
+    """
     queue = ipython.user_ns.setdefault("q", Queue())
-    pt_inputhooks.register("readyq", lambda context: pump(queue, context.fileno()))
+    if hasattr(ipython, "kernel"):
+        from readyq import notebook
+
+        notebook.register(ipython, queue)
+    else:
+        hooks: Any = import_module("IPython.terminal.pt_inputhooks")
+        hooks.register("readyq", partial(_pump_ipython, queue))
 
 
-def fire(queue: Queue, before: Callable[[], object] = lambda: None) -> bool:
-    """Call data(watch) for what is ready, and before() before the first; whether any was called."""
+def _pump_ipython(queue: Queue, context: Any) -> None:
+    pump(queue, context.fileno())
+
+
+def fire(
+    queue: Queue,
+    before: Callable[[], object] = lambda: None,
+    show: Callable[..., object] | None = None,
+) -> bool:
+    """Call data(watch) for what is ready, and before() before the first; whether any was called.
+
+    show is called as sys.excepthook() is, for what they raise.
+    """
     called = False
     for watch in queue.wait(0):
         if not watch.ready:  # removed by one called before
@@ -57,7 +78,7 @@ def fire(queue: Queue, before: Callable[[], object] = lambda: None) -> bool:
             if not called:
                 before()
             called = True
-            _call(watch)
+            _call(watch, show or sys.excepthook)
         elif watch.kind != "fd":
             print(f"ready: {watch!r}", flush=True)
     return called
@@ -79,18 +100,43 @@ def pump(queue: Queue, keyboard: int = 0, fire: Callable[[Queue], bool] = fire) 
         interrupt_prompt()
 
 
+def run_beside(
+    loop: asyncio.AbstractEventLoop,
+    queue: Queue,
+    goes_on: Callable[[], bool] = lambda: True,
+    fire: Callable[[Queue], bool] = fire,
+) -> None:
+    """Have a loop of asyncio call what is ready, as long as that goes on. It rests for a moment
+    each time that what is ready is not ours to call.
+    """
+
+    def begin() -> None:
+        if not queue.closed:
+            loop.add_reader(queue.fileno(), look)
+
+    def look() -> None:
+        fd = queue.fileno()
+        if not goes_on():
+            loop.remove_reader(fd)
+        elif not fire(queue):
+            loop.remove_reader(fd)
+            loop.call_later(_REST / 1000, begin)
+
+    begin()
+
+
 def interrupt_prompt() -> None:
     """Ctrl-C was for the prompt, whose own wait did not see it: send it once more in a moment."""
     main = threading.main_thread().ident
     threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
 
 
-def _call(watch: Watch[Any]) -> None:
+def _call(watch: Watch[Any], show: Callable[..., object]) -> None:
     try:
         watch.data(watch)
     except (Exception, KeyboardInterrupt) as error:
         shown = error.__traceback__.tb_next if error.__traceback__ else None  # without ours
-        sys.excepthook(type(error), error, shown)
+        show(type(error), error, shown)
         if watch.kind == "fd" and watch.active:
             watch.modify(0)
             print(f"paused: {watch!r}; its modify() arms it again", file=sys.stderr)

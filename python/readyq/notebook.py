@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""A queue in a notebook: `%gui readyq` has the kernel's own loop, which is asyncio's, run it
+between the cells. What the extension of IPython registers for a terminal is in prompt.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from importlib import import_module
+from traceback import print_exception
+from typing import Any
+
+from readyq._core import Queue
+from readyq.prompt import fire, run_beside
+
+
+def register(shell: Any, queue: Queue) -> None:
+    """Have `%gui readyq` run a queue in the kernel of this shell."""
+    hooks: Any = import_module("ipykernel.eventloops")
+    hooks.register_integration("readyq")(partial(_start, shell, queue))
+
+
+def _start(shell: Any, queue: Queue, kernel: Any) -> None:
+    kernel.eventloop = None  # else this is called again each millisecond
+    run_beside(
+        asyncio.get_running_loop(),
+        queue,
+        goes_on=lambda: shell.active_eventloop == "readyq",
+        fire=partial(fire, show=print_exception),  # the kernel's hook would not tell the notebook
+    )
