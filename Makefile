@@ -120,6 +120,11 @@ fuzz-here:
 coverage:
 	@$(SETUP) coverage
 	@PYTHON='$(CURDIR)/build/venv/bin/python' tools/coverage.sh
+soak: build/tests/soak
+	@for backend in epoll io_uring; do $< $$backend $(or $(SECONDS),60) || exit; done
+build/tests/soak: $(wildcard tests/soak/*) build/libreadyq.a
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -o $@ tests/soak/soak.c build/libreadyq.a $(kqueue_libs)
 spin: build/config.mk
 	@$(RUN) $(python) -m pytest -v tests/test_spin.py
 model: python-module
@@ -170,6 +175,7 @@ help:
 	@echo 'make fuzz       set up what is missing, and run each fuzzer for SECONDS=60'
 	@echo 'make coverage   count the lines and branches that the tests reach'
 	@echo 'make model      random operations on a queue and on a model of it: OPERATIONS=100000 SEED=1 BACKEND=epoll'
+	@echo 'make soak       a mixed load for SECONDS=60 on each backend, with an account at its end'
 	@echo 'make spin       try every order of waking, waiting and closing in a model of them'
 	@echo 'make cross      compile and link the core for other systems'
 	@echo 'make gates      list what a kernel cannot do'
@@ -179,5 +185,5 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl repl-lua show check inspect model coverage spin fuzz fuzz-here gates cross bench \
+        test-stdlib repl repl-lua show check inspect model coverage soak spin fuzz fuzz-here gates cross bench \
         env install install-c install-lua clean help

@@ -58,13 +58,15 @@ static inline uint32_t readyq__rings_completed(const struct readyq__rings *rings
     return __atomic_load_n(rings->cq_tail, __ATOMIC_ACQUIRE) - *rings->cq_head;
 }
 
-/* The next completion; there is one. */
-static inline void readyq__rings_take(struct readyq__rings *rings, struct io_uring_cqe *cqe)
+/* The next completion, where there is one, and being done with it. */
+static inline void readyq__rings_peek(const struct readyq__rings *rings, struct io_uring_cqe *cqe)
 {
-    const uint32_t head = *rings->cq_head;
+    *cqe = rings->cqes[*rings->cq_head & rings->cq_mask];
+}
 
-    *cqe = rings->cqes[head & rings->cq_mask];
-    __atomic_store_n(rings->cq_head, head + 1, __ATOMIC_RELEASE);
+static inline void readyq__rings_advance(struct readyq__rings *rings)
+{
+    __atomic_store_n(rings->cq_head, *rings->cq_head + 1, __ATOMIC_RELEASE);
 }
 
 #endif

@@ -63,6 +63,8 @@ struct uring {
     int *todo; /* descriptors to be asked for */
     size_t ntodo;
     uint32_t trusted; /* how often a named one was at hand */
+    uint64_t turn;    /* the wait that asked last, by the queue's count */
+    uint32_t old;     /* completions that lay in the ring before it */
 };
 
 static int open_ring(readyq *q)
@@ -368,12 +370,13 @@ static void tell(readyq *q, int fd, uint32_t events)
         queue(ring, fd);
 }
 
-/* Note 4: all that is so now, where any of an edge's old news is so still. */
-static uint32_t recheck(int fd, const struct entry *entry, uint32_t events)
+/* Note 4: all that is so now; of an edge where any of its old news is so still. */
+static uint32_t recheck(const readyq *q, int fd, const struct entry *entry, uint32_t events)
 {
-    const uint32_t now = is_edge(entry) ? look(fd, entry->interest) : 0;
+    const bool edge = is_edge(entry);
+    const uint32_t now = edge || is_same(q, fd) ? look(fd, entry->interest) : 0;
 
-    if (entry->interest & READYQ_PRIORITY) /* note 10 */
+    if (!edge || (entry->interest & READYQ_PRIORITY)) /* note 10 */
         return now;
     return now & (events | POLLNVAL) ? now : 0;
 }
@@ -386,7 +389,7 @@ static void completed(readyq *q, int fd, const struct io_uring_cqe *cqe, bool ol
 
     entry->pending = (cqe->flags & IORING_CQE_F_MORE) != 0;
     if (old && events != 0)
-        events = recheck(fd, entry, events);
+        events = recheck(q, fd, entry, events);
     if (cqe->res < 0 && cqe->res != -ECANCELED)
         give_up(q, fd);
     else if (events != 0)
@@ -395,23 +398,33 @@ static void completed(readyq *q, int fd, const struct io_uring_cqe *cqe, bool ol
         queue(ring, fd);
 }
 
+static bool is_meant(const struct uring *ring, const struct io_uring_cqe *cqe)
+{
+    const int fd = (int)(uint32_t)cqe->user_data;
+
+    return cqe->user_data != NOBODY && (size_t)fd < ring->nentries && ring->entries[fd].pending &&
+           name_request(&ring->entries[fd], fd) == cqe->user_data;
+}
+
 /* Takes up to `max` completions of requests that are still meant; the rest stays in the ring. */
-static int take(readyq *q, int max, bool old)
+static int take(readyq *q, int max)
 {
     struct uring *ring = q->kernel.more;
     int n = 0;
 
-    for (uint32_t left = readyq__rings_completed(&ring->rings); left > 0 && n < max; left--) {
+    for (uint32_t left = readyq__rings_completed(&ring->rings); left > 0; left--) {
+        const bool old = ring->old > 0;
         struct io_uring_cqe cqe;
-        int fd;
+        bool meant;
 
-        readyq__rings_take(&ring->rings, &cqe);
-        fd = (int)(uint32_t)cqe.user_data;
-        if (cqe.user_data == NOBODY || (size_t)fd >= ring->nentries ||
-            name_request(&ring->entries[fd], fd) != cqe.user_data || !ring->entries[fd].pending)
-            continue;
-        completed(q, fd, &cqe, old);
-        n++;
+        readyq__rings_peek(&ring->rings, &cqe);
+        meant = is_meant(ring, &cqe);
+        if (meant && n++ == max)
+            return max;
+        readyq__rings_advance(&ring->rings);
+        ring->old -= old;
+        if (meant)
+            completed(q, (int)(uint32_t)cqe.user_data, &cqe, old);
     }
     return n;
 }
@@ -421,30 +434,36 @@ static int wait(readyq *q, int max, int64_t timeout)
     struct uring *ring = q->kernel.more;
     const size_t told_last = ring->ntodo;
     const int fd = q->kernel.fd;
-    uint32_t n;
-    int done, error;
+    uint32_t asked;
+    int n, done, error;
 
-    take(q, INT32_MAX, true);
+    if (ring->turn != q->stats.waits) { /* else the rest of what this very wait was told of */
+        ring->turn = q->stats.waits;
+        ring->old = readyq__rings_completed(&ring->rings);
+    }
+    n = take(q, max);
+    if (n > 0 && n == max)
+        return n;
     if (readyq__unpromised(q) > 0)
         timeout = 0;
     ask_all(q, told_last);
-    n = readyq__rings_unsubmitted(&ring->rings);
+    asked = readyq__rings_unsubmitted(&ring->rings);
     readyq__unlock(q);
-    done = readyq__rings_enter(fd, n, timeout != 0, timeout);
+    done = readyq__rings_enter(fd, asked, timeout != 0, timeout);
     error = errno;
     readyq__lock(q);
     if (q->closed)
         return 0;
     if (done < 0 && error != ETIME && error != EBUSY && error != EAGAIN && error != EINTR)
         return -error;
-    n = (uint32_t)take(q, max, false);
+    n += take(q, max - n);
     if (q->nest >= 0) {
         ask_all(q, 0);
         submit(q);
     }
     if (n == 0 && (done < 0 ? error == EINTR : timeout != 0)) /* note 11 */
         return -EINTR;
-    return (int)n;
+    return n;
 }
 
 const struct readyq__backend readyq__uring = {
