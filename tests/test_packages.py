@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The source package holds all that its wheel is built from, and the wheel all that it needs."""
 
+import email
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import pythons
 
 import readyq
 
@@ -59,6 +62,7 @@ def test_the_source_package_has_every_source(packages):
             if "__pycache__" not in path.parts:
                 assert str(path.relative_to(ROOT)) in names
     assert {"LICENSE", "README.md", "pyproject.toml", "setup.py"} <= names
+    assert not any(name.startswith("tests/") for name in names)
 
 
 def test_the_wheel_works_away_from_its_sources(packages, tmp_path):
@@ -68,12 +72,78 @@ def test_the_wheel_works_away_from_its_sources(packages, tmp_path):
     names = {path.name for path in (target / "readyq").iterdir()}
     expected = {path.name for path in (ROOT / "python" / "readyq").glob("*.py*")}
     assert names >= expected - {"__pycache__"} | {"py.typed"}
-    code = "import readyq, asyncio; readyq.run(asyncio.sleep(0)); print(readyq.__version__)"
+    assert use(sys.executable, tmp_path, target) == [readyq.__version__, str(target / "readyq")]
+
+
+def use(python, folder, *paths):
+    """The version and the place of the package that a Python finds, once it has run a loop."""
+    code = "import readyq, asyncio; readyq.run(asyncio.sleep(0)); "
+    code += "print(readyq.__version__, *readyq.__path__)"
     result = subprocess.run(
-        [sys.executable, "-c", code],
+        [python, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(target)},
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
+        check=False,
     )
-    assert result.stdout.strip() == readyq.__version__, result.stderr
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split()
+
+
+def test_the_wheel_tells_who_it_is_for(packages):
+    with zipfile.ZipFile(packages[1]) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        told = email.message_from_bytes(archive.read(name))
+    assert told["Requires-Python"] == ">=3.9"
+    assert told["License-Expression"] == "MIT"
+    assert told["Requires-Dist"] is None
+    classifiers = told.get_all("Classifier")
+    version = "Programming Language :: Python :: {}.{}"
+    assert version.format(*sys.version_info) in classifiers
+    assert "Typing :: Typed" in classifiers
+    assert told.get_payload().startswith("# readyq")
+
+
+def test_the_wheel_needs_the_c_library_alone(packages, tmp_path):
+    python = pythons.find("auditwheel")
+    path = os.pathsep.join([str(Path(python).parent), os.environ["PATH"]])
+    command = [python, "-m", "auditwheel", "repair", "-w", tmp_path, packages[1]]
+    result = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path},
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    (repaired,) = tmp_path.glob("*.whl")
+    assert re.search(r"-(many|musl)linux_", repaired.name)
+    with zipfile.ZipFile(repaired) as archive:
+        assert not any(".libs/" in name for name in archive.namelist())
+        archive.extractall(tmp_path / "site")
+    place = str(tmp_path / "site" / "readyq")
+    assert use(sys.executable, tmp_path, tmp_path / "site") == [readyq.__version__, place]
+
+
+def test_pip_installs_it_editable_without_isolation(packages, tmp_path):
+    with tarfile.open(packages[0]) as archive:
+        archive.extractall(tmp_path)
+    (sources,) = tmp_path.glob("readyq-*")
+    builder = find_builder()
+    setuptools = subprocess.check_output(
+        [builder, "-c", "import setuptools as s; print(*s.__path__)"], text=True
+    )
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "home"], check=True)
+    python = tmp_path / "home" / "bin" / "python"
+    quickly = {"CFLAGS": "-O0", "PYTHONPATH": str(Path(setuptools).parent)}
+    command = [python, "-m", "pip", "install", "--no-build-isolation", "--no-index", "-e", sources]
+    result = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        env={**os.environ, **quickly},
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert use(python, tmp_path) == [readyq.__version__, str(sources / "python" / "readyq")]
