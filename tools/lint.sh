@@ -31,7 +31,14 @@ each_source() {
 }
 
 compile_with() {
-    "$1" $FLAGS $3 -O2 -Werror -c -o /dev/null "$2"
+    $1 $FLAGS $3 -O2 -Werror -c -o /dev/null "$2"
+}
+
+# Of the kernels' headers and the interpreters' it knows what its own libraries say, and takes each
+# `#if` both ways.
+read_with_cppcheck() {
+    cppcheck --quiet --error-exitcode=1 --std=c11 --force --enable=warning,performance,portability \
+        --inline-suppr --library=posix,gnu,python,lua '-D__has_include(x)=1' -Icore $places
 }
 
 tidy() {
@@ -49,10 +56,17 @@ each_formatted() {
 }
 
 places="core bindings examples bench tests"
-check gcc each_source compile_with gcc
 check clang each_source compile_with clang
 check clang-format each_formatted
+places="examples bench tests"
+check gcc each_source compile_with gcc
 places="core bindings"
+check 'gcc -fanalyzer' each_source compile_with 'gcc -fanalyzer'
+if command -v cppcheck >/dev/null; then
+    check cppcheck read_with_cppcheck
+else
+    echo 'lint: cppcheck: left out, it is not here (apt-get install cppcheck)'
+fi
 check clang-tidy each_source tidy
 check ruff ruff check --quiet .
 check 'ruff format' ruff format --quiet --check .

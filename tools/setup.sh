@@ -26,6 +26,7 @@ for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyrigh
 for_cross="python pip ziglang"
 for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
+checkers="cppcheck" # lint leaves it out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
 extras="hypothesis lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap"
 # And without these, which `all` alone fetches: a server of databases is nobody's by the way.
@@ -168,6 +169,7 @@ either_finds() { # this Python, or the virtual environment's
 has_clang() { command -v clang >/dev/null; }
 has_clang_format() { command -v clang-format >/dev/null; }
 has_clang_tidy() { command -v clang-tidy >/dev/null; }
+has_cppcheck() { command -v cppcheck >/dev/null; }
 has_luacheck() { command -v luacheck >/dev/null; }
 has_ruff() { command -v ruff >/dev/null; }
 has_mypy() { command -v mypy >/dev/null; }
@@ -231,6 +233,7 @@ debian_packages() {
         afl) echo afl++ ;;
         clang_format) echo clang-format ;;
         clang_tidy) echo clang-tidy ;;
+        cppcheck) echo cppcheck ;;
         luacheck) echo lua-check ;;
         esac
     done
@@ -394,15 +397,14 @@ find) ;;
 check) check "$@" ;;
 build) provide "$for_build" luasocket "" ;;
 test) provide "$for_test" "$extras" "" ;;
-lint) provide "$for_lint" "" "" ;;
+lint) provide "$for_lint" "$checkers" too ;;
 fuzz)
     provide "$for_build" "$fuzzers" too
     pip_install $(pip_packages $(missing atheris))
     ;;
 cross) provide "$for_cross" "" "" ;;
-all) provide "$for_test $for_lint" "$extras $neighbours" too ;;
+all) provide "$for_test $for_lint" "$checkers $extras $neighbours" too ;;
 coverage) provide "$for_coverage" "" "" ;;
-all) provide "$for_test $for_lint" "$extras" too ;;
 *) say "no such command: $command" && exit 2 ;;
 esac
 write_config

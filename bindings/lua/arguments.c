@@ -103,7 +103,7 @@ int luaq_signal(lua_State *L, int arg)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (strcmp(name, signals[i].name) == 0)
             return signals[i].number;
-    return luaq_refuse(L, arg, "no signal is called '%s'", lua_tostring(L, arg));
+    luaq_refuse(L, arg, "no signal is called '%s'", lua_tostring(L, arg));
 }
 
 /* ------------------------------------------------------------------ descriptors */
@@ -189,14 +189,15 @@ int luaq_descriptor(lua_State *L, int arg)
 
 /* ------------------------------------------------------------------ errors */
 
-int luaq_refuse(lua_State *L, int arg, const char *format, ...)
+void luaq_refuse(lua_State *L, int arg, const char *format, ...)
 {
     va_list values;
 
     va_start(values, format);
     lua_pushvfstring(L, format, values);
     va_end(values);
-    return luaL_argerror(L, arg, lua_tostring(L, -1));
+    luaL_argerror(L, arg, lua_tostring(L, -1));
+    __builtin_unreachable(); /* lauxlib.h does not say that it never returns */
 }
 
 int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error)

@@ -99,7 +99,7 @@ int luaq_descriptor(lua_State *L, int arg);
 int luaq_find_descriptor(lua_State *L, int arg); /* -1 for what has none any more */
 
 /* Raises "bad argument" with a text as lua_pushfstring() makes it. [-0, +0, e] */
-int luaq_refuse(lua_State *L, int arg, const char *format, ...);
+_Noreturn void luaq_refuse(lua_State *L, int arg, const char *format, ...);
 
 /* Returns the core's error: nil, message, errno. Raises where the queue is closed, or where it is
  * argument `arg` that the core refuses. [-0, +3, e] */

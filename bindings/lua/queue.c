@@ -114,8 +114,8 @@ int luaq_new(lua_State *L)
     q = push_closed(L);
     error = readyq_open(&q->core, &options);
     if (error == -EINVAL && options.backend != NULL)
-        return luaq_refuse(L, 1, "no backend is called '%s': %s", options.backend,
-                           readyq_explain("new", -1, error, why, sizeof why));
+        luaq_refuse(L, 1, "no backend is called '%s': %s", options.backend,
+                    readyq_explain("new", -1, error, why, sizeof why));
     return error < 0 ? luaq_fail(L, 1, "new", -1, error) : 1;
 }
 

@@ -176,9 +176,9 @@ PyObject *add_trigger(PyObject *self, PyObject *const *arguments, Py_ssize_t pos
 
 PyObject *modify_member(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                         PyObject *keywords);
-PyObject *remove_member(PyObject *self, PyObject *object);
-PyObject *get_member(PyObject *self, PyObject *object);
-int has_member(PyObject *self, PyObject *object);
+PyObject *remove_member(PyObject *object, PyObject *source);
+PyObject *get_member(PyObject *object, PyObject *source);
+int has_member(PyObject *object, PyObject *source);
 Py_ssize_t count_members(PyObject *self);
 PyObject *iterate_members(PyObject *self);
 
