@@ -2,8 +2,8 @@
 """The C tests, tests/c/*.c: each of their functions is a test here, run on every backend.
 
 They are built with AddressSanitizer and UndefinedBehaviorSanitizer where the compiler has them
-(plainly where coverage is measured); those about threads once more with ThreadSanitizer. One alone, when they are built:
-`build/tests/address,undefined/flow epoll test_...`.
+(plainly where coverage is measured); those about threads once more with ThreadSanitizer. One alone,
+when they are built: `build/tests/address,undefined/flow epoll test_...`.
 """
 
 import ctypes
