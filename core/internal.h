@@ -382,6 +382,7 @@ void readyq__enlist(readyq *q);         /* the registry; no lock held */
 void readyq__delist(readyq *q);
 
 void readyq__nest_update(readyq *q); /* what readyq_fileno() shows */
+void readyq__nest_leave(readyq *q);  /* before the kernel queue that is polled there is closed */
 int readyq__nest_rebuild(readyq *q, bool forked);
 void readyq__nest_close(readyq *q);
 

@@ -24,6 +24,12 @@ static int put_in(int set, int fd)
     return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+void readyq__nest_leave(readyq *q)
+{
+    if (q->nest >= 0)
+        epoll_ctl(q->nest, EPOLL_CTL_DEL, q->kernel.fd, NULL);
+}
+
 /* Fills q->nest with a new set, of number `as` where it had one before. */
 static int open_nest(readyq *q, int as)
 {
@@ -81,7 +87,7 @@ int readyq__nest_rebuild(readyq *q, bool forked)
 
     if (as < 0)
         return 0;
-    if (!forked) /* closing the old kernel queue took it out */
+    if (!forked)
         return put_in(as, q->kernel.fd);
     close(q->nest_timer);
     error = open_nest(q, as);
@@ -108,6 +114,11 @@ static int put_in(int set, int fd)
     struct kevent change = {.ident = (uintptr_t)fd, .filter = EVFILT_READ, .flags = EV_ADD};
 
     return kevent(set, &change, 1, NULL, 0, NULL) < 0 ? -errno : 0;
+}
+
+void readyq__nest_leave(readyq *q)
+{
+    (void)q; /* closing it takes it out */
 }
 
 /* A child has no kernel queue of its parent's, so it gets another number. */

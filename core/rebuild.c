@@ -104,6 +104,7 @@ int readyq__rebuild(readyq *q)
     new = q->kernel;
     q->kernel = old;
     readyq__look_all(q); /* what came meanwhile */
+    readyq__nest_leave(q);
     q->backend->close(q, false);
     q->kernel = new;
     q->haunted = false;

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import select
+import signal
 import socket
 import struct
 import sys
@@ -96,6 +97,8 @@ def spawn(status):
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(300)  # it does not outlive for long who forgets it
         os.read(reader, 1)
         os._exit(status)
     os.close(reader)

@@ -95,6 +95,13 @@ class Descriptors:
         """Whether what held these files, each as often as it is listed, may close them."""
         raise NotImplementedError
 
+    def may_close(self, fd):
+        """Whether this number may be closed."""
+        return self.may_let_go([self.table[fd]])
+
+    def see_collected(self, fd):
+        """What else may collect a pending error has."""
+
     def was_closed(self, fd):
         """A number is nobody's now."""
 
@@ -138,7 +145,7 @@ class Descriptors:
     def dup2(self, index, onto):
         """Gives a number to another file; what it was is closed without a word."""
         old, new = self.pick_number(index), self.pick_number(onto)
-        if old == new or not self.may_let_go([self.table[new]]):
+        if old == new or not self.may_close(new):
             return
         self.say(f"os.dup2({self.names[old]}, {self.names[new]})")
         os.dup2(old, new)
@@ -149,7 +156,7 @@ class Descriptors:
 
     def close_number(self, index):
         fd = self.pick_number(index)
-        if fd is None or not self.may_let_go([self.table[fd]]):
+        if fd is None or not self.may_close(fd):
             return
         self.say(f"os.close({self.names[fd]})")
         os.close(fd)
@@ -157,7 +164,7 @@ class Descriptors:
 
     def reset(self, index):
         fd, file = self.pick_file(index, Tcp, lambda file: file.holders == 1)
-        if fd is None or not self.may_let_go([self.table[fd]]):
+        if fd is None or not self.may_close(fd):
             return
         self.say(f"reset({self.names[fd]})")
         calls.reset(fd)
@@ -238,6 +245,7 @@ class Descriptors:
 
     def compare_with_poll(self, fd, until=0):
         """The model of the files themselves is held to poll(2)."""
+        self.see_collected(fd)
         expected = self.table[fd].level() & ~PRIORITY
         while polled(fd, self.table[fd]) != expected:
             if time.monotonic() > until:

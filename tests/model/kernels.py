@@ -26,6 +26,22 @@ class Kernel(NamedTuple):
     """Where many ONESHOT watches are armed again at once their numbers are not all compared: one
     that is another file's by then is armed for that one."""
 
+    vague_ends: bool = False
+    """What an end or an error is told as is a guess: EV_EOF comes late or for both directions, and
+    the error is collected for the first filter alone, and so not the user's any more. Bits are not
+    judged where there is one."""
+
+    drops_when_full: bool = False
+    """Events for which there is no room are gone: what is not told of an edge, or of one shot, by a
+    wait with a maximum may never be told."""
+
+    fair: bool = True
+    """What is ready and stands back for a maximum is told soon."""
+
+    keeps_closed: bool = False
+    """A filter stays when its number is closed, and fires for the file: no watched number is
+    closed."""
+
     pollable: bool = True
     """The queue's own descriptor can be polled."""
 
@@ -38,4 +54,12 @@ KERNELS = {
     "kqueue": Kernel(has_ghosts=False),
 }
 if sys.platform == "linux":  # by libkqueue
-    KERNELS["kqueue"] = Kernel(has_ghosts=False, by_inode=True, pollable=False)
+    KERNELS["kqueue"] = Kernel(
+        has_ghosts=False,
+        by_inode=True,
+        vague_ends=True,
+        drops_when_full=True,
+        keeps_closed=True,
+        fair=False,
+        pollable=False,
+    )

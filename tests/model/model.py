@@ -88,6 +88,8 @@ class Watch:
         if self.interest & EDGE:
             must = now & self.owed
             now = now if self.owed or self.stirred or self.file.restless else 0
+        if self.queue.kernel.vague_ends and self.file.level() & ~DIRECTIONS:
+            return 0, ANYTHING
         if self.doubtful:
             return 0, self.doubt(now | self.seen)
         return 0 if self.left_out else must, now | self.seen
@@ -124,7 +126,7 @@ class Queue:
         watch.fd, watch.file = fd, file
         watch.ask_anew(interest)
         file.watches.append(watch)
-        self.ghosts = [ghost for ghost in self.ghosts if ghost[:2] != (file, fd)]
+        self.lay(file, fd)
         return self.enter(watch)
 
     def modify(self, watch, interest):
@@ -157,6 +159,8 @@ class Queue:
         """Taken out by its user. The kernel cannot be told to forget a number that was closed."""
         self.forget(watch)
         watch.told = 0
+        if watch.kind == "fd":  # a ghost that has its number back goes in its stead
+            self.lay(table.get(watch.fd), watch.fd)
         lives = watch.doubtful and not (watch.file.gone or watch.file.never_blocks)
         if self.kernel.has_ghosts and lives and table.get(watch.fd) is not watch.file:
             interest = 0 if watch.confused else watch.interest
@@ -179,10 +183,13 @@ class Queue:
             watch.confused = file.pinned = True
 
     def looked_at(self):
-        """The kernel may have been asked, without a wait."""
+        """The kernel may have been asked, without a wait. The queue has more descriptors of its
+        own now, maybe on a number that was closed, and their inode is that of eventfds."""
         for watch in self.watches:
             if watch.kind == "fd" and watch.asks_once():
                 watch.seen |= watch.offer()[1]
+            if watch.doubtful and self.kernel.by_inode:
+                watch.confused = True
 
     # ------------------------------------------------------------------ what fires
 
@@ -239,6 +246,10 @@ class Queue:
                 watch.due = watch.due + watch.period if watch.period else None
 
     # ------------------------------------------------------------------ ghosts
+
+    def lay(self, file, fd):
+        """The kernel has nothing of this file and number any more, or another watch's."""
+        self.ghosts = [ghost for ghost in self.ghosts if ghost[:2] != (file, fd)]
 
     def haunting(self):
         """Numbers of ghosts that the kernel will tell of when it is asked for everything."""

@@ -121,7 +121,7 @@ class Turn:
 
     def be_fair(self):
         """What is ready and has to stand back for a maximum does so a few times at most."""
-        for watch in self.queue.watches:
+        for watch in self.queue.watches if self.queue.kernel.fair else ():
             if not self.offers.get(watch, (0, 0))[0]:
                 watch.passed = {}
                 continue
@@ -165,5 +165,6 @@ class Turn:
                 watch.owed |= owed
                 watch.stirred |= stirred
                 watch.seen |= self.offers.get(watch, (0, 0))[1]
+                watch.left_out |= self.queue.kernel.drops_when_full
             else:
                 watch.seen = 0

@@ -4,9 +4,11 @@
 import contextlib
 import errno
 import os
+import select
 import signal
 import warnings
 
+from model import calls
 from model.children import Children
 from model.files import ONESHOT
 from model.kernels import KERNELS
@@ -77,6 +79,14 @@ class Watching(Children):
             return True
         ending = (file for file in files if file.holders == files.count(file))
         return not any(file.pinned or file.watches for file in ending)
+
+    def may_close(self, fd):
+        watched = self.queue.at(fd) is not None
+        return super().may_close(fd) and not (watched and self.kernel.keeps_closed)
+
+    def see_collected(self, fd):
+        if self.kernel.vague_ends and not calls.poll(fd) & select.POLLERR:
+            self.table[fd].error = False
 
     def was_closed(self, fd):
         self.queue.closed(fd)

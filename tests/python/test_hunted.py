@@ -3,6 +3,7 @@
 
 import errno
 import os
+import select
 import socket
 import warnings
 
@@ -137,3 +138,26 @@ def test_a_closed_number_that_was_found_out_holds_no_file_open(queue, make):
     os.close(copy)
     there.setblocking(False)
     assert there.recv(1) == b""
+
+
+def test_descriptor_is_silent_after_a_ghost_that_a_child_shared(make):
+    """The old kernel queue, which the child kept open, was left in the set that is polled."""
+    queue = make.queue(warn=False)
+    here, there = make.unix()
+    watch = queue.add(here, "r")
+    reader, writer = os.pipe()
+    number = queue.fileno()
+    child = os.fork()
+    if child == 0:
+        os.read(reader, 1)
+        os._exit(0)
+    here.close()
+    watch.remove()
+    there.send(b"x")
+    assert queue.wait(0) == []
+    readable = select.select([number], [], [], 0)[0]
+    os.write(writer, b"x")
+    os.waitpid(child, 0)
+    os.close(reader)
+    os.close(writer)
+    assert readable == []
