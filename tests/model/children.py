@@ -76,6 +76,8 @@ class Children(Descriptors):
 
     def fork(self):
         """The child's queue has the same watches, and what it does with it is not seen here."""
+        if not self.kernel.forks:
+            return
         self.say("if os.fork() == 0:\n    print(q.wait(0), q.wait(1), q.close())\n    os._exit(0)")
         self.say("os.wait()")
         reader, writer = os.pipe()

@@ -42,6 +42,9 @@ class Kernel(NamedTuple):
     """A filter stays when its number is closed, and fires for the file: no watched number is
     closed."""
 
+    forks: bool = True
+    """What is ready is told at once in a child."""
+
     pollable: bool = True
     """The queue's own descriptor can be polled."""
 
@@ -61,5 +64,6 @@ if sys.platform == "linux":  # by libkqueue
         drops_when_full=True,
         keeps_closed=True,
         fair=False,
+        forks=False,
         pollable=False,
     )
