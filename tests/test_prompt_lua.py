@@ -88,6 +88,9 @@ def test_ctrl_c_drops_the_line_and_keeps_the_session(console):
         "loop.sleep(60)",
         "loop.spawn(function() while true do end end) loop.sleep(60)",
         "for w, ready, data in q:wait(60) do print 'woken' end",
+        "readyq.new():wait(60)",
+        "for _ in readyq.new():wait() do end",
+        "pcall(loop.sleep, 60)" if "5.1" not in LUA else "loop.sleep(60)",
     ],
 )
 def test_ctrl_c_ends_what_runs_or_waits(console, code):

@@ -4,8 +4,8 @@
  * calls another. What the versions of Lua differ in is in compat.h.
  *
  * Upvalues  Every C function here has the same ones: the two metatables, against which a type
- *           is checked by one comparison, and a Lua function that does nothing, which is called
- *           to give Lua's hooks their turn.
+ *           is checked by one comparison, and a Lua function that does nothing so many times,
+ *           which is called to give Lua's hooks their turn.
  * Ownership A queue keeps its watches in a table by slot; a watch keeps its queue, its source and
  *           its data. All of that sits in user values, where the collector sees it; the core's
  *           watch is embedded in the Lua object and never moves.

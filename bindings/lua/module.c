@@ -71,15 +71,26 @@ static void make_watch_type(lua_State *L)
     lua_pop(L, 1);
 }
 
+/* [-0, +1, e] LuaJIT is not to compile it, since its hooks do not run in compiled code. */
+static void push_turn(lua_State *L)
+{
+    static const char code[] = "local function turn(steps) for _ = 1, steps do end end "
+                               "if jit then jit.off(turn) end "
+                               "return turn";
+
+    if (luaL_loadstring(L, code) != 0)
+        lua_error(L);
+    lua_call(L, 0, 1);
+}
+
 /* [-2, +1, e] */
 READYQ_API int luaopen_readyq_core(lua_State *L)
 {
     lua_settop(L, 0);
     remember_main_thread(L);
-    lua_newtable(L);                       /* QUEUE_TYPE */
-    lua_newtable(L);                       /* WATCH_TYPE */
-    if (luaL_loadstring(L, "return") != 0) /* TURN */
-        return lua_error(L);
+    lua_newtable(L); /* QUEUE_TYPE */
+    lua_newtable(L); /* WATCH_TYPE */
+    push_turn(L);    /* TURN */
     lua_newtable(L);
     add_functions(L, functions);
     for (const struct luaq_bit *bit = luaq_bits; bit->name != NULL; bit++) {

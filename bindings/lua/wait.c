@@ -12,6 +12,14 @@ static void move_hook(lua_State *from, lua_State *to)
     lua_sethook(from, NULL, 0, 0);
 }
 
+/* After how many instructions a hook wants to be called, if that is soon. */
+static int steps_to_hook(lua_State *L)
+{
+    const int count = lua_gethookmask(L) & LUA_MASKCOUNT ? lua_gethookcount(L) : 0;
+
+    return count < 100000 ? count : 0;
+}
+
 /* [-0, +0, e] Gives hooks their turn by calling a function that does nothing. The stock
  * interpreter answers Ctrl-C with a hook in the main thread only; a coroutine borrows it, so that
  * the interrupt comes at once there too. Where it raises, it has done its work. */
@@ -23,7 +31,8 @@ static void give_turn(lua_State *L)
     if (borrow)
         move_hook(main, L);
     lua_pushvalue(L, upvalue(TURN));
-    lua_call(L, 0, 0);
+    lua_pushinteger(L, steps_to_hook(L));
+    lua_call(L, 1, 0);
     if (borrow)
         move_hook(L, main);
 }

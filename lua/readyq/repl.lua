@@ -14,6 +14,7 @@ local interrupts = assert(readyq.new()) -- tells code that runs, and does not wa
 local interrupted = false -- Ctrl-C was seen by the loop
 local overdue = 0 -- how often running code looked since Ctrl-C, and the loop had not seen it
 local PATIENCE = 10
+local stepper -- the coroutine that runs the loop
 
 -- ---------------------------------------------------------------- Ctrl-C and errors
 
@@ -22,14 +23,22 @@ local function forget_interrupts()
     for _ in interrupts:wait(0) do end
 end
 
+-- Does code that was typed sleep in a queue, so that the loop has to wait? Asked by a hook that
+-- the queue's wait has called.
+local function is_asleep()
+    local sleeper = debug.getinfo(4, "f")
+    return sleeper and sleeper.func == queue.wait and coroutine.running() ~= stepper
+end
+
 -- The loop comes first, if it has its turn soon.
 local function break_off()
     for _ in interrupts:wait(0) do overdue = 1 end
     if overdue == 0 then return end
     overdue = overdue + 1
-    if overdue < PATIENCE then return end
+    local asleep = is_asleep()
+    if overdue < PATIENCE and not asleep then return end
     overdue = 0
-    error("interrupted!", 2)
+    error("interrupted!", asleep and 0 or 2)
 end
 
 local function watch_code(co) debug.sethook(co, break_off, "", 1000) end
@@ -140,7 +149,8 @@ end
 -- Reads lines and runs them until the input ends.
 function repl.run()
     prepare()
-    watch_code(coroutine.running())
+    stepper = coroutine.running()
+    watch_code(stepper)
     local text = ""
     while true do
         local prompt = text == "" and (_G._PROMPT or "> ") or (_G._PROMPT2 or ">> ")

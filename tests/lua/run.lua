@@ -26,6 +26,7 @@ end, trace)
 if not ok and type(problem) == "table" then fail(problem.skip, 77) end
 if not ok then fail(problem, 1) end
 
+unix.alarm(0) -- its handler goes with the module
 things.close_all()
 for name in pairs(package.loaded) do -- modules keep a queue open as long as they are there
     if name == arg[1] or name:find("^readyq") then package.loaded[name] = nil end
