@@ -24,6 +24,12 @@ static bool is_spent(const readyq_watch *w)
     return (w->interest & READYQ_ONESHOT) && w->own.found != 0;
 }
 
+/* A number that was closed, and taken by what readyq_fileno() opened. */
+static bool is_own(const readyq *q, int fd)
+{
+    return fd == q->nest || fd == q->nest_timer;
+}
+
 static int register_all(readyq *q)
 {
     for (size_t fd = 0; fd < q->nslots; fd++) {
@@ -34,7 +40,7 @@ static int register_all(readyq *q)
         if (!in_kernel(w))
             continue;
         interest = is_spent(w) ? READYQ_EDGE : readyq__kernel_interest(w);
-        error = q->backend->update(q, (int)fd, 0, interest);
+        error = is_own(q, (int)fd) ? -EBADF : q->backend->update(q, (int)fd, 0, interest);
         if (error == -EBADF || error == -EPERM || error == -EINVAL) /* closed, or another's now */
             readyq__abandon(q, w);
         else if (error < 0 && error != -EEXIST) /* the wake-up is there already */

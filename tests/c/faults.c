@@ -228,7 +228,7 @@ static void start_dead_child(void)
 /* The story with the n-th call failing; whether there was one. */
 static bool hits(void (*story)(struct story *), int error, bool may_show, int n)
 {
-    struct story s;
+    static struct story s;
 
     if (dead == 0)
         start_dead_child();

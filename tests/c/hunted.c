@@ -43,5 +43,31 @@ static void test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_so
     close(file);
 }
 
-TESTS(TEST(test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket),
+/* A child took its own readyq_fileno() for the file that had been watched under that number. */
+static void test_a_closed_number_that_fileno_took_is_not_watched_in_a_child(void)
+{
+    int p[2], number;
+    readyq_watch w, other;
+    readyq *q = open_queue();
+    open_pipe(p);
+    number = dup(p[0]);
+    add(q, &w, number, READYQ_READ);
+    close(number);
+    CHECK_IS(readyq_fileno(q), number);
+    add(q, &other, p[0], READYQ_READ);
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK_QUIET(q);
+        put(p[1]);
+        CHECK_TAKES(q, &other);
+        CHECK(!w.armed);
+        _exit(0);
+    }
+    expect_success(pid);
+    readyq_close(q);
+    close_pair(p);
+}
+
+TESTS(TEST(test_a_closed_number_that_fileno_took_is_not_watched_in_a_child),
+      TEST(test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket),
       TEST(test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin))
