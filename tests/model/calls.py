@@ -97,7 +97,8 @@ def spawn(status):
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        for number in signal.SIGALRM, signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)
         signal.alarm(300)  # it does not outlive for long who forgets it
         os.read(reader, 1)
         os._exit(status)

@@ -123,8 +123,10 @@ def main():
     options = options.parse_args()
     seeds = range(options.seed, options.seed + -(-options.operations // ROUND))
     count = Count()
-    for text in hunt(lambda: World(options.backend), seeds, count, options.most):
-        print(text, flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):  # ended early it says what it has done
+        for text in hunt(lambda: World(options.backend), seeds, count, options.most):
+            print(text, flush=True)
     print(f"{options.backend}: {count}")
     return count.disagreements > 0
 

@@ -44,14 +44,17 @@ def wanted(file, interest):
 
 
 class Watch:
-    """One registration. `owed`, `stirred` and `seen` are of descriptors, `pending` and `stamp` of
-    all others: how often they went off unseen, and when the first time."""
+    """One registration. `owed`, `stirred` (see files.py) and `seen` are of descriptors, `pending`
+    and `stamp` of all others: how often they went off unseen, and when the first time.
+
+    `doubtful`: its number was closed. `confused`: and is taken for its file's again, though it is
+    another's, so that anything may be told. `left_out`: the kernel may have told others alone."""
 
     def __init__(self, queue, kind, name):
         self.queue, self.kind, self.name = queue, kind, name
         self.line = LINES.get(kind)
         self.active = self.armed = True
-        self.interest = self.owed = self.seen = self.pending = self.told = 0
+        self.interest = self.owed = self.seen = self.pending = 0
         self.stirred = self.doubtful = self.confused = self.left_out = False
         self.fd = self.file = self.stamp = self.signal = self.child = self.status = None
         self.due = self.period = self.order = None
@@ -158,7 +161,6 @@ class Queue:
     def remove(self, watch, table):
         """Taken out by its user. The kernel cannot be told to forget a number that was closed."""
         self.forget(watch)
-        watch.told = 0
         if watch.kind == "fd":  # a ghost that has its number back goes in its stead
             self.lay(table.get(watch.fd), watch.fd)
         lives = watch.doubtful and not (watch.file.gone or watch.file.never_blocks)

@@ -74,7 +74,6 @@ class Turn:
             self.deliver_descriptor(watch, ready, count)
         else:
             self.deliver_fired(watch, count)
-        watch.told = ready
         self.delivered.append(watch)
         watch.passed = {}
 
@@ -90,9 +89,7 @@ class Turn:
 
     def deliver_fired(self, watch, count):
         if not self.fired[watch] <= count <= watch.pending:
-            raise DisagreementError(
-                f"{watch.name} was told with {count} instead of {watch.pending}"
-            )
+            raise DisagreementError(f"{watch.name} was told with {count}, not {watch.pending}")
         for other in self.offers if watch.line else ():
             if other.line == watch.line and other.stamp < watch.stamp:
                 raise DisagreementError(f"{watch.name} was told before {other.name}")
@@ -132,6 +129,8 @@ class Turn:
 
     def is_full(self):
         """A maximum was reached, of which what was found out to be closed may have had a part."""
+        if self.limit is not None and self.queue.kernel.drops_when_full:
+            return True
         if self.limit is None or not self.told:
             return False
         closed = sum(watch.doubtful for watch in self.queue.watches)
