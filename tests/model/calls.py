@@ -97,11 +97,13 @@ def spawn(status):
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        for number in signal.SIGALRM, signal.SIGTERM:
-            signal.signal(number, signal.SIG_DFL)
-        signal.alarm(300)  # it does not outlive for long who forgets it
-        os.read(reader, 1)
-        os._exit(status)
+        try:
+            for number in signal.SIGALRM, signal.SIGTERM:
+                signal.signal(number, signal.SIG_DFL)
+            signal.alarm(300)  # it does not outlive for long who forgets it
+            os.read(reader, 1)
+        finally:
+            os._exit(status)
     os.close(reader)
     return pid, writer
 

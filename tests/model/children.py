@@ -27,7 +27,7 @@ class Children(Descriptors):
         self.children = []
 
     def spawn(self):
-        if len(self.children) >= MOST_CHILDREN:
+        if len(self.children) >= MOST_CHILDREN or not self.kernel.forks:
             return
         name = self.name("c")
         self.say(f"{name} = spawn({STATUS})")

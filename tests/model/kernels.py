@@ -43,7 +43,8 @@ class Kernel(NamedTuple):
     closed."""
 
     forks: bool = True
-    """What is ready is told at once in a child."""
+    """A child has what its parent had. libkqueue's own handler closes numbers there which may be
+    others' by then, and what is ready is told late."""
 
     pollable: bool = True
     """The queue's own descriptor can be polled."""
