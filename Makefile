@@ -28,6 +28,11 @@ CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla
 FLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread -Icore $(kqueue_cflags)
 
+# The C library's own checks need an optimizing compiler.
+FORTIFY = $(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+HARDENED = $(FORTIFY) $(hardening_cflags)
+LINK_SHARED = $(CC) -shared -pthread $(hardening_ldflags)
+
 VERSION := $(shell sed -n 's/^#define READYQ_VERSION "\(.*\)".*/\1/p' core/readyq.h)
 SONAME := libreadyq.so.$(firstword $(subst ., ,$(VERSION)))
 
@@ -53,16 +58,16 @@ build/libreadyq.a: $(CORE)
 	rm -f $@ && $(AR) rcs $@ $^
 
 build/libreadyq.so: $(CORE)
-	$(CC) -shared -pthread -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^ $(kqueue_libs)
+	$(LINK_SHARED) -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^ $(kqueue_libs)
 	ln -sf libreadyq.so build/$(SONAME)
 
 # The modules carry the core inside and show none of its names, so that they never meet another.
 $(PYTHON_MODULE): $(PYTHON_OBJECTS) build/libreadyq.a
-	$(CC) -shared -pthread -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^ $(kqueue_libs)
+	$(LINK_SHARED) -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^ $(kqueue_libs)
 
 $(LUA_MODULE): $(LUA_OBJECTS) build/libreadyq.a
 	@mkdir -p $(@D)
-	$(CC) -shared -pthread -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^ $(kqueue_libs)
+	$(LINK_SHARED) -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^ $(kqueue_libs)
 
 $(PYTHON_OBJECTS): HEADERS = -isystem $(python_include)
 $(PYTHON_OBJECTS): | need-python
@@ -71,7 +76,7 @@ $(LUA_OBJECTS): HEADERS = -isystem $(lua_include) -fno-plt
 $(LUA_OBJECTS): | need-lua
 build/%.o: %.c build/config.mk build/flags
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(HEADERS) $(WARNINGS) $(CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(FLAGS) $(HARDENED) $(HEADERS) $(WARNINGS) $(CFLAGS) -MMD -c -o $@ $<
 
 build/examples/%: examples/%.c build/libreadyq.a
 	@mkdir -p $(@D)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Builds readyq._core. What describes the package is in pyproject.toml, its version in readyq.h."""
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from glob import glob
 from pathlib import Path
 
@@ -20,6 +23,34 @@ def libkqueue(option):
     return result.stdout.split() if result.returncode == 0 else []
 
 
+def accepted(*flags):
+    """Those of the flags that the compiler and the linker know."""
+    return flags if takes(*flags) else [flag for flag in flags if takes(flag)]
+
+
+def takes(*flags):
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    command = [*compiler, "-Werror", *flags, "-xc", "-", "-o", os.devnull]
+    program = "int main(void) { return 0; }"
+    try:
+        result = subprocess.run(command, input=program, text=True, capture_output=True, check=False)
+    except OSError:
+        return False
+    return result.returncode == 0
+
+
+def fortified():
+    """The C library's own checks, which need an optimizing compiler."""
+    flags = f"{sysconfig.get_config_var('CFLAGS')} {os.environ.get('CFLAGS', '')}"
+    levels = re.findall(r"(?<!\S)-O(\S*)", flags)
+    if not levels or levels[-1] == "0":
+        return []
+    return ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
+
+
+# What the Makefile's modules are hardened with, too.
+compile_guards = ("-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection")
+link_guards = ("-Wl,-z,relro,-z,now", "-Wl,-z,noexecstack")
 header = Path("core/readyq.h").read_text(encoding="utf-8")
 kqueue = libkqueue("--libs")
 version = re.search(r'^#define READYQ_VERSION "(.+)"', header, re.MULTILINE)
@@ -41,9 +72,11 @@ setup(
                 "-std=c11",
                 "-fvisibility=hidden",
                 "-pthread",
+                *fortified(),
+                *accepted(*compile_guards),
                 *libkqueue("--cflags"),
             ],
-            extra_link_args=["-pthread", *kqueue],
+            extra_link_args=["-pthread", *accepted(*link_guards), *kqueue],
             runtime_library_dirs=libkqueue("--variable=libdir"),
         )
     ],

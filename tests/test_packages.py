@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import pythons
+from hardening import GUARDS, guards, symbols
 
 import readyq
 
@@ -124,6 +125,14 @@ def test_the_wheel_needs_the_c_library_alone(packages, tmp_path):
         archive.extractall(tmp_path / "site")
     place = str(tmp_path / "site" / "readyq")
     assert use(sys.executable, tmp_path, tmp_path / "site") == [readyq.__version__, place]
+
+
+def test_the_wheels_module_is_guarded_and_shows_its_beginning_alone(packages, tmp_path):
+    with zipfile.ZipFile(packages[1]) as archive:
+        archive.extractall(tmp_path)
+    (module,) = (tmp_path / "readyq").glob("_core*.so")
+    assert guards(module) == GUARDS
+    assert symbols(module)[0] == {"PyInit__core"}
 
 
 def test_pip_installs_it_editable_without_isolation(packages, tmp_path):

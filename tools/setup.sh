@@ -113,6 +113,25 @@ find_libkqueue() {
     kqueue_libs="$(pkg-config --libs libkqueue) -Wl,-rpath,$(pkg-config --variable=libdir libkqueue)"
 }
 
+# What the compiler and the linker can do against misuse of memory, those of it that they know.
+find_hardening() {
+    hardening_cflags=$(accepted -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+    hardening_ldflags=$(accepted -Wl,-z,relro,-z,now -Wl,-z,noexecstack)
+}
+
+accepted() {
+    if takes "$@"; then
+        echo "$@"
+    else
+        echo $(for flag; do ! takes "$flag" || echo "$flag"; done)
+    fi
+}
+
+takes() {
+    echo 'int main(void) { return 0; }' |
+        ${CC:-cc} -Werror "$@" -xc - -o /dev/null 2>/dev/null
+}
+
 has_compiler() {
     echo '#include <stdio.h>' | ${CC:-cc} -E - >/dev/null 2>&1
 }
@@ -337,6 +356,7 @@ find_all() {
     find_python
     find_lua
     find_libkqueue
+    find_hardening
 }
 
 # Gets the items of $1 that are missing, and then of $2; with $3, those of $2 even if none of $1
@@ -381,6 +401,8 @@ lua_version = ${lua_version:-}
 lua_include = $lua_include
 kqueue_cflags = $kqueue_cflags
 kqueue_libs = $kqueue_libs
+hardening_cflags = $hardening_cflags
+hardening_ldflags = $hardening_ldflags
 END
     if cmp -s build/config.mk.new build/config.mk; then
         rm build/config.mk.new

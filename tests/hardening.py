@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""What readelf tells of a shared library: what it shows, what it uses, and how it is guarded."""
+
+import shutil
+import subprocess
+
+import pytest
+
+GUARDS = {"bound at once", "read-only after it", "no code on the stack", "stack protector"}
+
+
+def readelf(option, path):
+    if shutil.which("readelf") is None:
+        pytest.skip("needs the program readelf, and libraries in ELF (apt-get install binutils)")
+    command = ["readelf", "-W", option, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def symbols(path):
+    """The names that it shows to others, and those that it takes from others."""
+    rows = [line.split() for line in readelf("--dyn-syms", path).splitlines()]
+    rows = [row for row in rows if len(row) >= 8 and row[4] in ("GLOBAL", "WEAK")]
+    names = [(row[6] == "UND", row[7].partition("@")[0]) for row in rows]
+    return {name for taken, name in names if not taken}, {name for taken, name in names if taken}
+
+
+def guards(path):
+    segments = [line.split() for line in readelf("--program-headers", path).splitlines()]
+    stacks = [row[6] for row in segments if row[:1] == ["GNU_STACK"]]
+    found = {
+        "bound at once": "BIND_NOW" in readelf("--dynamic", path),
+        "read-only after it": any(row[:1] == ["GNU_RELRO"] for row in segments),
+        "no code on the stack": stacks == ["RW"],
+        "stack protector": "__stack_chk_fail" in symbols(path)[1],
+    }
+    return {name for name, holds in found.items() if holds}
