@@ -135,6 +135,10 @@ spin: build/config.mk
 model: python-module
 	@$(RUN) PYTHONPATH="$(CURDIR)/python:$(CURDIR)/tests" $(python) -m model.hunt \
 	    --operations $(or $(OPERATIONS),100000) --seed $(or $(SEED),1) --backend $(or $(BACKEND),epoll)
+memory:
+	@$(SETUP) memory
+	@$(MAKE) -s all
+	@$(RUN) $(python) tests/memory.py
 gates:
 	@python3 tests/gates.py
 cross:
@@ -182,6 +186,7 @@ help:
 	@echo 'make model      random operations on a queue and on a model of it: OPERATIONS=100000 SEED=1 BACKEND=epoll'
 	@echo 'make soak       a mixed load for SECONDS=60 on each backend, with an account at its end'
 	@echo 'make spin       try every order of waking, waiting and closing in a model of them'
+	@echo 'make memory     set up what is missing, and run the tests under valgrind; minutes'
 	@echo 'make cross      compile and link the core for other systems'
 	@echo 'make gates      list what a kernel cannot do'
 	@echo 'make bench      measure'
@@ -190,5 +195,6 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl repl-lua show check inspect model coverage soak spin fuzz fuzz-here gates cross bench \
+        test-stdlib repl repl-lua show check inspect model coverage soak spin fuzz fuzz-here memory \
+        gates cross bench \
         env install install-c install-lua clean help

@@ -12,6 +12,7 @@
 #   tools/setup.sh test           that and pytest, with the Lua modules and programs that some tests use
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
 #   tools/setup.sh fuzz           the fuzzers' tools, those that can be had, for `make fuzz`
+#   tools/setup.sh memory         what `make test` takes, and valgrind, for `make memory`
 #   tools/setup.sh cross          the compiler for other systems, of `make cross`
 #   tools/setup.sh coverage       what counts the lines and branches for `make coverage`
 #   tools/setup.sh all            everything but the last three
@@ -169,6 +170,7 @@ has_libfuzzer() {
     echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
         clang -fsanitize=fuzzer,address -xc - -o /dev/null 2>/dev/null
 }
+has_valgrind() { command -v valgrind >/dev/null; }
 has_afl() { command -v afl-clang-fast >/dev/null; }
 has_atheris() { finds atheris || "$venv/bin/python" -c 'import atheris' 2>/dev/null; }
 has_postgresql() {
@@ -250,6 +252,7 @@ debian_packages() {
         clang) echo clang ;;
         libfuzzer) echo libclang-rt-dev ;;
         afl) echo afl++ ;;
+        valgrind) echo valgrind ;;
         clang_format) echo clang-format ;;
         clang_tidy) echo clang-tidy ;;
         cppcheck) echo cppcheck ;;
@@ -424,6 +427,7 @@ fuzz)
     provide "$for_build" "$fuzzers" too
     pip_install $(pip_packages $(missing atheris))
     ;;
+memory) provide "$for_test valgrind" "$extras" "" ;;
 cross) provide "$for_cross" "" "" ;;
 all) provide "$for_test $for_lint" "$checkers $extras $neighbours" too ;;
 coverage) provide "$for_coverage" "" "" ;;
