@@ -54,6 +54,7 @@ struct entry { /* what is asked of one descriptor */
     bool pending, queued; /* asked for; to be asked for by the next wait */
     bool named;           /* by modify(), to be asked for once more (note 3) */
     bool shy;             /* note 7 */
+    uint64_t until;       /* what came until then was told, by the count of completions */
 };
 
 struct uring {
@@ -65,6 +66,7 @@ struct uring {
     uint32_t trusted; /* how often a named one was at hand */
     uint64_t turn;    /* the wait that asked last, by the queue's count */
     uint32_t old;     /* completions that lay in the ring before it */
+    uint64_t taken;   /* completions, ever */
 };
 
 static int open_ring(readyq *q)
@@ -370,15 +372,23 @@ static void tell(readyq *q, int fd, uint32_t events)
         queue(ring, fd);
 }
 
-/* Note 4: all that is so now; of an edge where any of its old news is so still. */
-static uint32_t recheck(const readyq *q, int fd, const struct entry *entry, uint32_t events)
+/* Note 4: all that is so now; of an edge where any of its old news is so still. What else of it lies
+ * in the ring is told of with that. */
+static uint32_t recheck(readyq *q, int fd, uint32_t events)
 {
+    struct uring *ring = q->kernel.more;
+    struct entry *entry = &ring->entries[fd];
+    const uint64_t until = ring->taken + readyq__rings_completed(&ring->rings);
     const bool edge = is_edge(entry);
-    const uint32_t now = edge || is_same(q, fd) ? look(fd, entry->interest) : 0;
+    uint32_t now;
 
-    if (!edge || (entry->interest & READYQ_PRIORITY)) /* note 10 */
-        return now;
-    return now & (events | POLLNVAL) ? now : 0;
+    if (edge && ring->taken <= entry->until)
+        return 0;
+    now = edge || is_same(q, fd) ? look(fd, entry->interest) : 0;
+    if (edge && !(entry->interest & READYQ_PRIORITY) && !(now & (events | POLLNVAL))) /* note 10 */
+        return 0;
+    entry->until = until;
+    return now;
 }
 
 static void completed(readyq *q, int fd, const struct io_uring_cqe *cqe, bool old)
@@ -388,8 +398,8 @@ static void completed(readyq *q, int fd, const struct io_uring_cqe *cqe, bool ol
     uint32_t events = cqe->res > 0 ? (uint32_t)cqe->res : 0;
 
     entry->pending = (cqe->flags & IORING_CQE_F_MORE) != 0;
-    if (old && events != 0)
-        events = recheck(q, fd, entry, events);
+    if (events != 0 && (old || (is_edge(entry) && readyq__rings_completed(&ring->rings) > 0)))
+        events = recheck(q, fd, events);
     if (cqe->res < 0 && cqe->res != -ECANCELED)
         give_up(q, fd);
     else if (events != 0)
@@ -423,6 +433,7 @@ static int take(readyq *q, int max)
             return max;
         readyq__rings_advance(&ring->rings);
         ring->old -= old;
+        ring->taken++;
         if (meant)
             completed(q, (int)(uint32_t)cqe.user_data, &cqe, old);
     }
@@ -435,28 +446,28 @@ static int wait(readyq *q, int max, int64_t timeout)
     const size_t told_last = ring->ntodo;
     const int fd = q->kernel.fd;
     uint32_t asked;
-    int n, done, error;
+    int n, done = 0, error = 0;
 
     if (ring->turn != q->stats.waits) { /* else the rest of what this very wait was told of */
         ring->turn = q->stats.waits;
         ring->old = readyq__rings_completed(&ring->rings);
     }
     n = take(q, max);
-    if (n > 0 && n == max)
-        return n;
-    if (readyq__unpromised(q) > 0)
-        timeout = 0;
-    ask_all(q, told_last);
-    asked = readyq__rings_unsubmitted(&ring->rings);
-    readyq__unlock(q);
-    done = readyq__rings_enter(fd, asked, timeout != 0, timeout);
-    error = errno;
-    readyq__lock(q);
-    if (q->closed)
-        return 0;
-    if (done < 0 && error != ETIME && error != EBUSY && error != EAGAIN && error != EINTR)
-        return -error;
-    n += take(q, max - n);
+    if (n == 0 || n < max) {
+        if (readyq__unpromised(q) > 0)
+            timeout = 0;
+        ask_all(q, told_last);
+        asked = readyq__rings_unsubmitted(&ring->rings);
+        readyq__unlock(q);
+        done = readyq__rings_enter(fd, asked, timeout != 0, timeout);
+        error = errno;
+        readyq__lock(q);
+        if (q->closed)
+            return 0;
+        if (done < 0 && error != ETIME && error != EBUSY && error != EAGAIN && error != EINTR)
+            return -error;
+        n += take(q, max - n);
+    }
     if (q->nest >= 0) {
         ask_all(q, 0);
         submit(q);

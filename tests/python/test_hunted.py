@@ -161,3 +161,25 @@ def test_descriptor_is_silent_after_a_ghost_that_a_child_shared(make):
     os.close(reader)
     os.close(writer)
     assert readable == []
+
+
+def test_edge_of_many_arrivals_is_told_once_under_a_maximum(queue, make):
+    """io_uring told of the first and left the others for the waits to come."""
+    here, there = make.pipe()
+    watch = queue.add(here, READ | EDGE)
+    assert queue.wait(0) == []
+    for _ in range(3):
+        there.write(b"x")
+    assert queue.wait(0, 1) == [watch]
+    assert queue.wait(0, 1) == []
+
+
+def test_descriptor_is_readable_after_a_wait_that_was_full(queue, make):
+    """io_uring returned before it had asked anew, so that an outer loop slept for ever."""
+    here, there = make.unix()
+    number = queue.fileno()
+    watch = queue.add(here, "r")
+    there.send(b"x")
+    for _ in range(3):
+        assert queue.wait(0, 1) == [watch]
+        assert select.select([number], [], [], 0)[0] == [number]
