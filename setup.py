@@ -13,6 +13,9 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
+if sys.version_info < (3, 9):  # noqa: UP036
+    sys.exit("readyq needs CPython 3.9 or later")
+
 
 def libkqueue(option):
     """What pkg-config says of libkqueue, which is kqueue on Linux; nothing where there is none."""

@@ -22,6 +22,10 @@
 
 /* ------------------------------------------------------------------ CPython 3.9 to 3.13 */
 
+#if PY_VERSION_HEX < 0x03090000
+#error "readyq needs CPython 3.9 or later"
+#endif
+
 #if PY_VERSION_HEX < 0x030A0000
 #define Py_TPFLAGS_IMMUTABLETYPE 0
 #define Py_TPFLAGS_DISALLOW_INSTANTIATION 0 /* module.c takes tp_new away instead */
