@@ -25,11 +25,11 @@ PyObject *raise_error(const char *call, int fd, int error)
     sentence = PyUnicode_DecodeFSDefault(text); /* it may hold a file's name */
     if (sentence == NULL)
         return NULL;
-    if (type == PyExc_OSError) {
-        PyObject *both = Py_BuildValue("(iO)", -error, sentence);
-        if (both != NULL)
-            PyErr_SetObject(type, both);
-        Py_XDECREF(both);
+    if (type == PyExc_OSError) { /* made here: in 3.9 `except` goes by the type that was set */
+        PyObject *exception = PyObject_CallFunction(type, "iO", -error, sentence);
+        if (exception != NULL)
+            PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+        Py_XDECREF(exception);
     } else {
         PyErr_SetObject(type, sentence);
     }

@@ -422,3 +422,18 @@ def test_file_with_a_strange_name_is_described(queue, make):
         with pytest.raises(FileExistsError, match="file "):
             queue.add(file, "w")
         assert "\udcff" in repr(queue[file])
+
+
+def test_errors_are_caught_by_their_class_outside_of_any_other(python):
+    child = python(
+        """
+import os, readyq
+q = readyq.Queue()
+q.add(os.pipe()[0], "r")
+try:
+    q.add(next(iter(q)).fd, "r")
+except FileExistsError:
+    print("caught")
+"""
+    )
+    assert child.communicate(timeout=10) == ("caught\n", "")
