@@ -139,6 +139,8 @@ memory:
 	@$(SETUP) memory
 	@$(MAKE) -s all
 	@$(RUN) $(python) tests/memory.py
+races: all
+	@$(RUN) $(python) -m pytest -v tests/test_races.py tests/test_c.py -k without_a_race
 gates:
 	@python3 tests/gates.py
 cross:
@@ -187,6 +189,7 @@ help:
 	@echo 'make soak       a mixed load for SECONDS=60 on each backend, with an account at its end'
 	@echo 'make spin       try every order of waking, waiting and closing in a model of them'
 	@echo 'make memory     set up what is missing, and run the tests under valgrind; minutes'
+	@echo 'make races      every call against every other, under ThreadSanitizer'
 	@echo 'make cross      compile and link the core for other systems'
 	@echo 'make gates      list what a kernel cannot do'
 	@echo 'make bench      measure'
