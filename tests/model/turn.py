@@ -6,7 +6,7 @@ missing. See model.py for the words.
 from model.files import ONESHOT
 from model.model import FOREVER, DisagreementError
 
-PASSES = 2  # how often another may be told while one that is ready is not
+PASSES = 4  # how often another may be told while one that is ready is not
 
 
 class Turn:
