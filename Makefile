@@ -198,6 +198,6 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl repl-lua show check inspect model coverage soak spin fuzz fuzz-here memory \
+        test-stdlib repl repl-lua show check inspect model coverage soak spin races fuzz fuzz-here memory \
         gates cross bench \
         env install install-c install-lua clean help

@@ -95,6 +95,19 @@ static void describe_named(int fd, const char *kind, char *text, size_t size)
         snprintf(text, size, "%s", kind);
 }
 
+/* A name is whoever's who gave it, a peer's too: what would command the terminal that shows it, in
+ * ASCII or in UTF-8, becomes question marks. */
+static char *disarm(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+        if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+            at[0] = at[1] = '?';
+        else if (*at < ' ' || *at == 0x7f)
+            *at = '?';
+    }
+    return text;
+}
+
 char *readyq_describe(int fd, char *text, size_t size)
 {
     struct stat file;
@@ -115,7 +128,7 @@ char *readyq_describe(int fd, char *text, size_t size)
         describe_named(fd, isatty(fd) ? "terminal" : "device", text, size);
     else
         describe_named(fd, "descriptor", text, size);
-    return text;
+    return disarm(text);
 }
 
 /* ------------------------------------------------------------------ why a call failed */

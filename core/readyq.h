@@ -242,7 +242,8 @@ READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
 
 /* Writes what descriptor `fd` is ("TCP 127.0.0.1:80 to 127.0.0.1:49152", "pipe", "terminal
- * /dev/pts/0", "file /etc/passwd", "closed") into text[size], cut to fit. Returns text. */
+ * /dev/pts/0", "file /etc/passwd", "closed") into text[size], cut to fit, without control characters.
+ * Returns text. */
 READYQ_API char *readyq_describe(int fd, char *text, size_t size);
 
 /* Writes why `call` on `fd` (-1: on no descriptor) failed with `error` (as returned, negative)

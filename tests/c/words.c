@@ -5,6 +5,7 @@
 #include "things.h"
 
 #include <sys/eventfd.h>
+#include <sys/un.h>
 
 static void check_described(int fd, const char *part)
 {
@@ -60,6 +61,23 @@ static void test_pipes_terminals_and_files_are_described(void)
     close(fd);
     fd = eventfd(0, 0);
     check_described(fd, "eventfd");
+    close(fd);
+}
+
+/* A peer that named its socket so wrote to the terminal of who printed a watch. */
+static void test_names_of_others_do_not_command_a_terminal(void)
+{
+    const char name[] = "/tmp/readyq-\033[31m\n\302\233m\177\303\251";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = open(name, O_CREAT | O_RDWR, 0600);
+    check_described(fd, "file /tmp/readyq-?[31m???m?\303\251");
+    CHECK_IS(unlink(name), 0);
+    close(fd);
+    memcpy(address.sun_path, name, sizeof name);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK_IS(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    check_described(fd, "UNIX socket /tmp/readyq-?[31m???m?\303\251");
+    CHECK_IS(unlink(name), 0);
     close(fd);
 }
 
@@ -145,6 +163,7 @@ static void test_explanations_are_cut_to_fit(void)
 
 TESTS(TEST(test_sockets_are_described_by_kind_and_address),
       TEST(test_pipes_terminals_and_files_are_described),
+      TEST(test_names_of_others_do_not_command_a_terminal),
       TEST(test_a_closed_descriptor_is_described_as_closed), TEST(test_descriptions_are_cut_to_fit),
       TEST(test_an_error_says_call_descriptor_kind_and_remedy),
       TEST(test_every_error_of_the_contract_has_words_of_its_own),
