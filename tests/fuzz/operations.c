@@ -183,6 +183,16 @@ static void do_explain(struct world *o)
     free(text);
 }
 
+/* In a child epoll cannot tell what has a closed number by now: it may be another queue, in a
+ * circle, which is ELOOP. */
+static bool has_closed(const struct world *o, const struct queue *of)
+{
+    for (int i = 0; i < WATCHES; i++)
+        if (o->watches[i].in == of && o->watches[i].closed)
+            return true;
+    return false;
+}
+
 static void do_fork(struct world *o)
 {
     int status;
@@ -196,7 +206,7 @@ static void do_fork(struct world *o)
     if (pid == 0) {
         signal(SIGABRT, SIG_DFL);
         for (int i = 0; i < QUEUES; i++)
-            if (o->queues[i].q != NULL && !o->queues[i].closed) {
+            if (o->queues[i].q != NULL && !o->queues[i].closed && !has_closed(o, &o->queues[i])) {
                 o->queues[i].nest = -1; /* its parent's until it is used */
                 settle(o, &o->queues[i]);
                 settle(o, &o->queues[i]);
