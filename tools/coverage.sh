@@ -24,7 +24,7 @@ run() {
 export COVERAGE="$counters -DCOVERAGE"
 export COVERAGE_CORE=ctrace COVERAGE_FILE="$PWD/build/python.coverage"
 others='lua5.1 or lua5.2 or lua5.3 or luajit or without_a_race or copas'
-undisturbed='does_not_import_asyncio or subinterpreters or lack_of_memory or io_uring'
+undisturbed='does_not_import_asyncio or interpreters or lack_of_memory or io_uring'
 make -s CFLAGS="$counters" LDFLAGS=--coverage
 eval "$(make -s CFLAGS="$counters" LDFLAGS=--coverage env)"
 run pytest -q --tb=short -k "not ($others)" tests/test_c.py tests/test_lua.py tests/python
