@@ -379,6 +379,20 @@ static void test_descriptor_closed_in_the_child_before_its_first_call_does_no_ha
     close_copied(&c);
 }
 
+static void test_child_does_not_take_a_reused_number_for_the_closed_file(void)
+{
+    struct copied c;
+    int reused[2];
+    open_copied(&c, READYQ_READ);
+    close_pair(c.p);
+    open_pipe(reused);
+    CHECK_IS(reused[0], c.p[0]);
+    put(reused[1]);
+    in_child(&c, child_is_quiet);
+    readyq_close(c.q);
+    close_pair(reused);
+}
+
 TESTS(TEST(test_child_has_the_same_watches_and_the_parent_keeps_its_own),
       TEST(test_changes_in_the_child_do_not_reach_the_parent),
       TEST(test_changes_in_the_parent_do_not_reach_the_child),
@@ -393,4 +407,5 @@ TESTS(TEST(test_child_has_the_same_watches_and_the_parent_keeps_its_own),
       TEST(test_process_is_told_in_both), TEST(test_grandchild_has_a_queue_of_its_own_too),
       TEST(test_fork_while_another_thread_waits_goes_well),
       TEST(test_child_builds_its_queue_once_and_only_when_it_is_used),
-      TEST(test_descriptor_closed_in_the_child_before_its_first_call_does_no_harm))
+      TEST(test_descriptor_closed_in_the_child_before_its_first_call_does_no_harm),
+      TEST(test_child_does_not_take_a_reused_number_for_the_closed_file))
