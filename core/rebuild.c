@@ -24,10 +24,14 @@ static bool is_spent(const readyq_watch *w)
     return (w->interest & READYQ_ONESHOT) && w->own.found != 0;
 }
 
-/* A number that was closed, and taken by what readyq_fileno() opened. */
-static bool is_own(const readyq *q, int fd)
+/* A number that was closed and is another file's now, as far as is known here: what readyq_fileno()
+ * opened, and where files are compared any other. */
+static bool is_another(const readyq *q, const readyq_watch *w)
 {
-    return fd == q->nest || fd == q->nest_timer;
+    if (w->kind != READYQ_KIND_FD)
+        return false;
+    return w->fd == q->nest || w->fd == q->nest_timer ||
+           (q->backend->identify && !readyq__same_file(w));
 }
 
 static int register_all(readyq *q)
@@ -40,7 +44,7 @@ static int register_all(readyq *q)
         if (!in_kernel(w))
             continue;
         interest = is_spent(w) ? READYQ_EDGE : readyq__kernel_interest(w);
-        error = is_own(q, (int)fd) ? -EBADF : q->backend->update(q, (int)fd, 0, interest);
+        error = is_another(q, w) ? -EBADF : q->backend->update(q, (int)fd, 0, interest);
         if (error == -EBADF || error == -EPERM || error == -EINVAL) /* closed, or another's now */
             readyq__abandon(q, w);
         else if (error < 0 && error != -EEXIST) /* the wake-up is there already */
