@@ -23,12 +23,14 @@ run() {
 
 export COVERAGE="$counters -DCOVERAGE"
 export COVERAGE_CORE=ctrace COVERAGE_FILE="$PWD/build/python.coverage"
-others='lua5.1 or lua5.2 or lua5.3 or luajit or without_a_race or copas'
-undisturbed='does_not_import_asyncio or interpreters or lack_of_memory or io_uring'
+others='lua5.1 or lua5.2 or lua5.3 or lua5.5 or luajit or without_a_race or copas'
+undisturbed='does_not_import_asyncio or io_uring'
+written_in_python='tests/python/test_aio.py tests/python/test_selector.py tests/python/test_objects.py
+    tests/test_prompt.py tests/test_neighbours.py'
 make -s CFLAGS="$counters" LDFLAGS=--coverage
 eval "$(make -s CFLAGS="$counters" LDFLAGS=--coverage env)"
 run pytest -q --tb=short -k "not ($others)" tests/test_c.py tests/test_lua.py tests/python
-run coverage run -m pytest -q --tb=short -k "not ($undisturbed)" tests/python tests/test_prompt.py
+run coverage run -m pytest -q --tb=short -k "not ($undisturbed)" $written_in_python
 "$PYTHON" -m coverage combine -q
 "$PYTHON" -m coverage report --skip-covered --show-missing
 "$PYTHON" -m gcovr --root . --filter core/ --filter bindings/ --gcov-ignore-errors all \
