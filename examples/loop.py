@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """An event loop with async and await in thirty lines, and an echo server on it: `loop.py [port]`.
 
-A coroutine that cannot go on yields the socket it needs and what for. The loop watches that with
-the coroutine as data, and sends it on when it is ready. Nothing here is asyncio's. Ctrl-C ends it.
+A coroutine that cannot go on yields the socket it needs and what for. The loop watches that with the
+coroutine's `send` as data, and calls it when it is ready. Nothing here is asyncio's. Ctrl-C ends it.
 """
 
 import signal
 import socket
 import sys
-import types
 
 import readyq
 
@@ -17,10 +16,10 @@ class Loop:
     def __init__(self):
         self.queue = readyq.Queue()
 
-    def step(self, coroutine, watch=None):
+    def step(self, send, watch=None):
         """Run it until it waits for the next thing; `watch` is what it waited for."""
         try:
-            sock, interest = coroutine.send(None)
+            sock, interest = send(None)
         except StopIteration:
             if watch is not None:
                 watch.remove()
@@ -28,53 +27,64 @@ class Loop:
         if watch is None or watch.source is not sock:
             if watch is not None:
                 watch.remove()
-            self.queue.add(sock, interest, data=coroutine)
+            self.queue.add(sock, interest, data=send)
         elif watch.interest != interest:
             watch.modify(interest)
 
     def run(self):
+        wait, step = self.queue.wait, self.step
         stop = self.queue.add_signal(signal.SIGINT)
         while not stop.ready:
-            for watch in self.queue.wait():
+            for watch in wait():
                 if watch is not stop:
-                    self.step(watch.data, watch)
+                    step(watch.data, watch)
 
 
-@types.coroutine
-def ready(sock, interest):
-    yield sock, interest
+class Ready(tuple):
+    """Awaited, it yields what is in it: a socket and an interest, in a pair."""
+
+    __slots__ = ()
+    __await__ = tuple.__iter__
 
 
-async def send(sock, data):
+def send_some(sock, data):
+    try:
+        return sock.send(data)
+    except BlockingIOError:
+        return 0
+
+
+async def send_rest(sock, data):
     while data:
-        try:
-            data = data[sock.send(data) :]
-        except BlockingIOError:
-            await ready(sock, readyq.WRITE)
+        await Ready([(sock, readyq.WRITE)])
+        data = data[send_some(sock, data) :]
 
 
 async def echo(sock):
+    readable = Ready([(sock, readyq.READ)])
     with sock:
         try:
             while True:
-                await ready(sock, readyq.READ)
+                await readable
                 data = sock.recv(4096)
                 if not data:
                     return
-                await send(sock, data)
+                sent = send_some(sock, data)
+                if sent < len(data):
+                    await send_rest(sock, data[sent:])
         except OSError:
             return
 
 
 async def accept(listener):
     while True:
-        await ready(listener, readyq.READ)
+        await Ready([(listener, readyq.READ)])
         try:
             sock, _ = listener.accept()
         except OSError:  # it is gone, or there is no descriptor to spare: try again
             continue
         sock.setblocking(False)
-        loop.step(echo(sock))
+        loop.step(echo(sock).send)
 
 
 if __name__ == "__main__":
@@ -82,5 +92,5 @@ if __name__ == "__main__":
     listener = socket.create_server(("127.0.0.1", int((sys.argv[1:] or [0])[0])), backlog=1024)
     listener.setblocking(False)
     print("listening on", listener.getsockname()[1], flush=True)
-    loop.step(accept(listener))
+    loop.step(accept(listener).send)
     loop.run()
