@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An event loop with async and await in thirty lines, and an echo server on it: `loop.py [port]`.
 
-A coroutine that cannot go on yields the socket it needs and what for. The loop watches that with the
-coroutine's `send` as data, and calls it when it is ready. Nothing here is asyncio's. Ctrl-C ends it.
+A coroutine that cannot go on yields the socket it needs and what for. The loop watches that with
+its `send` as data, and calls it when it is ready. Nothing here is asyncio's. Ctrl-C ends it.
 """
 
 import signal
