@@ -8,6 +8,7 @@ its `send` as data, and calls it when it is ready. Nothing here is asyncio's. Ct
 import signal
 import socket
 import sys
+from typing import Any
 
 import readyq
 
@@ -44,7 +45,7 @@ class Ready(tuple):
     """Awaited, it yields what is in it: a socket and an interest, in a pair."""
 
     __slots__ = ()
-    __await__ = tuple.__iter__
+    __await__: Any = tuple.__iter__
 
 
 def send_some(sock, data):
