@@ -248,7 +248,7 @@ static void sweep_story(void (*story)(struct story *), int error, bool may_show,
 
     while (hits(story, error, may_show, n))
         n++;
-    CHECK(n >= least);
+    CHECK(n >= least || is_emulated()); /* libkqueue makes its calls itself */
 }
 
 static void sweep(int error, bool may_show, int least)
