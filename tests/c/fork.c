@@ -320,8 +320,10 @@ static void *wait_until_closed(void *q)
     return NULL;
 }
 
+/* What the other thread had found and not yet taken at the fork comes here too. */
 static void child_works_while_nobody_else_does(struct copied *c)
 {
+    take_within(c->q, 0);
     CHECK_QUIET(c->q);
     put(c->p[1]);
     child_takes(c);
