@@ -15,7 +15,7 @@
  *     system call, and dearer than all the rest of a request. So where many ONESHOT watches that
  *     modify() has just named are asked for at once, only some of them are compared.
  *  4. A completion tells what was so when it came. One that lay in the ring before this wait may
- *     be out of date, so the descriptor is asked again; an edge is checked by poll(2).
+ *     be out of date, so poll(2) has the last word; where it finds nothing a request is made anew.
  *  5. Requests end with the thread that submitted them (-ECANCELED): they are made again.
  *  6. Files and directories complete at once, and so do devices like /dev/null; the core has them
  *     always ready (`identify`). Which devices these are epoll tells.
