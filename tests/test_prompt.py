@@ -191,6 +191,23 @@ def test_the_prompt_of_python_runs_a_queue_too(start, environment, tmp_path):
     plain.expect(r"^\('gone', 1\)$")
 
 
+@pytest.mark.parametrize("environment", PROMPTS, ids=lambda one: next(iter(one), "only"))
+def test_nothing_runs_between_a_key_and_its_reading(start, environment, tmp_path):
+    """Ctrl-C in that moment took the key away, and the prompt slept on through the signal."""
+    (tmp_path / ".python_history").touch()
+    plain = start("-q", HOME=tmp_path, **environment)
+    plain.enter("import select, readyq; late = []")
+    plain.enter("keys = lambda: select.select([0], [], [], 0)[0]")
+    plain.enter("readyq._core.set_inputhook(lambda: late.extend(keys()))")
+    plain.enter("'the hook', 'is set'")
+    plain.expect(r"^\('the hook', 'is set'\)$")
+    for key in "1234567890":
+        plain.write(key)
+        plain.expect(rf"^>>> [0-9]*{key}$")
+    plain.enter(" and len(late) < 5")
+    plain.expect(r"^True$")
+
+
 @pytest.fixture
 def ipython(terminal, tmp_path):
     python = pythons.find("IPython")

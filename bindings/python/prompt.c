@@ -5,6 +5,7 @@
  */
 #include "binding.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 /* One for the process, as PyOS_InputHook is; the main interpreter's. */
@@ -21,15 +22,24 @@ static PyObject *get_hook(void)
     return function;
 }
 
+static int is_key_there(void)
+{
+    struct pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return poll(&keyboard, 1, 0) > 0;
+}
+
 /* The prompt calls this, without the GIL or with it, before it waits for a key. Where its own wait
  * was ended by a signal, which errno still says, it is about to run Python's handlers: any Python
- * code here would run them first, and what they raise would be lost on the prompt. */
+ * code here would run them first, and what they raise would be lost on the prompt. Where it was
+ * ended by a key, it is about to read it: Ctrl-C in between takes the key out of the terminal, and
+ * the read sleeps on through the signal, so nothing slow may come in between. */
 static int run_hook(void)
 {
     PyGILState_STATE state;
     PyObject *function, *result;
 
-    if (errno == EINTR) {
+    if (errno == EINTR || is_key_there()) {
         errno = 0;
         return 0;
     }
