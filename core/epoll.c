@@ -147,13 +147,13 @@ static int wait(readyq *q, int max, int64_t timeout)
 
     if (max == 0)
         return 0;
-    readyq__unlock(q);
+    readyq__let_go(q);
     if (timeout > 0)
         n = sleep_exactly(set, events, max, timeout);
     else
         n = epoll_wait(set, events, max, timeout < 0 ? -1 : 0);
     error = errno;
-    readyq__lock(q);
+    readyq__take_hold(q);
     if (n < 0)
         return -error;
     for (int i = 0; i < n; i++) {

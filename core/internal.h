@@ -4,7 +4,7 @@
  * which one noun calls another. Nothing here is for users of the library.
  *
  * Lock      One mutex in each queue guards all of it but the atomics. It is let go around every
- *           system call that may sleep, and for looks. Functions named readyq__x expect it held
+ *           system call that may sleep, and for looks but those of a rebuild. Functions named readyq__x expect it held
  *           where their queue is an argument, unless they say otherwise. Order: the registry of
  *           queues (fork.c), then a queue, then the table of signals.
  */
@@ -72,7 +72,7 @@ struct readyq__backend {
 
     /* Asks for up to `max` events (0: only sees to it that the kernel knows of every change),
      * sleeping up to `timeout` ns (-1: for ever), and calls readyq__found() for each. Lets go of
-     * the lock around the system call. Returns how many events the kernel gave, 0 also before the
+     * the lock around the system call, by readyq__let_go(). Returns how many events the kernel gave, 0 also before the
      * time is over, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
 
@@ -141,6 +141,7 @@ struct readyq {
     bool exclusive;                /* one of them is, or was, EXCLUSIVE */
     uint64_t clears, clears_asked; /* registrations that went: ever, when the kernel was asked */
     bool haunted;                  /* a ghost fires: build the kernel queue anew */
+    bool rebuilding;               /* that is under way: a look keeps the lock */
     int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
 
     bool virtual_clock, interruptible, closed;
@@ -192,6 +193,19 @@ static inline void readyq__unlock(readyq *q)
 {
     if (!readyq__alone())
         pthread_mutex_unlock(&q->lock);
+}
+
+/* Around a system call that asks the kernel. */
+static inline void readyq__let_go(readyq *q)
+{
+    if (!q->rebuilding)
+        readyq__unlock(q);
+}
+
+static inline void readyq__take_hold(readyq *q)
+{
+    if (!q->rebuilding)
+        readyq__lock(q);
 }
 
 static inline void readyq__list_init(struct readyq__link *list)

@@ -332,10 +332,10 @@ static int wait(readyq *q, int max, int64_t timeout)
         return 0;
     if (time.tv_sec > LONGEST_SLEEP)
         time.tv_sec = LONGEST_SLEEP;
-    readyq__unlock(q);
+    readyq__let_go(q);
     n = kevent(set, NULL, 0, events, (count)room, timeout < 0 ? NULL : &time);
     error = errno;
-    readyq__lock(q);
+    readyq__take_hold(q);
     if (n < 0)
         return -error;
     if (q->closed)

@@ -190,15 +190,14 @@ readyq_watch *readyq_next(readyq *q)
 {
     readyq_watch *w;
 
-    readyq__lock(q);
+    if (readyq__enter(q) < 0) /* closed; or a child's, and what it found is for a wait that can */
+        return NULL;
     w = pop(q);
     if (w != NULL) {
         q->stats.deliveries++;
         if (w->own.flags & READYQ__ODD)
             deliver_odd(q, w);
     }
-    if (q->nest >= 0)
-        readyq__nest_update(q);
-    readyq__unlock(q);
+    readyq__leave(q);
     return w;
 }

@@ -99,7 +99,7 @@ static int open_anew(readyq *q, struct readyq__kernel *old)
     return error;
 }
 
-int readyq__rebuild(readyq *q)
+static int replace(readyq *q)
 {
     struct readyq__kernel old, new;
     int error;
@@ -122,6 +122,28 @@ int readyq__rebuild(readyq *q)
     return readyq__nest_rebuild(q, false);
 }
 
+/* A change that another thread made meanwhile would reach one of the two sets alone. */
+int readyq__rebuild(readyq *q)
+{
+    int error;
+
+    q->rebuilding = true;
+    error = replace(q);
+    q->rebuilding = false;
+    return error;
+}
+
+/* Ends a fire that was under way, and tells whether there was one that nobody saw. */
+static bool end_fires(readyq_watch *w)
+{
+    const bool fired = w->own.pending > 0;
+
+    w->own.firing = 0;
+    w->own.counted += w->own.pending;
+    w->own.pending = 0;
+    return fired;
+}
+
 /* Threads that were waiting or firing do not exist in this process; one of them may have counted
  * its fire and not yet put the watch on the stack. */
 void readyq__forget_threads(readyq *q)
@@ -135,13 +157,11 @@ void readyq__forget_threads(readyq *q)
     for (link = q->fireable.next; link != &q->fireable; link = link->next) {
         readyq_watch *w = readyq__owner(link, group);
 
-        w->own.firing = 0;
-        if (w->own.pending > 0) {
-            w->own.counted += w->own.pending;
-            w->own.pending = 0;
+        if (end_fires(w))
             readyq__list(q, w, READYQ_FIRED);
-        }
     }
+    if (end_fires(&q->child_signal))
+        readyq__reap_news(q);
 }
 
 int readyq__rebuild_forked(readyq *q)

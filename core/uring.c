@@ -458,10 +458,10 @@ static int wait(readyq *q, int max, int64_t timeout)
             timeout = 0;
         ask_all(q, told_last);
         asked = readyq__rings_unsubmitted(&ring->rings);
-        readyq__unlock(q);
+        readyq__let_go(q);
         done = readyq__rings_enter(fd, asked, timeout != 0, timeout);
         error = errno;
-        readyq__lock(q);
+        readyq__take_hold(q);
         if (q->closed)
             return 0;
         if (done < 0 && error != ETIME && error != EBUSY && error != EAGAIN && error != EINTR)

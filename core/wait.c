@@ -278,7 +278,7 @@ static int step(readyq *q, const struct turn *turn, bool again)
     woken |= attend(q, turn);
     if (list_always(q) && readyq__unpromised(q) == 0)
         readyq__look_all(q);
-    if (q->haunted && (n = readyq__rebuild(q)) < 0)
+    if (q->haunted && (n = readyq__rebuild(q)) < 0 && readyq__unpromised(q) == 0)
         return n;
     if (readyq__unpromised(q) == 0 && !woken)
         jump(q, turn);

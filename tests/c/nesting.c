@@ -306,6 +306,28 @@ static void test_child_and_parent_each_have_their_own(void)
     readyq_close(q);
 }
 
+static void test_what_a_child_takes_does_not_silence_the_parents(void)
+{
+    readyq_watch w = {0};
+    readyq *q = open_queue();
+    CHECK_IS(readyq_add_trigger(q, &w), 0);
+    CHECK_UNREADABLE(q);
+    CHECK_IS(readyq_fire(&w), 0);
+    CHECK_IS(readyq_wait(q, LONG, 0), 1);
+    CHECK_READABLE(q);
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK(readyq_next(q) == &w);
+        CHECK_UNREADABLE(q);
+        _exit(0);
+    }
+    expect_success(pid);
+    CHECK_READABLE(q);
+    CHECK(readyq_next(q) == &w);
+    CHECK_UNREADABLE(q);
+    readyq_close(q);
+}
+
 TESTS(TEST(test_it_is_readable_while_a_descriptor_is_ready),
       TEST(test_it_is_the_same_number_each_time_and_select_works_too),
       TEST(test_it_is_readable_when_a_timer_is_due), TEST(test_it_follows_the_earliest_timer),
@@ -317,4 +339,5 @@ TESTS(TEST(test_it_is_readable_while_a_descriptor_is_ready),
       TEST(test_a_queue_in_a_queue_tells_of_everything), TEST(test_three_queues_deep_still_tells),
       TEST(test_exclusive_on_a_queue_is_taken_as_a_hint),
       TEST(test_it_works_on_after_a_ghost_was_lost),
-      TEST(test_child_and_parent_each_have_their_own))
+      TEST(test_child_and_parent_each_have_their_own),
+      TEST(test_what_a_child_takes_does_not_silence_the_parents))

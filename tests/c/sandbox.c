@@ -126,6 +126,39 @@ static void test_children_are_told_of_in_a_sandbox_without_pidfd_open(void)
     check_processes(EPERM);
 }
 
+static void take_the_grandchild(readyq *q)
+{
+    readyq_watch w = {0}, *found = NULL;
+    const pid_t pid = start_child(5);
+    CHECK_IS(readyq_add_process(q, &w, pid), 0);
+    while (found != &w) {
+        CHECK(readyq_wait(q, LONG, 0) > 0);
+        found = readyq_next(q);
+    }
+    CHECK_IS(WEXITSTATUS(w.status), 5);
+    CHECK_IS(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_a_child_ended_unseen_at_a_fork_does_not_hide_the_next_without_pidfd_open(void)
+{
+    readyq_watch w = {0};
+    refuse(SYS_pidfd_open, ENOSYS);
+    readyq *q = open_queue();
+    const pid_t pid = start_child(3);
+    CHECK_IS(readyq_add_process(q, &w, pid), 0);
+    CHECK_IS(waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    sleep_ns(SOON); /* SIGCHLD has come, and no wait */
+    const pid_t copy = fork();
+    if (copy == 0) {
+        take_the_grandchild(q);
+        _exit(0);
+    }
+    expect_success(copy);
+    CHECK_TAKES(q, &w);
+    CHECK_IS(waitpid(pid, NULL, 0), pid);
+    readyq_close(q);
+}
+
 /* ------------------------------------------------------------------ no eventfd */
 
 static void *wait_once(void *q)
@@ -210,6 +243,7 @@ TESTS(TEST(test_waits_on_a_kernel_without_epoll_pwait2_are_never_early_and_below
       TEST(test_waits_in_a_sandbox_without_epoll_pwait2_are_never_early_and_below_a_millisecond),
       TEST(test_children_are_told_of_on_a_kernel_without_pidfd_open),
       TEST(test_children_are_told_of_in_a_sandbox_without_pidfd_open),
+      TEST(test_a_child_ended_unseen_at_a_fork_does_not_hide_the_next_without_pidfd_open),
       TEST(test_wakes_work_on_a_kernel_without_eventfd),
       TEST(test_wakes_work_in_a_sandbox_without_eventfd), TEST(test_io_uring_in_a_sandbox_is_eperm),
       TEST(test_io_uring_on_a_kernel_without_it_is_enosys),
