@@ -303,6 +303,8 @@ static void do_add_process(struct world *o)
     check_added(o, of, s, error, was_in);
     CHECK((error == -EINVAL) == (pid <= 0));
     CHECK(error != 0 || s->w->pid == pid);
+    if (error == 0)
+        of->disturbed = true; /* its descriptor may have taken the number of a closed one */
 }
 
 static void do_add_trigger(struct world *o)

@@ -24,6 +24,11 @@ def alarm():
     signal.signal(signal.SIGALRM, before)
 
 
+def end_with_an_error(*_):
+    signal.setitimer(signal.ITIMER_REAL, 0)  # a second one would meet whatever comes after the wait
+    raise LookupError("from the handler")
+
+
 def test_handler_runs_and_the_wait_goes_on_for_the_time_left(queue, alarm):
     calls = []
     alarm(lambda *_: calls.append(time.monotonic()))
@@ -34,20 +39,14 @@ def test_handler_runs_and_the_wait_goes_on_for_the_time_left(queue, alarm):
 
 
 def test_handler_that_raises_ends_the_wait_at_once(queue, alarm):
-    def handler(*_):
-        raise LookupError("from the handler")
-
-    alarm(handler)
     with pytest.raises(LookupError, match="from the handler"):
+        alarm(end_with_an_error)
         queue.wait()
 
 
 def test_handler_that_raises_ends_a_dispatch_too(queue, alarm):
-    def handler(*_):
-        raise LookupError("from the handler")
-
-    alarm(handler)
     with pytest.raises(LookupError):
+        alarm(end_with_an_error)
         queue.dispatch()
 
 
