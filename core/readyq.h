@@ -190,7 +190,8 @@ READYQ_API size_t readyq_size(readyq *q);
  * called. Where several threads wait, each event is one thread's; what a thread leaves untaken is
  * any later wait's, asked of the kernel again where it is level-triggered.
  * -ESHUTDOWN: the queue was closed. -EINVAL: timeout < -1 or max < 0. -EINTR: only where
- * the option asks for it. */
+ * the option asks for it. -EMFILE, -ENFILE, -ENOMEM: for a second thread's sleep, to lose a ghost
+ * while nothing else is ready, or by the kernel. */
 READYQ_API int readyq_wait(readyq *q, int64_t timeout, int max);
 
 /* readyq_wait() with timeout 0 that leaves a wake to the wait that follows: the look that a

@@ -41,11 +41,17 @@ struct queue *luaq_check_queue(lua_State *L)
 
 /* ------------------------------------------------------------------ life */
 
+/* [-0, +0, e] */
+static bool is_virtual(lua_State *L, const char *clock)
+{
+    if (strcmp(clock, "virtual") != 0 && strcmp(clock, "real") != 0)
+        luaq_refuse(L, 1, "clock is 'real' or 'virtual', not '%s'", clock);
+    return strcmp(clock, "virtual") == 0;
+}
+
 /* [-0, +0, e] `backend` stays as long as argument 1. */
 static void read_options(lua_State *L, struct readyq_options *options)
 {
-    static const char *const clocks[] = {"real", "virtual", NULL};
-
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_pushnil(L);
     while (lua_next(L, 1) != 0) {
@@ -54,7 +60,7 @@ static void read_options(lua_State *L, struct readyq_options *options)
         if (strcmp(name, "backend") == 0 && lua_type(L, 3) == LUA_TSTRING)
             options->backend = lua_tostring(L, 3);
         else if (strcmp(name, "clock") == 0 && lua_type(L, 3) == LUA_TSTRING)
-            options->virtual_clock = luaL_checkoption(L, 3, NULL, clocks) == 1;
+            options->virtual_clock = is_virtual(L, lua_tostring(L, 3));
         else
             luaq_refuse(L, 1,
                         "no such option, or not a string: '%s' (there are 'backend' and 'clock')",

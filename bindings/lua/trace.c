@@ -60,13 +60,16 @@ static void push_interest(lua_State *L, const readyq_watch *w)
 /* [-0, +1, m] */
 static void push_ready(lua_State *L, const readyq_watch *w)
 {
+    char count[24];
+
     if (w->ready == 0) {
         lua_pushliteral(L, "");
         return;
     }
     push_bits(L, w->ready);
+    snprintf(count, sizeof count, "%llu", (unsigned long long)w->count);
     if (w->count > 1)
-        lua_pushfstring(L, ", ready %s, count %d", lua_tostring(L, -1), (int)w->count);
+        lua_pushfstring(L, ", ready %s, count %s", lua_tostring(L, -1), count);
     else
         lua_pushfstring(L, ", ready %s", lua_tostring(L, -1));
     lua_remove(L, -2);

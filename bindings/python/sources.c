@@ -32,7 +32,8 @@ static PyObject *raise_refusal(const struct source *source, int error)
     char call[BITS_SIZE + 32], bits[BITS_SIZE];
 
     if (source->kind == READYQ_KIND_FD)
-        snprintf(call, sizeof call, "add(%s)", print_bits(source->interest, bits));
+        snprintf(call, sizeof call, source->number < 0 ? "add(%s) of %d" : "add(%s)",
+                 print_bits(source->interest, bits), source->number);
     else if (source->kind == READYQ_KIND_SIGNAL || source->kind == READYQ_KIND_PROCESS)
         snprintf(call, sizeof call, "%s(%d)", source->call, source->number);
     else

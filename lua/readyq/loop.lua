@@ -148,7 +148,7 @@ end
 -- How to ask whether the object is still what was added: a function and its answer.
 local function probe_of(s)
     if io.type(s) then return io.type, "file" end
-    if type(s) == "number" then return nil end
+    if type(s) ~= "table" and type(s) ~= "userdata" then return nil end
     for _, name in ipairs {"getfd", "fileno", "pollfd"} do
         local probe = s[name]
         if type(probe) == "function" then return probe, probe(s) end
@@ -227,7 +227,7 @@ end
 -- Begins a coroutine that calls f(...) every `period` seconds, counted from now; turns that were
 -- missed are left out.
 function loop.every(period, f, ...)
-    assert(period > 0, "a period is more than 0 seconds")
+    assert(type(period) == "number" and period > 0, "a period is a number of seconds above 0")
     local due = queue:now()
     return loop.spawn(function(...)
         while true do

@@ -35,12 +35,13 @@ def _interest(watch: Watch[Any]) -> str:
 
 
 def _data(watch: Watch[Any]) -> str:
-    if watch.data is None:
+    data = getattr(watch, "data", None)  # it may have been deleted
+    if data is None:
         return ""
     try:
-        text = getattr(watch.data, "__qualname__", None) or repr(watch.data)
+        text = getattr(data, "__qualname__", None) or repr(data)
     except Exception:
-        text = f"<{type(watch.data).__name__} object>"
+        text = f"<{type(data).__name__} object>"
     text = " ".join(str(text).split())
     return text if len(text) <= 40 else text[:37] + "..."
 

@@ -97,6 +97,17 @@ function T.test_a_reader_and_a_writer_wait_for_one_socket()
     end
 end
 
+function T.test_what_is_no_descriptor_and_no_period_is_refused_by_name()
+    local refused = "an integer, an io file or an object with getfd"
+    run(function()
+        for _, source in ipairs {true, "7", print} do raises(refused, loop.readable, source, 0) end
+        raises(refused, loop.writable, nil, 0)
+    end)
+    for _, period in ipairs {0, -1, 0 / 0, "1", {}} do
+        raises("a period is a number of seconds above 0", loop.every, period, print)
+    end
+end
+
 function T.test_two_readers_of_one_descriptor_are_refused()
     local r, w = things.pipe()
     run(function() loop.readable(r) end, function()

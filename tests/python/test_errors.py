@@ -45,6 +45,11 @@ def test_closed_and_negative_descriptors_are_refused(unchanged, make):
         assert caught.value.errno == errno.EBADF
 
 
+def test_a_negative_descriptor_is_named(unchanged):
+    with pytest.raises(OSError, match=r"add\(READ\) of -1 failed: it is not open"):
+        unchanged.add(-1, "r")
+
+
 def test_closed_file_says_so_itself(unchanged, make):
     reader, _ = make.pipe()
     reader.close()

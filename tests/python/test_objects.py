@@ -305,6 +305,13 @@ def test_the_table_shows_every_kind_of_watch(make, queue):
     assert "<td>&#x27;of a pipe&#x27;</td>" in queue._repr_html_()
 
 
+def test_the_table_shows_a_watch_whose_data_was_deleted(queue):
+    watch = queue.add_timer(1, data="mine")
+    del watch.data
+    assert str(queue).splitlines()[-1].split() == ["timer", "0"]
+    assert "<td>timer</td>" in queue._repr_html_()
+
+
 def test_the_table_of_a_closed_or_empty_queue_is_its_repr(queue):
     assert str(queue) == repr(queue)
     queue.close()
