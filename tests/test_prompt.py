@@ -59,6 +59,7 @@ def test_an_exception_in_a_callback_is_shown_and_its_descriptor_paused(console):
     console.enter("print('still', 'here')")
     screen = console.expect(r"^still here$")
     assert screen.count("ZeroDivisionError") == 1
+    assert "prompt.py" not in screen  # the traceback is the callback's, not ours
 
 
 def test_data_that_cannot_be_called_is_left_to_wait(console):

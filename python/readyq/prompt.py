@@ -136,7 +136,7 @@ def _call(watch: Watch[Any], show: Callable[..., object]) -> None:
         watch.data(watch)
     except (Exception, KeyboardInterrupt) as error:
         shown = error.__traceback__.tb_next if error.__traceback__ else None  # without ours
-        show(type(error), error, shown)
+        show(type(error), error.with_traceback(shown), shown)
         if watch.kind == "fd" and watch.active:
             watch.modify(0)
             print(f"paused: {watch!r}; its modify() arms it again", file=sys.stderr)
