@@ -253,6 +253,12 @@ class Queue:
         """The kernel has nothing of this file and number any more, or another watch's."""
         self.ghosts = [ghost for ghost in self.ghosts if ghost[:2] != (file, fd)]
 
+    def change_ghost(self, file, fd):
+        """It has its number back, and was given the interest of the watch that is there now."""
+        if any(ghost[:2] == (file, fd) for ghost in self.ghosts):
+            self.lay(file, fd)
+            self.ghosts.append((file, fd, 0))
+
     def haunting(self):
         """Numbers of ghosts that the kernel will tell of when it is asked for everything."""
         doubtful = (w for w in self.watches if w.doubtful and not w.file.gone)

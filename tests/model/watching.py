@@ -163,8 +163,8 @@ class Watching(Children):
         if raised is None:
             self.withdraw(watch)
             self.queue.modify(watch, interest)
-            if gone:  # a ghost that has its number back was changed
-                self.queue.lay(self.table.get(watch.fd), watch.fd)
+            if gone:
+                self.queue.change_ghost(self.table.get(watch.fd), watch.fd)
 
     def remove(self, index):
         watch = self.pick_watch(index)
