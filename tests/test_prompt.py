@@ -36,8 +36,8 @@ def console(start):
 
 
 def test_a_callback_runs_while_a_line_is_half_typed(console):
-    console.enter("w = q.add_timer(0.2, lambda w: print('tick', seen))")
     console.enter("seen = 'half'")
+    console.enter("w = q.add_timer(0.2, lambda w: print('tick', seen))")
     console.write("1 + ")
     console.expect(r"^tick half\n>>> 1 \+$")
     console.enter("41")

@@ -21,8 +21,8 @@ def console(terminal):
 
 
 def test_a_callback_runs_while_a_line_is_half_typed(console):
-    console.enter("w = q:add_timer(0.2, function() print('tick', seen) end)")
     console.enter("seen = 'half'")
+    console.enter("w = q:add_timer(0.2, function() print('tick', seen) end)")
     console.write("1 + ")
     console.expect(r"^tick\s+half\n>$")
     console.enter("41")

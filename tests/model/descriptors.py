@@ -9,6 +9,7 @@ what was done is written down as a program.
 import os
 import select
 import time
+from abc import ABC, abstractmethod
 
 from model import calls
 from model.files import (
@@ -58,7 +59,7 @@ def polled(fd, file):
     return bits | (READ | WRITE | ERROR if error else 0)
 
 
-class Descriptors:
+class Descriptors(ABC):
     """Numbers and the files behind them."""
 
     def __init__(self):
@@ -91,20 +92,23 @@ class Descriptors:
 
     # ------------------------------------------------------------------ what a queue has a say in
 
+    @abstractmethod
     def may_let_go(self, files):
         """Whether what held these files, each as often as it is listed, may close them."""
-        raise NotImplementedError
 
     def may_close(self, fd):
         """Whether this number may be closed."""
         return self.may_let_go([self.table[fd]])
 
+    @abstractmethod
     def see_collected(self, fd):
         """What else may collect a pending error has."""
 
+    @abstractmethod
     def was_closed(self, fd):
         """A number is nobody's now."""
 
+    @abstractmethod
     def was_opened(self, fd, file):
         """A number is this file's now."""
 

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import warnings
+from abc import abstractmethod
 
 from model import calls
 from model.children import Children
@@ -67,9 +68,9 @@ class Watching(Children):
             os.close(fd)
         self.opened.close()
 
+    @abstractmethod
     def data(self, real):
         """What each watch is given, for dispatch() to call."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------------ what the queue has a say in
 

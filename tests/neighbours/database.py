@@ -7,6 +7,7 @@ the server's port and its certificate.
 import asyncio
 import ssl
 import sys
+import warnings
 
 import asyncpg
 
@@ -86,4 +87,6 @@ async def main():
     print("stored")
 
 
+if sys.version_info < (3, 10):  # its asyncio does not close the TLS transport of a lost connection
+    warnings.filterwarnings("ignore", "unclosed transport <asyncio.sslproto", ResourceWarning)
 readyq.run(main())
