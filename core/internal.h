@@ -370,6 +370,8 @@ void readyq__timer_remove(readyq *q, readyq_watch *w);
 /* ------------------------------------------------------------------ triggers.c, signals.c */
 
 int readyq__fire(readyq_watch *w); /* no lock; from a signal handler */
+void readyq__fire_init(readyq_watch *w);
+void readyq__fire_start(readyq_watch *w); /* once it has a queue */
 void readyq__fire_stop(readyq_watch *w);
 void readyq__collect_fired(readyq *q);
 

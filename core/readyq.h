@@ -88,10 +88,10 @@ struct readyq_watch {
         struct readyq__link group;  /* in one list of its kind */
         readyq_watch *fired, *same; /* next on the stack of fired; of the same signal */
         uint64_t pending, counted;  /* fires nobody saw yet; found for the next delivery */
-        uint32_t firing;            /* fires under way */
         int64_t period;             /* of a timer */
         size_t leaf;                /* of a timer in the heap */
         uint64_t device, file;      /* which file the kernel refused */
+        uint32_t firing;            /* fires under way; from here on kept when it is added again */
         readyq_watch *self;         /* here, once it has been added: not stray memory */
     } own;
 

@@ -82,6 +82,7 @@ int readyq__signal_start(readyq_watch *w, int signal)
         error = install(of, signal);
     if (error == 0) {
         w->signal = signal;
+        readyq__fire_start(w);
         w->own.same = of->first;
         __atomic_store_n(&of->first, w, __ATOMIC_SEQ_CST);
     }

@@ -41,6 +41,16 @@ int readyq__fire(readyq_watch *w)
     return error;
 }
 
+void readyq__fire_init(readyq_watch *w)
+{
+    w->own.firing = CLOSED;
+}
+
+void readyq__fire_start(readyq_watch *w)
+{
+    __atomic_fetch_and(&w->own.firing, ~CLOSED, __ATOMIC_SEQ_CST);
+}
+
 /* After this nobody fires it, and it is not on the stack. */
 void readyq__fire_stop(readyq_watch *w)
 {
@@ -80,6 +90,7 @@ int readyq_add_trigger(readyq *q, readyq_watch *w)
     if (error == 0) {
         readyq__link_before(&q->fireable, &w->own.group);
         readyq__settle(q, w);
+        readyq__fire_start(w);
     }
     readyq__leave(q);
     return error;
@@ -89,5 +100,7 @@ int readyq_fire(readyq_watch *w)
 {
     if (w->own.self != w)
         return -ENOENT;
-    return w->kind == READYQ_KIND_TRIGGER ? readyq__fire(w) : -EINVAL;
+    if (__atomic_load_n(&w->kind, __ATOMIC_RELAXED) != READYQ_KIND_TRIGGER)
+        return -EINVAL;
+    return readyq__fire(w);
 }

@@ -59,20 +59,30 @@ void readyq__vacate(readyq *q, int fd)
 
 /* ------------------------------------------------------------------ in and out of a queue */
 
+/* Leaves alone what threads look at that fire a watch while it is out of a queue. */
+static void clear(readyq_watch *w)
+{
+    if (w->own.self != w) { /* stray memory, which nobody fires */
+        readyq__fire_init(w);
+        w->queue = NULL;
+        w->own.self = w;
+    }
+    memset(&w->own, 0, offsetof(readyq_watch, own.firing) - offsetof(readyq_watch, own));
+    w->interest = w->ready = 0;
+    w->signal = 0;
+    w->pid = 0;
+}
+
 int readyq__admit(readyq *q, readyq_watch *w, enum readyq_kind kind)
 {
-    void *data = w->data;
-
     if (w->own.self == w && w->queue != NULL)
         return -EBUSY;
     if (readyq__make_line(q, q->size + 1) < 0)
         return -ENOMEM;
-    memset(w, 0, sizeof *w);
-    w->data = data;
-    w->own.self = w;
+    clear(w);
     w->fd = w->status = -1;
     w->count = 1;
-    w->kind = (uint8_t)kind;
+    __atomic_store_n(&w->kind, (uint8_t)kind, __ATOMIC_RELAXED);
     readyq__arm(w, true);
     return 0;
 }

@@ -4,6 +4,8 @@
  */
 #include "things.h"
 
+#include <stdatomic.h>
+
 enum { THREADS = 4, FIRES = 5000 };
 
 static void add_trigger(readyq *q, readyq_watch *w)
@@ -211,6 +213,34 @@ static void test_removal_against_fires_goes_well(void)
     readyq_close(q);
 }
 
+static readyq_watch comes_and_goes;
+
+static void *fire_until_told(void *told)
+{
+    while (!atomic_load((atomic_bool *)told)) {
+        const int error = readyq_fire(&comes_and_goes);
+        CHECK(error == 0 || error == -ENOENT);
+    }
+    return NULL;
+}
+
+static void test_a_trigger_that_comes_and_goes_under_its_firers_still_fires(void)
+{
+    atomic_bool told = false;
+    readyq *q = open_queue();
+    CHECK_IS(readyq_add_trigger(q, &comes_and_goes), 0);
+    pthread_t firers[2] = {start(fire_until_told, &told), start(fire_until_told, &told)};
+    for (int i = 0; i < 10000; i++) {
+        CHECK_IS(readyq_remove(&comes_and_goes), 0);
+        CHECK_IS(readyq_add_trigger(q, &comes_and_goes), 0);
+    }
+    CHECK_TAKES(q, &comes_and_goes);
+    atomic_store(&told, true);
+    for (int i = 0; i < 2; i++)
+        join(firers[i]);
+    readyq_close(q);
+}
+
 TESTS(TEST(test_fires_merge_into_one_delivery_with_their_count),
       TEST(test_fires_between_finding_and_taking_are_counted_once),
       TEST(test_triggers_come_in_the_order_they_were_fired),
@@ -219,4 +249,5 @@ TESTS(TEST(test_fires_merge_into_one_delivery_with_their_count),
       TEST(test_fire_from_a_signal_handler_keeps_errno),
       TEST(test_removed_trigger_reports_nothing_and_cannot_be_fired),
       TEST(test_trigger_of_a_closed_queue_cannot_be_fired),
-      TEST(test_removal_against_fires_goes_well))
+      TEST(test_removal_against_fires_goes_well),
+      TEST(test_a_trigger_that_comes_and_goes_under_its_firers_still_fires))
