@@ -190,14 +190,19 @@ readyq_watch *readyq_next(readyq *q)
 {
     readyq_watch *w;
 
-    if (readyq__enter(q) < 0) /* closed; or a child's, and what it found is for a wait that can */
-        return NULL;
+    readyq__lock(q);
+    if (q->forked && !q->closed && readyq__rebuild_forked(q) < 0) {
+        readyq__unlock(q);
+        return NULL; /* what was found is for a wait that can */
+    }
     w = pop(q);
     if (w != NULL) {
         q->stats.deliveries++;
         if (w->own.flags & READYQ__ODD)
             deliver_odd(q, w);
     }
-    readyq__leave(q);
+    if (q->nest >= 0)
+        readyq__nest_update(q);
+    readyq__unlock(q);
     return w;
 }
