@@ -37,6 +37,7 @@ static void after_fork_in_child(void)
     for (readyq *q = queues; q != NULL; q = q->next) {
         atomic_store(&q->shut, true);
         atomic_store(&q->forked, true);
+        readyq__close_forked(q);
     }
     after_fork();
 }

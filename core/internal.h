@@ -248,6 +248,9 @@ static inline uint64_t readyq__key(const readyq *q, int fd)
 int readyq__enter(readyq *q);
 void readyq__leave(readyq *q);
 
+/* In a child: the last one out of a closed queue, who was to tear it down, is not there. */
+void readyq__close_forked(readyq *q);
+
 /* A thread comes out of a wait: the last one out of a closed queue tears it down. Lets go of the
  * lock. */
 void readyq__come_outside(readyq *q);

@@ -149,14 +149,27 @@ static void tear_down(readyq *q)
     readyq__baton_close(q);
 }
 
+/* In a child, what the kernel has is the parent's. */
+static void leave_to_parent(readyq *q)
+{
+    readyq__forget_threads(q);
+    q->backend->close(q, true);
+}
+
+void readyq__close_forked(readyq *q)
+{
+    if (q->closed && q->inside > 0) {
+        leave_to_parent(q);
+        tear_down(q);
+    }
+}
+
 static void shut(readyq *q)
 {
     if (q->closed)
         return;
-    if (q->forked) { /* what the kernel has is the parent's */
-        readyq__forget_threads(q);
-        q->backend->close(q, true);
-    }
+    if (q->forked)
+        leave_to_parent(q);
     detach_all(q);
     q->closed = true;
     if (q->inside > 0) {

@@ -346,6 +346,32 @@ static void test_fork_while_another_thread_waits_goes_well(void)
     close_pair(c.p);
 }
 
+static bool is_left_open_in_a_child(readyq *q, int before)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        readyq_unref(q);
+        _exit(count_descriptors() != before);
+    }
+    CHECK_IS(waitpid(pid, &status, 0), pid);
+    return status != 0;
+}
+
+static void test_fork_while_a_closed_queue_is_left_by_its_waiter_leaves_nothing_open(void)
+{
+    for (int i = 0; i < 100; i++) {
+        int before = count_descriptors();
+        readyq *q = readyq_ref(open_queue());
+        pthread_t thread = start(wait_until_closed, q);
+        sleep_ns(SOON / 100);
+        CHECK_IS(readyq_close(q), 0);
+        CHECK(!is_left_open_in_a_child(q, before));
+        join(thread);
+        readyq_unref(q);
+    }
+}
+
 static void child_is_cleared(struct copied *c)
 {
     struct readyq_stats stats = stats_of(c->q);
@@ -408,6 +434,7 @@ TESTS(TEST(test_child_has_the_same_watches_and_the_parent_keeps_its_own),
       TEST(test_fire_before_the_fork_comes_in_both), TEST(test_signal_of_the_child_is_the_childs),
       TEST(test_process_is_told_in_both), TEST(test_grandchild_has_a_queue_of_its_own_too),
       TEST(test_fork_while_another_thread_waits_goes_well),
+      TEST(test_fork_while_a_closed_queue_is_left_by_its_waiter_leaves_nothing_open),
       TEST(test_child_builds_its_queue_once_and_only_when_it_is_used),
       TEST(test_descriptor_closed_in_the_child_before_its_first_call_does_no_harm),
       TEST(test_child_does_not_take_a_reused_number_for_the_closed_file))
