@@ -141,6 +141,9 @@ memory:
 	@$(RUN) $(python) tests/memory.py
 races: all
 	@$(RUN) $(python) -m pytest -v tests/test_races.py tests/test_c.py -k without_a_race
+faults: all
+	@$(RUN) $(python) -m pytest -v tests/test_c.py tests/test_lua.py tests/python/test_memory.py \
+	    -k 'not without_a_race and (faults or memory or sandbox or kernels or meanwhile)'
 gates:
 	@python3 tests/gates.py
 cross:
@@ -190,6 +193,7 @@ help:
 	@echo 'make spin       try every order of waking, waiting and closing in a model of them'
 	@echo 'make memory     set up what is missing, and run the tests under valgrind; minutes'
 	@echo 'make races      every call against every other, under ThreadSanitizer'
+	@echo 'make faults     every system call and every allocation failing once, in C, Python and Lua'
 	@echo 'make cross      compile and link the core for other systems'
 	@echo 'make gates      list what a kernel cannot do'
 	@echo 'make bench      measure'
@@ -198,6 +202,6 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl repl-lua show check inspect model coverage soak spin races fuzz fuzz-here memory \
+        test-stdlib repl repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
         gates cross bench \
         env install install-c install-lua clean help

@@ -33,8 +33,8 @@ static int print_address(const struct sockaddr_storage *address, socklen_t lengt
         return snprintf(text, size, "[%s]:%u", host, (unsigned)ntohs(six->sin6_port));
     }
     if (address->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path))
-        return snprintf(text, size, "%s%s", local->sun_path[0] ? "" : "@",
-                        local->sun_path + (local->sun_path[0] ? 0 : 1));
+        return *local->sun_path != '\0' ? snprintf(text, size, "%s", local->sun_path)
+                                        : snprintf(text, size, "@%s", local->sun_path + 1);
     return 0; /* it has no name */
 }
 
@@ -110,12 +110,14 @@ static char *disarm(char *text)
 
 char *readyq_describe(int fd, char *text, size_t size)
 {
-    struct stat file;
+    struct stat file = {0};
 
     if (size == 0)
         return text;
-    if (fd < 0 || fstat(fd, &file) < 0)
-        snprintf(text, size, "%s", fd >= 0 && errno == EBADF ? "closed" : "no descriptor");
+    if (fd < 0)
+        snprintf(text, size, "no descriptor");
+    else if (fstat(fd, &file) < 0 && errno == EBADF)
+        snprintf(text, size, "closed");
     else if (S_ISSOCK(file.st_mode))
         describe_socket(fd, text, size);
     else if (S_ISFIFO(file.st_mode))
@@ -187,13 +189,14 @@ static bool begins_with(const char *text, const char *start)
     return start == NULL || strncmp(text, start, strlen(start)) == 0;
 }
 
+/* `text` has room for the names of all. */
 static const char *advise_backends(char *text, size_t size)
 {
     const char *name, *comma = " ";
     int error, length = snprintf(text, size, "leave it out, or name one that there is:");
 
     for (size_t i = 0; (name = readyq_backends(i, &error)) != NULL; i++) {
-        if (error < 0 || (size_t)length >= size)
+        if (error < 0)
             continue;
         length += snprintf(text + length, size - (size_t)length, "%s%s", comma, name);
         comma = ", ";

@@ -173,7 +173,7 @@ static int available(void)
 }
 
 const struct readyq__backend readyq__epoll = {"epoll",   false,  available, open_set,
-                                              close_set, update, wait,      NULL};
+                                              close_set, update, wait,      readyq__process_watch};
 
 #else
 typedef int readyq__no_epoll; /* this platform has none */

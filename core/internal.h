@@ -76,9 +76,9 @@ struct readyq__backend {
      * time is over, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
 
-    /* Watches the end of a process, or no longer, where no descriptor stands for one; else NULL.
-     * The end is told by readyq__process_exited(). -ESRCH: none, or one that has ended. */
-    int (*process)(readyq *q, pid_t pid, bool watched);
+    /* Watches the end of w->pid, or no longer: readyq__process_watch(), unless the kernel tells of
+     * it by itself. -ESRCH: there is none. */
+    int (*process)(readyq *q, readyq_watch *w, bool watched);
 };
 
 /* Which backends there are, the best first. By default the first of them is opened; the others are
@@ -386,11 +386,14 @@ void readyq__signals_child(void);
 
 /* ------------------------------------------------------------------ processes.c */
 
-void readyq__process_ended(readyq *q, readyq_watch *w); /* its pidfd tells */
-void readyq__process_exited(readyq *q, pid_t pid);      /* the backend tells */
-int readyq__processes_rewatch(readyq *q);               /* in a new kernel queue */
-void readyq__reap_news(readyq *q);                      /* SIGCHLD came */
-void readyq__process_stop(readyq *q, readyq_watch *w);
+int readyq__process_watch(readyq *q, readyq_watch *w, bool watched); /* by pidfd or SIGCHLD */
+void readyq__process_ended(readyq *q, readyq_watch *w);              /* its pidfd tells */
+void readyq__reap_news(readyq *q);                                   /* SIGCHLD came */
+int readyq__processes_rewatch(readyq *q);                            /* in a new kernel queue */
+
+/* Where the backend tells: what it said to being asked to, and that one has ended. */
+int readyq__process_told(readyq *q, readyq_watch *w, int error);
+void readyq__process_exited(readyq *q, pid_t pid);
 
 /* ------------------------------------------------------------------ rebuild.c, fork.c, nest.c */
 

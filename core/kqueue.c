@@ -246,15 +246,17 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
     return add(q, fd, interest);
 }
 
-static int process(readyq *q, pid_t pid, bool watched)
+static int process(readyq *q, readyq_watch *w, bool watched)
 {
     struct changes changes = {.n = 0};
     const struct kevent exits = {.filter = EVFILT_PROC, .fflags = NOTE_EXIT};
     int error;
 
-    change(&changes, exits, (int)pid, 0, watched ? EV_ADD | EV_ONESHOT : EV_DELETE);
+    change(&changes, exits, (int)w->pid, 0, watched ? EV_ADD | EV_ONESHOT : EV_DELETE);
     error = apply(q, &changes);
-    return error < 0 ? error : -error_of(&changes.list[0]);
+    if (error == 0)
+        error = -error_of(&changes.list[0]);
+    return watched ? readyq__process_told(q, w, error) : error;
 }
 
 /* ------------------------------------------------------------------ waiting */

@@ -30,29 +30,20 @@ void readyq__nest_leave(readyq *q)
         epoll_ctl(q->nest, EPOLL_CTL_DEL, q->kernel.fd, NULL);
 }
 
-/* Fills q->nest with a new set, of number `as` where it had one before. */
-static int open_nest(readyq *q, int as)
+static int open_nest(readyq *q)
 {
-    int error = 0, set = epoll_create1(EPOLL_CLOEXEC);
+    int error = 0;
 
-    if (set < 0)
+    q->nest = epoll_create1(EPOLL_CLOEXEC);
+    if (q->nest < 0)
         return -errno;
-    if (as >= 0) {
-        do
-            error = dup3(set, as, O_CLOEXEC) < 0 ? -errno : 0;
-        while (error == -EINTR || error == -EBUSY);
-        close(set);
-        set = as;
-    }
-    if (error == 0)
-        q->nest_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (error == 0 && q->nest_timer < 0)
+    q->nest_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (q->nest_timer < 0)
         error = -errno;
     if (error == 0)
-        error = put_in(set, q->kernel.fd);
+        error = put_in(q->nest, q->kernel.fd);
     if (error == 0)
-        error = put_in(set, q->nest_timer);
-    q->nest = set;
+        error = put_in(q->nest, q->nest_timer);
     q->nest_due = READYQ__FOREVER;
     if (error < 0)
         readyq__nest_close(q);
@@ -80,17 +71,36 @@ static void set_timer(readyq *q, int64_t due)
     timerfd_settime(q->nest_timer, TFD_TIMER_ABSTIME, &time, NULL);
 }
 
+/* A child's own set gets the number of its parent's, which stays what it is where that fails. */
+static int open_as(readyq *q, int as, int timer)
+{
+    int error = open_nest(q);
+
+    if (error == 0) {
+        do
+            error = dup3(q->nest, as, O_CLOEXEC) < 0 ? -errno : 0;
+        while (error == -EINTR || error == -EBUSY);
+        if (error < 0)
+            close(q->nest_timer);
+        close(q->nest);
+    }
+    q->nest = as;
+    if (error < 0)
+        q->nest_timer = timer;
+    else
+        close(timer);
+    return error;
+}
+
 int readyq__nest_rebuild(readyq *q, bool forked)
 {
-    const int as = q->nest;
     int error;
 
-    if (as < 0)
+    if (q->nest < 0)
         return 0;
     if (!forked)
-        return put_in(as, q->kernel.fd);
-    close(q->nest_timer);
-    error = open_nest(q, as);
+        return put_in(q->nest, q->kernel.fd);
+    error = open_as(q, q->nest, q->nest_timer);
     if (error == 0)
         q->backend->wait(q, 0, 0);
     return error;
@@ -122,11 +132,10 @@ void readyq__nest_leave(readyq *q)
 }
 
 /* A child has no kernel queue of its parent's, so it gets another number. */
-static int open_nest(readyq *q, int as)
+static int open_nest(readyq *q)
 {
     int error;
 
-    (void)as;
     q->nest = kqueue();
     if (q->nest < 0)
         return -errno;
@@ -166,7 +175,7 @@ int readyq__nest_rebuild(readyq *q, bool forked)
         return 0;
     if (!forked)
         return put_in(q->nest, q->kernel.fd);
-    return open_nest(q, -1);
+    return open_nest(q);
 }
 
 #endif
@@ -202,7 +211,7 @@ int readyq_fileno(readyq *q)
     if (fd < 0)
         return fd;
     if (q->nest < 0) {
-        fd = open_nest(q, -1);
+        fd = open_nest(q);
         if (fd == 0)
             q->backend->wait(q, 0, 0); /* changes that it may have put off */
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Processes: a pidfd in the set like any other descriptor. Where the kernel has none (before 5.3)
- * or a sandbox forbids it, SIGCHLD is watched and every watched child is asked for after it. The
- * status is read without reaping: that is the parent's to do.
+ * or a sandbox forbids it, SIGCHLD is watched and every watched child is asked for after it. kqueue
+ * tells by itself. The status is read without reaping: that is the parent's to do.
  */
 #include "internal.h"
 
@@ -57,22 +57,21 @@ static int ask(pid_t pid, int *status)
     return 1;
 }
 
+static void list_ended(readyq *q, readyq_watch *w)
+{
+    w->own.counted = 1;
+    readyq__list(q, w, READYQ_FIRED);
+}
+
 void readyq__process_ended(readyq *q, readyq_watch *w)
 {
     ask(w->pid, &w->status);
-    w->own.counted = 1;
-    readyq__list(q, w, READYQ_FIRED);
+    list_ended(q, w);
 }
 
 /* ------------------------------------------------------------------ told by the backend */
 
-static void list_ended(readyq *q, readyq_watch *w)
-{
-    if (w->own.flags & READYQ__LISTED)
-        return;
-    w->own.counted = 1;
-    readyq__list(q, w, READYQ_FIRED);
-}
+#if defined(READYQ__KQUEUE)
 
 /* It may be told before it can be waited for: that is a matter of its last instructions. */
 void readyq__process_exited(readyq *q, pid_t pid)
@@ -88,16 +87,17 @@ void readyq__process_exited(readyq *q, pid_t pid)
     }
 }
 
-static int watch_exit(readyq *q, readyq_watch *w)
+/* What the kernel said to being asked to tell. */
+int readyq__process_told(readyq *q, readyq_watch *w, int error)
 {
-    const int error = q->backend->process(q, w->pid, true);
-
     if (error == -ENOENT) /* a thread, to libkqueue */
         return -ESRCH;
     if (error == -ESRCH && ask(w->pid, &w->status) == 1) /* ended, and not reaped */
         list_ended(q, w);
     else if (error < 0)
         return error;
+    if (w->own.group.next == NULL)
+        readyq__link_before(&q->children, &w->own.group);
     return 0;
 }
 
@@ -105,12 +105,12 @@ int readyq__processes_rewatch(readyq *q)
 {
     int error = 0;
 
-    if (q->backend->process == NULL)
+    if (q->backend->process == readyq__process_watch)
         return 0;
     for (struct readyq__link *link = q->children.next; link != &q->children; link = link->next) {
         readyq_watch *w = readyq__owner(link, group);
 
-        error = watch_exit(q, w);
+        error = q->backend->process(q, w, true);
         if (error == -ESRCH) { /* another process's child, and gone */
             list_ended(q, w);
             error = 0;
@@ -120,6 +120,13 @@ int readyq__processes_rewatch(readyq *q)
     }
     return error;
 }
+#else
+int readyq__processes_rewatch(readyq *q)
+{
+    (void)q; /* a pidfd is a descriptor, and signals are the process's */
+    return 0;
+}
+#endif
 
 /* ------------------------------------------------------------------ by SIGCHLD */
 
@@ -143,9 +150,7 @@ static int watch_children(readyq *q)
 
     if (w->own.state == READYQ__ACTIVE)
         return 0;
-    error = readyq__admit(q, w, READYQ_KIND_SIGNAL);
-    if (error < 0)
-        return error;
+    readyq__admit(q, w, READYQ_KIND_SIGNAL); /* it is free, and has no place in the line */
     w->queue = q;
     error = readyq__signal_start(w, SIGCHLD);
     if (error == 0)
@@ -159,7 +164,7 @@ static void unwatch_children(readyq *q)
 {
     readyq_watch *w = &q->child_signal;
 
-    if (!readyq__list_empty(&q->children) || w->own.state != READYQ__ACTIVE)
+    if (!readyq__list_empty(&q->children))
         return;
     readyq__signal_stop(w);
     readyq__fire_stop(w);
@@ -169,12 +174,13 @@ static void unwatch_children(readyq *q)
 
 static int add_child(readyq *q, readyq_watch *w)
 {
-    int status, done = ask(w->pid, &status), error;
+    int status, error;
 
-    if (done == -ECHILD)
-        return kill(w->pid, 0) < 0 && errno == ESRCH ? -ESRCH : -ECHILD;
-    if (done < 0)
-        return done;
+    if (ask(w->pid, &status) < 0) {
+        errno = 0;
+        kill(w->pid, 0);
+        return errno == ESRCH ? -ESRCH : -ECHILD;
+    }
     error = watch_children(q);
     if (error < 0)
         return error;
@@ -183,35 +189,24 @@ static int add_child(readyq *q, readyq_watch *w)
     return 0;
 }
 
-/* ------------------------------------------------------------------ the call */
+/* ------------------------------------------------------------------ by pidfd, or by SIGCHLD */
 
-void readyq__process_stop(readyq *q, readyq_watch *w)
+static void unwatch(readyq *q, readyq_watch *w)
 {
     if (w->fd >= 0) {
         readyq__unregister(q, w);
         close(w->fd);
         w->fd = -1;
-        return;
-    }
-    readyq__unlink(&w->own.group);
-    if (q->backend->process != NULL)
-        q->backend->process(q, w->pid, false);
-    else
+    } else {
+        readyq__unlink(&w->own.group);
         unwatch_children(q);
+    }
 }
 
-static int add_process(readyq *q, readyq_watch *w, pid_t pid)
+static int watch(readyq *q, readyq_watch *w)
 {
-    int error;
+    int error = open_process(w->pid);
 
-    w->pid = pid;
-    if (q->backend->process != NULL) {
-        error = watch_exit(q, w);
-        if (error == 0)
-            readyq__link_before(&q->children, &w->own.group);
-        return error;
-    }
-    error = open_process(pid);
     if (error == -ENOSYS || error == -EPERM)
         return add_child(q, w);
     if (error < 0)
@@ -225,6 +220,16 @@ static int add_process(readyq *q, readyq_watch *w, pid_t pid)
     return error;
 }
 
+int readyq__process_watch(readyq *q, readyq_watch *w, bool watched)
+{
+    if (watched)
+        return watch(q, w);
+    unwatch(q, w);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ the call */
+
 int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid)
 {
     int error;
@@ -235,8 +240,10 @@ int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid)
     if (error < 0)
         return error;
     error = readyq__admit(q, w, READYQ_KIND_PROCESS);
-    if (error == 0)
-        error = add_process(q, w, pid);
+    if (error == 0) {
+        w->pid = pid;
+        error = q->backend->process(q, w, true);
+    }
     if (error == 0)
         readyq__settle(q, w);
     if (error == 0 && (w->own.flags & READYQ__LISTED) && q->leading)

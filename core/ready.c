@@ -143,8 +143,7 @@ void readyq__found_odd(readyq *q, readyq_watch *w, uint32_t bits)
     } else if (w == &q->wakeup) {
         readyq__wakeup_drain(q);
     } else if (w->kind == READYQ_KIND_PROCESS) {
-        if (!(w->own.flags & READYQ__LISTED))
-            readyq__process_ended(q, w);
+        readyq__process_ended(q, w);
     } else if (w->armed && (bits = readyq__mask(bits, w->interest)) != 0) {
         readyq__list(q, w, bits);
     }

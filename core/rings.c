@@ -32,7 +32,7 @@ int readyq__rings_available(void)
 {
     FILE *switched = fopen("/proc/sys/kernel/io_uring_disabled", "re");
     struct utsname name;
-    unsigned major = 0, minor = 0;
+    unsigned major = 5, minor = 13;
     int off = 0;
 
     if (switched != NULL) {
@@ -42,10 +42,9 @@ int readyq__rings_available(void)
     }
     if (off == 2 || (off == 1 && geteuid() != 0))
         return -EPERM;
-    if (uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-        (major < 5 || (major == 5 && minor < 13)))
-        return -ENOSYS;
-    return 0;
+    uname(&name);
+    sscanf(name.release, "%u.%u", &major, &minor);
+    return major * 1000 + minor < 5013 ? -ENOSYS : 0;
 }
 
 static void *map(int fd, size_t size, off_t what)

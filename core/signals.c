@@ -65,9 +65,10 @@ static int install(struct watched *of, int signal)
 
 static void restore(struct watched *of, int signal)
 {
-    struct sigaction now;
+    struct sigaction now = {0};
 
-    if (sigaction(signal, NULL, &now) == 0 && now.sa_handler == on_signal)
+    sigaction(signal, NULL, &now);
+    if (now.sa_handler == on_signal)
         sigaction(signal, &of->before, NULL);
 }
 

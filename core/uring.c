@@ -178,9 +178,7 @@ static bool is_trusted(struct uring *ring, const struct entry *entry)
 
 static bool is_same(const readyq *q, int fd)
 {
-    const readyq_watch *w = q->slots[fd].watch;
-
-    return w != NULL && readyq__same_file(w);
+    return readyq__same_file(q->slots[fd].watch);
 }
 
 /* The number is not this watch's file any more: nothing is asked or told of it. */
@@ -190,7 +188,7 @@ static void give_up(readyq *q, int fd)
 
     cancel(q, fd); /* note 2 */
     ring->entries[fd].interest = 0;
-    if (q->slots[fd].watch != NULL && q->slots[fd].watch->kind == READYQ_KIND_FD)
+    if (q->slots[fd].watch->kind == READYQ_KIND_FD)
         readyq__abandon(q, q->slots[fd].watch);
 }
 
@@ -271,15 +269,16 @@ static void want(readyq *q, int fd)
 static int check_blocks(int fd)
 {
     struct epoll_event event = {0};
-    struct stat file;
+    struct stat file = {0};
     int set, error;
 
-    if (fstat(fd, &file) < 0 || !S_ISCHR(file.st_mode))
+    fstat(fd, &file);
+    if (!S_ISCHR(file.st_mode))
         return 0;
     set = epoll_create1(EPOLL_CLOEXEC);
     if (set < 0)
         return -errno;
-    error = epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 && errno == EPERM ? -EPERM : 0;
+    error = epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
     close(set);
     return error;
 }
@@ -312,7 +311,7 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
 
     if (old == 0)
         return add(q, fd, interest);
-    if (ring == NULL || (size_t)fd >= ring->nentries)
+    if (ring == NULL)
         return 0;
     entry = &ring->entries[fd];
     spent = !(old & READYQ__DIRECTIONS) && (entry->interest & READYQ_ONESHOT);
@@ -353,11 +352,6 @@ static void tell(readyq *q, int fd, uint32_t events)
     }
     if (entry->interest & READYQ_PRIORITY) /* note 10 */
         events = look(fd, entry->interest);
-    if (events == 0) {
-        if (!entry->pending)
-            queue(ring, fd);
-        return;
-    }
     if (is_unasked(entry, events)) {
         entry->shy = true;
     } else {
@@ -412,7 +406,7 @@ static bool is_meant(const struct uring *ring, const struct io_uring_cqe *cqe)
 {
     const int fd = (int)(uint32_t)cqe->user_data;
 
-    return cqe->user_data != NOBODY && (size_t)fd < ring->nentries && ring->entries[fd].pending &&
+    return cqe->user_data != NOBODY && ring->entries[fd].pending &&
            name_request(&ring->entries[fd], fd) == cqe->user_data;
 }
 
@@ -478,7 +472,8 @@ static int wait(readyq *q, int max, int64_t timeout)
 }
 
 const struct readyq__backend readyq__uring = {
-    "io_uring", true, readyq__rings_available, open_ring, close_ring, update, wait, NULL};
+    "io_uring", true, readyq__rings_available, open_ring, close_ring,
+    update,     wait, readyq__process_watch};
 
 #elif defined(__linux__)
 

@@ -197,7 +197,10 @@ static bool attend(readyq *q, const struct turn *turn)
         atomic_store(&q->kicked, false);
         readyq__collect_fired(q);
     }
-    return turn->consume && atomic_load(&q->woken) && atomic_exchange(&q->woken, false);
+    if (!turn->consume || !atomic_load(&q->woken))
+        return false;
+    atomic_store(&q->woken, false); /* by nobody else: the lock is held */
+    return true;
 }
 
 /* How long the kernel may sleep. On the virtual clock nobody sleeps while a deadline is set. */

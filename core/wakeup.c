@@ -115,7 +115,7 @@ void readyq__wakeup_close(readyq *q)
     atomic_store(&q->shut, true);
     while (atomic_load(&q->kicking) > 0)
         sched_yield();
-    if (q->wakeup.fd >= 0 && (size_t)q->wakeup.fd < q->nslots)
+    if (q->wakeup.fd >= 0)
         readyq__vacate(q, q->wakeup.fd);
     close_ends(&q->wakeup.fd, &q->wakeup_write);
 }

@@ -113,9 +113,8 @@ static void release(readyq *q, readyq_watch *w)
         readyq__signal_stop(w);
         readyq__fire_stop(w);
         break;
-    case READYQ_KIND_PROCESS: readyq__process_stop(q, w); break;
-    case READYQ_KIND_TRIGGER: readyq__fire_stop(w); break;
-    default: break;
+    case READYQ_KIND_PROCESS: q->backend->process(q, w, false); break;
+    default: readyq__fire_stop(w); break;
     }
 }
 

@@ -149,40 +149,6 @@ static void test_modify_to_nonsense_is_einval_and_keeps_the_interest(void)
     close_pair(p);
 }
 
-static void test_modify_of_a_closed_descriptor_is_ebadf(void)
-{
-    int p[2];
-    readyq_watch w;
-    readyq *q = open_queue();
-    open_pipe(p);
-    add(q, &w, p[0], READYQ_READ);
-    close_pair(p);
-    CHECK_IS(readyq_modify(&w, READYQ_READ | READYQ_EDGE), -EBADF);
-    CHECK_IS(w.interest, READYQ_READ);
-    CHECK_IS(readyq_remove(&w), 0);
-    readyq_close(q);
-}
-
-static void test_modify_of_a_closed_descriptor_that_is_paused_or_spent_is_ebadf(void)
-{
-    static const uint32_t interests[] = {0, READYQ_READ | READYQ_ONESHOT};
-    for (int i = 0; i < 2; i++) {
-        int p[2];
-        readyq_watch w;
-        readyq *q = open_queue();
-        open_pipe(p);
-        put(p[1]);
-        add(q, &w, p[0], interests[i]);
-        CHECK_IS(readyq_wait(q, SOON, 0), i);
-        CHECK(readyq_next(q) == (i == 0 ? NULL : &w));
-        close_pair(p);
-        CHECK_IS(readyq_modify(&w, READYQ_READ | READYQ_ONESHOT), -EBADF);
-        CHECK_IS(w.interest, interests[i]);
-        CHECK_IS(readyq_remove(&w), 0);
-        readyq_close(q);
-    }
-}
-
 static void test_modify_of_what_has_no_interest_is_einval(void)
 {
     readyq_watch timer = {0}, trigger = {0}, signal = {0};
@@ -208,10 +174,21 @@ static void test_fire_of_what_is_no_trigger_is_einval(void)
 
 static void test_a_queue_does_not_watch_itself(void)
 {
+    const int lowest = dup(0);
     readyq_watch w = {0};
     readyq *q = open_queue();
     CHECK_IS(readyq_add(q, &w, readyq_fileno(q), READYQ_READ), -EINVAL);
     CHECK_IS(readyq_size(q), 0);
+    readyq_close(q);
+    close(lowest);
+    q = open_queue(); /* which takes that number for its kernel queue */
+    CHECK_IS(readyq_add(q, &w, lowest, READYQ_READ), -EINVAL);
+    CHECK_IS(readyq_size(q), 0);
+    if (has_ghosts(q)) { /* epoll knows itself by any number */
+        int copy = dup(lowest);
+        CHECK_IS(readyq_add(q, &w, copy, READYQ_READ), -EINVAL);
+        close(copy);
+    }
     readyq_close(q);
 }
 
@@ -398,8 +375,6 @@ TESTS(TEST(test_unknown_backend_is_refused), TEST(test_add_of_a_closed_descripto
       TEST(test_a_watch_that_is_in_a_queue_is_busy),
       TEST(test_modify_remove_and_fire_of_what_is_in_no_queue_are_enoent),
       TEST(test_modify_to_nonsense_is_einval_and_keeps_the_interest),
-      TEST(test_modify_of_a_closed_descriptor_is_ebadf),
-      TEST(test_modify_of_a_closed_descriptor_that_is_paused_or_spent_is_ebadf),
       TEST(test_modify_of_what_has_no_interest_is_einval),
       TEST(test_fire_of_what_is_no_trigger_is_einval), TEST(test_a_queue_does_not_watch_itself),
       TEST(test_queues_that_watch_each_other_are_eloop),

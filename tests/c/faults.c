@@ -17,7 +17,8 @@ struct story {
     const char *round; /* what has been delivered in this one has it as its data */
 };
 
-static pid_t dead; /* has ended and is not reaped */
+static pid_t dead;   /* has ended and is not reaped */
+static bool removes; /* a child, in its first call */
 
 /* ------------------------------------------------------------------ the story */
 
@@ -181,7 +182,11 @@ static void tell_in_child(struct story *s)
     if (pid == 0) {
         fault.error = error;
         make_ready(s);
-        take_all(s, EVERYTHING);
+        if (removes)
+            TRY(readyq_remove(&s->timers[0]));
+        else
+            TRY(readyq_modify(&s->fds[0], READYQ_READ));
+        take_all(s, EVERYTHING - removes);
         TRY(readyq_close(s->q));
         CHECK_IS(count_descriptors(), before);
         _exit(fault.hit != NULL ? HIT : 0);
@@ -206,6 +211,8 @@ static void tell_to_two(struct story *s)
 
     s->q = open_queue();
     leader = start(lead, s->q);
+    while (stats_of(s->q).kernel_waits == 0)
+        sleep_ns(MS);
     sleep_ns(SOON);
     sleep_for(s, MS);
     fault.error = NONE;
@@ -322,6 +329,8 @@ static void test_what_a_child_makes_anew_can_fail(void)
 
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
         sweep_story(tell_in_child, shown[i], true, 1);
+    removes = true;
+    sweep_story(tell_in_child, EMFILE, true, 1);
     sweep_story(tell_in_child, EINTR, false, 1);
     sweep_story(tell_in_child, EBUSY, false, 1);
 }
@@ -331,6 +340,8 @@ static void test_a_second_waiter_is_told_what_it_lacks(void)
     sweep_two(EINTR, false);
     sweep_two(ENOSYS, false);
     sweep_two(EPERM, false);
+    sweep_two(EMFILE, true);
+    sweep_two(ENFILE, true);
 }
 
 TESTS(TEST(test_what_is_done_instead_can_fail_too), TEST(test_what_a_child_makes_anew_can_fail),

@@ -10,6 +10,7 @@
 #include "check.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -106,6 +107,11 @@ WRAP(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, of
 WRAP(int, epoll_create1, (int flags))
 {
     return IS_DUE(EMFILE, ENFILE, ENOMEM) ? failed() : __real_epoll_create1(flags);
+}
+
+WRAP(int, pthread_mutex_init, (pthread_mutex_t * lock, const pthread_mutexattr_t *attributes))
+{
+    return IS_DUE(ENOMEM) ? ENOMEM : __real_pthread_mutex_init(lock, attributes);
 }
 
 WRAP(int, eventfd, (unsigned count, int flags))

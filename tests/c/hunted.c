@@ -68,6 +68,29 @@ static void test_a_closed_number_that_fileno_took_is_not_watched_in_a_child(void
     close_pair(p);
 }
 
+/* On io_uring a wait for priority data asked of ordinary data again and again. */
+static void test_a_wait_for_priority_data_sleeps_over_other_data(void)
+{
+    static const uint32_t modes[] = {0, READYQ_EDGE, READYQ_ONESHOT, READYQ_EDGE | READYQ_ONESHOT};
+    for (int i = 0; i < 4; i++) {
+        int p[2];
+        readyq_watch w;
+        readyq *q = open_queue();
+        open_tcp(p);
+        add(q, &w, p[0], READYQ_PRIORITY | modes[i]);
+        put(p[1]);
+        for (int j = 0; j < 3; j++)
+            CHECK_QUIET(q);
+        CHECK(stats_of(q).kernel_waits < 30);
+        CHECK_IS(send(p[1], "!", 1, MSG_OOB), 1);
+        CHECK_TAKES(q, &w);
+        CHECK_IS(w.ready, READYQ_PRIORITY);
+        readyq_close(q);
+        close_pair(p);
+    }
+}
+
 TESTS(TEST(test_a_closed_number_that_fileno_took_is_not_watched_in_a_child),
       TEST(test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket),
-      TEST(test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin))
+      TEST(test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin),
+      TEST(test_a_wait_for_priority_data_sleeps_over_other_data))

@@ -67,6 +67,90 @@ static void test_modify_changes_between_level_and_edge(void)
     close_pair(p);
 }
 
+static void test_modify_of_a_closed_descriptor_is_ebadf(void)
+{
+    int p[2];
+    readyq_watch w;
+    int file = open_file();
+    readyq *q = open_queue();
+    for (int i = 0; i < 2; i++) {
+        const uint32_t interest = READYQ_READ | (i ? READYQ_EXCLUSIVE : 0);
+        open_pipe(p);
+        add(q, &w, p[0], interest);
+        close_pair(p);
+        CHECK_IS(readyq_modify(&w, READYQ_READ | READYQ_EDGE), -EBADF);
+        CHECK_IS(w.interest, interest);
+        CHECK_IS(readyq_remove(&w), 0);
+    }
+    add(q, &w, file, READYQ_READ);
+    close(file);
+    CHECK_IS(readyq_modify(&w, READYQ_READ | READYQ_ONESHOT), -EBADF);
+    CHECK_IS(w.interest, READYQ_READ);
+    readyq_close(q);
+}
+
+/* What the number is by now the kernel does not take for it. */
+static void test_modify_of_a_number_that_is_anothers_by_now_is_ebadf(void)
+{
+    int p[2], other[2], file = open_file();
+    readyq_watch w;
+    readyq *q = open_queue();
+    for (int i = 0; i < 2; i++) {
+        open_pipe(p);
+        open_unix(other);
+        add(q, &w, p[0], READYQ_READ);
+        CHECK_IS(dup2(i ? file : other[0], p[0]), p[0]);
+        CHECK_IS(readyq_modify(&w, READYQ_WRITE), -EBADF);
+        CHECK_IS(w.interest, READYQ_READ);
+        CHECK_IS(readyq_remove(&w), 0);
+        close_pair(other);
+        close_pair(p);
+    }
+    readyq_close(q);
+    close(file);
+}
+
+static void test_modify_of_what_was_found_stale_is_ebadf(void)
+{
+    int p[2], file = open_file();
+    readyq_watch w, pipe;
+    readyq *q = open_queue();
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, file, READYQ_READ);
+    add(q, &pipe, p[0], READYQ_READ);
+    close(file);
+    CHECK_TAKES(q, &pipe);
+    CHECK_IS(readyq_modify(&w, READYQ_READ), -EBADF);
+    CHECK(readyq_stale(q) == &w);
+    readyq_close(q);
+    close_pair(p);
+}
+
+static void test_modify_of_a_closed_descriptor_that_is_paused_or_spent_is_ebadf(void)
+{
+    static const uint32_t interests[] = {0, READYQ_READ | READYQ_ONESHOT};
+    for (int i = 0; i < 2; i++) {
+        int p[2];
+        readyq_watch w;
+        readyq *q = open_queue();
+        open_pipe(p);
+        put(p[1]);
+        add(q, &w, p[0], interests[i]);
+        CHECK_IS(readyq_wait(q, SOON, 0), i);
+        CHECK(readyq_next(q) == (i == 0 ? NULL : &w));
+        close_pair(p);
+        CHECK_IS(readyq_modify(&w, READYQ_READ | READYQ_ONESHOT), -EBADF);
+        CHECK_IS(w.interest, interests[i]);
+        CHECK_IS(readyq_remove(&w), 0);
+        readyq_close(q);
+    }
+}
+
 TESTS(TEST(test_modify_reaches_the_kernel_with_data_pending_at_each_step),
       TEST(test_modify_asks_anew_what_was_found_for_the_old_interest),
-      TEST(test_modify_changes_between_level_and_edge))
+      TEST(test_modify_changes_between_level_and_edge),
+      TEST(test_modify_of_a_closed_descriptor_is_ebadf),
+      TEST(test_modify_of_a_number_that_is_anothers_by_now_is_ebadf),
+      TEST(test_modify_of_what_was_found_stale_is_ebadf),
+      TEST(test_modify_of_a_closed_descriptor_that_is_paused_or_spent_is_ebadf))

@@ -328,6 +328,19 @@ static void test_what_a_child_takes_does_not_silence_the_parents(void)
     readyq_close(q);
 }
 
+static void test_it_is_not_readable_for_a_virtual_clock_without_timers(void)
+{
+    readyq_watch timer = {0};
+    readyq *q = open_queue_with((struct readyq_options){.virtual_clock = true});
+    struct pollfd one = {.fd = readyq_fileno(q), .events = POLLIN};
+    CHECK_IS(poll(&one, 1, 0), 0);
+    CHECK_IS(readyq_add_timer(q, &timer, LONG, 0), 0);
+    CHECK_IS(poll(&one, 1, 0), 1); /* a wait would return at once */
+    CHECK_TAKES(q, &timer);
+    CHECK_IS(poll(&one, 1, 0), 0);
+    readyq_close(q);
+}
+
 TESTS(TEST(test_it_is_readable_while_a_descriptor_is_ready),
       TEST(test_it_is_the_same_number_each_time_and_select_works_too),
       TEST(test_it_is_readable_when_a_timer_is_due), TEST(test_it_follows_the_earliest_timer),
@@ -340,4 +353,5 @@ TESTS(TEST(test_it_is_readable_while_a_descriptor_is_ready),
       TEST(test_exclusive_on_a_queue_is_taken_as_a_hint),
       TEST(test_it_works_on_after_a_ghost_was_lost),
       TEST(test_child_and_parent_each_have_their_own),
-      TEST(test_what_a_child_takes_does_not_silence_the_parents))
+      TEST(test_what_a_child_takes_does_not_silence_the_parents),
+      TEST(test_it_is_not_readable_for_a_virtual_clock_without_timers))

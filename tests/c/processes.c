@@ -250,6 +250,50 @@ static void test_the_descriptor_of_a_process_is_nobody_elses(void)
     readyq_close(q);
 }
 
+static void test_a_child_that_left_a_core_says_so(void)
+{
+    char folder[] = "/tmp/readyq-XXXXXX";
+    readyq_watch w;
+    readyq *q = open_queue();
+    CHECK(mkdtemp(folder) != NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK_IS(chdir(folder), 0);
+        execl("/bin/sh", "sh", "-c", "ulimit -c unlimited; kill -ABRT $$", (char *)NULL);
+        _exit(1);
+    }
+    add_process(q, &w, pid);
+    check_ended(q, &w, pid); /* whether there is a core is the system's to say */
+    CHECK_IS(WTERMSIG(w.status), SIGABRT);
+    readyq_close(q);
+    pid = fork();
+    if (pid == 0) {
+        execl("/bin/rm", "rm", "-r", folder, (char *)NULL);
+        _exit(1);
+    }
+    expect_success(pid);
+}
+
+/* Its descriptor is the queue's, but who closes all numbers closes that too. */
+static void test_a_process_whose_descriptor_was_taken_away_is_not_told(void)
+{
+    int p[2];
+    readyq_watch w;
+    readyq *q = open_queue();
+    pid_t pid = start_child(0, SOON);
+    add_process(q, &w, pid);
+    open_pipe(p);
+    put(p[1]);
+    if (w.fd >= 0)
+        CHECK_IS(dup2(p[0], w.fd), w.fd);
+    if (w.fd >= 0)
+        CHECK(take_within(q, 2 * SOON) == NULL);
+    CHECK_IS(readyq_remove(&w), 0);
+    CHECK_IS(waitpid(pid, NULL, 0), pid);
+    readyq_close(q);
+    close_pair(p);
+}
+
 TESTS(TEST(test_end_of_a_child_is_told_with_its_status_and_not_reaped),
       TEST(test_zombie_is_told_at_once), TEST(test_child_ended_by_a_signal_says_which),
       TEST(test_stopped_child_has_not_ended), TEST(test_removed_process_is_not_told),
@@ -258,4 +302,6 @@ TESTS(TEST(test_end_of_a_child_is_told_with_its_status_and_not_reaped),
       TEST(test_two_hundred_children_are_told_once_each_with_their_status),
       TEST(test_child_reaped_by_somebody_else_is_told_without_status),
       TEST(test_bad_processes_are_refused), TEST(test_a_thread_is_not_a_process),
-      TEST(test_the_descriptor_of_a_process_is_nobody_elses))
+      TEST(test_the_descriptor_of_a_process_is_nobody_elses),
+      TEST(test_a_child_that_left_a_core_says_so),
+      TEST(test_a_process_whose_descriptor_was_taken_away_is_not_told))

@@ -159,12 +159,125 @@ static void test_a_child_ended_unseen_at_a_fork_does_not_hide_the_next_without_p
     readyq_close(q);
 }
 
+static void *wait_for_one(void *q)
+{
+    CHECK_IS(readyq_wait(q, LONG, 0), 1);
+    return NULL;
+}
+
+static void test_a_child_that_has_ended_ends_a_wait_without_pidfd_open_too(void)
+{
+    readyq_watch w = {0};
+    const pid_t pid = start_child(3);
+    CHECK_IS(waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    refuse(SYS_pidfd_open, ENOSYS);
+    readyq *q = open_queue();
+    pthread_t waiter = start(wait_for_one, q);
+    sleep_ns(SOON);
+    CHECK_IS(readyq_add_process(q, &w, pid), 0);
+    join(waiter);
+    CHECK(readyq_next(q) == &w);
+    CHECK_IS(WEXITSTATUS(w.status), 3);
+    CHECK_IS(waitpid(pid, NULL, 0), pid);
+    readyq_close(q);
+}
+
+static void test_children_cannot_be_watched_where_signals_are_forbidden_too(void)
+{
+    readyq_watch w = {0};
+    const pid_t pid = start_child(0);
+    refuse(SYS_pidfd_open, EPERM);
+    readyq *q = open_queue();
+    refuse(SYS_rt_sigaction, EPERM);
+    for (int i = 0; i < 2; i++)
+        CHECK_IS(readyq_add_process(q, &w, pid), -EPERM);
+    CHECK(w.queue == NULL);
+    CHECK_IS(readyq_size(q), 0);
+    CHECK_IS(waitpid(pid, NULL, 0), pid);
+    CHECK_QUIET(q);
+    readyq_close(q);
+}
+
+static void test_a_thread_is_no_process_however_the_kernel_says_it(void)
+{
+    static const int errors[] = {EINVAL, ENOENT};
+    readyq_watch w = {0};
+    readyq *q = open_queue();
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            refuse(SYS_pidfd_open, errors[i]);
+            CHECK_IS(readyq_add_process(q, &w, getpid()), -ESRCH);
+            _exit(0);
+        }
+        expect_success(pid);
+    }
+    readyq_close(q);
+}
+
+/* ------------------------------------------------------------------ no fstat */
+
+static void test_a_descriptor_whose_kind_is_not_told_is_described_all_the_same(void)
+{
+    char text[80];
+    int p[2];
+    open_pipe(p);
+    refuse(SYS_newfstatat, EIO);
+    refuse(SYS_fstat, EIO);
+    CHECK_HAS(readyq_describe(p[0], text, sizeof text), "descriptor");
+    close_pair(p);
+}
+
 /* ------------------------------------------------------------------ no eventfd */
 
 static void *wait_once(void *q)
 {
     CHECK_IS(readyq_wait(q, LONG, 0), 0);
     return NULL;
+}
+
+/* The end of a pipe that wakes this queue, which is the only one to have any. */
+static int find_write_end(void)
+{
+    for (int fd = 0; fd < 64; fd++) {
+        struct stat file;
+        if (fstat(fd, &file) == 0 && S_ISFIFO(file.st_mode) &&
+            (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY && fcntl(fd, F_GETFD) == FD_CLOEXEC)
+            return fd;
+    }
+    return -1;
+}
+
+static void test_a_wake_where_the_pipe_is_full_is_a_wake(void)
+{
+    refuse(SYS_eventfd2, ENOSYS);
+    readyq *q = open_queue();
+    fill(find_write_end());
+    CHECK_IS(readyq_wake(q), 0);
+    CHECK_IS(readyq_wait(q, LONG, 0), 0);
+    CHECK_QUIET(q);
+    readyq_close(q);
+}
+
+static void *wait_until_closed(void *q)
+{
+    CHECK_IS(readyq_wait(q, LONG, 0), -ESHUTDOWN);
+    return NULL;
+}
+
+static void test_a_close_tells_all_waiters_without_eventfd_too(void)
+{
+    enum { WAITERS = 4 };
+    pthread_t waiters[WAITERS];
+    refuse(SYS_eventfd2, ENOSYS);
+    readyq *q = readyq_ref(open_queue());
+    for (int i = 0; i < WAITERS; i++)
+        waiters[i] = start(wait_until_closed, q);
+    sleep_ns(SOON);
+    CHECK_IS(readyq_close(q), 0);
+    for (int i = 0; i < WAITERS; i++)
+        join(waiters[i]);
+    readyq_unref(q);
 }
 
 static void check_wakes(int error)
@@ -226,6 +339,23 @@ static void test_io_uring_on_a_kernel_without_it_is_enosys(void)
     check_refused(ENOSYS);
 }
 
+static void test_io_uring_that_is_forbidden_after_it_was_opened_says_so(void)
+{
+    int p[2];
+    readyq *q;
+    readyq_watch w;
+    open_pipe(p);
+    if (readyq_open(&q, &(struct readyq_options){.backend = "io_uring"}) < 0)
+        return close_pair(p);
+    add(q, &w, p[0], READYQ_READ);
+    refuse(SYS_io_uring_enter, EPERM);
+    for (int i = 0; i < 2; i++)
+        CHECK_IS(readyq_wait(q, LONG, 0), -EPERM);
+    CHECK_IS(readyq_remove(&w), 0);
+    readyq_close(q);
+    close_pair(p);
+}
+
 static void test_a_sandbox_that_kills_for_io_uring_does_not_harm_who_did_not_ask(void)
 {
     readyq *q;
@@ -244,6 +374,13 @@ TESTS(TEST(test_waits_on_a_kernel_without_epoll_pwait2_are_never_early_and_below
       TEST(test_children_are_told_of_on_a_kernel_without_pidfd_open),
       TEST(test_children_are_told_of_in_a_sandbox_without_pidfd_open),
       TEST(test_a_child_ended_unseen_at_a_fork_does_not_hide_the_next_without_pidfd_open),
+      TEST(test_a_child_that_has_ended_ends_a_wait_without_pidfd_open_too),
+      TEST(test_children_cannot_be_watched_where_signals_are_forbidden_too),
+      TEST(test_a_thread_is_no_process_however_the_kernel_says_it),
+      TEST(test_a_descriptor_whose_kind_is_not_told_is_described_all_the_same),
+      TEST(test_a_wake_where_the_pipe_is_full_is_a_wake),
+      TEST(test_a_close_tells_all_waiters_without_eventfd_too),
+      TEST(test_io_uring_that_is_forbidden_after_it_was_opened_says_so),
       TEST(test_wakes_work_on_a_kernel_without_eventfd),
       TEST(test_wakes_work_in_a_sandbox_without_eventfd), TEST(test_io_uring_in_a_sandbox_is_eperm),
       TEST(test_io_uring_on_a_kernel_without_it_is_enosys),

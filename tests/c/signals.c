@@ -295,6 +295,24 @@ static void test_no_signal_is_lost_between_waits(void)
     readyq_close(q);
 }
 
+static void on_other(int signal)
+{
+    (void)signal;
+}
+
+static void test_a_handler_that_was_installed_meanwhile_stays(void)
+{
+    readyq_watch w = {0};
+    struct sigaction other = {.sa_handler = on_other}, now;
+    readyq *q = open_queue();
+    CHECK_IS(readyq_add_signal(q, &w, SIGUSR1), 0);
+    CHECK_IS(sigaction(SIGUSR1, &other, NULL), 0);
+    CHECK_IS(readyq_remove(&w), 0);
+    CHECK_IS(sigaction(SIGUSR1, NULL, &now), 0);
+    CHECK(now.sa_handler == on_other);
+    readyq_close(q);
+}
+
 TESTS(TEST(test_signal_fires_with_its_count),
       TEST(test_signal_from_another_process_ends_a_running_wait),
       TEST(test_signal_is_told_to_every_queue_and_every_watch),
@@ -306,4 +324,5 @@ TESTS(TEST(test_signal_fires_with_its_count),
       TEST(test_signals_that_cannot_or_must_not_be_caught_are_refused),
       TEST(test_signals_the_c_library_keeps_for_itself_are_refused_and_change_nothing),
       TEST(test_adding_and_removing_in_a_storm_of_signals_goes_well),
-      TEST(test_no_signal_is_lost_between_waits))
+      TEST(test_no_signal_is_lost_between_waits),
+      TEST(test_a_handler_that_was_installed_meanwhile_stays))

@@ -31,11 +31,61 @@ static void test_sockets_are_described_by_kind_and_address(void)
     open_unix(p);
     check_described(p[0], "UNIX");
     close_pair(p);
-    fd = socket(AF_INET6, SOCK_DGRAM, 0);
-    if (fd >= 0) {
-        check_described(fd, "UDP");
+}
+
+/* Not every machine and user has all of them. */
+static void test_sockets_of_all_kinds_have_a_name(void)
+{
+    static const struct {
+        int family, type, protocol;
+        const char *words;
+    } kinds[] = {
+        {AF_UNIX, SOCK_DGRAM, 0, "UNIX datagram socket, not connected"},
+        {AF_INET, SOCK_DGRAM, 0, "UDP 0.0.0.0:0, not connected"},
+        {AF_INET6, SOCK_DGRAM, 0, "UDP [::]:0, not connected"},
+        {AF_INET, SOCK_RAW, IPPROTO_ICMP, "raw IP socket"},
+        {AF_NETLINK, SOCK_RAW, 0, "socket"},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        int fd = socket(kinds[i].family, kinds[i].type, kinds[i].protocol);
+        if (fd >= 0)
+            check_described(fd, kinds[i].words);
         close(fd);
     }
+}
+
+static int bind_unix(struct sockaddr_un *address, const char *name, size_t length)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(address->sun_path, name, length);
+    CHECK_IS(bind(fd, (const struct sockaddr *)address,
+                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)),
+             0);
+    CHECK_IS(listen(fd, 1), 0);
+    return fd;
+}
+
+static void test_unix_sockets_are_described_by_their_names(void)
+{
+    char name[64], words[128];
+    struct sockaddr_un address;
+    int fd, peer, length = snprintf(name, sizeof name, "%c/tmp/readyq-%d", 0, (int)getpid());
+    fd = bind_unix(&address, name, (size_t)length);
+    snprintf(words, sizeof words, "UNIX socket @%s, listening", name + 1);
+    check_described(fd, words);
+    close(fd);
+    fd = bind_unix(&address, name + 1, (size_t)length);
+    peer = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK_IS(connect(peer, (const struct sockaddr *)&address, sizeof address), 0);
+    snprintf(words, sizeof words, "UNIX socket to %s", name + 1);
+    check_described(peer, words);
+    close(peer);
+    peer = open(name + 1, O_PATH);
+    check_described(peer, "socket, not connected"); /* its place in the file system */
+    close(peer);
+    close(fd);
+    CHECK_IS(unlink(name + 1), 0);
 }
 
 static void test_pipes_terminals_and_files_are_described(void)
@@ -67,16 +117,16 @@ static void test_pipes_terminals_and_files_are_described(void)
 /* A peer that named its socket so wrote to the terminal of who printed a watch. */
 static void test_names_of_others_do_not_command_a_terminal(void)
 {
-    const char name[] = "/tmp/readyq-\033[31m\n\302\233m\177\303\251";
+    const char name[] = "/tmp/readyq-\033[31m\n\302\233m\177\303\251\302\251\302";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = open(name, O_CREAT | O_RDWR, 0600);
-    check_described(fd, "file /tmp/readyq-?[31m???m?\303\251");
+    check_described(fd, "file /tmp/readyq-?[31m???m?\303\251\302\251\302");
     CHECK_IS(unlink(name), 0);
     close(fd);
     memcpy(address.sun_path, name, sizeof name);
     fd = socket(AF_UNIX, SOCK_STREAM, 0);
     CHECK_IS(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    check_described(fd, "UNIX socket /tmp/readyq-?[31m???m?\303\251");
+    check_described(fd, "UNIX socket /tmp/readyq-?[31m???m?\303\251\302\251\302");
     CHECK_IS(unlink(name), 0);
     close(fd);
 }
@@ -162,6 +212,8 @@ static void test_explanations_are_cut_to_fit(void)
 }
 
 TESTS(TEST(test_sockets_are_described_by_kind_and_address),
+      TEST(test_sockets_of_all_kinds_have_a_name),
+      TEST(test_unix_sockets_are_described_by_their_names),
       TEST(test_pipes_terminals_and_files_are_described),
       TEST(test_names_of_others_do_not_command_a_terminal),
       TEST(test_a_closed_descriptor_is_described_as_closed), TEST(test_descriptions_are_cut_to_fit),

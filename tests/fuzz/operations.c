@@ -172,10 +172,9 @@ static void do_explain(struct world *o)
     const int fd = any_number(o);
     const int error = -(int)byte(o) * (byte(o) % 16 == 15 ? 8421504 : 1);
     const size_t size = byte(o) * 2u;
-    char *text = malloc(size + 1);
+    char *text = malloc(size > 0 ? size : 1);
 
     CHECK(text != NULL);
-    text = realloc(text, size > 0 ? size : 1);
     CHECK(readyq_explain(call, fd, error, text, size) == text);
     CHECK(size == 0 || memchr(text, 0, size) != NULL);
     CHECK(readyq_describe(fd, text, size) == text);

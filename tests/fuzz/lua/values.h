@@ -37,7 +37,7 @@ static int until_refusal; /* 0: none is refused */
 /* Before each block stands its size. Lua asks again after a collection, so two are refused. */
 static void *allocate(void *data, void *block, size_t old, size_t size)
 {
-    size_t *head = block != NULL ? (size_t *)block - 2 : NULL;
+    size_t *head = block != NULL ? (size_t *)block - 2 : NULL, *moved;
 
     (void)data;
     if (head != NULL) {
@@ -54,11 +54,11 @@ static void *allocate(void *data, void *block, size_t old, size_t size)
     }
     if (size > old && until_refusal > 0 && --until_refusal < 2)
         return NULL;
-    head = realloc(head, size + 2 * sizeof(size_t));
-    CHECK(head != NULL);
+    moved = realloc(head, size + 2 * sizeof(size_t));
+    CHECK(moved != NULL);
     allocated += size - old;
-    head[0] = size;
-    return head + 2;
+    moved[0] = size;
+    return moved + 2;
 }
 
 /* ------------------------------------------------------------------ functions as arguments */
