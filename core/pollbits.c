@@ -8,7 +8,7 @@
  *  3. A socket that never connected is POLLHUP without POLLRDHUP: nothing is closed. POLLRDHUP
  *     comes only where it was asked for, so it is asked for with reading alone: a writer would
  *     otherwise be woken for ever by a peer that has stopped writing.
- *  4. sysfs attributes report POLLPRI and POLLERR together; no error is meant.
+ *  4. What the kernel shows as files (in sysfs) reports POLLERR beside POLLPRI; no error is meant.
  */
 #include "internal.h"
 
@@ -50,8 +50,8 @@ static uint32_t from_hangup(int fd, uint32_t events)
     if (events & POLLHUP)
         bits |= READYQ_READ | READYQ_WRITE | READYQ__HANGUP |
                 (S_ISSOCK(file.st_mode) ? readyq__ask_closed(fd, both) : both);
-    if ((events & POLLERR) && (S_ISSOCK(file.st_mode) || !(events & POLLPRI)))
-        bits |= READYQ__DIRECTIONS | READYQ_ERROR;
+    if (events & POLLERR)
+        bits |= READYQ__DIRECTIONS | (S_ISREG(file.st_mode) ? 0 : READYQ_ERROR);
     return bits;
 }
 

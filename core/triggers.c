@@ -30,12 +30,10 @@ int readyq__fire(readyq_watch *w)
     if (!(__atomic_fetch_add(&w->own.firing, 1, __ATOMIC_SEQ_CST) & CLOSED)) {
         readyq *q = __atomic_load_n(&w->queue, __ATOMIC_ACQUIRE);
 
-        if (q != NULL) {
-            if (__atomic_fetch_add(&w->own.pending, 1, __ATOMIC_SEQ_CST) == 0)
-                push(q, w);
-            readyq__kick(q);
-            error = 0;
-        }
+        if (__atomic_fetch_add(&w->own.pending, 1, __ATOMIC_SEQ_CST) == 0)
+            push(q, w);
+        readyq__kick(q);
+        error = 0;
     }
     __atomic_fetch_sub(&w->own.firing, 1, __ATOMIC_SEQ_CST);
     return error;

@@ -29,26 +29,26 @@ static void test_a_wake_is_the_first_call_in_a_child(void)
     readyq_close(q);
 }
 
-/* The numbers were closed: the first is a file's in the child, the others what the queue opens. */
+/* The numbers were closed: the last is a file's in the child, the others what the queue opens. */
 static void test_closed_numbers_that_are_taken_in_a_child_are_stale(void)
 {
-    enum { COUNT = 6 };
+    enum { COUNT = 8 };
     int numbers[COUNT], p[2], file = open_file();
     readyq_watch w[COUNT], other;
     open_pipe(p);
     for (int i = 0; i < COUNT; i++)
         numbers[i] = dup(p[0]);
     readyq *q = open_queue();
-    CHECK(readyq_fileno(q) >= 0);
     add(q, &other, p[0], READYQ_READ);
     for (int i = 0; i < COUNT; i++) {
         add(q, &w[i], numbers[i], READYQ_READ);
         close(numbers[i]);
     }
+    CHECK_IS(readyq_fileno(q), numbers[0]);
     const pid_t pid = fork();
     if (pid == 0) {
         int stale = 0;
-        CHECK_IS(dup2(file, numbers[0]), numbers[0]);
+        CHECK_IS(dup2(file, numbers[COUNT - 1]), numbers[COUNT - 1]);
         CHECK_QUIET(q);
         put(p[1]);
         CHECK_TAKES(q, &other);

@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens between two steps of a call. Threads meet there at times; here they do at will: the
- * linker has some calls of the core come by this file (see the Makefile), which lets something
- * happen once where one of them is made.
+ * What happens between two steps of a call. Threads meet there at times; here they do at will, by
+ * meanwhile.h.
  */
+#include "meanwhile.h"
 #include "things.h"
-
-#include <poll.h>
-#include <sched.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <sys/epoll.h>
-#include <sys/syscall.h>
-
-/* The kernel has answered a wait; a follower has slept; before the lock; before giving way; before
- * a wake-up is written. */
-enum moment { ANSWERED, SLEPT, LOCKING, YIELDING, WRITING, MOMENTS };
-
-static void (*_Atomic happenings[MOMENTS])(void);
-static _Thread_local int locks; /* held by this thread: an answer is one only without */
 
 static struct {
     readyq *q;
@@ -28,85 +14,10 @@ static struct {
 } s;
 static atomic_bool reached, go_on;
 
-static void happen(enum moment moment)
-{
-    const int error = errno;
-    void (*happening)(void) =
-        locks == 0 || moment != ANSWERED ? atomic_exchange(&happenings[moment], NULL) : NULL;
-
-    if (happening != NULL)
-        happening();
-    errno = error;
-}
-
 static void wait_for(atomic_bool *flag)
 {
     while (!atomic_load(flag))
         sleep_ns(MS / 10);
-}
-
-#define WRAP(type, name, parameters)                                                               \
-    type __real_##name parameters;                                                                 \
-    type __wrap_##name parameters;                                                                 \
-    type __wrap_##name parameters
-
-WRAP(int, epoll_wait, (int set, struct epoll_event *events, int max, int timeout))
-{
-    const int n = __real_epoll_wait(set, events, max, timeout);
-
-    happen(ANSWERED);
-    return n;
-}
-
-long __real_syscall(long number, ...);
-long __wrap_syscall(long number, ...);
-long __wrap_syscall(long number, ...)
-{
-    long a[6], result;
-    va_list arguments;
-
-    va_start(arguments, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(arguments, long);
-    va_end(arguments);
-    result = __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    if (number == SYS_epoll_pwait2 || number == SYS_io_uring_enter)
-        happen(ANSWERED);
-    return result;
-}
-
-WRAP(int, ppoll,
-     (struct pollfd * fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask))
-{
-    const int result = __real_ppoll(fds, n, timeout, mask);
-
-    happen(SLEPT);
-    return result;
-}
-
-WRAP(int, pthread_mutex_lock, (pthread_mutex_t * lock))
-{
-    happen(LOCKING);
-    locks++;
-    return __real_pthread_mutex_lock(lock);
-}
-
-WRAP(int, pthread_mutex_unlock, (pthread_mutex_t * lock))
-{
-    locks--;
-    return __real_pthread_mutex_unlock(lock);
-}
-
-WRAP(int, sched_yield, (void))
-{
-    happen(YIELDING);
-    return __real_sched_yield();
-}
-
-WRAP(ssize_t, write, (int fd, const void *bytes, size_t size))
-{
-    happen(WRITING);
-    return __real_write(fd, bytes, size);
 }
 
 static void begin(void)
@@ -219,13 +130,18 @@ static void *follow(void *unused)
 }
 
 /* Once its wait is counted it follows: who leads is in the middle of asking. */
-static void start_follower(void)
+static void start_follower_in(void *(*wait)(void *))
 {
     const uint64_t waits = stats_of(s.q).waits;
 
-    s.thread = start(follow, NULL);
+    s.thread = start(wait, NULL);
     while (stats_of(s.q).waits == waits)
         sleep_ns(MS / 10);
+}
+
+static void start_follower(void)
+{
+    start_follower_in(follow);
 }
 
 static void start_follower_and_add_file(void)
@@ -277,13 +193,37 @@ static void test_a_descriptor_that_is_closed_around_its_delivery_to_one_of_two_i
     }
 }
 
-static void wait_until_asked_again(void)
+static void *be_shut_out(void *unused)
+{
+    CHECK_IS(readyq_wait(s.q, LONG, 0), -ESHUTDOWN);
+    return unused;
+}
+
+static void start_follower_and_close_at_the_next(void)
+{
+    start_follower_in(be_shut_out);
+    happenings[ANSWERED] = close_queue;
+}
+
+static void test_a_queue_that_is_closed_while_it_is_handing_out_says_so_to_both_waiters(void)
+{
+    begin();
+    put(s.p[1]);
+    add(s.q, &s.w, s.p[0], READYQ_READ);
+    happenings[ANSWERED] = start_follower_and_close_at_the_next;
+    CHECK_IS(readyq_wait(s.q, LONG, 0), -ESHUTDOWN);
+    join(s.thread);
+    s.q = NULL;
+    end();
+}
+
+static void hold_follower(void)
 {
     atomic_store(&reached, true);
     wait_for(&go_on);
 }
 
-static void let_follower_take(void)
+static void release_follower(void)
 {
     atomic_store(&go_on, true);
     join(s.thread);
@@ -295,14 +235,43 @@ static void test_a_follower_takes_nothing_that_is_being_asked_again(void)
     begin();
     add(s.q, &s.w, s.p[0], READYQ_READ);
     happenings[ANSWERED] = start_follower;
-    happenings[SLEPT] = wait_until_asked_again;
+    happenings[SLEPT] = hold_follower;
     CHECK_IS(readyq_wait(s.q, MS, 0), 0);
     wait_for(&reached);
     put(s.p[1]);
     CHECK_IS(readyq_wait(s.q, LONG, 0), 1);
-    happenings[ANSWERED] = let_follower_take;
+    happenings[ANSWERED] = release_follower;
     CHECK_IS(readyq_wait(s.q, LONG, 0), 1);
     CHECK(readyq_next(s.q) == &s.w);
+    end();
+}
+
+static void *wait_a_little(void *unused)
+{
+    CHECK_IS(readyq_wait(s.q, 5, 0), 0);
+    return unused;
+}
+
+static void start_another_little_wait(void)
+{
+    start_follower_in(wait_a_little);
+}
+
+/* Another wait has moved a virtual clock beyond the end of this one. */
+static void test_a_virtual_clock_does_not_go_back(void)
+{
+    begin();
+    readyq_close(s.q);
+    s.q = open_queue_with((struct readyq_options){.virtual_clock = true});
+    const int64_t before = readyq_now(s.q);
+    CHECK_IS(readyq_wake(s.q), 0);
+    happenings[ANSWERED] = start_another_little_wait;
+    happenings[SLEPT] = hold_follower;
+    CHECK_IS(readyq_wait(s.q, -1, 0), 0);
+    wait_for(&reached);
+    CHECK_IS(readyq_wait(s.q, 1000, 0), 0);
+    release_follower();
+    CHECK_IS(readyq_now(s.q) - before, 1000);
     end();
 }
 
@@ -408,6 +377,7 @@ TESTS(TEST(test_what_is_modified_while_the_kernel_answers_is_not_told_of_what_it
       TEST(test_a_file_is_handed_to_one_of_two_waiters),
       TEST(test_a_descriptor_that_is_closed_around_its_delivery_to_one_of_two_is_no_error),
       TEST(test_a_follower_takes_nothing_that_is_being_asked_again),
-      TEST(test_a_watch_is_not_gone_while_it_is_fired),
+      TEST(test_a_queue_that_is_closed_while_it_is_handing_out_says_so_to_both_waiters),
+      TEST(test_a_virtual_clock_does_not_go_back), TEST(test_a_watch_is_not_gone_while_it_is_fired),
       TEST(test_a_queue_is_not_gone_while_it_is_woken),
       TEST(test_a_watch_that_is_removed_on_the_way_into_its_queue_is_enoent))

@@ -101,6 +101,7 @@ static void check_processes(int error)
     readyq *q = open_queue();
     const pid_t pid[2] = {start_child(3), start_child(4)};
     CHECK_IS(readyq_add_process(q, &other, getppid()), -ECHILD);
+    CHECK_IS(readyq_add_process(q, &other, INT32_MAX), -ESRCH);
     for (int i = 0; i < 2; i++) {
         CHECK_IS(readyq_add_process(q, &w[i], pid[i]), 0);
         CHECK_IS(w[i].fd, -1);

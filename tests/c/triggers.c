@@ -241,6 +241,45 @@ static void test_a_trigger_that_comes_and_goes_under_its_firers_still_fires(void
     readyq_close(q);
 }
 
+/* Each comes into the line by the removal of `other`, and leaves a hole there. */
+static void leave_holes(readyq *q, int holes)
+{
+    readyq_watch w = {0}, other = {0};
+    for (int i = 0; i < holes; i++) {
+        CHECK_IS(readyq_add_trigger(q, &w), 0);
+        CHECK_IS(readyq_add_trigger(q, &other), 0);
+        CHECK_IS(readyq_fire(&w), 0);
+        CHECK_IS(readyq_remove(&other), 0);
+        CHECK_IS(readyq_remove(&w), 0);
+    }
+}
+
+static void test_what_was_found_and_left_keeps_its_order_however_many_were_removed(void)
+{
+    enum { COUNT = 5 };
+    for (int holes = 0; holes < 40; holes++) {
+        int p[2];
+        readyq_watch w[COUNT] = {0}, fd;
+        readyq *q = open_queue();
+        open_pipe(p);
+        put(p[1]);
+        leave_holes(q, holes);
+        for (int i = 0; i < COUNT; i++) {
+            CHECK_IS(readyq_add_trigger(q, &w[i]), 0);
+            CHECK_IS(readyq_fire(&w[i]), 0);
+        }
+        CHECK_IS(readyq_wait(q, LONG, 0), COUNT);
+        leave_holes(q, holes);
+        for (int i = 0; i < COUNT; i++)
+            CHECK(readyq_next(q) == &w[i]);
+        leave_holes(q, holes);
+        add(q, &fd, p[0], READYQ_READ);
+        CHECK_TAKES(q, &fd);
+        readyq_close(q);
+        close_pair(p);
+    }
+}
+
 TESTS(TEST(test_fires_merge_into_one_delivery_with_their_count),
       TEST(test_fires_between_finding_and_taking_are_counted_once),
       TEST(test_triggers_come_in_the_order_they_were_fired),
@@ -250,4 +289,5 @@ TESTS(TEST(test_fires_merge_into_one_delivery_with_their_count),
       TEST(test_removed_trigger_reports_nothing_and_cannot_be_fired),
       TEST(test_trigger_of_a_closed_queue_cannot_be_fired),
       TEST(test_removal_against_fires_goes_well),
-      TEST(test_a_trigger_that_comes_and_goes_under_its_firers_still_fires))
+      TEST(test_a_trigger_that_comes_and_goes_under_its_firers_still_fires),
+      TEST(test_what_was_found_and_left_keeps_its_order_however_many_were_removed))

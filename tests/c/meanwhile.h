@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Moments made to order, for meanwhile.c: the linker has some calls of the core come by here (see
+ * the Makefile), and where one of them is made something happens, once.
+ */
+#ifndef MEANWHILE_H
+#define MEANWHILE_H
+
+#include "check.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+
+/* The kernel has answered a wait; a follower has slept; before the lock; before giving way; before
+ * a wake-up is written. */
+enum moment { ANSWERED, SLEPT, LOCKING, YIELDING, WRITING, MOMENTS };
+
+static void (*_Atomic happenings[MOMENTS])(void);
+static _Thread_local int locks; /* held by this thread: an answer is one only without */
+
+static void happen(enum moment moment)
+{
+    const int error = errno;
+    void (*happening)(void) =
+        locks == 0 || moment != ANSWERED ? atomic_exchange(&happenings[moment], NULL) : NULL;
+
+    if (happening != NULL)
+        happening();
+    errno = error;
+}
+
+#define WRAP(type, name, parameters)                                                               \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters
+
+WRAP(int, epoll_wait, (int set, struct epoll_event *events, int max, int timeout))
+{
+    const int n = __real_epoll_wait(set, events, max, timeout);
+
+    happen(ANSWERED);
+    return n;
+}
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+    long a[6], result;
+    va_list arguments;
+
+    va_start(arguments, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(arguments, long);
+    va_end(arguments);
+    result = __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (number == SYS_epoll_pwait2 || number == SYS_io_uring_enter)
+        happen(ANSWERED);
+    return result;
+}
+
+WRAP(int, ppoll,
+     (struct pollfd * fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask))
+{
+    const int result = __real_ppoll(fds, n, timeout, mask);
+
+    happen(SLEPT);
+    return result;
+}
+
+WRAP(int, pthread_mutex_lock, (pthread_mutex_t * lock))
+{
+    happen(LOCKING);
+    locks++;
+    return __real_pthread_mutex_lock(lock);
+}
+
+WRAP(int, pthread_mutex_unlock, (pthread_mutex_t * lock))
+{
+    locks--;
+    return __real_pthread_mutex_unlock(lock);
+}
+
+WRAP(int, sched_yield, (void))
+{
+    happen(YIELDING);
+    return __real_sched_yield();
+}
+
+WRAP(ssize_t, write, (int fd, const void *bytes, size_t size))
+{
+    happen(WRITING);
+    return __real_write(fd, bytes, size);
+}
+
+#endif

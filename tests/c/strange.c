@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Strange things to watch: descriptors that poll as few others do, and numbers that change hands.
+ */
+#include "things.h"
+
+#include <stdatomic.h>
+#include <sys/resource.h>
+
+/* A socket without connections tells of an error alone, without an end. */
+static void test_an_error_of_a_datagram_socket_is_told_without_an_end(void)
+{
+    struct sockaddr_in nobody = {.sin_family = AF_INET};
+    socklen_t size = sizeof nobody;
+    readyq_watch w;
+    readyq *q = open_queue();
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), other = socket(AF_INET, SOCK_DGRAM, 0);
+    nobody.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK_IS(bind(other, (struct sockaddr *)&nobody, size), 0);
+    CHECK_IS(getsockname(other, (struct sockaddr *)&nobody, &size), 0);
+    CHECK_IS(connect(fd, (struct sockaddr *)&nobody, size), 0);
+    close(other);
+    add(q, &w, fd, READYQ_READ);
+    CHECK_QUIET(q);
+    put(fd);
+    CHECK_TAKES(q, &w);
+    CHECK_IS(w.ready & (READYQ_ERROR | READYQ_READ_CLOSED | READYQ_WRITE_CLOSED), READYQ_ERROR);
+    CHECK_IS(collect_error(fd), ECONNREFUSED);
+    CHECK_QUIET(q);
+    readyq_close(q);
+    close(fd);
+}
+
+/* An attribute of the kernel's that was never read polls as priority data with an error beside. */
+static void test_an_attribute_of_the_kernels_has_no_error(void)
+{
+    readyq_watch w;
+    readyq *q = open_queue();
+    int fd = open("/sys/class/net/lo/operstate", O_RDONLY);
+    if (fd >= 0) {
+        add(q, &w, fd, READYQ_READ);
+        CHECK_TAKES(q, &w);
+        CHECK_IS(w.ready, READYQ_READ);
+        CHECK_IS(readyq_modify(&w, READYQ_READ | READYQ_PRIORITY), 0);
+        CHECK_TAKES(q, &w);
+        CHECK_IS(w.ready & ~READYQ_PRIORITY, READYQ_READ);
+        close(fd);
+    }
+    readyq_close(q);
+}
+
+static void test_a_file_under_the_number_of_another_file_is_watched_for_itself(void)
+{
+    readyq_watch w, second = {0};
+    readyq *q = open_queue();
+    int fd = open_file(), other = open_file();
+    add(q, &w, fd, READYQ_READ);
+    CHECK_IS(dup2(other, fd), fd);
+    CHECK_IS(readyq_add(q, &second, fd, READYQ_WRITE), 0);
+    CHECK_TAKES(q, &second);
+    CHECK_IS(second.ready, READYQ_WRITE);
+    CHECK(readyq_stale(q) == &w);
+    CHECK_IS(readyq_size(q), 1);
+    readyq_close(q);
+    close(fd);
+    close(other);
+}
+
+/* Of two that are ready one is told, and what the kernel said of the other is kept. */
+static int tell_one_of_two(readyq *q, readyq_watch w[2])
+{
+    const readyq_watch *told;
+    CHECK_IS(readyq_wait(q, LONG, 1), 1);
+    told = readyq_next(q);
+    CHECK(told == &w[0] || told == &w[1]);
+    return told == &w[0];
+}
+
+static void test_what_was_ready_before_its_number_changed_hands_is_not_told_after(void)
+{
+    int p[2][2], other[2];
+    readyq_watch w[2];
+    readyq *q = open_queue();
+    open_unix(other);
+    for (int i = 0; i < 2; i++) {
+        open_unix(p[i]);
+        put(p[i][1]);
+        add(q, &w[i], p[i][0], READYQ_READ);
+    }
+    const int left = tell_one_of_two(q, w);
+    get(p[!left][0]);
+    put(other[1]);
+    CHECK_IS(dup2(other[0], p[left][0]), p[left][0]);
+    CHECK_QUIET(q);
+    CHECK_IS(readyq_remove(&w[left]), 0);
+    readyq_close(q);
+    close_pair(p[0]);
+    close_pair(p[1]);
+    close_pair(other);
+}
+
+static void test_an_edge_of_priority_data_that_was_kept_is_told_later(void)
+{
+    int p[2][2];
+    readyq_watch w[2];
+    readyq *q = open_queue();
+    for (int i = 0; i < 2; i++) {
+        open_tcp(p[i]);
+        CHECK_IS(send(p[i][1], "!", 1, MSG_OOB), 1);
+    }
+    sleep_ns(SOON);
+    for (int i = 0; i < 2; i++)
+        add(q, &w[i], p[i][0], READYQ_PRIORITY | READYQ_EDGE);
+    const int left = tell_one_of_two(q, w);
+    CHECK_TAKES(q, &w[left]);
+    CHECK_IS(w[left].ready, READYQ_PRIORITY);
+    CHECK_QUIET(q);
+    readyq_close(q);
+    close_pair(p[0]);
+    close_pair(p[1]);
+}
+
+static void test_an_edge_that_was_kept_is_not_told_of_what_was_read_since(void)
+{
+    int p[2][2];
+    readyq_watch w[2];
+    readyq *q = open_queue();
+    for (int i = 0; i < 2; i++) {
+        open_pipe(p[i]);
+        put(p[i][1]);
+        add(q, &w[i], p[i][0], READYQ_READ | READYQ_EDGE);
+    }
+    const int left = tell_one_of_two(q, w);
+    get(p[left][0]);
+    CHECK_QUIET(q);
+    put(p[left][1]);
+    CHECK_TAKES(q, &w[left]);
+    readyq_close(q);
+    close_pair(p[0]);
+    close_pair(p[1]);
+}
+
+static void test_many_that_are_armed_again_and_closed_are_not_told(void)
+{
+    enum { MANY = 40 };
+    int p[MANY][2];
+    readyq_watch w[MANY];
+    readyq *q = open_queue();
+    for (int i = 0; i < MANY; i++) {
+        open_pipe(p[i]);
+        put(p[i][1]);
+        add(q, &w[i], p[i][0], READYQ_READ | READYQ_ONESHOT);
+    }
+    CHECK_IS(readyq_wait(q, LONG, 0), MANY);
+    while (readyq_next(q) != NULL)
+        ;
+    for (int i = 0; i < MANY; i++)
+        CHECK_IS(readyq_modify(&w[i], READYQ_READ | READYQ_ONESHOT), 0);
+    for (int i = 0; i < MANY; i++)
+        close(p[i][0]);
+    CHECK_QUIET(q);
+    for (int i = 0; i < MANY; i++)
+        CHECK_IS(readyq_remove(&w[i]), 0);
+    CHECK_IS(readyq_size(q), 0);
+    readyq_close(q);
+    for (int i = 0; i < MANY; i++)
+        close(p[i][1]);
+}
+
+/* ------------------------------------------------------------------ waits that do not go as usual */
+
+static atomic_bool interrupted;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+}
+
+static void take_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    CHECK_IS(sigaction(SIGUSR1, &action, NULL), 0);
+}
+
+static void *lead(void *q)
+{
+    CHECK_IS(readyq_wait(q, -1, 0), 0);
+    return NULL;
+}
+
+static void *be_interrupted(void *q)
+{
+    CHECK_IS(readyq_wait(q, LONG, 0), -EINTR);
+    interrupted = true;
+    return NULL;
+}
+
+static void test_a_second_waiter_that_may_be_interrupted_is(void)
+{
+    pthread_t leader, follower;
+    readyq *q = open_queue_with((struct readyq_options){.interruptible = true});
+    take_signals();
+    leader = start(lead, q);
+    sleep_ns(SOON);
+    follower = start(be_interrupted, q);
+    while (!interrupted) {
+        CHECK_IS(pthread_kill(follower, SIGUSR1), 0);
+        sleep_ns(MS);
+    }
+    join(follower);
+    CHECK_IS(readyq_wake(q), 0);
+    join(leader);
+    readyq_close(q);
+}
+
+static void test_a_second_waiter_without_a_descriptor_is_emfile(void)
+{
+    struct rlimit old, none;
+    pthread_t leader;
+    readyq *q = open_queue();
+    leader = start(lead, q);
+    while (stats_of(q).kernel_waits == 0)
+        sleep_ns(MS);
+    CHECK_IS(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = old.rlim_max};
+    CHECK_IS(setrlimit(RLIMIT_NOFILE, &none), 0);
+    CHECK_IS(readyq_wait(q, MS, 0), -EMFILE);
+    CHECK_IS(setrlimit(RLIMIT_NOFILE, &old), 0);
+    CHECK_IS(readyq_wait(q, MS, 0), 0);
+    CHECK_IS(readyq_wake(q), 0);
+    join(leader);
+    readyq_close(q);
+}
+
+static void test_a_signal_does_not_end_the_endless_wait_of_a_virtual_clock(void)
+{
+    pthread_t leader;
+    readyq *q = open_queue_with((struct readyq_options){.virtual_clock = true});
+    const int64_t before = readyq_now(q);
+    take_signals();
+    leader = start(lead, q);
+    sleep_ns(SOON);
+    CHECK_IS(pthread_kill(leader, SIGUSR1), 0);
+    sleep_ns(SOON);
+    CHECK_IS(readyq_wake(q), 0);
+    join(leader);
+    CHECK_IS(readyq_now(q), before);
+    readyq_close(q);
+}
+
+TESTS(TEST(test_an_edge_that_was_kept_is_not_told_of_what_was_read_since),
+      TEST(test_a_second_waiter_without_a_descriptor_is_emfile),
+      TEST(test_what_was_ready_before_its_number_changed_hands_is_not_told_after),
+      TEST(test_an_edge_of_priority_data_that_was_kept_is_told_later),
+      TEST(test_many_that_are_armed_again_and_closed_are_not_told),
+      TEST(test_an_error_of_a_datagram_socket_is_told_without_an_end),
+      TEST(test_an_attribute_of_the_kernels_has_no_error),
+      TEST(test_a_file_under_the_number_of_another_file_is_watched_for_itself),
+      TEST(test_a_second_waiter_that_may_be_interrupted_is),
+      TEST(test_a_signal_does_not_end_the_endless_wait_of_a_virtual_clock))
