@@ -207,8 +207,6 @@ int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error)
     readyq_explain(call, fd, error, text, sizeof text);
     if (error == -EINVAL)
         return luaL_argerror(L, arg, text);
-    if (error == -ESHUTDOWN)
-        return luaL_error(L, "%s", text);
     lua_pushnil(L);
     lua_pushstring(L, text);
     lua_pushinteger(L, -error);

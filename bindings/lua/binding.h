@@ -101,8 +101,8 @@ int luaq_find_descriptor(lua_State *L, int arg); /* -1 for what has none any mor
 /* Raises "bad argument" with a text as lua_pushfstring() makes it. [-0, +0, e] */
 _Noreturn void luaq_refuse(lua_State *L, int arg, const char *format, ...);
 
-/* Returns the core's error: nil, message, errno. Raises where the queue is closed, or where it is
- * argument `arg` that the core refuses. [-0, +3, e] */
+/* Returns the core's error: nil, message, errno. Raises where it is argument `arg` that the core
+ * refuses. [-0, +3, e] */
 int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error);
 
 /* ------------------------------------------------------------------ handles.c */

@@ -72,7 +72,8 @@ int luaq_handle(lua_State *L)
 {
     struct watch *w = luaq_check_watch(L, 1);
 
-    luaL_argcheck(L, w->core.kind == READYQ_KIND_TRIGGER, 1, "only a trigger has a handle");
+    if (w->core.kind != READYQ_KIND_TRIGGER)
+        luaq_refuse(L, 1, "only a trigger has a handle");
     pthread_once(&once, guard_fork);
     lua_getiuservalue(L, 1, WATCH_HANDLE);
     if (lua_isnil(L, -1)) {
@@ -103,7 +104,8 @@ int luaq_fire(lua_State *L)
 {
     int error;
 
-    luaL_argcheck(L, lua_islightuserdata(L, 1), 1, "the handle of a trigger expected");
+    if (!lua_islightuserdata(L, 1))
+        luaq_refuse(L, 1, "the handle of a trigger expected");
     error = fire_if_alive(lua_touserdata(L, 1));
     if (error < 0)
         return luaq_fail(L, 1, "fire", -1, error);

@@ -198,47 +198,50 @@ static int queue_now(lua_State *L)
     return 1;
 }
 
-/* [-1, +n, e] q:wake() */
+/* [-1, +1, e] q:wake() */
 static int queue_wake(lua_State *L)
 {
     struct queue *q = luaq_check_queue(L);
-    const int error = readyq_wake(q->core);
 
-    if (error < 0)
-        return luaq_fail(L, 1, "wake", -1, error);
+    readyq_wake(q->core);
     if (q->traced)
         luaq_trace(L, 1, "wake");
     lua_pushboolean(L, true);
     return 1;
 }
 
-/* [-1, +n, e] q:stats() */
-static int queue_stats(lua_State *L)
+/* [-0, +1, m] */
+static void push_stats(lua_State *L, const struct readyq_stats *s)
 {
-    struct readyq_stats s;
-    const int error = readyq_stats(luaq_check_queue(L)->core, &s);
     const struct {
         const char *name;
         uint64_t value;
     } counts[] = {
-        {"watches", s.watches},           {"waits", s.waits},
-        {"deliveries", s.deliveries},     {"wakes", s.wakes},
-        {"changes", s.changes},           {"stale", s.stale},
-        {"kernel_waits", s.kernel_waits}, {"ghosts", s.ghosts},
-        {"rebuilds", s.rebuilds},
+        {"watches", s->watches},           {"waits", s->waits},
+        {"deliveries", s->deliveries},     {"wakes", s->wakes},
+        {"changes", s->changes},           {"stale", s->stale},
+        {"kernel_waits", s->kernel_waits}, {"ghosts", s->ghosts},
+        {"rebuilds", s->rebuilds},
     };
 
-    if (error < 0)
-        return luaq_fail(L, 1, "stats", -1, error);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         lua_pushinteger(L, (lua_Integer)counts[i].value);
         lua_setfield(L, -2, counts[i].name);
     }
-    if (s.ghost_fd >= 0) {
-        lua_pushinteger(L, s.ghost_fd);
+    if (s->ghost_fd >= 0) {
+        lua_pushinteger(L, s->ghost_fd);
         lua_setfield(L, -2, "ghost_fd");
     }
+}
+
+/* [-1, +1, e] q:stats() */
+static int queue_stats(lua_State *L)
+{
+    struct readyq_stats stats;
+
+    readyq_stats(luaq_check_queue(L)->core, &stats);
+    push_stats(L, &stats);
     return 1;
 }
 

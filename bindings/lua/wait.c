@@ -72,7 +72,8 @@ int luaq_wait(lua_State *L)
 
     if (!lua_isnoneornil(L, 3)) {
         max = luaq_int(L, 3, "the maximum");
-        luaL_argcheck(L, max > 0, 3, "the maximum must be at least 1 (nil is no limit)");
+        if (max < 1)
+            luaq_refuse(L, 3, "the maximum must be at least 1 (nil is no limit)");
     }
     n = wait_interruptibly(L, q, timeout, max);
     if (n < 0) {

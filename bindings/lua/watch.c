@@ -93,7 +93,7 @@ static void push_field(lua_State *L, const readyq_watch *w, enum field field)
     case READY: lua_pushinteger(L, w->ready); break;
     case SOURCE: lua_getiuservalue(L, 1, WATCH_SOURCE); break;
     case STATUS: push_or_nil(L, w->ready & READYQ_FIRED ? w->status : -1); break;
-    case WRITABLE: lua_pushboolean(L, (w->ready & READYQ_WRITE) != 0); break;
+    default: lua_pushboolean(L, (w->ready & READYQ_WRITE) != 0); break; /* WRITABLE */
     }
 }
 

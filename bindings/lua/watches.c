@@ -192,8 +192,8 @@ static int push_told_watch(lua_State *L, const struct queue *q)
     int fd;
 
     if (w != NULL) {
-        luaL_argcheck(L, w->core.queue == NULL || w->core.queue == q->core, 2,
-                      "the watch is in another queue");
+        if (w->core.queue != NULL && w->core.queue != q->core)
+            luaq_refuse(L, 2, "the watch is in another queue");
         lua_pushvalue(L, 2);
         return w->core.fd;
     }

@@ -86,7 +86,7 @@ typedef struct {
     readyq_watch core;
     PyObject *data;
     PyObject *source;
-    PyObject *queue; /* kept also when the watch is out of it; NULL only once collected */
+    PyObject *queue; /* never NULL: kept also when the watch is out of it */
     PyObject *weakrefs;
     unsigned long long deliveries;
     struct place place;
@@ -106,7 +106,7 @@ static inline Watch *watch_at(struct place *place)
 
 /* ------------------------------------------------------------------ module.c */
 
-State *find_state(PyTypeObject *type); /* of Queue or a subclass; NULL with an exception */
+PyObject *find_module(PyTypeObject *type); /* of Queue or a subclass; NULL with an exception */
 
 /* ------------------------------------------------------------------ convert.c */
 

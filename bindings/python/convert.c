@@ -69,8 +69,6 @@ static bool scale_integer(const char *name, PyObject *object, int64_t *nanosecon
     int overflow;
     long long seconds = PyLong_AsLongLongAndOverflow(object, &overflow);
 
-    if (seconds == -1 && PyErr_Occurred() != NULL)
-        return false;
     if (overflow < 0 || (overflow == 0 && seconds < 0))
         return refuse_seconds(name, object);
     if (overflow > 0 || seconds > INT64_MAX / 1000000000)
@@ -120,8 +118,6 @@ bool read_integer(const char *name, PyObject *object, int *value)
         return false;
     }
     number = PyLong_AsLongAndOverflow(object, &overflow);
-    if (number == -1 && PyErr_Occurred() != NULL)
-        return false;
     if (overflow != 0 || number < INT_MIN || number > INT_MAX) {
         PyErr_Format(PyExc_ValueError, "%s is out of range: %R", name, object);
         return false;
@@ -183,8 +179,6 @@ bool read_interest(PyObject *object, uint32_t *interest)
         return false;
     }
     bits = PyLong_AsLongLongAndOverflow(object, &overflow);
-    if (bits == -1 && PyErr_Occurred() != NULL)
-        return false;
     if (overflow != 0 || bits < 0 || bits > UINT32_MAX) {
         PyErr_Format(PyExc_ValueError, "interest is out of range: %R", object);
         return false;

@@ -117,9 +117,10 @@ PyObject *get_member(PyObject *object, PyObject *source)
     if (enter_queue(self, "get") == NULL)
         return NULL;
     watch = find_watch(self, source);
-    if (watch != NULL && watch->core.queue == NULL)
-        Py_CLEAR(watch); /* it was removed */
-    return watch != NULL ? (PyObject *)watch : raise_unknown(self, "get", source);
+    if (watch != NULL && watch->core.queue != NULL)
+        return (PyObject *)watch;
+    Py_XDECREF(watch); /* it was removed */
+    return raise_unknown(self, "get", source);
 }
 
 int has_member(PyObject *object, PyObject *source)
@@ -173,10 +174,7 @@ PyObject *iterate_members(PyObject *object)
         Py_DECREF(list); /* it grew while the list was made */
         room = count;
     }
-    if (count < room && PyList_SetSlice(list, count, room, NULL) < 0) {
-        Py_DECREF(list);
-        return NULL;
-    }
+    Py_SET_SIZE(list, count); /* what is behind was not filled */
     iterator = PyObject_GetIter(list);
     Py_DECREF(list);
     return iterator;

@@ -9,12 +9,12 @@ static PyModuleDef module;
 /* ------------------------------------------------------------------ the state */
 
 #if PY_VERSION_HEX >= 0x030B0000
-static PyObject *find_module(PyTypeObject *type)
+PyObject *find_module(PyTypeObject *type)
 {
     return PyType_GetModuleByDef(type, &module);
 }
 #else
-static PyObject *find_module(PyTypeObject *type)
+PyObject *find_module(PyTypeObject *type)
 {
     for (; type != NULL; type = type->tp_base) {
         PyObject *found = PyType_GetModule(type);
@@ -27,13 +27,6 @@ static PyObject *find_module(PyTypeObject *type)
     return NULL;
 }
 #endif
-
-State *find_state(PyTypeObject *type)
-{
-    PyObject *found = find_module(type);
-
-    return found != NULL ? PyModule_GetState(found) : NULL;
-}
 
 static int traverse_state(PyObject *self, visitproc visit, void *arg)
 {
@@ -83,28 +76,24 @@ static PyStructSequence_Desc stats_desc = {
     10,
 };
 
-static PyTypeObject *add_type(PyObject *self, PyType_Spec *spec)
+static int add_type(PyObject *self, PyTypeObject **type, PyType_Spec *spec)
 {
-    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(self, spec, NULL);
-
-    if (type != NULL && PyModule_AddType(self, type) < 0)
-        Py_CLEAR(type);
-    return type;
+    *type = (PyTypeObject *)PyType_FromModuleAndSpec(self, spec, NULL);
+    return *type != NULL ? PyModule_AddType(self, *type) : -1;
 }
 
 static int add_types(PyObject *self)
 {
     State *state = PyModule_GetState(self);
 
-    state->queue_type = add_type(self, &queue_spec);
-    state->watch_type = add_type(self, &watch_spec);
-    state->stats_type = PyStructSequence_NewType(&stats_desc);
-    if (state->queue_type == NULL || state->watch_type == NULL || state->stats_type == NULL)
+    if (add_type(self, &state->queue_type, &queue_spec) < 0 ||
+        add_type(self, &state->watch_type, &watch_spec) < 0)
         return -1;
 #if PY_VERSION_HEX < 0x030A0000
     state->watch_type->tp_new = NULL;
 #endif
-    return PyModule_AddType(self, state->stats_type);
+    state->stats_type = PyStructSequence_NewType(&stats_desc);
+    return state->stats_type != NULL ? PyModule_AddType(self, state->stats_type) : -1;
 }
 
 static int add_constants(PyObject *self)
@@ -188,8 +177,10 @@ static PyObject *backends(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored
     for (size_t i = 0; all != NULL && (name = readyq_backends(i, &error)) != NULL; i++) {
         value = error == 0 ? Py_NewRef(Py_None)
                            : PyUnicode_FromString(readyq_explain(name, -1, error, why, sizeof why));
-        if (value == NULL || PyDict_SetItemString(all, name, value) < 0)
-            Py_CLEAR(all);
+        if (value == NULL || PyDict_SetItemString(all, name, value) < 0) {
+            Py_DECREF(all);
+            all = NULL;
+        }
         Py_XDECREF(value);
     }
     return all;

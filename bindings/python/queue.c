@@ -23,15 +23,15 @@ readyq *enter_queue(Queue *self, const char *call)
 /* Made closed; __init__ opens. */
 static PyObject *new_queue(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kw))
 {
-    State *state = find_state(type);
+    PyObject *module = find_module(type);
     Queue *self;
 
-    if (state == NULL)
+    if (module == NULL)
         return NULL;
     self = (Queue *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    self->state = state;
+    self->state = PyModule_GetState(module);
     self->watches.next = self->watches.prev = &self->watches;
     self->closed = true;
     return (PyObject *)self;
@@ -162,13 +162,10 @@ static PyObject *queue_wake(PyObject *object, PyObject *Py_UNUSED(none))
 {
     Queue *self = (Queue *)object;
     readyq *core = enter_queue(self, "wake");
-    int error;
 
     if (core == NULL)
         return NULL;
-    error = readyq_wake(core);
-    if (error < 0)
-        return raise_error("wake", -1, error);
+    readyq_wake(core); /* closed by another thread just now, it has nobody to wake */
     trace_text(self, "wake");
     Py_RETURN_NONE;
 }
@@ -197,9 +194,10 @@ static PyObject *build_stats(PyObject *result, const struct readyq_stats *stats)
     PyStructSequence_SetItem(result, fields,
                              stats->ghost_fd < 0 ? Py_NewRef(Py_None)
                                                  : PyLong_FromLong(stats->ghost_fd));
-    if (PyErr_Occurred() != NULL)
-        Py_CLEAR(result);
-    return result;
+    if (PyErr_Occurred() == NULL)
+        return result;
+    Py_DECREF(result);
+    return NULL;
 }
 
 static PyObject *queue_stats(PyObject *object, PyObject *Py_UNUSED(none))
@@ -208,13 +206,10 @@ static PyObject *queue_stats(PyObject *object, PyObject *Py_UNUSED(none))
     readyq *core = enter_queue(self, "stats");
     struct readyq_stats stats;
     PyObject *result;
-    int error;
 
     if (core == NULL)
         return NULL;
-    error = readyq_stats(core, &stats);
-    if (error < 0)
-        return raise_error("stats", -1, error);
+    readyq_stats(core, &stats);
     result = PyStructSequence_New(self->state->stats_type);
     return result != NULL ? build_stats(result, &stats) : NULL;
 }

@@ -81,7 +81,7 @@ static int look(struct wait *wait)
     int n = wait->timeout == 0 ? readyq_wait(wait->core, 0, wait->max)
                                : readyq_look(wait->core, wait->max);
 
-    return n == -EINTR || (n == 0 && wait->timeout != 0) ? sleep_on(wait) : n;
+    return n == 0 && wait->timeout != 0 ? sleep_on(wait) : n;
 }
 
 /* A ghost is told of before anything is taken, so that a warning made an error loses nothing. */
@@ -170,9 +170,8 @@ static PyObject *take_list(const struct wait *wait, int n)
         PyList_SET_ITEM(list, taken++, (PyObject *)watch);
     }
     Py_END_CRITICAL_SECTION();
-    if (taken < n && PyList_SetSlice(list, taken, n, NULL) < 0)
-        Py_CLEAR(list);
-    else if (wait->queue->tracer != NULL)
+    Py_SET_SIZE(list, taken); /* what is behind was not filled */
+    if (wait->queue->tracer != NULL)
         trace_deliveries(wait->queue, list);
     return list;
 }

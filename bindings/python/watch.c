@@ -57,13 +57,13 @@ static int traverse_watch(PyObject *object, visitproc visit, void *arg)
     return 0;
 }
 
+/* A cycle through the queue ends when the queue is cleared. */
 static int clear_watch(PyObject *object)
 {
     Watch *self = (Watch *)object;
 
     Py_CLEAR(self->data);
     Py_CLEAR(self->source);
-    Py_CLEAR(self->queue);
     return 0;
 }
 
@@ -76,6 +76,7 @@ static void dealloc_watch(PyObject *object)
     if (((Watch *)object)->weakrefs != NULL)
         PyObject_ClearWeakRefs(object);
     clear_watch(object);
+    Py_DECREF(((Watch *)object)->queue);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -87,8 +88,6 @@ static Queue *enter_own_queue(Watch *self, const char *call)
 {
     Queue *queue = (Queue *)self->queue;
 
-    if (queue == NULL)
-        return (Queue *)raise_error(call, -1, -ENOENT);
     return enter_queue(queue, call) != NULL ? queue : NULL;
 }
 

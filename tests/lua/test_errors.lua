@@ -168,10 +168,11 @@ end
 function T.test_methods_refuse_other_objects()
     local q = readyq.new()
     local watch = q:add_timer(1)
-    for _, other in ipairs {1, "x", {}, io.stdout, watch} do
+    local light = q:add_trigger():handle()
+    for _, other in ipairs {1, "x", {}, io.stdout, watch, light} do
         raises("readyq.queue expected, got", q.wait, other)
     end
-    for _, other in ipairs {1, "x", {}, io.stdout, q} do
+    for _, other in ipairs {1, "x", {}, io.stdout, q, light} do
         raises("readyq.watch expected, got", watch.remove, other)
     end
     raises("readyq.queue expected", q.wait)
@@ -181,8 +182,15 @@ function T.test_options_are_checked()
     raises("table expected", readyq.new, 5)
     raises("no such option.*'colour'", readyq.new, {colour = "red"})
     raises("not a string: 'backend'", readyq.new, {backend = 5})
+    raises("not a string: 'clock'", readyq.new, {clock = 5})
+    raises("no such option", readyq.new, {"epoll"})
     raises("no backend is called 'select'", readyq.new, {backend = "select"})
     raises("#1 to .*clock is 'real' or 'virtual', not 'lunar'", readyq.new, {clock = "lunar"})
+end
+
+function T.test_an_unknown_backend_of_the_environment_is_refused()
+    local output = things.run("READYQ_BACKEND=select", [[require "readyq".new()]])
+    assert(output:find("this build has no such backend"), output)
 end
 
 function T.test_signals_that_cannot_be_caught_are_refused()
@@ -220,7 +228,7 @@ function T.test_only_a_trigger_that_is_in_a_queue_can_be_fired()
 end
 
 function T.test_a_full_descriptor_table_fails_and_leaks_nothing()
-    local fill = {}
+    local fill, before = {}, readyq.new()
     unix.limit_files(unix.count_open() + 20)
     while true do
         local fd = unix.dup(0)
@@ -228,9 +236,51 @@ function T.test_a_full_descriptor_table_fails_and_leaks_nothing()
         fill[#fill + 1] = fd
     end
     for _ = 1, 3 do fails("no descriptor left", EMFILE, readyq.new()) end
+    fails("no descriptor left", EMFILE, before:fileno())
     for _, fd in ipairs(fill) do unix.close(fd) end
     local q = assert(readyq.new())
     q:close()
+    assert(before:fileno() >= 0)
+    before:close()
+end
+
+-- A child leaves by os.exit() and not by unix.exit(), so that what it did is counted (coverage).
+local function in_child(check)
+    local pid = unix.fork()
+    if pid == 0 then
+        local ok, problem = pcall(check)
+        if not ok then io.stderr:write(tostring(problem), "\n") end
+        os.exit(ok and 0 or 1)
+    end
+    equal(unix.waitpid(pid), 0)
+end
+
+function T.test_a_child_that_can_open_no_queue_is_told_so_by_every_call_until_it_can()
+    local q = readyq.new()
+    local r, w = things.pipe()
+    local watch, trigger = q:add(r, "r", "pipe"), q:add_trigger("mail")
+    in_child(function()
+        unix.limit_files(0)
+        fails("no descriptor left", EMFILE, q:add(w, "w"))
+        fails("no descriptor left", EMFILE, q:add_timer(0))
+        fails("no descriptor left", EMFILE, q:add_signal("USR1"))
+        fails("no descriptor left", EMFILE, q:add_process(unix.getpid()))
+        fails("no descriptor left", EMFILE, q:add_trigger())
+        fails("no descriptor left", EMFILE, q:modify(r, "rw"))
+        fails("no descriptor left", EMFILE, watch:remove())
+        fails("no descriptor left", EMFILE, q:fileno())
+        raises("no descriptor left", q.wait, q, 0)
+        raises("no descriptor left", q.dispatch, q, 0.01)
+        equal(#q, 2)
+        equal(watch.interest, readyq.READ)
+        unix.limit_files(256)
+        trigger:fire()
+        unix.write(w, "x")
+        local seen = {}
+        while not (seen.pipe and seen.mail) do
+            for _, _, data in q:wait(5) do seen[data] = true end
+        end
+    end)
 end
 
 function T.test_a_dispatch_without_a_function_names_the_watch()

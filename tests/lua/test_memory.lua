@@ -78,6 +78,15 @@ function T.test_what_memory_was_refused_to_changes_nothing_and_works_again()
     q:close()
 end
 
+function T.test_a_module_that_is_loaded_without_memory_can_be_loaded_again()
+    local open = (package.searchers or package.loaders)[3]("readyq.core")
+    local core = starve(function() return open("readyq.core") end, keep)
+    local q = core.new()
+    q:add_trigger("data"):fire()
+    equal(select(3, things.event(q)), "data")
+    q:close()
+end
+
 function T.test_what_is_dispatched_without_memory_comes_with_the_next_wait()
     local q, called = readyq.new(), 0
     local trigger = q:add_trigger(function() called = called + 1 end)

@@ -105,6 +105,15 @@ function T.test_the_backend_can_be_chosen_by_name()
     equal(names.select, nil)
 end
 
+function T.test_a_backend_that_the_kernel_is_too_old_for_is_told_with_the_reason()
+    if not unix.is_linux() then error({skip = "needs a kernel that can call itself older"}) end
+    local output = things.run("setarch --uname-2.6", [[
+        local found = require "readyq".backends()
+        print(#found, found[1], found.io_uring)
+    ]])
+    assert(output:find("^1%s+epoll%s+io_uring failed: "), output)
+end
+
 function T.test_stats_count()
     local q = readyq.new()
     q:add(things.eventfd(1), "r")
@@ -177,6 +186,23 @@ function T.test_trace_tells_each_call_and_delivery()
         "readyq: wake",
         ("readyq: wait (%s s): 0 ready"):format(0.0),
     }, "\n"))
+end
+
+function T.test_trace_tells_of_a_wait_without_an_end()
+    local q = readyq.new()
+    q:add_trigger():fire()
+    local lines = traced(q)
+    for _ in q:wait() do end
+    equal(lines[#lines - 1], "readyq: wait (for ever): 1 ready")
+end
+
+function T.test_a_tracer_may_close_the_queue()
+    for _, name in ipairs {"add_timer", "wait"} do
+        local q = readyq.new()
+        q:trace(function() q:close() end)
+        q[name](q, 0)
+        equal(q:closed(), true)
+    end
 end
 
 function T.test_trace_writes_lines_to_a_file()

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Signals and processes: real ones, from this process, its children and its forks.
+local poor = require "poor"
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"
@@ -171,6 +172,71 @@ function T.test_interruptions_do_not_shorten_a_wait()
     things.nothing(q, 0.06)
     unix.alarm(0)
     assert(unix.now() - start >= 0.06)
+end
+
+function T.test_interruptions_do_not_end_a_wait_without_an_end()
+    local q = readyq.new()
+    unix.handle(ALRM)
+    unix.alarm(0.005, 0.005)
+    q:add_timer(0.06, "timer")
+    for _, _, data in q:wait() do equal(data, "timer") end
+    unix.alarm(0)
+    equal(#q, 0)
+end
+
+function T.test_a_hook_that_wants_very_many_steps_is_not_waited_for()
+    local q, called = readyq.new(), 0
+    unix.handle(ALRM)
+    unix.alarm(0.005, 0.005)
+    debug.sethook(function() called = called + 1 end, "", 1e8)
+    things.nothing(q, 0.06)
+    unix.alarm(0)
+    debug.sethook()
+    equal(called, 0)
+end
+
+function T.test_interruptions_do_not_shorten_a_wait_in_a_coroutine()
+    local q = readyq.new()
+    unix.handle(ALRM)
+    unix.alarm(0.005, 0.005)
+    local start = unix.now()
+    assert(coroutine.resume(coroutine.create(function() things.nothing(q, 0.06) end)))
+    unix.alarm(0)
+    assert(unix.now() - start >= 0.06)
+end
+
+function T.test_a_coroutine_s_own_hook_has_its_turn_in_its_wait()
+    local q = readyq.new()
+    unix.handle(ALRM)
+    unix.alarm(0.02)
+    local start = unix.now()
+    local ok, message = coroutine.resume(coroutine.create(function()
+        debug.sethook(function() error("stopped by a hook") end, "", 5000)
+        q:wait(30)
+    end))
+    debug.sethook()
+    equal(ok, false)
+    assert(message:find("stopped by a hook"), message)
+    assert(unix.now() - start < 20)
+end
+
+function T.test_a_hook_of_the_main_thread_that_raises_nothing_is_given_back_by_a_coroutine()
+    local q, collected = readyq.new(), false
+    local loop = coroutine.create(function()
+        things.finalizer(function() collected = true end)
+        q:wait(0.06)
+        return collected
+    end)
+    collectgarbage("stop")
+    unix.handle(ALRM)
+    unix.alarm(0.005, 0.005)
+    poor.collect_always()
+    local ok, in_time = coroutine.resume(loop)
+    local hook = debug.gethook()
+    debug.sethook()
+    unix.alarm(0)
+    assert(ok and in_time, in_time)
+    equal(hook, "external hook")
 end
 
 function T.test_a_count_hook_that_a_signal_sets_raises_in_the_wait()

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 import readyq
-from readyq import EDGE, EXCLUSIVE, FIRED, PRIORITY, READ, READ_CLOSED, WRITE
+from readyq import EDGE, EXCLUSIVE, FIRED, PRIORITY, READ, READ_CLOSED, WRITE, _core
 
 
 @pytest.fixture
@@ -172,6 +172,19 @@ def test_unknown_watches_are_key_errors(unchanged, make):
         unchanged.remove(foreign)
 
 
+@pytest.mark.parametrize("call", ["modify", "remove"])
+def test_source_that_closes_the_queue_finds_it_closed(make, call):
+    class Rude:
+        def fileno(self):
+            queue.close()
+            return here.fileno()
+
+    queue, (here, _) = make.queue(), make.unix()
+    queue.add(here, "r")
+    with pytest.raises(ValueError, match="the queue is closed"):
+        getattr(queue, call)(*[Rude(), "r"][: 2 if call == "modify" else 1])
+
+
 def test_object_that_was_closed_and_never_watched_is_a_key_error(unchanged, make):
     here, _ = make.unix()
     reader, _ = make.pipe()
@@ -302,7 +315,15 @@ def test_calls_with_wrong_arguments_are_type_errors(unchanged):
         (lambda: unchanged.wait(time=1), "unexpected keyword argument 'time'"),
         (lambda: unchanged.add_signal("TERM"), "signum must be an int, not str"),
         (lambda: unchanged.add_process(None), "pid must be an int, not NoneType"),
+        (lambda: unchanged.add_timer(), "needs argument 'delay'"),
+        (lambda: unchanged.add_signal(), "needs argument 'signum'"),
+        (lambda: unchanged.add_process(), "needs argument 'pid'"),
+        (lambda: unchanged.add_trigger(1, 2), r"takes at most 1 arguments \(2 given\)"),
+        (lambda: unchanged.modify(0), "needs argument 'interest'"),
+        (lambda: unchanged.dispatch(0, 1), r"takes at most 1 arguments \(2 given\)"),
         (lambda: unchanged.trace(1), r"trace\(\) needs a file"),
+        (lambda: readyq.bits(1.5), "interest must be bits"),
+        (lambda: _core.set_inputhook(1), r"set_inputhook\(\) needs a function or None, not int"),
     ):
         with pytest.raises(TypeError, match=message):
             call()
@@ -314,6 +335,7 @@ def test_arguments_may_be_named(queue, make):
     assert queue.add_timer(data=2, delay=0, period=5).data == 2
     assert queue.add_trigger(data=3).data == 3
     assert len(queue.wait(maxevents=1, timeout=0)) == 1
+    assert 1 in [watch.data for watch in queue.wait(maxevents=None, timeout=0)]
     queue.modify(watch=here, interest="r")
     assert queue.dispatch.__doc__.startswith("Wait, then call")
 
@@ -359,57 +381,6 @@ def test_queue_that_was_never_opened_is_closed():
             call()
     assert 0 not in queue
     queue.close()
-
-
-def test_full_descriptor_table_is_explained_and_harmless(python, make):
-    child = python(
-        f"""
-import errno, os, resource, readyq, socket
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-q = readyq.Queue({make.backend!r})
-here, there = socket.socketpair()
-q.add(here, "r")
-taken = []
-try:
-    while True:
-        taken.append(os.dup(0))
-except OSError:
-    pass
-
-def refused(call):
-    try:
-        call()
-    except OSError as error:
-        assert error.errno == errno.EMFILE, error
-        assert "no descriptor left" in str(error), error
-        return True
-
-for call in (readyq.Queue, q.fileno, lambda: q.add_process(os.getppid())):
-    assert refused(call)
-assert len(q) == 1
-there.send(b"x")
-assert len(q.wait(0)) == 1
-for fd in taken:
-    os.close(fd)
-before = os.listdir("/proc/self/fd")
-for fill in range(8):
-    fds = []
-    try:
-        while True:
-            fds.append(os.dup(0))
-    except OSError:
-        pass
-    for _ in range(fill):
-        os.close(fds.pop())
-    refused(lambda: readyq.Queue().close())
-    for fd in fds:
-        os.close(fd)
-    assert os.listdir("/proc/self/fd") == before
-assert q.fileno() >= 0
-here.close(); there.close()
-"""
-    )
-    assert child.communicate(timeout=10) == ("", "")
 
 
 def test_socket_of_a_listener_in_messages_is_described(queue, make):

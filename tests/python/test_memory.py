@@ -4,6 +4,8 @@
 Each call is made with each of its allocations refused in turn, until it needs no more.
 """
 
+import sys
+
 import pytest
 
 STARVE = """
@@ -27,6 +29,22 @@ def starve(call, check=lambda failed: None):
             return result
         assert result is None
     raise AssertionError("never enough")
+
+def sweep(call, points, look=lambda: None):
+    # What each call gave or raised, of what is refused anyway, or can do without some memory.
+    given = []
+    for point in range(points):
+        result = None
+        _testcapi.set_nomemory(point, point + 1)
+        try:
+            result = call()
+        except Exception as error:
+            result = error
+        finally:
+            _testcapi.remove_mem_hooks()
+        look()
+        given.append(type(result) if isinstance(result, Exception) else result)
+    return given
 
 reader, writer = os.pipe()
 os.write(writer, b"x")
@@ -62,7 +80,6 @@ for call in (
     lambda: fd.modify("r"),
     lambda: repr(q) + repr(fd) + str(q),
     lambda: q._repr_html_(),
-    lambda: q.stats(),
     lambda: q.fileno(),
     lambda: list(q),
     lambda: reader in q,
@@ -73,6 +90,9 @@ for call in (
 ):
     starve(call)
 assert fd.interest == readyq.READ and len(q) == 4
+for _ in range(300):
+    q.wait(0)
+assert starve(lambda: q.stats()).waits > 300
 
 def check_removed(failed):
     assert fd.active == failed, failed
@@ -107,6 +127,77 @@ q.close()
 print("as ever", sum(refused) >= 5)
 """
 
+TRACE = """
+lost, lines = [], []
+sys.unraisablehook = lambda error: lost.append(error.exc_type)
+class File:
+    def write(self, line):
+        lines.append(line)
+q = readyq.Queue()
+fd = q.add(reader, "r", "x" * 200)
+for target in (File(), lambda line: lines.append(line + "\\n")):
+    q.trace(target)
+    del lost[:], lines[:]
+    taken = [found for found in sweep(lambda: q.wait(0), 60) if found is not MemoryError]
+    assert all(found == [fd] for found in taken) and len(taken) > 30
+    refused.append(len(lost))
+    assert set(lost) == {MemoryError} and len(lost) > 5, lost
+    assert lines[-1].startswith("readyq: ready fd") and lines[-1].endswith("xxx...\\n"), lines
+q.trace(None)
+short, whole = "<readyq.Watch timer, data=<str object>>", repr(q.add_timer(9, "x" * 200))
+texts = sweep(lambda: repr(list(q)[1]), 60)
+assert texts[-1] == whole and set(texts) == {MemoryError, short, whole}, set(texts)
+refused.append(texts.count(MemoryError))
+q.close()
+print("as ever", sum(refused) >= 5)
+"""
+
+ERRORS = """
+q = readyq.Queue()
+fd = q.add(reader, "r")
+closed = readyq.Queue()
+closed.close()
+for kind, call in (
+    (FileExistsError, lambda: q.add(reader, "r")),
+    (OSError, lambda: q.add(-1, "r")),
+    (KeyError, lambda: q.remove(writer)),
+    (ValueError, lambda: closed.wait(0)),
+    (ValueError, lambda: fd.fire()),
+    (ValueError, lambda: q.wait(-1)),
+    (TypeError, lambda: q.add("name", "r")),
+    (TypeError, lambda: q.add()),
+):
+    raised = sweep(call, 40)
+    assert raised[-1] is kind and set(raised) == {MemoryError, kind}, (kind, set(raised))
+    refused.append(raised.count(MemoryError))
+assert list(q) == [fd] and fd.interest == readyq.READ
+q.close()
+print("as ever", sum(refused) >= 5)
+"""
+
+MODULE = """
+import _imp, gc
+from readyq import _core
+kept = [_core]
+
+def load():
+    kept[0] = _imp.create_dynamic(_core.__spec__)
+    _imp.exec_dynamic(kept[0])
+
+loaded = sweep(load, 400, lambda: gc.get_referents(kept[0])) # also of a half-made one
+# SystemError is what CPython says of some types that it could not make.
+assert set(loaded) - {SystemError} == {MemoryError, None}, set(loaded)
+refused.append(loaded.count(MemoryError))
+module = kept[0]
+names = ("Queue", "Watch", "Stats")
+assert all(getattr(module, name) in gc.get_referents(module) for name in names)
+assert module.Queue is not readyq.Queue
+with module.Queue() as q:
+    q.add(reader, "r", "data")
+    assert [w.data for w in q.wait(0)] == ["data"]
+print("as ever", sum(refused) >= 5)
+"""
+
 SELECTOR = """
 import selectors
 s = readyq.Selector()
@@ -124,8 +215,16 @@ print("as ever", sum(refused) >= 5)
 """
 
 
+can_make_types = pytest.mark.skipif(
+    sys.version_info >= (3, 13),
+    reason="CPython 3.13 crashes where its own types are made without memory: use 3.12",
+)
+
+
 @pytest.mark.parametrize(
-    "story", [WATCHES, DISPATCH, SELECTOR], ids=["watches", "dispatch", "selector"]
+    "story",
+    [WATCHES, DISPATCH, TRACE, ERRORS, pytest.param(MODULE, marks=can_make_types), SELECTOR],
+    ids=["watches", "dispatch", "trace", "errors", "module", "selector"],
 )
 def test_a_lack_of_memory_at_any_point_changes_nothing(python, story):
     pytest.importorskip("_testcapi", reason="needs CPython's test modules (libpython3-testsuite)")

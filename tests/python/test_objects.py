@@ -136,6 +136,15 @@ def test_repr_never_raises_for_what_data_does(queue):
     assert repr(data[0]) == "<readyq.Watch trigger, data=[<readyq.Watch ...>]>"
 
 
+def test_repr_is_ended_by_ctrl_c_in_that_of_data(queue):
+    class Slow:
+        def __repr__(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        repr(queue.add_trigger(Slow()))
+
+
 def test_queue_is_a_context_manager(make):
     with make.queue() as queue:
         assert not queue.closed
@@ -244,6 +253,16 @@ def test_trace_writes_to_a_file_until_it_is_ended(queue):
     assert file.getvalue().count("\n") == 1
 
 
+def test_trace_hears_what_a_target_raises(queue):
+    class Rude:
+        @property
+        def write(self):
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        queue.trace(Rude())
+
+
 def test_trace_shows_what_dispatch_calls(queue):
     lines = []
     queue.trace(lines.append)
@@ -278,6 +297,16 @@ def test_tracer_may_use_the_queue(queue):
     queue.trace(lambda line: lines.append((line, queue.wait(0))))
     queue.add_trigger()
     assert len(lines) == 1
+
+
+@pytest.mark.parametrize("call", ["wait", "dispatch"])
+def test_tracer_that_takes_what_is_ready_leaves_nothing_to_the_wait(queue, call):
+    taken = []
+    trigger = queue.add_trigger(taken.append)
+    trigger.fire()
+    queue.trace(lambda line: taken.extend(queue.wait(0)))
+    assert not getattr(queue, call)(0)
+    assert taken == [trigger]
 
 
 def test_the_table_shows_every_kind_of_watch(make, queue):
@@ -340,6 +369,23 @@ def test_backends_are_named_with_why_one_is_not_there(make):
     with readyq.Queue() as queue:
         assert queue.backend in (next(iter(found)), os.environ.get("READYQ_BACKEND"))
     assert all(why is None or "failed" in why for why in found.values())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a kernel that can call itself older")
+def test_a_kernel_that_is_too_old_for_a_backend_is_named_as_the_reason(python):
+    child = python(
+        """
+import ctypes, readyq
+UNAME26 = 0x20000
+ctypes.CDLL(None).personality(UNAME26)
+found = readyq.backends()
+assert found["epoll"] is None
+print(found["io_uring"])
+"""
+    )
+    output, errors = child.communicate(timeout=20)
+    assert errors == ""
+    assert output.startswith("io_uring failed: ")
 
 
 def test_a_backend_that_is_not_there_is_refused_with_those_that_are(make):

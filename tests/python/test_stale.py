@@ -63,8 +63,10 @@ def test_remove_after_close_succeeds(queue, make, by):
 
 
 def test_closed_file_object_is_still_found(queue, make):
-    reader, _ = make.pipe()
+    reader, writer = make.pipe()
+    queue.add_trigger()
     watch = queue.add(reader, "r")
+    queue.add(writer, "w")
     reader.close()
     assert queue[reader] is watch
     queue.remove(reader)

@@ -31,7 +31,7 @@ def test_wait_of_zero_looks_and_returns(queue):
 
 @pytest.mark.parametrize(
     "timeout",
-    [None, math.inf, 1e10, 1e300, 10**30, 2**63, 9223372036.854775],
+    [None, math.inf, 1e10, 1e300, 10**10, 10**30, 2**63, 9223372036, 9223372036.854775],
     ids=repr,
 )
 def test_huge_and_infinite_timeouts_wait_until_something_comes(queue, make, start, nap, timeout):
@@ -58,6 +58,15 @@ def test_any_number_is_a_timeout(queue, make, timeout):
 def test_negative_timeouts_and_nan_are_refused(queue, call, timeout):
     with pytest.raises(ValueError, match=r"timeout must be a number of seconds >= 0, not "):
         getattr(queue, call)(timeout)
+
+
+def test_number_that_cannot_be_told_raises_what_it_raises(queue):
+    class Rude:
+        def __float__(self):
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        queue.wait(Rude())
 
 
 @pytest.mark.parametrize("timeout", ["1", [], object(), 1j])

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""What the collector of cycles is shown, and what it may do in between. That what is dropped is
+given back is in test_leaks.py.
+"""
+
+import gc
+
+import pytest
+
+import readyq
+from readyq import _core
+
+
+class Thing:
+    def __call__(self, line):
+        pass
+
+
+def keepers(held):
+    return {id(keeper) for keeper in gc.get_referrers(held)}
+
+
+def test_it_is_shown_what_each_object_keeps(queue, make):
+    (here, _), data, tracer = make.unix(), Thing(), Thing()
+    watch = queue.add(here, "r", data)
+    queue.trace(tracer)
+    for held, keeper in (
+        (data, watch),
+        (here, watch),
+        (queue, watch),
+        (readyq.Watch, watch),
+        (watch, queue),
+        (tracer, queue),
+        (readyq.Queue, queue),
+        (readyq.Queue, _core),
+        (readyq.Watch, _core),
+        (readyq.Stats, _core),
+    ):
+        assert id(keeper) in keepers(held), (held, keeper)
+
+
+def test_data_that_was_deleted_is_not_there_and_the_rest_works(queue):
+    trigger = queue.add_trigger(Thing())
+    del trigger.data
+    assert not any(isinstance(kept, Thing) for kept in gc.get_referents(trigger))
+    assert repr(trigger) == "<readyq.Watch trigger>"
+    trigger.fire()
+    with pytest.raises(TypeError, match="data, which cannot be called"):
+        queue.dispatch(0)
+
+
+class Adder:
+    """Adds watches when it is collected, as a cycle of its own."""
+
+    def __init__(self, queue):
+        self.queue = queue
+        self.itself = self
+
+    def __del__(self):
+        self.queue.add_trigger("late")
+        self.queue.add_trigger("later")
+
+
+def test_a_finalizer_may_add_while_the_watches_are_listed(queue):
+    first = queue.add_trigger("first")
+    Adder(queue)
+    threshold = gc.get_threshold()
+    spent = [[] for _ in range(200)]  # what lists were kept for later: the next is allocated
+    gc.set_threshold(1)
+    try:
+        listed = iter(queue)
+    finally:
+        gc.set_threshold(*threshold)
+    assert len(spent) == 200
+    listed = list(listed)
+    gc.collect()
+    assert listed in ([first], list(queue))
+    assert [watch.data for watch in queue] == ["first", "late", "later"]

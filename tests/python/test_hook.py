@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""The interpreter's input hook, called as its prompts call it. Real prompts are in
+tests/test_prompt.py.
+"""
+
+HOOK = """
+import ctypes, errno, sys
+from readyq import _core
+
+place = ctypes.c_void_p.in_dll(ctypes.pythonapi, "PyOS_InputHook")
+
+def prompt(address, error=0):
+    ctypes.set_errno(error)
+    assert ctypes.CFUNCTYPE(ctypes.c_int, use_errno=True)(address)() == 0
+    return ctypes.get_errno()
+
+called = []
+_core.set_inputhook(lambda: called.append("one"))
+hook = place.value
+"""
+
+
+def test_it_is_called_while_no_key_and_no_signal_came(python):
+    child = python(
+        HOOK
+        + """
+assert prompt(hook) == 0 and called == ["one"]
+assert prompt(hook, errno.EINTR) == 0 and called == ["one"]
+print("ask", flush=True)
+import select
+select.select([0], [], [])
+assert prompt(hook) == 0 and called == ["one"]
+print("done", sys.stdin.readline())
+"""
+    )
+    assert child.stdout.readline() == "ask\n"
+    assert child.communicate("key\n", timeout=20) == ("done key\n\n", "")
+
+
+def test_what_it_raises_is_shown_and_the_prompt_goes_on(python):
+    child = python(
+        HOOK
+        + """
+def rude():
+    raise LookupError("mine")
+
+_core.set_inputhook(rude)
+assert place.value == hook
+assert prompt(hook) == 0
+"""
+    )
+    child.wait(20)  # its keyboard stays open, and still
+    output, errors = child.communicate()
+    lines = errors.splitlines()
+    assert lines[0].startswith("Exception ignored in: <function rude")
+    assert (output, lines[-1], child.returncode) == ("", "LookupError: mine", 0)
+
+
+def test_a_prompt_that_comes_late_to_it_finds_none(python):
+    child = python(
+        HOOK
+        + """
+_core.set_inputhook(None)
+assert place.value is None
+assert prompt(hook) == 0 and called == []
+"""
+    )
+    child.wait(20)
+    assert child.communicate() == ("", "")
