@@ -136,6 +136,8 @@ function T.test_an_unknown_watch_fails()
     equal(watch:remove(), true)
     fails("not in a queue", ENOENT, watch:remove())
     fails("not in a queue", ENOENT, watch:modify("r"))
+    fails("not in a queue", ENOENT, q:remove(watch))
+    fails("not in a queue", ENOENT, q:modify(watch, "r"))
     equal(q:get(r), nil)
 end
 
