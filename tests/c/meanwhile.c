@@ -177,12 +177,15 @@ static void test_a_file_is_handed_to_one_of_two_waiters(void)
 static void test_a_descriptor_that_is_closed_around_its_delivery_to_one_of_two_is_no_error(void)
 {
     for (int early = 0; early < 2; early++) {
+        const readyq_watch *found;
+
         begin();
         put(s.p[1]);
         add(s.q, &s.w, s.p[0], READYQ_READ);
         happenings[ANSWERED] = early ? start_follower_and_close : start_follower;
         CHECK_IS(readyq_wait(s.q, LONG, 0), 1);
-        CHECK(readyq_next(s.q) == &s.w);
+        found = readyq_next(s.q); /* who leads by now may have seen that it was closed */
+        CHECK(found == &s.w || (early && found == NULL));
         if (!early)
             close(s.p[0]);
         CHECK_IS(readyq_wait(s.q, 0, 0), 0);
