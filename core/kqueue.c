@@ -228,6 +228,8 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
     int error;
 
     if (old != 0) {
+        if (IDENTIFY && interest != 0 && !readyq__same_file(q->slots[fd].watch))
+            return -EBADF; /* libkqueue has it still */
         if (!delete_all(q, fd) && interest != 0)
             return -EBADF;
         error = interest != 0 ? add(q, fd, interest) : 0;
