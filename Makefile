@@ -139,6 +139,10 @@ memory:
 	@$(SETUP) memory
 	@$(MAKE) -s all
 	@$(RUN) $(python) tests/memory.py
+references:
+	@$(SETUP) references
+	@$(MAKE) -s all
+	@$(RUN) $(python) tests/references.py $(TESTS)
 races: all
 	@$(RUN) $(python) -m pytest -v tests/test_races.py tests/test_c.py -k without_a_race
 faults: all
@@ -192,6 +196,7 @@ help:
 	@echo 'make soak       a mixed load for SECONDS=60 on each backend, with an account at its end'
 	@echo 'make spin       try every order of waking, waiting and closing in a model of them'
 	@echo 'make memory     set up what is missing, and run the tests under valgrind; minutes'
+	@echo 'make references  the Python tests in a debug CPython, each again and again; minutes'
 	@echo 'make races      every call against every other, under ThreadSanitizer'
 	@echo 'make faults     every system call and every allocation failing once, in C, Python and Lua'
 	@echo 'make cross      compile and link the core for other systems'
@@ -203,5 +208,4 @@ help:
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
         test-stdlib repl repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
-        gates cross bench \
-        env install install-c install-lua clean help
+        references gates cross bench env install install-c install-lua clean help

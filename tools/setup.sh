@@ -13,9 +13,10 @@
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
 #   tools/setup.sh fuzz           the fuzzers' tools, those that can be had, for `make fuzz`
 #   tools/setup.sh memory         what `make test` takes, and valgrind, for `make memory`
+#   tools/setup.sh references     what `make test` takes, and a debug CPython, for `make references`
 #   tools/setup.sh cross          the compiler for other systems, of `make cross`
 #   tools/setup.sh coverage       what counts the lines and branches for `make coverage`
-#   tools/setup.sh all            everything but the last three
+#   tools/setup.sh all            everything but the last five
 #
 # The environment chooses: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (where lua.h is), CC (cc).
 set -eu
@@ -171,6 +172,7 @@ has_libfuzzer() {
         clang -fsanitize=fuzzer,address -xc - -o /dev/null 2>/dev/null
 }
 has_valgrind() { command -v valgrind >/dev/null; }
+has_debug_python() { "${PYTHON_DEBUG:-python3-dbg}" -c 'import sys; sys.gettotalrefcount()' 2>/dev/null; }
 has_afl() { command -v afl-clang-fast >/dev/null; }
 has_atheris() { finds atheris || "$venv/bin/python" -c 'import atheris' 2>/dev/null; }
 has_postgresql() {
@@ -253,6 +255,7 @@ debian_packages() {
         libfuzzer) echo libclang-rt-dev ;;
         afl) echo afl++ ;;
         valgrind) echo valgrind ;;
+        debug_python) printf '%s\n' python3-dbg python3-dev ;;
         clang_format) echo clang-format ;;
         clang_tidy) echo clang-tidy ;;
         cppcheck) echo cppcheck ;;
@@ -428,6 +431,7 @@ fuzz)
     pip_install $(pip_packages $(missing atheris))
     ;;
 memory) provide "$for_test valgrind" "$extras" "" ;;
+references) provide "$for_test debug_python" "" "" ;;
 cross) provide "$for_cross" "" "" ;;
 all) provide "$for_test $for_lint" "$checkers $extras $neighbours" too ;;
 coverage) provide "$for_coverage" "" "" ;;
