@@ -20,7 +20,7 @@ import sysconfig
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "build" / "references"
 WARMING, ROUNDS = 3, 4  # caches of the interpreter and of pytest fill at first
-FLAGS = "-std=c11 -D_GNU_SOURCE -DPy_DEBUG -fPIC -shared -fvisibility=hidden -pthread -g -O1".split()
+FLAGS = "-std=c11 -D_GNU_SOURCE -DPy_DEBUG -fPIC -shared -fvisibility=hidden -pthread -O1".split()
 
 
 def find_debug():
@@ -31,7 +31,7 @@ def find_debug():
             asked = subprocess.run([name, "-c", question], capture_output=True, text=True)
             if asked.returncode == 0:
                 return name, asked.stdout.strip()
-    sys.exit("references: no debug CPython: apt-get install python3-dbg python3-dev, or PYTHON_DEBUG=")
+    sys.exit("references: no debug CPython: apt-get install python3-dbg, or set PYTHON_DEBUG")
 
 
 def build(include):
