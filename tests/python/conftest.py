@@ -181,7 +181,8 @@ def python():
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": package},
+            # A debug CPython warns of what is left open at the end; the others do not.
+            env={**os.environ, "PYTHONPATH": package, "PYTHONWARNINGS": "ignore::ResourceWarning"},
         )
         children.append(child)
         return child
