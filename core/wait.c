@@ -199,7 +199,7 @@ static bool attend(readyq *q, const struct turn *turn)
     }
     if (!turn->consume || !atomic_load(&q->woken))
         return false;
-    atomic_store(&q->woken, false); /* by nobody else: the lock is held */
+    atomic_exchange(&q->woken, false); /* read, so that what a later wake announces is seen */
     return true;
 }
 
