@@ -179,6 +179,7 @@ def test_the_prompt_of_python_runs_a_queue_too(start, environment, tmp_path):
     (tmp_path / ".python_history").touch()
     plain = start("-q", HOME=tmp_path, **environment)
     plain.enter("import readyq; q = readyq.Queue(); readyq.install_inputhook(q)")
+    plain.expect(r"inputhook\(q\)\n>>>$")  # what is typed before may be lost on a slow machine
     plain.enter("w = q.add_timer(0.1, lambda w: print('tick', 6 * 7))")
     plain.write("1 + ")
     plain.expect(r"tick 42$")

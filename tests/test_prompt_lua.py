@@ -73,6 +73,7 @@ def test_ctrl_c_drops_the_line_and_keeps_the_session(console):
     console.enter("x = 'kept'")
     for number in range(1, 4):
         console.enter("for i = 1, 2 do")
+        console.expect(r"^>>$")
         console.write(f"line {number}")
         console.expect(rf"line {number}$")
         console.keys("C-c")

@@ -13,7 +13,7 @@ from aiohttp import web
 
 import readyq
 
-gone = asyncio.Event()
+GONE = web.AppKey("gone", asyncio.Event)
 
 
 async def greet(request):
@@ -46,11 +46,12 @@ async def linger(request):
     try:
         await asyncio.sleep(60)
     finally:
-        gone.set()
+        request.app[GONE].set()
 
 
 async def serve(context):
     app = web.Application(client_max_size=1 << 24)
+    app[GONE] = asyncio.Event()
     app.router.add_get("/greet/{name}", greet)
     app.router.add_post("/echo", echo)
     app.router.add_get("/count", count)
@@ -60,7 +61,7 @@ async def serve(context):
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
-    return runner, runner.addresses[0][1]
+    return runner, runner.addresses[0][1], app[GONE]
 
 
 async def get(session, name):
@@ -68,7 +69,7 @@ async def get(session, name):
         return response.status, await response.text()
 
 
-async def use(session):
+async def use(session, gone):
     pages = await asyncio.gather(*(get(session, number) for number in range(200)))
     assert pages == [(200, f"hello {number}") for number in range(200)]
 
@@ -96,10 +97,10 @@ async def main():
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server_side.load_cert_chain(sys.argv[1])
     client_side = ssl.create_default_context(cafile=sys.argv[1])
-    runner, port = await serve(server_side)
+    runner, port, gone = await serve(server_side)
     connector = aiohttp.TCPConnector(ssl=client_side)
     async with aiohttp.ClientSession(f"https://localhost:{port}", connector=connector) as session:
-        await use(session)
+        await use(session, gone)
     await runner.cleanup()
     assert gone.is_set()
     print("served")
