@@ -226,12 +226,12 @@ def test_what_a_callback_raises_goes_to_the_loops_handler(make):
 
 
 def test_a_loop_can_be_named(make):
-    queue, loop = make.queue(), asyncio.new_event_loop()
-    end = readyq.attach(queue, loop)
-    queue.add_trigger(data=lambda w: loop.stop()).fire()
-    loop.run_forever()
-    assert end()
-    loop.close()
+    queue = make.queue()
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        end = readyq.attach(queue, loop)
+        queue.add_trigger(data=lambda w: loop.stop()).fire()
+        loop.run_forever()
+        assert end()
 
 
 def test_importing_readyq_does_not_import_asyncio(python):
