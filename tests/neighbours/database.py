@@ -87,6 +87,6 @@ async def main():
     print("stored")
 
 
-if sys.version_info < (3, 10):  # its asyncio does not close the TLS transport of a lost connection
+if sys.version_info < (3, 11):  # its asyncio may not close the TLS transport of a lost connection
     warnings.filterwarnings("ignore", "unclosed transport <asyncio.sslproto", ResourceWarning)
 readyq.run(main())
