@@ -161,9 +161,10 @@ class Queue:
     def remove(self, watch, table):
         """Taken out by its user. The kernel cannot be told to forget a number that was closed."""
         self.forget(watch)
-        if watch.kind == "fd":  # a ghost that has its number back goes in its stead
-            self.lay(table.get(watch.fd), watch.fd)
-        lives = watch.doubtful and not (watch.file.gone or watch.file.never_blocks)
+        if watch.kind != "fd" or watch.file.never_blocks:
+            return  # the kernel has nothing of it
+        self.lay(table.get(watch.fd), watch.fd)  # a ghost with its number back goes in its stead
+        lives = watch.doubtful and not watch.file.gone
         if self.kernel.has_ghosts and lives and table.get(watch.fd) is not watch.file:
             interest = 0 if watch.confused else watch.interest
             self.ghosts.append((watch.file, watch.fd, interest))
