@@ -59,6 +59,7 @@ class Watch:
         self.fd = self.file = self.stamp = self.signal = self.child = self.status = None
         self.due = self.period = self.order = None
         self.passed = {}  # who was delivered, how often, while this one was ready and was not
+        self.taken_for = []  # files that the kernel may have it on when it is confused
 
     def ask_anew(self, interest):
         self.interest = interest
@@ -164,10 +165,9 @@ class Queue:
         if watch.kind != "fd" or watch.file.never_blocks:
             return  # the kernel has nothing of it
         self.lay(table.get(watch.fd), watch.fd)  # a ghost with its number back goes in its stead
-        lives = watch.doubtful and not watch.file.gone
-        if self.kernel.has_ghosts and lives and table.get(watch.fd) is not watch.file:
-            interest = 0 if watch.confused else watch.interest
-            self.ghosts.append((watch.file, watch.fd, interest))
+        for file in [watch.file] * watch.doubtful + watch.taken_for:
+            if self.kernel.has_ghosts and not file.gone and table.get(watch.fd) is not file:
+                self.ghosts.append((file, watch.fd, 0 if watch.confused else watch.interest))
 
     def closed(self, fd):
         """The number was closed, with its watch still in the queue."""
@@ -184,6 +184,7 @@ class Queue:
         back = any(ghost[:2] == (file, fd) for ghost in self.ghosts)
         if back or (self.kernel.by_inode and watch.file.inode == file.inode):
             watch.confused = file.pinned = True
+            watch.taken_for += [file] * back
 
     def looked_at(self):
         """The kernel may have been asked, without a wait. The queue has more descriptors of its
@@ -262,8 +263,11 @@ class Queue:
 
     def haunting(self):
         """Numbers of ghosts that the kernel will tell of when it is asked for everything."""
-        doubtful = (w for w in self.watches if w.doubtful and not w.file.gone)
-        sure, maybe = set(), {w.fd for w in doubtful}
+        doubtful = (w for w in self.watches if w.doubtful)
+        sure, maybe = (
+            set(),
+            {w.fd for w in doubtful if not all(f.gone for f in [w.file, *w.taken_for])},
+        )
         for file, fd, interest in self.ghosts:
             if not file.gone:
                 maybe.add(fd)

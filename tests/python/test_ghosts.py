@@ -59,9 +59,12 @@ def test_ghost_does_not_spin(queue, ghost, told):
     ghost[0]()
     with told():
         queue.wait(0.02)
-    before = queue.stats().kernel_waits
+    before = queue.stats()
     assert queue.wait(0.1) == []
-    assert queue.stats().kernel_waits - before <= 3
+    after = (
+        queue.stats()
+    )  # the end of another test's io_uring may interrupt a sleep: then it waits again
+    assert after.kernel_waits - before.kernel_waits <= 2 + after.waits - before.waits
 
 
 def test_ghost_by_a_reused_number_is_not_the_new_watch(queue, make, ghost, told):
