@@ -263,11 +263,10 @@ class Queue:
 
     def haunting(self):
         """Numbers of ghosts that the kernel will tell of when it is asked for everything."""
-        doubtful = (w for w in self.watches if w.doubtful)
-        sure, maybe = (
-            set(),
-            {w.fd for w in doubtful if not all(f.gone for f in [w.file, *w.taken_for])},
-        )
+        sure, maybe = set(), set()
+        for watch in self.watches:
+            if watch.doubtful and not all(file.gone for file in [watch.file, *watch.taken_for]):
+                maybe.add(watch.fd)
         for file, fd, interest in self.ghosts:
             if not file.gone:
                 maybe.add(fd)
