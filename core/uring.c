@@ -448,7 +448,7 @@ static int wait(readyq *q, int max, int64_t timeout)
     }
     n = take(q, max);
     if (n == 0 || n < max) {
-        if (readyq__unpromised(q) > 0)
+        if (n > 0) /* a wake-up among them would not come again */
             timeout = 0;
         ask_all(q, told_last);
         asked = readyq__rings_unsubmitted(&ring->rings);

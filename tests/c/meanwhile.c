@@ -278,6 +278,28 @@ static void test_a_virtual_clock_does_not_go_back(void)
     end();
 }
 
+static void wake(void)
+{
+    CHECK_IS(readyq_wake(s.q), 0);
+}
+
+static void wake_next_time(void)
+{
+    happenings[TIMING] = wake;
+}
+
+/* It came after the wait had looked for it and before the kernel was asked, and slept on. */
+static void test_a_wake_ends_a_wait_that_is_reckoning_how_long_to_sleep(void)
+{
+    begin();
+    CHECK_QUIET(s.q);
+    const int64_t before = now_ns();
+    happenings[TIMING] = wake_next_time; /* the first time is for the deadline */
+    CHECK_IS(readyq_wait(s.q, 5 * SECOND, 0), 0);
+    CHECK(now_ns() - before < 4 * SECOND);
+    end();
+}
+
 /* ------------------------------------------------------------------ who goes waits for who fires */
 
 static void hold_write(void)
@@ -381,6 +403,8 @@ TESTS(TEST(test_what_is_modified_while_the_kernel_answers_is_not_told_of_what_it
       TEST(test_a_descriptor_that_is_closed_around_its_delivery_to_one_of_two_is_no_error),
       TEST(test_a_follower_takes_nothing_that_is_being_asked_again),
       TEST(test_a_queue_that_is_closed_while_it_is_handing_out_says_so_to_both_waiters),
-      TEST(test_a_virtual_clock_does_not_go_back), TEST(test_a_watch_is_not_gone_while_it_is_fired),
+      TEST(test_a_virtual_clock_does_not_go_back),
+      TEST(test_a_wake_ends_a_wait_that_is_reckoning_how_long_to_sleep),
+      TEST(test_a_watch_is_not_gone_while_it_is_fired),
       TEST(test_a_queue_is_not_gone_while_it_is_woken),
       TEST(test_a_watch_that_is_removed_on_the_way_into_its_queue_is_enoent))

@@ -15,10 +15,11 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 /* The kernel has answered a wait; a follower has slept; before the lock; before giving way; before
- * a wake-up is written. */
-enum moment { ANSWERED, SLEPT, LOCKING, YIELDING, WRITING, MOMENTS };
+ * a wake-up is written; before the time is read. */
+enum moment { ANSWERED, SLEPT, LOCKING, YIELDING, WRITING, TIMING, MOMENTS };
 
 static void (*_Atomic happenings[MOMENTS])(void);
 static _Thread_local int locks; /* held by this thread: an answer is one only without */
@@ -90,6 +91,12 @@ WRAP(int, sched_yield, (void))
 {
     happen(YIELDING);
     return __real_sched_yield();
+}
+
+WRAP(int, clock_gettime, (clockid_t clock, struct timespec *time))
+{
+    happen(TIMING);
+    return __real_clock_gettime(clock, time);
 }
 
 WRAP(ssize_t, write, (int fd, const void *bytes, size_t size))
