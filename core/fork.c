@@ -2,9 +2,11 @@
  *
  * The registry of all queues, for fork: while the process is copied no thread is in the middle of
  * a change, so the child's copy is whole; there each queue is marked, and builds a kernel queue of
- * its own when it is next used (rebuild.c). A process that forks only to exec pays nothing.
+ * its own when it is next used (rebuild.c). A process that forks only to exec pays next to nothing.
  */
 #include "internal.h"
+
+#include <signal.h>
 
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static readyq *queues;
@@ -31,14 +33,21 @@ static void after_fork(void)
     pthread_mutex_unlock(&registry);
 }
 
+/* The parent's threads are forgotten here and not later, when the child may have threads of its own
+ * that fire and wake; a handler that does so is held off. */
 static void after_fork_in_child(void)
 {
+    sigset_t all, mask;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &mask);
     readyq__signals_child();
     for (readyq *q = queues; q != NULL; q = q->next) {
         atomic_store(&q->shut, true);
         atomic_store(&q->forked, true);
         readyq__close_forked(q);
     }
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     after_fork();
 }
 

@@ -248,7 +248,8 @@ static inline uint64_t readyq__key(const readyq *q, int fd)
 int readyq__enter(readyq *q);
 void readyq__leave(readyq *q);
 
-/* In a child: the last one out of a closed queue, who was to tear it down, is not there. */
+/* In a child, before anything else: no other thread is there, and the last one out of a closed
+ * queue, who was to tear it down, neither. */
 void readyq__close_forked(readyq *q);
 
 /* A thread comes out of a wait: the last one out of a closed queue tears it down. Lets go of the
@@ -399,7 +400,7 @@ void readyq__process_exited(readyq *q, pid_t pid);
 
 int readyq__rebuild(readyq *q);         /* loses ghosts, keeps edges */
 int readyq__rebuild_forked(readyq *q);  /* the child's own */
-void readyq__forget_threads(readyq *q); /* in the child, before anything else */
+void readyq__forget_threads(readyq *q); /* in the child, while it has one */
 void readyq__enlist(readyq *q);         /* the registry; no lock held */
 void readyq__delist(readyq *q);
 

@@ -149,17 +149,13 @@ static void tear_down(readyq *q)
     readyq__baton_close(q);
 }
 
-/* In a child, what the kernel has is the parent's. */
-static void leave_to_parent(readyq *q)
-{
-    readyq__forget_threads(q);
-    q->backend->close(q, true);
-}
-
 void readyq__close_forked(readyq *q)
 {
-    if (q->closed && q->inside > 0) {
-        leave_to_parent(q);
+    const bool is_left = q->closed && q->inside > 0;
+
+    readyq__forget_threads(q);
+    if (is_left) {
+        q->backend->close(q, true);
         tear_down(q);
     }
 }
@@ -168,8 +164,8 @@ static void shut(readyq *q)
 {
     if (q->closed)
         return;
-    if (q->forked)
-        leave_to_parent(q);
+    if (q->forked) /* what the kernel has is the parent's */
+        q->backend->close(q, true);
     detach_all(q);
     q->closed = true;
     if (q->inside > 0) {

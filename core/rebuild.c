@@ -168,7 +168,6 @@ int readyq__rebuild_forked(readyq *q)
 {
     int error;
 
-    readyq__forget_threads(q);
     q->backend->close(q, true);
     readyq__wakeup_close(q);
     readyq__baton_close(q);

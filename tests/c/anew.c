@@ -5,6 +5,7 @@
  */
 #include "things.h"
 
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 static void limit_descriptors(int most)
@@ -26,6 +27,49 @@ static void test_a_wake_is_the_first_call_in_a_child(void)
         _exit(0);
     }
     expect_success(pid);
+    readyq_close(q);
+}
+
+enum { FIRED = 64 };
+
+static readyq_watch fired[FIRED];
+static atomic_bool firing, over;
+
+static void *fire_all(void *none)
+{
+    for (; !over; firing = true)
+        for (int i = 0; i < FIRED; i++)
+            CHECK_IS(readyq_fire(&fired[i]), 0);
+    return none;
+}
+
+/* The first call took them for threads of the parent, which are not there: a fire under way was
+ * ended, so that the watch was refused for ever or led round in a circle. */
+static void test_a_childs_own_threads_fire_before_its_first_call(void)
+{
+    readyq *q = open_queue();
+    for (int i = 0; i < FIRED; i++)
+        CHECK_IS(readyq_add_trigger(q, &fired[i]), 0);
+    for (int round = 0; round < 30; round++) {
+        const pid_t pid = fork();
+        if (pid == 0) {
+            pthread_t thread = start(fire_all, NULL);
+            while (!firing)
+                ;
+            for (int i = 0; i < 20; i++) {
+                CHECK(readyq_wait(q, LONG, 0) >= 0);
+                while (readyq_next(q) != NULL)
+                    ;
+            }
+            over = true;
+            join(thread);
+            for (int i = 0; i < FIRED; i++)
+                CHECK_IS(readyq_remove(&fired[i]), 0);
+            readyq_close(q);
+            _exit(0);
+        }
+        expect_success(pid);
+    }
     readyq_close(q);
 }
 
@@ -105,5 +149,6 @@ static void test_a_child_that_cannot_have_its_fileno_yet_closes_nothing_of_other
 }
 
 TESTS(TEST(test_a_wake_is_the_first_call_in_a_child),
+      TEST(test_a_childs_own_threads_fire_before_its_first_call),
       TEST(test_closed_numbers_that_are_taken_in_a_child_are_stale),
       TEST(test_a_child_that_cannot_have_its_fileno_yet_closes_nothing_of_others))
