@@ -397,7 +397,8 @@ check() {
 # Leaves the file alone where nothing changed: all objects depend on it.
 write_config() {
     mkdir -p build
-    cat >build/config.mk.new <<END
+    new=build/config.mk.$$
+    cat >"$new" <<END
 # Written by tools/setup.sh.
 python = $python
 python_include = $python_include
@@ -410,10 +411,10 @@ kqueue_libs = $kqueue_libs
 hardening_cflags = $hardening_cflags
 hardening_ldflags = $hardening_ldflags
 END
-    if cmp -s build/config.mk.new build/config.mk; then
-        rm build/config.mk.new
+    if cmp -s "$new" build/config.mk; then
+        rm "$new"
     else
-        mv build/config.mk.new build/config.mk
+        mv "$new" build/config.mk
     fi
 }
 
