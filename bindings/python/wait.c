@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#define FAILED (-1) /* an exception is set */
+#define FAILED INT_MIN /* an exception is set; no -errno, as -1 would be */
 #define FOREVER INT64_MAX
 
 struct wait {

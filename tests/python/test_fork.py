@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """After fork both processes have a queue of their own with the same watches."""
 
+import ctypes
 import faulthandler
 import os
+import platform
 import signal
+import struct
 import subprocess
 import sys
 import traceback
@@ -224,3 +227,32 @@ def test_exec_inherits_no_descriptor_of_the_queue(make):
     queue.fileno()
     queue.add_process(os.getppid())
     assert subprocess.check_output(command, close_fds=False) == before
+
+
+# eventfd2 and pipe2
+WAKEUPS = {"x86_64": (290, 293), "aarch64": (19, 59)}.get(platform.machine(), ())
+
+
+def refuse(call):
+    """From now on the system call is EPERM in this process: a seccomp filter."""
+    steps = ((0x20, 0, 0, 0), (0x15, 0, 1, call), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7FFF0000))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = ctypes.create_string_buffer(struct.pack("HP", len(steps), ctypes.addressof(code)))
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+    assert libc.prctl(22, 2, program, 0, 0) == 0  # PR_SET_SECCOMP
+
+
+@pytest.mark.skipif(not WAKEUPS, reason="knows system calls by number")
+def test_child_in_a_sandbox_is_told_so(queue):
+    """EPERM is 1, and -1 was taken for an exception that is set."""
+
+    def check():
+        for call in WAKEUPS:
+            refuse(call)
+        for ask in (queue.wait, queue.dispatch):
+            for timeout in (0, 0.01, None):
+                with pytest.raises(PermissionError, match="not permitted here"):
+                    ask(timeout)
+
+    in_child(check)
