@@ -11,7 +11,7 @@
 #include <sys/utsname.h>
 
 static struct {
-    const char *forbids, *release; /* NULL: as it is here */
+    const char *forbids, *release; /* NULL: as it is here; "": refused */
     bool is_user, lacks_features;
 } kernel;
 
@@ -32,8 +32,13 @@ WRAP(FILE *, fopen, (const char *path, const char *mode))
 
 WRAP(int, uname, (struct utsname * name))
 {
-    const int result = __real_uname(name);
+    int result;
 
+    if (kernel.release != NULL && *kernel.release == '\0') {
+        errno = EPERM;
+        return -1;
+    }
+    result = __real_uname(name);
     if (kernel.release != NULL)
         snprintf(name->release, sizeof name->release, "%s", kernel.release);
     return result;
@@ -89,6 +94,12 @@ static void test_io_uring_is_there_where_nobody_forbids_it(void)
     CHECK_IS(ask("0\n", true, "6.6.1"), 0);
     CHECK_IS(ask("1\n", false, "6.6.1"), 0);
     CHECK_IS(ask("?\n", false, "6.6.1"), 0);
+    CHECK_IS(ask("", false, "of my own"), 0);
+}
+
+static void test_io_uring_of_a_kernel_that_does_not_say_its_name_may_be_there(void)
+{
+    CHECK_IS(ask("", false, ""), 0);
 }
 
 static void test_io_uring_that_an_administrator_forbids_is_eperm(void)
@@ -123,6 +134,7 @@ static void test_the_advice_names_the_backends_that_can_be_had(void)
 }
 
 TESTS(TEST(test_io_uring_is_there_where_nobody_forbids_it),
+      TEST(test_io_uring_of_a_kernel_that_does_not_say_its_name_may_be_there),
       TEST(test_io_uring_that_an_administrator_forbids_is_eperm),
       TEST(test_io_uring_of_an_old_kernel_is_enosys),
       TEST(test_the_advice_names_the_backends_that_can_be_had))
