@@ -248,12 +248,23 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
     return add(q, fd, interest);
 }
 
+/* One filter tells all watches of a process. */
+static bool is_shared(const readyq *q, const readyq_watch *w)
+{
+    for (struct readyq__link *link = q->children.next; link != &q->children; link = link->next)
+        if (readyq__owner(link, group) != w && readyq__owner(link, group)->pid == w->pid)
+            return true;
+    return false;
+}
+
 static int process(readyq *q, readyq_watch *w, bool watched)
 {
     struct changes changes = {.n = 0};
     const struct kevent exits = {.filter = EVFILT_PROC, .fflags = NOTE_EXIT};
     int error;
 
+    if (!watched && is_shared(q, w))
+        return 0;
     change(&changes, exits, (int)w->pid, 0, watched ? EV_ADD | EV_ONESHOT : EV_DELETE);
     error = apply(q, &changes);
     if (error == 0)

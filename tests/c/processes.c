@@ -134,6 +134,20 @@ static void test_one_process_may_be_watched_by_two_queues_and_twice(void)
     readyq_close(q[1]);
 }
 
+/* kqueue has one filter for both, which went with the first. */
+static void test_a_process_is_told_to_who_still_watches_it(void)
+{
+    readyq_watch gone, w;
+    readyq *q = open_queue();
+    pid_t pid = start_child(3, LONG);
+    add_process(q, &gone, pid);
+    add_process(q, &w, pid);
+    CHECK_IS(readyq_remove(&gone), 0);
+    CHECK_IS(kill(pid, SIGKILL), 0);
+    check_ended(q, &w, pid);
+    readyq_close(q);
+}
+
 static void test_end_of_a_process_that_is_no_child_is_told_without_status(void)
 {
     int p[2];
@@ -298,6 +312,7 @@ TESTS(TEST(test_end_of_a_child_is_told_with_its_status_and_not_reaped),
       TEST(test_zombie_is_told_at_once), TEST(test_child_ended_by_a_signal_says_which),
       TEST(test_stopped_child_has_not_ended), TEST(test_removed_process_is_not_told),
       TEST(test_one_process_may_be_watched_by_two_queues_and_twice),
+      TEST(test_a_process_is_told_to_who_still_watches_it),
       TEST(test_end_of_a_process_that_is_no_child_is_told_without_status),
       TEST(test_two_hundred_children_are_told_once_each_with_their_status),
       TEST(test_child_reaped_by_somebody_else_is_told_without_status),
