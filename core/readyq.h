@@ -90,7 +90,7 @@ struct readyq_watch {
         uint64_t pending, counted;  /* fires nobody saw yet; found for the next delivery */
         int64_t period;             /* of a timer */
         size_t leaf;                /* of a timer in the heap */
-        uint64_t device, file;      /* which file the kernel refused */
+        uint64_t device, file;      /* which file it is, where that is compared */
         uint32_t firing;            /* fires under way; from here on kept when it is added again */
         readyq_watch *self;         /* here, once it has been added: not stray memory */
     } own;
@@ -191,7 +191,8 @@ READYQ_API size_t readyq_size(readyq *q);
  * any later wait's, asked of the kernel again where it is level-triggered.
  * -ESHUTDOWN: the queue was closed. -EINVAL: timeout < -1 or max < 0. -EINTR: only where
  * the option asks for it. -EMFILE, -ENFILE, -ENOMEM: for a second thread's sleep, to lose a ghost
- * while nothing else is ready, or by the kernel. */
+ * while nothing else is ready, or by the kernel. In a child whose own queue is not made yet, here
+ * and in every call that changes the queue: as readyq_open(). */
 READYQ_API int readyq_wait(readyq *q, int64_t timeout, int max);
 
 /* readyq_wait() with timeout 0 that leaves a wake to the wait that follows: the look that a
