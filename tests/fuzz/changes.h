@@ -40,7 +40,7 @@ static void open_one(struct world *o, struct queue *of)
     if (error == 0 || error == -EINVAL || error == -ENOSYS || error == -EPERM)
         return;
     fprintf(stderr, "%s: %d, %s\n", options.backend, error, strerror(abs(error)));
-    CHECK(!"an error of opening that is expected");
+    fail(__FILE__, __LINE__, "an error of opening that was not expected");
 }
 
 /* One that is there, be it closed; or NULL. */
