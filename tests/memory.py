@@ -22,6 +22,7 @@ CONFIG = dict(re.findall(r"^(\w+) = (.*)$", (ROOT / "build" / "config.mk").read_
 SKIPPED = 77  # of tests/lua/run.lua
 LUA_FLAGS = "-std=c11 -D_GNU_SOURCE -fPIC -shared -fvisibility=hidden -pthread -g -O1".split()
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=definite,indirect"]
+VALGRIND += ["--fair-sched=yes"]  # else a thread that yields to another yields to itself
 # A filter of system calls is one for valgrind's own too; threads are for ThreadSanitizer, as
 # valgrind runs one at a time.
 NOT_UNDER_VALGRIND = {"sandbox", "stress", "threads"}
