@@ -45,7 +45,7 @@ static void after_fork_in_child(void)
     for (readyq *q = queues; q != NULL; q = q->next) {
         atomic_store(&q->shut, true);
         atomic_store(&q->forked, true);
-        readyq__close_forked(q);
+        readyq__begin_child(q);
     }
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     after_fork();

@@ -4,9 +4,9 @@
  * which one noun calls another. Nothing here is for users of the library.
  *
  * Lock      One mutex in each queue guards all of it but the atomics. It is let go around every
- *           system call that may sleep, and for looks but those of a rebuild. Functions named readyq__x expect it held
- *           where their queue is an argument, unless they say otherwise. Order: the registry of
- *           queues (fork.c), then a queue, then the table of signals.
+ *           system call that may sleep, and for looks but those of a rebuild. Functions named
+ *           readyq__x expect it held where their queue is an argument, unless they say otherwise.
+ *           Order: the registry of queues (fork.c), then a queue, then the table of signals.
  */
 #ifndef READYQ_INTERNAL_H
 #define READYQ_INTERNAL_H
@@ -72,8 +72,8 @@ struct readyq__backend {
 
     /* Asks for up to `max` events (0: only sees to it that the kernel knows of every change),
      * sleeping up to `timeout` ns (-1: for ever), and calls readyq__found() for each. Lets go of
-     * the lock around the system call, by readyq__let_go(). Returns how many events the kernel gave, 0 also before the
-     * time is over, or -errno. */
+     * the lock around the system call, by readyq__let_go(). Returns how many events the kernel
+     * gave, 0 also before the time is over, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
 
     /* Watches the end of w->pid, or no longer: readyq__process_watch(), unless the kernel tells of
@@ -250,7 +250,7 @@ void readyq__leave(readyq *q);
 
 /* In a child, before anything else: no other thread is there, and the last one out of a closed
  * queue, who was to tear it down, neither. */
-void readyq__close_forked(readyq *q);
+void readyq__begin_child(readyq *q);
 
 /* A thread comes out of a wait: the last one out of a closed queue tears it down. Lets go of the
  * lock. */

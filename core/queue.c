@@ -149,7 +149,7 @@ static void tear_down(readyq *q)
     readyq__baton_close(q);
 }
 
-void readyq__close_forked(readyq *q)
+void readyq__begin_child(readyq *q)
 {
     const bool is_left = q->closed && q->inside > 0;
 

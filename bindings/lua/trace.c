@@ -67,11 +67,12 @@ static void push_ready(lua_State *L, const readyq_watch *w)
         return;
     }
     push_bits(L, w->ready);
-    snprintf(count, sizeof count, "%llu", (unsigned long long)w->count);
-    if (w->count > 1)
+    if (w->count > 1) {
+        snprintf(count, sizeof count, "%llu", (unsigned long long)w->count);
         lua_pushfstring(L, ", ready %s, count %s", lua_tostring(L, -1), count);
-    else
+    } else {
         lua_pushfstring(L, ", ready %s", lua_tostring(L, -1));
+    }
     lua_remove(L, -2);
 }
 

@@ -8,14 +8,13 @@
 #define FAULTS_H
 
 #include "check.h"
+#include "wrap.h"
 
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/timerfd.h>
 
 /* As errors: a call returns early and tells nothing; none fails. */
@@ -81,11 +80,6 @@ static void check_refusal(const char *file, int line, const char *call, int resu
 }
 
 /* ------------------------------------------------------------------ memory */
-
-#define WRAP(type, name, parameters)                                                               \
-    type __real_##name parameters;                                                                 \
-    type __wrap_##name parameters;                                                                 \
-    type __wrap_##name parameters
 
 WRAP(void *, calloc, (size_t n, size_t size))
 {
@@ -191,20 +185,9 @@ static bool is_call_due(long number, long submitted)
     }
 }
 
-long __real_syscall(long number, ...);
-long __wrap_syscall(long number, ...);
-long __wrap_syscall(long number, ...)
+static long on_syscall(long number, const long a[6])
 {
-    long a[6];
-    va_list arguments;
-
-    va_start(arguments, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(arguments, long);
-    va_end(arguments);
-    if (is_call_due(number, a[1]))
-        return failed();
-    return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    return is_call_due(number, a[1]) ? failed() : real_syscall(number, a);
 }
 
 #endif

@@ -4,21 +4,15 @@
  * linker has those come by here (see the Makefile).
  */
 #include "check.h"
+#include "wrap.h"
 
 #include <linux/io_uring.h>
-#include <stdarg.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 
 static struct {
     const char *forbids, *release; /* NULL: as it is here; "": refused */
     bool is_user, lacks_features;
 } kernel;
-
-#define WRAP(type, name, parameters)                                                               \
-    type __real_##name parameters;                                                                 \
-    type __wrap_##name parameters;                                                                 \
-    type __wrap_##name parameters
 
 WRAP(FILE *, fopen, (const char *path, const char *mode))
 {
@@ -49,19 +43,11 @@ WRAP(uid_t, geteuid, (void))
     return kernel.is_user ? 1000 : 0;
 }
 
-long __real_syscall(long number, ...);
-long __wrap_syscall(long number, ...);
-long __wrap_syscall(long number, ...)
+static long on_syscall(long number, const long a[6])
 {
     struct io_uring_params *of = NULL;
-    long a[6], result;
-    va_list arguments;
+    const long result = real_syscall(number, a);
 
-    va_start(arguments, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(arguments, long);
-    va_end(arguments);
-    result = __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (number == SYS_io_uring_setup && kernel.lacks_features) {
         memcpy(&of, &a[1], sizeof of);
         of->features &= ~IORING_FEAT_EXT_ARG;

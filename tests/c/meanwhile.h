@@ -7,14 +7,13 @@
 #define MEANWHILE_H
 
 #include "check.h"
+#include "wrap.h"
 
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 /* The kernel has answered a wait; a follower has slept; before the lock; before giving way; before
@@ -35,11 +34,6 @@ static void happen(enum moment moment)
     errno = error;
 }
 
-#define WRAP(type, name, parameters)                                                               \
-    type __real_##name parameters;                                                                 \
-    type __wrap_##name parameters;                                                                 \
-    type __wrap_##name parameters
-
 WRAP(int, epoll_wait, (int set, struct epoll_event *events, int max, int timeout))
 {
     const int n = __real_epoll_wait(set, events, max, timeout);
@@ -48,18 +42,10 @@ WRAP(int, epoll_wait, (int set, struct epoll_event *events, int max, int timeout
     return n;
 }
 
-long __real_syscall(long number, ...);
-long __wrap_syscall(long number, ...);
-long __wrap_syscall(long number, ...)
+static long on_syscall(long number, const long a[6])
 {
-    long a[6], result;
-    va_list arguments;
+    const long result = real_syscall(number, a);
 
-    va_start(arguments, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(arguments, long);
-    va_end(arguments);
-    result = __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (number == SYS_epoll_pwait2 || number == SYS_io_uring_enter)
         happen(ANSWERED);
     return result;
