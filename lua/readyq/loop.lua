@@ -8,10 +8,13 @@
 -- call. When something comes that nobody waits for, the watch stops asking for it. The number of
 -- an object is asked each time, because the object may have been closed; where there is nothing to
 -- ask, as of a bare number, the watch goes when nobody waits. No watch keeps its object alive.
+--
+-- A wait for a descriptor is the hot path: waiter() and advance() have there in line what they
+-- would else call. A call of a Lua function costs more than what most functions here do.
 local readyq = require "readyq"
 
 local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yield
-local type, unpack = type, table.unpack or unpack
+local getmetatable, type, unpack = getmetatable, type, table.unpack or unpack
 local READ, WRITE, FIRED = readyq.READ, readyq.WRITE, readyq.FIRED
 local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
 
@@ -29,6 +32,7 @@ local loop = {
 local waiting = {} -- the coroutines that may be woken, with the number of their wait
 local begun, ended = 0, 0 -- how many waits
 local cancelled = setmetatable({}, {__mode = "k"}) -- whose wait, or next one, is to raise
+local some_cancelled = false
 local scheduled, first, last = {}, 1, 0 -- who is to be woken, with what
 local is_awake = false -- a step is under way, or its host was told to make one
 
@@ -78,6 +82,7 @@ end
 
 local function raise_cancelled(co)
     cancelled[co] = nil
+    some_cancelled = next(cancelled) ~= nil
     error(CANCELLED, 0)
 end
 
@@ -97,13 +102,12 @@ local function start_timer(co, timeout) return assert(add_timer(queue, timeout, 
 local function suspend(co, timer)
     begun = begun + 1
     waiting[co] = begun
-    local reason = yield()
+    local watch, why = yield()
     if timer then
-        if reason == timer then return nil, "timeout" end
+        if watch == timer then return nil, "timeout" end
         timer:remove()
     end
-    if reason == "closed" or reason == CANCELLED then return nil, reason end
-    return reason
+    return watch, why
 end
 
 local function give_up(co, why)
@@ -179,38 +183,47 @@ local function open_channel(s, interest)
     return channel
 end
 
-local function channel_of(s, interest)
-    local channel = channels[s]
-    if not channel or not channel.watch then return open_channel(s, interest) end
-    local probe = channel.probe
-    if probe and probe(s) ~= channel.answer then return open_channel(s, interest) end
-    return channel
-end
-
 local function refuse(s)
-    error("another coroutine waits for the same of " .. tostring(s), 4)
+    error("another coroutine waits for the same of " .. tostring(s), 3)
 end
 
--- Waits for one direction: `side` is who waits, `asked` whether the watch asks for it.
-local function wait_for(s, side, asked, interest, timeout)
-    local co = this_coroutine()
-    local channel, message, errno = channel_of(s, interest)
-    if not channel then return nil, message, errno end
-    if channel[side] then refuse(s) end
-    if side == "reader" and channel.dirty and channel.dirty(s) then return true end
-    local timer = timeout and start_timer(co, timeout)
-    channel[side] = co
-    if not channel[asked] and not settle(channel) then -- its file is another one by now
-        channel[side] = nil
-        channel = assert(open_channel(s, interest))
+-- Makes the function that waits for one direction, with the keys of its channel: `side` is who
+-- waits, `asked` whether the watch asks for it, `held` how to ask the object for bytes it holds.
+local function waiter(side, asked, interest, held)
+    return function(s, timeout)
+        local co, is_main = running()
+        if is_main or not co or some_cancelled then this_coroutine() end
+        local channel = channels[s]
+        local probe = channel and channel.probe
+        if not channel or not channel.watch or probe and probe(s) ~= channel.answer then
+            local message, errno
+            channel, message, errno = open_channel(s, interest)
+            if not channel then return nil, message, errno end
+        end
         if channel[side] then refuse(s) end
+        local dirty = channel[held]
+        if dirty and dirty(s) then return true end
+        local timer = timeout and start_timer(co, timeout)
         channel[side] = co
+        if not channel[asked] and not settle(channel) then -- its file is another one by now
+            channel[side] = nil
+            channel = assert(open_channel(s, interest))
+            if channel[side] then refuse(s) end
+            channel[side] = co
+        end
+        local watch, why
+        if timer then
+            watch, why = suspend(co, timer)
+        else
+            begun = begun + 1
+            waiting[co] = begun
+            watch, why = yield()
+        end
+        if not watch then channel[side] = nil end
+        if not channel.probe then settle(channel) end
+        if watch then return true end
+        return give_up(co, why)
     end
-    local watch, why = suspend(co, timer)
-    if not watch then channel[side] = nil end
-    if not channel.probe then settle(channel) end
-    if watch then return true end
-    return give_up(co, why)
 end
 
 -- ---------------------------------------------------------------- what programs call
@@ -248,13 +261,8 @@ end
 -- Waits until reading (writing) would not block: true, or nil and "timeout", or nil and "closed"
 -- where another coroutine called close(); or nil, message, errno. Bytes that the object holds
 -- itself, as its `dirty` tells, are there at once.
-function loop.readable(s, timeout)
-    return wait_for(s, "reader", "reads", READ, timeout)
-end
-
-function loop.writable(s, timeout)
-    return wait_for(s, "writer", "writes", WRITE, timeout)
-end
+loop.readable = waiter("reader", "reads", READ, "dirty")
+loop.writable = waiter("writer", "writes", WRITE)
 
 -- Waits until the process has ended: its wait status (-1 where it is not known), or nil and
 -- "timeout"; or nil, message, errno. It is not reaped.
@@ -272,8 +280,8 @@ end
 -- unless it catches the error to clean up.
 function loop.cancel(co)
     if coroutine.status(co) == "dead" then return end
-    cancelled[co] = true
-    if waiting[co] then schedule(co, CANCELLED) end
+    cancelled[co], some_cancelled = true, true
+    if waiting[co] then schedule(co, nil, CANCELLED) end
 end
 
 -- Forgets the object, tells those who wait for it, and closes it if it has a `close`.
@@ -283,8 +291,8 @@ function loop.close(s)
     if channel and channel.watch then
         channel.watch:remove()
         channel.watch = nil
-        if channel.reader then schedule(channel.reader, "closed") end
-        if channel.writer then schedule(channel.writer, "closed") end
+        if channel.reader then schedule(channel.reader, nil, "closed") end
+        if channel.writer then schedule(channel.writer, nil, "closed") end
     end
     if type(s) ~= "number" and s.close then return s:close() end
 end
@@ -300,7 +308,14 @@ local function advance(timeout)
     run_scheduled()
     if first <= last or begun == ended then timeout = 0 end
     for watch, ready, data in wait(queue, timeout) do
-        if ready >= FIRED and type(data) == "thread" then
+        local reader = ready == READ and getmetatable(data) == Channel and data.reader
+        if reader then -- as Channel.__call
+            data.reader = nil
+            ended = ended + 1
+            waiting[reader] = nil
+            local ok, message = resume(reader, watch)
+            if not ok then fail(reader, message) end
+        elseif ready >= FIRED and type(data) == "thread" then
             schedule(data, watch) -- after descriptors: what is ready is no timeout
         elseif loop.on_error and type(data) == "function" then
             call_protected(data, watch, ready)
