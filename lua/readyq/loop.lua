@@ -14,7 +14,7 @@
 local readyq = require "readyq"
 
 local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yield
-local getmetatable, type, unpack = getmetatable, type, table.unpack or unpack
+local type, unpack = type, table.unpack or unpack
 local READ, WRITE, FIRED = readyq.READ, readyq.WRITE, readyq.FIRED
 local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
 
@@ -119,7 +119,7 @@ end
 
 local Channel = {} -- the data of a descriptor's watch
 local channels = setmetatable({}, {__mode = "k"}) -- by object or number
-local owners = setmetatable({}, {__mode = "kv"}) -- and back
+local owners = setmetatable({}, {__mode = "kv"}) -- and back: whose object still lives
 
 -- Makes the watch ask for what somebody waits for, and for nothing else.
 local function settle(channel)
@@ -308,7 +308,7 @@ local function advance(timeout)
     run_scheduled()
     if first <= last or begun == ended then timeout = 0 end
     for watch, ready, data in wait(queue, timeout) do
-        local reader = ready == READ and getmetatable(data) == Channel and data.reader
+        local reader = ready == READ and owners[data] and data.reader
         if reader then -- as Channel.__call
             data.reader = nil
             ended = ended + 1
