@@ -11,8 +11,8 @@
  *  4. EPOLLEXCLUSIVE refuses MOD, and to go with EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll
  *     descriptor. There it is left out, but for EPOLLRDHUP, which is looked up by poll(2).
  *  5. Files and directories are EPERM; devices like /dev/null too.
- *  6. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds, and where it is missing
- *     or forbidden ppoll(2) on the epoll descriptor does.
+ *  6. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds, and where it is
+ *     missing or forbidden ppoll(2) on the epoll descriptor does.
  */
 #include "internal.h"
 

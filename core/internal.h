@@ -297,7 +297,7 @@ static inline uint32_t readyq__mask(uint32_t bits, uint32_t interest)
     return found != 0 ? found : bits & ~READYQ__DIRECTIONS;
 }
 
-/* One kernel event: `bits` are READYQ_ bits, unmasked. In line here: it is the way of every event. */
+/* One kernel event: `bits` are READYQ_ bits, unmasked. In line: it is the way of every event. */
 static inline void readyq__found(readyq *q, uint64_t key, uint32_t bits)
 {
     const struct readyq__slot *slot = &q->slots[(uint32_t)key];

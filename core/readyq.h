@@ -63,8 +63,9 @@ typedef struct readyq readyq;
 
 /* One registration in one queue, embedded in an object of the caller. Zero it before its first
  * use (`readyq_watch w = {0}`) for its fields to mean something, leave it where it is while it is
- * in a queue, and read, never write, the fields after `data`. Its memory may go when readyq_remove() or readyq_close()
- * returned, or when readyq_next() handed it out with `queue == NULL`. */
+ * in a queue, and read, never write, the fields after `data`. Its memory may go when
+ * readyq_remove() or readyq_close() returned, or when readyq_next() handed it out with
+ * `queue == NULL`. */
 typedef struct readyq_watch readyq_watch;
 
 struct readyq__link { /* private: a place in a list */
@@ -244,8 +245,8 @@ READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
 
 /* Writes what descriptor `fd` is ("TCP 127.0.0.1:80 to 127.0.0.1:49152", "pipe", "terminal
- * /dev/pts/0", "file /etc/passwd", "closed") into text[size], cut to fit, without control characters.
- * Returns text. */
+ * /dev/pts/0", "file /etc/passwd", "closed") into text[size], cut to fit, without control
+ * characters. Returns text. */
 READYQ_API char *readyq_describe(int fd, char *text, size_t size);
 
 /* Writes why `call` on `fd` (-1: on no descriptor) failed with `error` (as returned, negative)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Linux: io_uring. Translation only; the rings themselves are in rings.c. It is opened by name alone.
+ * Linux: io_uring, opened by name alone. Translation only; the rings themselves are in rings.c.
  *
  * Notes on this kernel, referred to below:
  *  1. Readiness is a request, POLL_ADD, that completes once. A level-triggered watch is asked for
@@ -19,8 +19,8 @@
  *  5. Requests end with the thread that submitted them (-ECANCELED): they are made again.
  *  6. Files and directories complete at once, and so do devices like /dev/null; the core has them
  *     always ready (`identify`). Which devices these are epoll tells.
- *  7. POLLRDHUP is reported unasked, unlike elsewhere: where it alone came it is waited for the rest
- *     with a multishot request, which does not tell again what it has told.
+ *  7. POLLRDHUP is reported unasked, unlike elsewhere: where it alone came it is waited for the
+ *     rest with a multishot request, which does not tell again what it has told.
  *  8. Any thread may submit, so neither SINGLE_ISSUER nor DEFER_TASKRUN is possible.
  *  9. A request for POLLPRI alone is not woken by what brings it: POLLIN is asked for as well, and
  *     what came for that alone is treated as in note 7.
@@ -366,8 +366,8 @@ static void tell(readyq *q, int fd, uint32_t events)
         queue(ring, fd);
 }
 
-/* Note 4: all that is so now; of an edge where any of its old news is so still. What else of it lies
- * in the ring is told of with that. */
+/* Note 4: all that is so now; of an edge where any of its old news is so still. What else of it
+ * lies in the ring is told of with that. */
 static uint32_t recheck(readyq *q, int fd, uint32_t events)
 {
     struct uring *ring = q->kernel.more;

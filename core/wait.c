@@ -188,9 +188,9 @@ static void unhush(readyq *q)
 
 /* ------------------------------------------------------------------ one turn */
 
-/* Sees to what reached the queue without the kernel; true when the wait is to end. A kick that finds
- * one under way leaves it at that, so what it came for is looked for after `kicked` is cleared,
- * and by loads that no processor moves before it. */
+/* Sees to what reached the queue without the kernel; true when the wait is to end. A kick that
+ * finds one under way leaves it at that, so what it came for is looked for after `kicked` is
+ * cleared, and by loads that no processor moves before it. */
 static bool attend(readyq *q, const struct turn *turn)
 {
     if (atomic_load(&q->kicked)) {

@@ -243,7 +243,10 @@ def refuse(call):
     assert libc.prctl(22, 2, program, 0, 0) == 0  # PR_SET_SECCOMP
 
 
-@pytest.mark.skipif(not WAKEUPS, reason="knows system calls by number")
+@pytest.mark.skipif(
+    not WAKEUPS,
+    reason=f"WAKEUPS has no system call numbers of {platform.machine()}: add them there",
+)
 def test_child_in_a_sandbox_is_told_so(queue):
     """EPERM is 1, and -1 was taken for an exception that is set."""
 
