@@ -29,7 +29,11 @@ local function serve(client)
     if name then
         names[client] = name
         tell(client, name .. " came")
-        for line in receive, client do tell(client, name .. ": " .. line) end
+        local line = receive(client)
+        while line do
+            tell(client, name .. ": " .. line)
+            line = receive(client)
+        end
         names[client] = nil
         tell(client, name .. " left")
     end

@@ -346,3 +346,30 @@ def test_the_stock_select_ends_at_its_limit(start_copas):
             check_echo(server.connect(), b"hello %d\n" % number)
     assert 900 < len(server.clients) < 1100
     assert "descriptor too large for set size" in server.process.communicate(timeout=SLOWLY)[1]
+
+
+# ---- an example
+
+
+@pytest.mark.parametrize("lua", sorted({lua for lua, _ in RUNS if has_module(lua, "socket")}))
+def test_chat_runs_on_each(lua):
+    command = [lua, str(ROOT / "examples" / "chat.lua")]
+    with subprocess.Popen(
+        command, env=environment(lua), stdout=subprocess.PIPE, text=True
+    ) as server:
+        address = ("127.0.0.1", int(server.stdout.readline().split()[-1]))
+        with (
+            socket.create_connection(address, 60) as ann,
+            socket.create_connection(address, 60) as bob,
+        ):
+            files = [client.makefile("rw") for client in (ann, bob)]
+            for file, name in zip(files, ("ann", "bob")):
+                assert file.readline() == "who are you?\n"
+                file.write(name + "\n")
+                file.flush()
+                if name == "bob":
+                    assert files[0].readline() == "bob came\n"
+            files[0].write("hello\n")
+            files[0].flush()
+            assert files[1].readline() == "ann: hello\n"
+        server.terminate()

@@ -106,6 +106,20 @@ def test_ctrl_c_ends_what_runs_or_waits(console, code):
         console.tmux("clear-history")
 
 
+def test_a_yield_that_nothing_ends_gives_the_prompt_back(console):
+    console.enter("coroutine.yield(1)")
+    console.expect(r"^yielded, and waits for nothing\n>$")
+    console.enter("6 * 7")
+    console.expect(r"^42\n>$")
+
+
+def test_a_coroutine_as_data_runs_and_the_prompt_still_sleeps(console):
+    console.enter("t = q:add_timer(0.05, coroutine.create(function() print('it', 'ran') end))")
+    console.expect(r"^it\s+ran$")
+    console.enter("before = os.clock() loop.sleep(0.3) print(os.clock() - before < 0.1)")
+    console.expect(r"^true\n>$")
+
+
 def test_ctrl_d_ends_it(console):
     console.keys("C-d")
     console.expect_end()

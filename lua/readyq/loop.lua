@@ -4,52 +4,89 @@
 -- a coroutine waits with is here and nothing else: no buffers, no protocols. A coroutine that
 -- waits is suspended; the event that it waits for, its timeout or a cancellation resumes it.
 --
--- A descriptor's watch stays in the queue between two waits, so that waiting again costs no system
--- call. When something comes that nobody waits for, the watch stops asking for it. The number of
--- an object is asked each time, because the object may have been closed; where there is nothing to
--- ask, as of a bare number, the watch goes when nobody waits. No watch keeps its object alive.
+-- A descriptor's watch stays in the queue between two waits, so that waiting again costs no
+-- system call. When something comes that nobody waits for, the watch stops asking for it. The
+-- number of an object is asked each time, because the object may have been closed. The watch of a
+-- bare number goes when nobody waits, and so does that of a table, which may have another file by
+-- the next wait under the same number. No watch keeps its object alive.
 --
 -- A wait for a descriptor is the hot path: waiter() and advance() have there in line what they
 -- would else call. A call of a Lua function costs more than what most functions here do.
 local readyq = require "readyq"
 
 local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yield
-local type, unpack = type, table.unpack or unpack
-local READ, WRITE, FIRED = readyq.READ, readyq.WRITE, readyq.FIRED
+local status = coroutine.status
+local can_tell = coroutine.isyieldable ~= nil -- beforehand that a yield would fail: from Lua 5.3
+local isyieldable = coroutine.isyieldable or function() return false end
+local getmetatable, type, unpack = getmetatable, type, table.unpack or unpack
+local READ, WRITE = readyq.READ, readyq.WRITE
 local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
 
 local queue = assert(readyq.new())
 local add_timer, wait = queue.add_timer, queue.wait
 
 local loop = {
-    queue = queue, -- for watches of your own, whose data is a function(watch, ready)
+    queue = queue, -- for your own watches, whose data is a function(watch, ready) or a coroutine
     CANCELLED = CANCELLED, -- what a wait of a cancelled coroutine raises
     on_error = nil, -- function(message, coroutine or watch); without it errors leave step()
 }
 
 -- ---------------------------------------------------------------- resuming
 
-local waiting = {} -- the coroutines that may be woken, with the number of their wait
+local Channel, Wait = {}, {} -- the data of watches: of a descriptor's, and of all others
+local waiting = {} -- by coroutine: the Wait or Channel that may wake it; true if it is to begin
 local begun, ended = 0, 0 -- how many waits
 local cancelled = setmetatable({}, {__mode = "k"}) -- whose wait, or next one, is to raise
 local some_cancelled = false
 local scheduled, first, last = {}, 1, 0 -- who is to be woken, with what
 local is_awake = false -- a step is under way, or its host was told to make one
 
+local settle -- below
+
+-- Takes back a wait that nothing will end.
+local function abandon(co)
+    local place = waiting[co]
+    waiting[co] = nil
+    ended = ended + 1
+    if getmetatable(place) == Wait then
+        if place.timer then place.timer:remove() end
+        if place.process then place.process:remove() end
+        place = place.channel
+    end
+    if getmetatable(place) == Channel then
+        if place.reader == co then place.reader = nil end
+        if place.writer == co then place.writer = nil end
+        if not place.getfd then settle(place) end
+    end
+end
+
+-- A cancelled coroutine and one that the program closed end in silence.
 local function fail(co, message)
-    local was_dead = message == "cannot resume dead coroutine" -- a program closed it
-    if type(message) == "string" then message = debug.traceback(co, message) end
-    if coroutine.close then coroutine.close(co) end
-    if was_dead or message == CANCELLED then return end
-    if not loop.on_error then error(message, 0) end
-    loop.on_error(message, co)
+    if waiting[co] then abandon(co) end
+    local is_silent = message == CANCELLED
+        or message == "cannot resume dead coroutine" and not debug.getinfo(co, 0, "l")
+    local report = type(message) == "string" and debug.traceback(co, message) or message
+    local is_closed, late = true, nil
+    if coroutine.close then is_closed, late = coroutine.close(co) end
+    if not is_closed and late ~= message then
+        report = is_silent and late or tostring(report) .. "\nand when closed: " .. tostring(late)
+    elseif is_silent then
+        return
+    end
+    if not loop.on_error then error(report, 0) end
+    loop.on_error(report, co)
+end
+
+-- Sees to a coroutine that had its turn, unless all is well and it waits again.
+local function after(co, ok, message)
+    if not ok then return fail(co, message) end
+    if waiting[co] and status(co) == "dead" then abandon(co) end -- it could not yield
 end
 
 local function wake(co, ...)
     ended = ended + 1
     waiting[co] = nil
-    local ok, message = resume(co, ...)
-    if not ok then fail(co, message) end
+    after(co, resume(co, ...))
 end
 
 -- A host that sleeps on the queue is to call step().
@@ -61,9 +98,11 @@ end
 
 -- It means this wait only: if something else ends it first, then not the next one.
 local function schedule(co, ...)
+    local entry = {co, waiting[co], select("#", ...), ...}
     last = last + 1
-    scheduled[last] = {co, waiting[co], select("#", ...), ...}
+    scheduled[last] = entry
     wake_host()
+    return entry
 end
 
 -- Wakes what was scheduled up to now; what that schedules has its turn after the next wait.
@@ -73,14 +112,15 @@ local function run_scheduled()
         local entry = scheduled[first]
         scheduled[first] = nil
         first = first + 1
-        local co, number, count = unpack(entry, 1, 3)
-        if waiting[co] == number then wake(co, unpack(entry, 4, count + 3)) end
+        local co, place, count = unpack(entry, 1, 3)
+        if place and waiting[co] == place then wake(co, unpack(entry, 4, count + 3)) end
     end
 end
 
 -- ---------------------------------------------------------------- waiting
 
 local function raise_cancelled(co)
+    cancelled[co][2] = nil -- what was scheduled for it
     cancelled[co] = nil
     some_cancelled = next(cancelled) ~= nil
     error(CANCELLED, 0)
@@ -91,38 +131,59 @@ local function this_coroutine()
     if is_main or not co then
         error("only a coroutine can wait: begin it with spawn(), and call run()", 3)
     end
+    if can_tell and not isyieldable() then
+        error("cannot wait inside of what a C function calls, such as gsub or sort", 3)
+    end
+    if waiting[co] then abandon(co) end -- an earlier wait could not yield
     if cancelled[co] then raise_cancelled(co) end
     return co
 end
 
-local function start_timer(co, timeout) return assert(add_timer(queue, timeout, co)) end
+local function check_timeout(timeout)
+    if type(timeout) == "number" and timeout >= 0 then return end
+    error("a timeout is a number of seconds from 0 on, not " .. tostring(timeout), 3)
+end
 
--- Returns the watch that ended the wait; or nil and why another thing did: "timeout", "closed" or
--- CANCELLED.
-local function suspend(co, timer)
+-- Of a coroutine that waits for a time, be it with something else; or for a process.
+local function new_wait(co, timeout)
+    local place = setmetatable({co = co, timer = nil, process = nil, channel = nil}, Wait)
+    if timeout then place.timer = assert(add_timer(queue, timeout, place)) end
+    return place
+end
+
+function Wait.__call(place, watch)
+    local co = place.co
+    if waiting[co] ~= place then return end
+    if watch ~= place.timer then return wake(co, watch) end
+    schedule(co, false, "timeout") -- after all else: what is ready is no timeout
+end
+
+-- Returns the watch that ended the wait; or false and why another thing did: "timeout", "closed"
+-- or CANCELLED.
+local function suspend(co, place)
     begun = begun + 1
-    waiting[co] = begun
+    waiting[co] = place
     local watch, why = yield()
-    if timer then
-        if watch == timer then return nil, "timeout" end
-        timer:remove()
-    end
+    if place.timer then place.timer:remove() end
     return watch, why
 end
 
 local function give_up(co, why)
+    if waiting[co] then
+        abandon(co)
+        error("a coroutine that waited was resumed by something else than the loop", 3)
+    end
     if why == CANCELLED then raise_cancelled(co) end
-    return nil, why
+    return why
 end
 
 -- ---------------------------------------------------------------- descriptors
 
-local Channel = {} -- the data of a descriptor's watch
 local channels = setmetatable({}, {__mode = "k"}) -- by object or number
 local owners = setmetatable({}, {__mode = "kv"}) -- and back: whose object still lives
 
--- Makes the watch ask for what somebody waits for, and for nothing else.
-local function settle(channel)
+-- Makes the watch ask for what somebody waits for, and for nothing else; or removes it.
+function settle(channel)
     local watch = channel.watch
     local reads, writes = channel.reader ~= nil, channel.writer ~= nil
     channel.reads, channel.writes = reads, writes
@@ -130,6 +191,8 @@ local function settle(channel)
     if reads or writes then
         return watch:modify((reads and READ or 0) + (writes and WRITE or 0))
     end
+    local s = owners[channel]
+    if s ~= nil and channels[s] == channel then channels[s] = nil end
     channel.watch = nil
     return watch:remove()
 end
@@ -149,80 +212,102 @@ function Channel.__call(channel, watch, ready)
     if unwanted and channel.watch == watch then settle(channel) end
 end
 
--- How to ask whether the object is still what was added: a function and its answer.
-local function probe_of(s)
+-- How to ask for the object's number: a function and its answer. A file has none to tell.
+local function ask_number(s)
     if io.type(s) then return io.type, "file" end
     if type(s) ~= "table" and type(s) ~= "userdata" then return nil end
     for _, name in ipairs {"getfd", "fileno", "pollfd"} do
-        local probe = s[name]
-        if type(probe) == "function" then return probe, probe(s) end
-        if probe then return nil end
+        local getfd = s[name]
+        if type(getfd) == "function" then return getfd, getfd(s) end
+        if getfd then return nil end
     end
 end
 
+-- The queue is given the number, so that it does not keep the object.
+local function add_watch(s, number, interest, channel)
+    local watch, message, errno = queue:add(number or s, interest, channel)
+    if watch and io.type(s) then
+        number = watch.fd
+        watch:remove()
+        watch, message, errno = queue:add(number, interest, channel)
+    end
+    return watch, message, errno
+end
+
 -- The channel of a descriptor is the latest object's that has it: another one, as when TLS begins,
--- takes it over. The queue is given the number, so that it does not keep the object.
+-- takes it over.
 local function open_channel(s, interest)
-    local probe, answer = probe_of(s)
-    local number = type(answer) == "number" and answer >= 0
+    local getfd, answer = ask_number(s)
+    local number = type(answer) == "number" and answer >= 0 and answer or nil
     local channel = setmetatable({
         reader = nil, writer = nil, -- the coroutines that wait
         reads = interest == READ, writes = interest == WRITE, -- what the watch asks for
     }, Channel)
-    local watch, message, errno = queue:add(number and answer or s, interest, channel)
+    local watch, message, errno = add_watch(s, number, interest, channel)
     if watch then
         channel.watch = watch
     else
-        watch = queue:get(number and answer or s)
+        watch = queue:get(number or s)
         channel = watch and watch.data
         if getmetatable(channel) ~= Channel then return nil, message, errno end
         if owners[channel] then channels[owners[channel]] = nil end
     end
     channels[s], owners[channel] = channel, s
-    channel.probe, channel.answer, channel.dirty = probe, answer, number and s.dirty or nil
+    channel.getfd = type(s) ~= "table" and getfd or nil
+    channel.answer, channel.dirty = answer, number and s.dirty or nil
     return channel
 end
 
-local function refuse(s)
-    error("another coroutine waits for the same of " .. tostring(s), 3)
+-- Another coroutine waits already; or did, when it was closed or could not yield.
+local function refuse(s, co, other)
+    if other ~= co and status(other) ~= "dead" then
+        error("another coroutine waits for the same of " .. tostring(s), 3)
+    end
+    if waiting[other] then abandon(other) end
 end
 
 -- Makes the function that waits for one direction, with the keys of its channel: `side` is who
 -- waits, `asked` whether the watch asks for it, `held` how to ask the object for bytes it holds.
 local function waiter(side, asked, interest, held)
     return function(s, timeout)
-        local co, is_main = running()
-        if is_main or not co or some_cancelled then this_coroutine() end
-        local channel = channels[s]
-        local probe = channel and channel.probe
-        if not channel or not channel.watch or probe and probe(s) ~= channel.answer then
-            local message, errno
+        local co = running()
+        if some_cancelled or not isyieldable() then this_coroutine() end
+        if timeout then check_timeout(timeout) end
+        local channel, message, errno = channels[s]
+        local getfd = channel and channel.getfd
+        if not channel or getfd and getfd(s) ~= channel.answer then
             channel, message, errno = open_channel(s, interest)
             if not channel then return nil, message, errno end
         end
-        if channel[side] then refuse(s) end
+        if channel[side] then refuse(s, co, channel[side]) end
         local dirty = channel[held]
-        if dirty and dirty(s) then return true end
-        local timer = timeout and start_timer(co, timeout)
+        if dirty and dirty(s) then
+            if not channel.getfd then settle(channel) end
+            return true
+        end
+        local place = timeout and new_wait(co, timeout)
         channel[side] = co
         if not channel[asked] and not settle(channel) then -- its file is another one by now
             channel[side] = nil
-            channel = assert(open_channel(s, interest))
-            if channel[side] then refuse(s) end
+            channel, message, errno = open_channel(s, interest)
+            if not channel or channel[side] then
+                if place then place.timer:remove() end
+                return nil, message or "another coroutine waits for the same", errno
+            end
             channel[side] = co
         end
-        local watch, why
-        if timer then
-            watch, why = suspend(co, timer)
-        else
-            begun = begun + 1
-            waiting[co] = begun
-            watch, why = yield()
+        if place then place.channel = channel end
+        begun = begun + 1
+        waiting[co] = place or channel
+        local watch, why = yield()
+        if place then place.timer:remove() end
+        if watch ~= channel.watch then
+            if channel[side] == co then channel[side] = nil end
+            if not channel.getfd then settle(channel) end
+            return nil, give_up(co, why)
         end
-        if not watch then channel[side] = nil end
-        if not channel.probe then settle(channel) end
-        if watch then return true end
-        return give_up(co, why)
+        if not channel.getfd then settle(channel) end
+        return true
     end
 end
 
@@ -232,7 +317,7 @@ end
 function loop.spawn(f, ...)
     local co = coroutine.create(f)
     begun = begun + 1
-    waiting[co] = begun
+    waiting[co] = true
     schedule(co, ...)
     return co
 end
@@ -254,8 +339,9 @@ end
 
 function loop.sleep(seconds)
     local co = this_coroutine()
-    local _, why = suspend(co, start_timer(co, seconds or 0))
-    give_up(co, why)
+    check_timeout(seconds or 0)
+    local _, why = suspend(co, new_wait(co, seconds or 0))
+    if why ~= "timeout" then give_up(co, why) end
 end
 
 -- Waits until reading (writing) would not block: true, or nil and "timeout", or nil and "closed"
@@ -268,21 +354,34 @@ loop.writable = waiter("writer", "writes", WRITE)
 -- "timeout"; or nil, message, errno. It is not reaped.
 function loop.wait_process(pid, timeout)
     local co = this_coroutine()
-    local process, message, errno = queue:add_process(pid, co)
+    if timeout then check_timeout(timeout) end
+    local place = new_wait(co)
+    local process, message, errno = queue:add_process(pid, place)
     if not process then return nil, message, errno end
-    local watch, why = suspend(co, timeout and start_timer(co, timeout))
-    if watch then return watch.status or -1 end
+    place.process = process
+    if timeout then place.timer = assert(add_timer(queue, timeout, place)) end
+    local watch, why = suspend(co, place)
+    if watch == process then return watch.status or -1 end
     process:remove()
-    return give_up(co, why)
+    return nil, give_up(co, why)
 end
 
 -- Makes the coroutine's wait, or its next one, raise loop.CANCELLED. That ends it silently,
 -- unless it catches the error to clean up.
 function loop.cancel(co)
-    if coroutine.status(co) == "dead" then return end
-    cancelled[co], some_cancelled = true, true
-    if waiting[co] then schedule(co, nil, CANCELLED) end
+    if cancelled[co] then
+        return
+    elseif status(co) ~= "dead" then
+        cancelled[co] = waiting[co] and schedule(co, false, CANCELLED) or {}
+        some_cancelled = true
+    elseif waiting[co] then -- it was closed
+        abandon(co)
+    end
 end
+
+-- Whether it waits in the loop, or is to have its first step. Of what is neither dead nor waits,
+-- the program yielded by itself, and the program resumes it.
+function loop.is_waiting(co) return waiting[co] ~= nil end
 
 -- Forgets the object, tells those who wait for it, and closes it if it has a `close`.
 function loop.close(s)
@@ -291,15 +390,34 @@ function loop.close(s)
     if channel and channel.watch then
         channel.watch:remove()
         channel.watch = nil
-        if channel.reader then schedule(channel.reader, nil, "closed") end
-        if channel.writer then schedule(channel.writer, nil, "closed") end
+        if channel.reader then schedule(channel.reader, false, "closed") end
+        if channel.writer then schedule(channel.writer, false, "closed") end
     end
     if type(s) ~= "number" and s.close then return s:close() end
 end
 
-local function call_protected(callback, watch, ready)
-    local ok, message = xpcall(function() callback(watch, ready) end, debug.traceback)
-    if not ok then loop.on_error(message, watch) end
+local function call(data, watch, ready)
+    local kind = getmetatable(data)
+    if type(data) ~= "function" and not (type(kind) == "table" and kind.__call) then
+        local text = "%s: its data, %s, is no function, nor a coroutine that can go on"
+        error(text:format(tostring(watch), tostring(data)), 0)
+    end
+    data(watch, ready)
+end
+
+local function deliver(watch, ready, data)
+    local kind = getmetatable(data)
+    if kind == Channel or kind == Wait then
+        data(watch, ready)
+    elseif type(data) == "thread" and status(data) == "suspended" and not waiting[data] then
+        after(data, resume(data, watch, ready))
+    elseif loop.on_error then
+        local function protected() call(data, watch, ready) end
+        local ok, message = xpcall(protected, debug.traceback)
+        if not ok then loop.on_error(message, watch) end
+    else
+        call(data, watch, ready)
+    end
 end
 
 local function advance(timeout)
@@ -314,13 +432,9 @@ local function advance(timeout)
             ended = ended + 1
             waiting[reader] = nil
             local ok, message = resume(reader, watch)
-            if not ok then fail(reader, message) end
-        elseif ready >= FIRED and type(data) == "thread" then
-            schedule(data, watch) -- after descriptors: what is ready is no timeout
-        elseif loop.on_error and type(data) == "function" then
-            call_protected(data, watch, ready)
+            if not ok or not can_tell then after(reader, ok, message) end
         else
-            data(watch, ready)
+            deliver(watch, ready, data)
         end
     end
     run_scheduled()
@@ -338,9 +452,22 @@ function loop.step(timeout)
     return result
 end
 
+local function advance_to_the_end()
+    while advance() do end
+end
+
+local function add_traceback(message)
+    local has_one = type(message) ~= "string" or message:find("\nstack traceback:", 1, true)
+    return has_one and message or debug.traceback(message, 2)
+end
+
 -- Until no coroutine waits any more.
 function loop.run()
-    while advance() do end
+    local ok, message = xpcall(advance_to_the_end, add_traceback)
+    if ok then return end
+    is_awake = false
+    if first <= last then wake_host() end
+    error(message, 0)
 end
 
 return loop

@@ -131,19 +131,20 @@ local function print_results(...)
     if select("#", ...) > 0 then print(...) end
 end
 
--- Runs what was typed, and all else meanwhile, until it has ended.
+-- Runs what was typed, and all else meanwhile, until it has ended or yielded by itself.
 local function evaluate(chunk)
     forget_interrupts()
     interrupted = false
     local co = loop.spawn(function() print_results(chunk()) end)
-    while coroutine.status(co) ~= "dead" do
+    while loop.is_waiting(co) do
         step()
         if interrupted then
             interrupted = false
-            if coroutine.status(co) ~= "dead" then print("interrupted!") end
+            if loop.is_waiting(co) then print("interrupted!") end
             loop.cancel(co)
         end
     end
+    if coroutine.status(co) ~= "dead" then print("yielded, and waits for nothing") end
 end
 
 -- Reads lines and runs them until the input ends.

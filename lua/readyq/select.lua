@@ -275,14 +275,15 @@ end
 -- The objects of the descriptors after the dirty ones, by place and by object. Where both lists
 -- have a descriptor, its object is the second one's.
 local function result(c, side, fds)
-    local found, reported, of_fd = {}, side.reported, c.write.by_fd
+    local found, reported, of_fd, is_dirty_fd = {}, side.reported, c.write.by_fd, {}
     for i = 1, side.reports do reported[i] = nil end
     for i, object in ipairs(side.dirty) do
         found[i], reported[i], found[object] = object, object, i + 0.0
+        is_dirty_fd[side.fd_of[object]] = true
     end
     for _, fd in ipairs(fds) do
         local object = side.by_fd[fd]
-        if found[object] == nil then
+        if not is_dirty_fd[fd] then
             reported[#found + 1] = object
             object = of_fd[fd] or object
             found[#found + 1] = object

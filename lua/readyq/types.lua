@@ -243,7 +243,7 @@ function watch:handle() end
 
 ---`require "readyq.loop"`: coroutines on a queue.
 ---@class readyq.loop
----@field queue readyq.queue for watches of your own, whose data is a function(watch, ready)
+---@field queue readyq.queue for your own watches; data is a function(watch, ready) or a coroutine
 ---@field CANCELLED table what a wait of a cancelled coroutine raises
 ---@field on_error? fun(message: any, source: thread | readyq.watch) else errors leave step and run
 local loop = {}
@@ -261,7 +261,8 @@ function loop.spawn(f, ...) end
 ---@return thread
 function loop.every(period, f, ...) end
 
----Waits. Raises outside of a coroutine, as all waits do.
+---Waits. Raises outside of a coroutine and inside of what a C function calls, as all waits do; and
+---where something else than the loop resumes the coroutine meanwhile.
 ---@param seconds? number
 function loop.sleep(seconds) end
 
@@ -292,6 +293,12 @@ function loop.wait_process(pid, timeout) end
 ---Makes the coroutine's wait, or its next one, raise loop.CANCELLED, which ends it silently.
 ---@param co thread
 function loop.cancel(co) end
+
+---Whether it waits in the loop, or is to have its first step. One that is neither dead nor waits
+---has yielded by itself, and the program is to resume it.
+---@param co thread
+---@return boolean
+function loop.is_waiting(co) end
 
 ---Forgets what was waited for, wakes who waits with "closed", and calls its `close`, if any.
 ---@param s readyq.source

@@ -351,6 +351,18 @@ function T.test_sets_with_methods_are_followed()
     close_all()
 end
 
+function T.test_a_dirty_object_stands_for_all_of_its_descriptor()
+    local r, w = things.pipe()
+    unix.write(w, "x")
+    local plain = object(r)
+    local dirty = object(r, {dirty = function() return true end})
+    local names = {[plain] = "plain", [dirty] = "dirty"}
+    for _, list in ipairs {{dirty, plain}, {plain, dirty}, {dirty, plain, dirty}} do
+        equal(describe(names, pcall(select, list, nil, 0)),
+            describe(names, pcall(original, list, nil, 0)))
+    end
+end
+
 function T.test_it_sleeps_its_time()
     local a = pair()
     for _, lists in ipairs {{}, {{a}}} do

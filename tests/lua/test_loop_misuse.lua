@@ -1,0 +1,312 @@
+-- SPDX-License-Identifier: MIT
+--
+-- readyq.loop where programs go wrong: waits that cannot be, coroutines that others resume or
+-- close, data that cannot be called. Nothing of it disturbs the waits of others.
+local loop = require "readyq.loop"
+local readyq = require "readyq"
+local things = require "things"
+local unix = require "unix"
+local equal, raises = things.equal, things.raises
+
+local T = {}
+
+-- Runs the functions as coroutines beside one that sleeps, which must have its sleep.
+local function run(...)
+    local slept
+    local start = loop.queue:now()
+    loop.spawn(function()
+        loop.sleep(0.03)
+        slept = loop.queue:now() - start
+    end)
+    for i = 1, select("#", ...) do loop.spawn((select(i, ...))) end
+    loop.run()
+    assert(slept and slept >= 0.03, "a sleeper was left behind")
+    equal(#loop.queue, 0)
+end
+
+-- Runs it with what on_error is told of.
+local function run_with_errors(...)
+    local told = {}
+    loop.on_error = function(message, source) told[#told + 1] = {tostring(message), source} end
+    run(...)
+    loop.on_error = nil
+    return told
+end
+
+-- Calls f where a yield is impossible.
+local function call_from_c(f)
+    return pcall(string.gsub, "x", ".", f)
+end
+
+function T.test_a_wait_inside_of_a_c_function_is_an_error_and_leaves_nothing()
+    local r, w = things.pipe()
+    for _, wait in ipairs {
+        function() loop.sleep(0.001) end,
+        function() loop.readable(r) end,
+        function() loop.readable(r, 0.001) end,
+        function() loop.wait_process(unix.getpid(), 0.001) end,
+    } do
+        run(function()
+            local ok, message = call_from_c(wait)
+            equal(ok, false)
+            assert(message:find("cannot wait inside of") or message:find("attempt to yield"))
+        end, function()
+            call_from_c(wait)
+            local start = loop.queue:now()
+            loop.sleep(0.02)
+            assert(loop.queue:now() - start >= 0.02)
+        end)
+    end
+    run(function()
+        call_from_c(function() loop.readable(r) end)
+        unix.write(w, "x")
+        equal(loop.readable(r, 5), true)
+    end)
+end
+
+function T.test_a_bad_timeout_leaves_nothing_behind()
+    local r = things.pipe()
+    run(function()
+        for _, timeout in ipairs {-1, "soon", 0 / 0} do
+            raises("a timeout is a number", loop.sleep, timeout)
+            raises("a timeout is a number", loop.readable, r, timeout)
+            raises("a timeout is a number", loop.wait_process, unix.getpid(), timeout)
+        end
+        raises("misuse.lua:%d+: a timeout", function() loop.sleep(-1) end)
+        raises("add_process", loop.wait_process, "rubbish", 60)
+    end)
+end
+
+function T.test_a_process_that_ended_is_no_timeout()
+    run(function()
+        for _ = 1, 5 do
+            local pid = unix.fork()
+            if pid == 0 then unix.exit(0) end
+            equal(loop.wait_process(pid), 0)
+            equal(loop.wait_process(pid, 0), 0)
+            unix.waitpid(pid)
+        end
+    end)
+end
+
+function T.test_a_coroutine_as_data_is_resumed_and_counts_as_no_wait()
+    local log = {}
+    local co = coroutine.create(function(watch, ready)
+        repeat
+            log[#log + 1] = watch.count
+            equal(ready, readyq.FIRED)
+            watch, ready = coroutine.yield()
+        until #log == 3
+        watch:remove()
+    end)
+    loop.queue:add_timer(0.001, co, 0.001)
+    run()
+    equal(#log, 3)
+    equal(coroutine.status(co), "dead")
+end
+
+function T.test_data_that_cannot_be_called_is_an_error_with_its_watch()
+    local dead = coroutine.create(function() end)
+    coroutine.resume(dead)
+    for _, data in ipairs {"text", dead, 7, {}} do
+        local watch = loop.queue:add_timer(0, data)
+        local told = run_with_errors()
+        equal(#told, 1)
+        assert(told[1][1]:find("^readyq.watch.*: its data, .*, is no function"))
+        equal(told[1][2], watch)
+    end
+    loop.queue:add_timer(0)
+    raises("its data, nil, is no function", loop.step, 0)
+    local told = run_with_errors(function()
+        loop.queue:add_timer(0, (coroutine.running()))
+        loop.sleep(0.01)
+    end)
+    equal(#told, 1)
+    assert(told[1][1]:find("nor a coroutine that can go on"))
+end
+
+function T.test_on_error_takes_errors_of_whatever_is_called()
+    local callable = setmetatable({}, {__call = function() error("callable broke") end})
+    local thread = coroutine.create(function() error("thread broke") end)
+    for _, data in ipairs {callable, thread} do
+        local watch = loop.queue:add_timer(0, data)
+        local told = run_with_errors()
+        equal(#told, 1)
+        assert(told[1][1]:find("broke\nstack traceback"))
+        equal(told[1][2], data == thread and thread or watch)
+    end
+end
+
+function T.test_another_file_under_the_number_of_a_table_is_waited_for()
+    local r, w = unix.pipe()
+    local holds = true
+    local object = {getfd = function() return r end, dirty = function() return holds end}
+    run(function()
+        equal(loop.readable(object, 5), true)
+        holds = false
+        unix.write(w, "x")
+        equal(loop.readable(object, 5), true)
+        unix.close(r)
+        unix.close(w)
+        local reader, writer = unix.pipe()
+        equal(reader, r)
+        unix.write(writer, "x")
+        equal(loop.readable(object, 5), true)
+        unix.close(reader)
+        unix.close(writer)
+    end)
+end
+
+function T.test_a_coroutine_that_something_else_resumes_is_told_so()
+    run(function()
+        local inner = coroutine.wrap(function() loop.sleep(0.01) end)
+        inner()
+        raises("resumed by something else than the loop", inner)
+    end, function()
+        local r = things.pipe()
+        local inner = coroutine.wrap(function() loop.readable(r) end)
+        inner()
+        raises("resumed by something else than the loop", inner, "rubbish")
+    end)
+end
+
+function T.test_a_coroutine_may_yield_by_itself_and_be_resumed_by_another()
+    local co, told
+    run(function()
+        co = coroutine.running()
+        told = coroutine.yield()
+        loop.sleep(0.001)
+        told = told .. " and slept"
+    end, function()
+        loop.sleep(0.001)
+        equal(loop.is_waiting(co), false)
+        coroutine.resume(co, "resumed")
+        equal(loop.is_waiting(co), true)
+    end)
+    equal(told, "resumed and slept")
+    equal(loop.is_waiting(co), false)
+end
+
+function T.test_a_closed_coroutine_leaves_its_place_to_others()
+    if not coroutine.close then return end
+    local r, w = things.pipe()
+    run(function()
+        local co = loop.spawn(function() loop.readable(r) end)
+        loop.sleep(0.001)
+        coroutine.close(co)
+        unix.write(w, "x")
+        equal(loop.readable(r, 5), true)
+        local sleeper = loop.spawn(loop.sleep, 60)
+        loop.sleep(0.001)
+        coroutine.close(sleeper)
+        loop.cancel(sleeper) -- takes its timer back
+    end)
+end
+
+function T.test_a_coroutine_that_was_cancelled_twice_may_wait_again()
+    local r, w = things.pipe()
+    local first, writer = things.pipe()
+    local log = {}
+    run(function()
+        local co = coroutine.running()
+        loop.spawn(function()
+            loop.readable(first)
+            loop.cancel(co)
+            loop.cancel(co)
+        end)
+        loop.spawn(function()
+            unix.write(writer, "x")
+            unix.write(w, "x")
+        end)
+        log[1] = tostring(loop.readable(r)) -- in one batch with the other
+        unix.read(r)
+        if not coroutine.isyieldable then loop.readable(r) end -- no wait inside of pcall: it ends
+        log[2] = tostring(select(2, pcall(loop.readable, r)))
+        log[3] = tostring(select(2, loop.readable(r, 0.01)))
+    end)
+    equal(table.concat(log, " "), coroutine.isyieldable and "true cancelled timeout" or "true")
+end
+
+function T.test_errors_of_closing_a_cancelled_coroutine_are_told()
+    if not coroutine.close then return end
+    local load = loadstring or load
+    local sleep_with = assert(load([[
+        local loop, object = ...
+        local guard <close> = object
+        loop.sleep(60)
+    ]]))
+    local guard = setmetatable({}, {__close = function() error("cleanup failed") end})
+    local told = run_with_errors(function()
+        local co = loop.spawn(sleep_with, loop, guard)
+        loop.sleep(0.001)
+        loop.cancel(co)
+    end)
+    equal(#told, 1)
+    assert(told[1][1]:find("cleanup failed"))
+end
+
+function T.test_an_error_that_reads_like_that_of_a_dead_coroutine_is_told()
+    local dead = coroutine.create(function() end)
+    coroutine.resume(dead)
+    local told = run_with_errors(function()
+        local _, message = coroutine.resume(dead)
+        error(message, 0)
+    end)
+    equal(#told, 1)
+    assert(told[1][1]:find("^cannot resume dead coroutine\nstack traceback"))
+end
+
+function T.test_a_host_hears_of_what_is_spawned_after_a_run_that_failed()
+    loop.spawn(function() error("it broke") end)
+    raises("it broke", loop.run)
+    local done
+    loop.spawn(function() done = true end)
+    local host = readyq.new()
+    host:add(loop.queue, "r")
+    things.event(host)
+    loop.step(0)
+    host:close()
+    assert(done)
+end
+
+function T.test_an_error_that_leaves_run_has_one_traceback()
+    loop.spawn(function() error("it broke") end)
+    loop.spawn(function() end)
+    local _, message = pcall(loop.run)
+    equal(select(2, message:gsub("stack traceback:", "")), 1)
+    loop.queue:add_timer(0, function() error("callback broke") end)
+    _, message = pcall(function()
+        loop.spawn(loop.sleep, 0.01)
+        loop.run()
+    end)
+    equal(select(2, message:gsub("stack traceback:", "")), 1)
+    loop.run()
+end
+
+function T.test_no_watch_keeps_its_object_alive()
+    local kept = setmetatable({}, {__mode = "k"})
+    local function wait_for_some()
+        for _ = 1, 5 do
+            local file = io.popen("echo hello")
+            assert(loop.readable(file, 60))
+            local r = things.pipe()
+            local object = {}
+            function object.getfd() return object and r end
+            loop.readable(object, 0)
+            kept[file], kept[object] = true, true
+        end
+    end
+    run(function()
+        wait_for_some()
+        if jit then jit.flush() end
+        collectgarbage()
+        collectgarbage()
+        equal(next(kept), nil)
+        assert(#loop.queue > 0)
+        for watch in loop.queue:watches() do
+            if watch.kind == "fd" then watch:remove() end
+        end
+    end)
+end
+
+return T
