@@ -20,6 +20,7 @@ local can_tell = coroutine.isyieldable ~= nil -- beforehand that a yield would f
 local isyieldable = coroutine.isyieldable or function() return false end
 local getmetatable, type, unpack = getmetatable, type, table.unpack or unpack
 local READ, WRITE = readyq.READ, readyq.WRITE
+local PLAIN = can_tell and READ or nil -- what advance() sees to by itself
 local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
 
 local queue = assert(readyq.new())
@@ -144,37 +145,39 @@ local function check_timeout(timeout)
     error("a timeout is a number of seconds from 0 on, not " .. tostring(timeout), 3)
 end
 
--- Of a coroutine that waits for a time, be it with something else; or for a process.
-local function new_wait(co, timeout)
-    local place = setmetatable({co = co, timer = nil, process = nil, channel = nil}, Wait)
-    if timeout then place.timer = assert(add_timer(queue, timeout, place)) end
-    return place
-end
-
 function Wait.__call(place, watch)
     local co = place.co
     if waiting[co] ~= place then return end
-    if watch ~= place.timer then return wake(co, watch) end
-    schedule(co, false, "timeout") -- after all else: what is ready is no timeout
+    if watch == place.process then return wake(co) end
+    schedule(co, "timeout") -- after all else: what is ready is no timeout
 end
 
--- Returns the watch that ended the wait; or false and why another thing did: "timeout", "closed"
--- or CANCELLED.
-local function suspend(co, place)
+-- Suspends the coroutine with a Wait, {process = ...} or {channel = ...} or neither, that lasts
+-- `timeout` seconds at most. Returns nil when what it waits for is there; else why it ended:
+-- "timeout", "closed", CANCELLED or that there can be no timer, and its errno.
+local function suspend(co, place, timeout)
+    setmetatable(place, Wait)
+    place.co = co
+    if timeout then
+        local timer, message, errno = add_timer(queue, timeout, place)
+        if not timer then return message, errno end
+        place.timer = timer
+    end
     begun = begun + 1
     waiting[co] = place
-    local watch, why = yield()
-    if place.timer then place.timer:remove() end
-    return watch, why
+    local why = yield()
+    if timeout then place.timer:remove() end
+    return why
 end
 
-local function give_up(co, why)
+-- What a wait returns that came to nothing.
+local function give_up(co, why, errno)
     if waiting[co] then
         abandon(co)
         error("a coroutine that waited was resumed by something else than the loop", 3)
     end
     if why == CANCELLED then raise_cancelled(co) end
-    return why
+    return why, errno
 end
 
 -- ---------------------------------------------------------------- descriptors
@@ -201,13 +204,13 @@ function Channel.__call(channel, watch, ready)
     local reader, unwanted = channel.reader, false
     if ready % 2 >= READ then
         channel.reader = nil
-        if reader then wake(reader, watch) else unwanted = true end
+        if reader then wake(reader) else unwanted = true end
     end
     if channel.watch ~= watch then return end
     if ready % 8 >= WRITE then
         local writer = channel.writer
         channel.writer = nil
-        if writer then wake(writer, watch) else unwanted = true end
+        if writer then wake(writer) else unwanted = true end
     end
     if unwanted and channel.watch == watch then settle(channel) end
 end
@@ -285,26 +288,26 @@ local function waiter(side, asked, interest, held)
             if not channel.getfd then settle(channel) end
             return true
         end
-        local place = timeout and new_wait(co, timeout)
-        channel[side] = co
+        channel[side] = co -- and nil again when it is woken for that
         if not channel[asked] and not settle(channel) then -- its file is another one by now
             channel[side] = nil
             channel, message, errno = open_channel(s, interest)
-            if not channel or channel[side] then
-                if place then place.timer:remove() end
-                return nil, message or "another coroutine waits for the same", errno
-            end
+            if not channel then return nil, message, errno end
+            if channel[side] then refuse(s, co, channel[side]) end
             channel[side] = co
         end
-        if place then place.channel = channel end
-        begun = begun + 1
-        waiting[co] = place or channel
-        local watch, why = yield()
-        if place then place.timer:remove() end
-        if watch ~= channel.watch then
+        local why
+        if timeout then
+            why, errno = suspend(co, {channel = channel}, timeout)
+        else
+            begun = begun + 1
+            waiting[co] = channel
+            why = yield()
+        end
+        if channel[side] then
             if channel[side] == co then channel[side] = nil end
             if not channel.getfd then settle(channel) end
-            return nil, give_up(co, why)
+            return nil, give_up(co, why, errno)
         end
         if not channel.getfd then settle(channel) end
         return true
@@ -340,8 +343,8 @@ end
 function loop.sleep(seconds)
     local co = this_coroutine()
     check_timeout(seconds or 0)
-    local _, why = suspend(co, new_wait(co, seconds or 0))
-    if why ~= "timeout" then give_up(co, why) end
+    local why, errno = suspend(co, {}, seconds or 0)
+    if why ~= "timeout" then error(give_up(co, why, errno), 2) end
 end
 
 -- Waits until reading (writing) would not block: true, or nil and "timeout", or nil and "closed"
@@ -355,15 +358,14 @@ loop.writable = waiter("writer", "writes", WRITE)
 function loop.wait_process(pid, timeout)
     local co = this_coroutine()
     if timeout then check_timeout(timeout) end
-    local place = new_wait(co)
+    local place = {}
     local process, message, errno = queue:add_process(pid, place)
     if not process then return nil, message, errno end
     place.process = process
-    if timeout then place.timer = assert(add_timer(queue, timeout, place)) end
-    local watch, why = suspend(co, place)
-    if watch == process then return watch.status or -1 end
+    message, errno = suspend(co, place, timeout)
+    if not message and not waiting[co] then return process.status or -1 end
     process:remove()
-    return nil, give_up(co, why)
+    return nil, give_up(co, message, errno)
 end
 
 -- Makes the coroutine's wait, or its next one, raise loop.CANCELLED. That ends it silently,
@@ -372,7 +374,7 @@ function loop.cancel(co)
     if cancelled[co] then
         return
     elseif status(co) ~= "dead" then
-        cancelled[co] = waiting[co] and schedule(co, false, CANCELLED) or {}
+        cancelled[co] = waiting[co] and schedule(co, CANCELLED) or {}
         some_cancelled = true
     elseif waiting[co] then -- it was closed
         abandon(co)
@@ -390,8 +392,8 @@ function loop.close(s)
     if channel and channel.watch then
         channel.watch:remove()
         channel.watch = nil
-        if channel.reader then schedule(channel.reader, false, "closed") end
-        if channel.writer then schedule(channel.writer, false, "closed") end
+        if channel.reader then schedule(channel.reader, "closed") end
+        if channel.writer then schedule(channel.writer, "closed") end
     end
     if type(s) ~= "number" and s.close then return s:close() end
 end
@@ -426,13 +428,13 @@ local function advance(timeout)
     run_scheduled()
     if first <= last or begun == ended then timeout = 0 end
     for watch, ready, data in wait(queue, timeout) do
-        local reader = ready == READ and owners[data] and data.reader
+        local reader = ready == PLAIN and owners[data] and data.reader
         if reader then -- as Channel.__call
             data.reader = nil
             ended = ended + 1
             waiting[reader] = nil
-            local ok, message = resume(reader, watch)
-            if not ok or not can_tell then after(reader, ok, message) end
+            local ok, message = resume(reader)
+            if not ok then fail(reader, message) end
         else
             deliver(watch, ready, data)
         end
