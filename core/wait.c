@@ -138,9 +138,13 @@ static void dismiss(readyq *q)
 static void set_quiet(readyq *q, readyq_watch *w, bool quiet)
 {
     const uint32_t old = readyq__kernel_interest(w);
+    int error;
 
     w->own.flags ^= READYQ__QUIET;
-    if (q->backend->update(q, w->fd, old, readyq__kernel_interest(w)) < 0) {
+    error = q->backend->update(q, w->fd, old, readyq__kernel_interest(w));
+    if (w->own.state != READYQ__ACTIVE) /* as in readyq_modify() */
+        return;
+    if (error < 0) {
         w->own.flags ^= READYQ__QUIET;
         return;
     }

@@ -293,6 +293,8 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
         error = readyq__same_file(w) ? 0 : -EBADF;
     else
         error = q->backend->update(q, w->fd, old, readyq__kernel_interest(w));
+    if (w->own.state != READYQ__ACTIVE) /* found closed when it was asked for, and abandoned */
+        return -EBADF;
     if (error < 0) {
         w->interest = was;
         readyq__arm(w, was_armed);

@@ -43,6 +43,31 @@ static void test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_so
     close(file);
 }
 
+/* On io_uring it was abandoned in the midst of its modify, which then took it off the list of what
+ * was abandoned: its queue was closed without it. */
+static void test_a_watch_found_closed_in_its_modify_is_still_in_its_queue(void)
+{
+    int p[2], others[6][2];
+    readyq_watch w, more[6];
+    readyq *q = open_queue();
+    CHECK(readyq_fileno(q) >= 0);
+    open_pipe(p);
+    for (int i = 0; i < 6; i++)
+        open_pipe(others[i]);
+    add(q, &w, p[0], READYQ_READ | READYQ_ONESHOT);
+    put(p[1]);
+    CHECK_TAKES(q, &w);
+    close(p[0]);
+    for (int i = 0; i < 6; i++)
+        add(q, &more[i], others[i][0], READYQ_READ);
+    CHECK_IS(readyq_modify(&w, READYQ_READ), -EBADF);
+    readyq_close(q);
+    CHECK(w.queue == NULL);
+    close(p[1]);
+    for (int i = 0; i < 6; i++)
+        close_pair(others[i]);
+}
+
 /* A child took its own readyq_fileno() for the file that had been watched under that number. */
 static void test_a_closed_number_that_fileno_took_is_not_watched_in_a_child(void)
 {
@@ -92,5 +117,6 @@ static void test_a_wait_for_priority_data_sleeps_over_other_data(void)
 
 TESTS(TEST(test_a_closed_number_that_fileno_took_is_not_watched_in_a_child),
       TEST(test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket),
+      TEST(test_a_watch_found_closed_in_its_modify_is_still_in_its_queue),
       TEST(test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin),
       TEST(test_a_wait_for_priority_data_sleeps_over_other_data))
