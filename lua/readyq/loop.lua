@@ -9,6 +9,7 @@
 -- number of an object is asked each time, because the object may have been closed. The watch of a
 -- bare number goes when nobody waits, and so does that of a table, which may have another file by
 -- the next wait under the same number. No watch keeps its object alive.
+-- An event that was found before a wait began does not end it: if it is still so, it comes again.
 --
 -- A wait for a descriptor is the hot path: waiter() and advance() have there in line what they
 -- would else call. A call of a Lua function costs more than what most functions here do.
@@ -37,18 +38,16 @@ local loop = {
 local Channel, Wait = {}, {} -- the data of watches: of a descriptor's, and of all others
 local waiting = {} -- by coroutine: the Wait or Channel that may wake it; true if it is to begin
 local begun, ended = 0, 0 -- how many waits
-local cancelled = setmetatable({}, {__mode = "k"}) -- whose wait, or next one, is to raise
-local some_cancelled = false
-local scheduled, first, last = {}, 1, 0 -- who is to be woken, with what
+local cancelled = setmetatable({}, {__mode = "k"}) -- whose wait, or next one, is to raise: 0, or
+local some_cancelled = false                       -- where in `scheduled` it is
+local scheduled, timeouts = {first = 1, last = 0}, {first = 1, last = 0} -- who is to be woken
+local turn = 0 -- how often the queue was asked
 local is_awake = false -- a step is under way, or its host was told to make one
 
 local settle -- below
 
--- Takes back a wait that nothing will end.
-local function abandon(co)
-    local place = waiting[co]
-    waiting[co] = nil
-    ended = ended + 1
+-- Takes back what was set for a wait that came to nothing.
+local function release(co, place)
     if getmetatable(place) == Wait then
         if place.timer then place.timer:remove() end
         if place.process then place.process:remove() end
@@ -61,17 +60,27 @@ local function abandon(co)
     end
 end
 
--- A cancelled coroutine and one that the program closed end in silence.
-local function fail(co, message)
+local function abandon(co)
+    local place = waiting[co]
+    waiting[co] = nil
+    if place == true then return end -- it is counted when its turn comes
+    ended = ended + 1
+    release(co, place)
+end
+
+-- A cancelled coroutine ends in silence, and so does one that was dead: the program closed it.
+local function fail(co, message, place)
     if waiting[co] then abandon(co) end
-    local is_silent = message == CANCELLED
-        or message == "cannot resume dead coroutine" and not debug.getinfo(co, 0, "l")
+    if message == "cannot resume dead coroutine" and not debug.getinfo(co, 0, "l") then
+        return release(co, place)
+    end
     local report = type(message) == "string" and debug.traceback(co, message) or message
     local is_closed, late = true, nil
-    if coroutine.close then is_closed, late = coroutine.close(co) end
+    if coroutine.close and status(co) == "dead" then is_closed, late = coroutine.close(co) end
     if not is_closed and late ~= message then
-        report = is_silent and late or tostring(report) .. "\nand when closed: " .. tostring(late)
-    elseif is_silent then
+        report = message == CANCELLED and late
+            or tostring(report) .. "\nand when closed: " .. tostring(late)
+    elseif message == CANCELLED then
         return
     end
     if not loop.on_error then error(report, 0) end
@@ -79,15 +88,16 @@ local function fail(co, message)
 end
 
 -- Sees to a coroutine that had its turn, unless all is well and it waits again.
-local function after(co, ok, message)
-    if not ok then return fail(co, message) end
+local function after(co, place, ok, message)
+    if not ok then return fail(co, message, place) end
     if waiting[co] and status(co) == "dead" then abandon(co) end -- it could not yield
 end
 
 local function wake(co, ...)
+    local place = waiting[co]
     ended = ended + 1
     waiting[co] = nil
-    after(co, resume(co, ...))
+    after(co, place, resume(co, ...))
 end
 
 -- A host that sleeps on the queue is to call step().
@@ -98,30 +108,39 @@ local function wake_host()
 end
 
 -- It means this wait only: if something else ends it first, then not the next one.
-local function schedule(co, ...)
-    local entry = {co, waiting[co], select("#", ...), ...}
-    last = last + 1
-    scheduled[last] = entry
+local function schedule(list, co, ...)
+    local number = list.last + 1
+    list.last = number
+    list[number] = {co, waiting[co], select("#", ...), ...}
     wake_host()
-    return entry
+    return number
 end
 
--- Wakes what was scheduled up to now; what that schedules has its turn after the next wait.
-local function run_scheduled()
-    local stop = last
-    while first <= stop do
-        local entry = scheduled[first]
-        scheduled[first] = nil
-        first = first + 1
+-- Wakes what is in the list by now; what that adds has its turn after the next wait.
+local function run_list(list)
+    local stop = list.last
+    while list.first <= stop do
+        local entry = list[list.first]
+        list[list.first] = nil
+        list.first = list.first + 1
         local co, place, count = unpack(entry, 1, 3)
-        if place and waiting[co] == place then wake(co, unpack(entry, 4, count + 3)) end
+        if place and waiting[co] == place then
+            wake(co, unpack(entry, 4, count + 3))
+        elseif place == true then
+            ended = ended + 1 -- the program began it by itself
+        end
     end
+end
+
+local function is_somebody_due()
+    return scheduled.first <= scheduled.last or timeouts.first <= timeouts.last
 end
 
 -- ---------------------------------------------------------------- waiting
 
 local function raise_cancelled(co)
-    cancelled[co][2] = nil -- what was scheduled for it
+    local entry = scheduled[cancelled[co]]
+    if entry and entry[1] == co then entry[2] = nil end
     cancelled[co] = nil
     some_cancelled = next(cancelled) ~= nil
     error(CANCELLED, 0)
@@ -137,6 +156,7 @@ local function this_coroutine()
     end
     if waiting[co] then abandon(co) end -- an earlier wait could not yield
     if cancelled[co] then raise_cancelled(co) end
+    some_cancelled = next(cancelled) ~= nil -- the others may be gone
     return co
 end
 
@@ -149,7 +169,7 @@ function Wait.__call(place, watch)
     local co = place.co
     if waiting[co] ~= place then return end
     if watch == place.process then return wake(co) end
-    schedule(co, "timeout") -- after all else: what is ready is no timeout
+    schedule(timeouts, co, "timeout")
 end
 
 -- Suspends the coroutine with a Wait, {process = ...} or {channel = ...} or neither, that lasts
@@ -200,17 +220,26 @@ function settle(channel)
     return watch:remove()
 end
 
-function Channel.__call(channel, watch, ready)
-    local reader, unwanted = channel.reader, false
-    if ready % 2 >= READ then
+-- Whether the wait of the coroutine began before the queue was asked for the `asked`th time.
+local function is_older(co, since, asked)
+    local place = waiting[co]
+    since = since or place and place.since
+    return since and since < asked
+end
+
+function Channel.__call(channel, watch, ready, asked)
+    local reader, writer = channel.reader, channel.writer
+    local reads, writes = ready % 2 >= READ, ready % 8 >= WRITE
+    local unwanted = reads and not reader or writes and not writer
+    if reads and reader and is_older(reader, channel.reads_since, asked) then
         channel.reader = nil
-        if reader then wake(reader) else unwanted = true end
+        wake(reader)
     end
     if channel.watch ~= watch then return end
-    if ready % 8 >= WRITE then
-        local writer = channel.writer
+    if writes and writer and channel.writer == writer
+        and is_older(writer, channel.writes_since, asked) then
         channel.writer = nil
-        if writer then wake(writer) else unwanted = true end
+        wake(writer)
     end
     if unwanted and channel.watch == watch then settle(channel) end
 end
@@ -256,9 +285,17 @@ local function open_channel(s, interest)
         if owners[channel] then channels[owners[channel]] = nil end
     end
     channels[s], owners[channel] = channel, s
+    local is_object = type(s) == "table" or type(s) == "userdata" and not io.type(s)
     channel.getfd = type(s) ~= "table" and getfd or nil
-    channel.answer, channel.dirty = answer, number and s.dirty or nil
+    channel.answer, channel.dirty = answer, is_object and s.dirty or nil
     return channel
+end
+
+-- Its number may be another file's since somebody waited.
+local function is_out_of_date(channel)
+    if channel.reader or channel.writer then return false end
+    settle(channel)
+    return true
 end
 
 -- Another coroutine waits already; or did, when it was closed or could not yield.
@@ -270,15 +307,17 @@ local function refuse(s, co, other)
 end
 
 -- Makes the function that waits for one direction, with the keys of its channel: `side` is who
--- waits, `asked` whether the watch asks for it, `held` how to ask the object for bytes it holds.
-local function waiter(side, asked, interest, held)
+-- waits, `since` its turn, `asked` whether the watch asks for it, `held` how to ask the object for
+-- bytes that it holds.
+local function waiter(interest, side, since, asked, held)
     return function(s, timeout)
         local co = running()
         if some_cancelled or not isyieldable() then this_coroutine() end
         if timeout then check_timeout(timeout) end
         local channel, message, errno = channels[s]
         local getfd = channel and channel.getfd
-        if not channel or getfd and getfd(s) ~= channel.answer then
+        if not channel or getfd and getfd(s) ~= channel.answer
+            or not getfd and is_out_of_date(channel) then
             channel, message, errno = open_channel(s, interest)
             if not channel then return nil, message, errno end
         end
@@ -298,8 +337,10 @@ local function waiter(side, asked, interest, held)
         end
         local why
         if timeout then
-            why, errno = suspend(co, {channel = channel}, timeout)
+            channel[since] = nil
+            why, errno = suspend(co, {channel = channel, since = turn}, timeout)
         else
+            channel[since] = turn
             begun = begun + 1
             waiting[co] = channel
             why = yield()
@@ -321,7 +362,7 @@ function loop.spawn(f, ...)
     local co = coroutine.create(f)
     begun = begun + 1
     waiting[co] = true
-    schedule(co, ...)
+    schedule(scheduled, co, ...)
     return co
 end
 
@@ -344,14 +385,14 @@ function loop.sleep(seconds)
     local co = this_coroutine()
     check_timeout(seconds or 0)
     local why, errno = suspend(co, {}, seconds or 0)
-    if why ~= "timeout" then error(give_up(co, why, errno), 2) end
+    if why ~= "timeout" or waiting[co] then error(give_up(co, why, errno), 2) end
 end
 
 -- Waits until reading (writing) would not block: true, or nil and "timeout", or nil and "closed"
 -- where another coroutine called close(); or nil, message, errno. Bytes that the object holds
 -- itself, as its `dirty` tells, are there at once.
-loop.readable = waiter("reader", "reads", READ, "dirty")
-loop.writable = waiter("writer", "writes", WRITE)
+loop.readable = waiter(READ, "reader", "reads_since", "reads", "dirty")
+loop.writable = waiter(WRITE, "writer", "writes_since", "writes")
 
 -- Waits until the process has ended: its wait status (-1 where it is not known), or nil and
 -- "timeout"; or nil, message, errno. It is not reaped.
@@ -374,7 +415,8 @@ function loop.cancel(co)
     if cancelled[co] then
         return
     elseif status(co) ~= "dead" then
-        cancelled[co] = waiting[co] and schedule(co, CANCELLED) or {}
+        local place = waiting[co]
+        cancelled[co] = place and place ~= true and schedule(scheduled, co, CANCELLED) or 0
         some_cancelled = true
     elseif waiting[co] then -- it was closed
         abandon(co)
@@ -385,15 +427,23 @@ end
 -- the program yielded by itself, and the program resumes it.
 function loop.is_waiting(co) return waiting[co] ~= nil end
 
--- Forgets the object, tells those who wait for it, and closes it if it has a `close`.
+-- Its own, or that of another object of its descriptor.
+local function channel_of(s)
+    if channels[s] then return channels[s] end
+    local ok, watch = pcall(queue.get, queue, s)
+    local channel = ok and watch and watch.data
+    return getmetatable(channel) == Channel and channel or nil
+end
+
+-- Forgets the object, tells those who wait for its descriptor, and closes it if it has a `close`.
 function loop.close(s)
-    local channel = channels[s]
-    channels[s] = nil
+    local channel = channel_of(s)
     if channel and channel.watch then
+        channels[owners[channel] or s] = nil
         channel.watch:remove()
         channel.watch = nil
-        if channel.reader then schedule(channel.reader, "closed") end
-        if channel.writer then schedule(channel.writer, "closed") end
+        if channel.reader then schedule(scheduled, channel.reader, "closed") end
+        if channel.writer then schedule(scheduled, channel.writer, "closed") end
     end
     if type(s) ~= "number" and s.close then return s:close() end
 end
@@ -407,12 +457,12 @@ local function call(data, watch, ready)
     data(watch, ready)
 end
 
-local function deliver(watch, ready, data)
+local function deliver(watch, ready, data, asked)
     local kind = getmetatable(data)
     if kind == Channel or kind == Wait then
-        data(watch, ready)
+        data(watch, ready, asked)
     elseif type(data) == "thread" and status(data) == "suspended" and not waiting[data] then
-        after(data, resume(data, watch, ready))
+        after(data, nil, resume(data, watch, ready))
     elseif loop.on_error then
         local function protected() call(data, watch, ready) end
         local ok, message = xpcall(protected, debug.traceback)
@@ -425,21 +475,25 @@ end
 local function advance(timeout)
     if is_awake then wait(queue, 0) end -- takes the wake; what else it finds comes again
     is_awake = true
-    run_scheduled()
-    if first <= last or begun == ended then timeout = 0 end
+    run_list(scheduled)
+    if is_somebody_due() or begun == ended then timeout = 0 end
+    local asked = turn + 1
+    turn = asked
     for watch, ready, data in wait(queue, timeout) do
-        local reader = ready == PLAIN and owners[data] and data.reader
+        local since = ready == PLAIN and owners[data] and data.reads_since
+        local reader = since and since < asked and data.reader
         if reader then -- as Channel.__call
             data.reader = nil
             ended = ended + 1
             waiting[reader] = nil
             local ok, message = resume(reader)
-            if not ok then fail(reader, message) end
+            if not ok then fail(reader, message, data) end
         else
-            deliver(watch, ready, data)
+            deliver(watch, ready, data, asked)
         end
     end
-    run_scheduled()
+    run_list(scheduled)
+    run_list(timeouts) -- after all else: what is ready is no timeout
     is_awake = false
     return begun > ended
 end
@@ -449,7 +503,7 @@ end
 function loop.step(timeout)
     local ok, result = pcall(advance, timeout)
     is_awake = false
-    if first <= last then wake_host() end
+    if is_somebody_due() then wake_host() end
     if not ok then error(result, 0) end
     return result
 end
@@ -468,7 +522,7 @@ function loop.run()
     local ok, message = xpcall(advance_to_the_end, add_traceback)
     if ok then return end
     is_awake = false
-    if first <= last then wake_host() end
+    if is_somebody_due() then wake_host() end
     error(message, 0)
 end
 

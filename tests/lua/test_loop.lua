@@ -124,7 +124,7 @@ function T.test_waits_of_an_object_make_no_system_call_but_the_wait()
         for i = 1, 10 do
             trigger:fire()
             loop.readable(object)
-            object:wait(0)
+            things.event(object)
             if i == 1 then before = loop.queue:stats().changes end
         end
         equal(loop.queue:stats().changes, before)
@@ -142,6 +142,96 @@ function T.test_what_nobody_waits_for_any_more_does_not_spin()
         loop.sleep(0.02)
         assert(loop.queue:stats().waits - before < 10)
         assert(loop.readable(object, 5))
+    end)
+end
+
+-- A FIFO as an io file, whose watch stays between two waits; and a descriptor to write it by.
+local function open_fifo()
+    local path = things.path()
+    os.execute("mkfifo " .. path)
+    local file = assert(io.open(path, "r+"))
+    local fd = things.open(path, "w")
+    unix.nonblock(fd)
+    os.remove(path)
+    file:setvbuf("no")
+    return file, fd
+end
+
+function T.test_an_event_that_was_found_before_a_wait_began_does_not_end_it()
+    local control, writer = things.pipe()
+    local file, fd = open_fifo()
+    run(function()
+        unix.write(fd, "a")
+        loop.readable(file)
+        file:read(1)
+        loop.sleep(0)
+        loop.spawn(function()
+            unix.write(writer, "x")
+            unix.write(fd, "b")
+        end)
+        loop.readable(control) -- in one batch with the file
+        file:read(1)
+        equal(select(2, loop.readable(file, 0.01)), "timeout")
+    end)
+    file:close()
+end
+
+function T.test_who_writes_after_it_read_waits_anew()
+    local file, fd = open_fifo()
+    run(function()
+        loop.writable(file)
+        file:write("a")
+    end, function()
+        assert(loop.readable(file, 5)) -- in one event with the other's
+        things.fill(fd)
+        equal(select(2, loop.writable(file, 0.01)), "timeout")
+    end)
+    file:close()
+end
+
+function T.test_what_is_ready_when_an_error_leaves_the_batch_is_no_timeout()
+    local r, w = things.pipe()
+    local other, writer = things.pipe()
+    local told
+    loop.spawn(function()
+        loop.readable(other)
+        error("it broke")
+    end)
+    loop.spawn(function() told = {loop.readable(r, 0.01)} end)
+    loop.step(0)
+    unix.write(writer, "x")
+    unix.write(w, "x")
+    unix.sleep(0.02)
+    raises("it broke", loop.run)
+    loop.run()
+    equal(told[1], true)
+end
+
+function T.test_close_of_one_object_tells_who_waits_with_another_of_its_descriptor()
+    local a = things.pair()
+    local log = {}
+    run(function()
+        log[1] = select(2, loop.readable(a))
+    end, function()
+        things.fill(a)
+        log[2] = select(2, loop.writable({getfd = function() return a end}))
+    end, function()
+        loop.sleep(0.001)
+        loop.close(a)
+    end)
+    equal(log[1], "closed")
+    equal(log[2], "closed")
+end
+
+function T.test_dirty_of_an_object_with_a_number_for_its_descriptor_is_asked()
+    local r = things.pipe()
+    run(function()
+        local object = {getfd = r, dirty = function() return true end}
+        equal(loop.readable(object, 0), true)
+        object.dirty = function() error("dirty broke") end
+        object = {fileno = r, dirty = object.dirty}
+        raises("dirty broke", function() loop.readable(object, 0) end)
+        equal(select(2, loop.readable(r, 0)), "timeout")
     end)
 end
 

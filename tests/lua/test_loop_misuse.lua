@@ -170,6 +170,25 @@ function T.test_a_coroutine_that_something_else_resumes_is_told_so()
     end)
 end
 
+function T.test_a_foreign_timeout_is_none()
+    run(function()
+        local inner = coroutine.wrap(function() loop.sleep(0.01) end)
+        inner()
+        raises("resumed by something else than the loop", inner, "timeout")
+    end)
+end
+
+function T.test_a_spawned_coroutine_that_the_program_begins_counts_once()
+    local r, w = things.pipe()
+    local got
+    unix.write(w, "x")
+    local co = loop.spawn(function(word) got = {word, loop.readable(r, 5)} end, "the loop's")
+    coroutine.resume(co, "the program's")
+    run()
+    equal(got[1], "the program's")
+    equal(got[2], true)
+end
+
 function T.test_a_coroutine_may_yield_by_itself_and_be_resumed_by_another()
     local co, told
     run(function()
@@ -201,6 +220,36 @@ function T.test_a_closed_coroutine_leaves_its_place_to_others()
         coroutine.close(sleeper)
         loop.cancel(sleeper) -- takes its timer back
     end)
+    run(function()
+        local first, writer = unix.pipe()
+        local co = loop.spawn(function() loop.readable(first, 60) end)
+        loop.sleep(0.001)
+        coroutine.close(co)
+        unix.write(writer, "x")
+        loop.sleep(0.001) -- its event finds it closed
+        unix.close(first)
+        unix.close(writer)
+        local again, other = unix.pipe()
+        equal(again, first)
+        unix.write(other, "x")
+        equal(loop.readable(again, 5), true)
+        unix.close(again)
+        unix.close(other)
+    end)
+end
+
+function T.test_a_cancelled_coroutine_that_waits_no_more_is_collected()
+    local kept = setmetatable({}, {__mode = "k"})
+    run(function()
+        for _ = 1, 5 do
+            local co = loop.spawn(function() end)
+            kept[co] = true
+            loop.cancel(co)
+        end
+    end)
+    collectgarbage()
+    collectgarbage()
+    equal(next(kept), nil)
 end
 
 function T.test_a_coroutine_that_was_cancelled_twice_may_wait_again()
