@@ -29,6 +29,7 @@ static const char *any_backend(struct world *o)
 static void open_one(struct world *o, struct queue *of)
 {
     struct readyq_options options = {.backend = any_backend(o)};
+    const char *name = options.backend != NULL ? options.backend : getenv("READYQ_BACKEND");
     int error;
 
     memset(of, 0, sizeof *of);
@@ -39,11 +40,11 @@ static void open_one(struct world *o, struct queue *of)
     CHECK((error == 0) == (of->q != NULL));
     if (error == 0 || error == -EINVAL || error == -ENOSYS || error == -EPERM)
         return;
-    if (error == -ENOMEM && options.backend != NULL && !strcmp(options.backend, "io_uring")) {
+    if (error == -ENOMEM && name != NULL && !strcmp(name, "io_uring")) {
         usleep(100000); /* the kernel gives closed rings back by and by, and slower than we close */
         return;
     }
-    fprintf(stderr, "%s: %d, %s\n", options.backend, error, strerror(abs(error)));
+    fprintf(stderr, "%s: %d, %s\n", name, error, strerror(abs(error)));
     fail(__FILE__, __LINE__, "an error of opening that was not expected");
 }
 
