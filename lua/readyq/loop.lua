@@ -208,7 +208,7 @@ local owners = setmetatable({}, {__mode = "kv"}) -- and back: whose object still
 -- Makes the watch ask for what somebody waits for, and for nothing else; or removes it.
 function settle(channel)
     local watch = channel.watch
-    local reads, writes = channel.reader ~= nil, channel.writer ~= nil
+    local reads, writes = channel.reader and true, channel.writer and true -- or nil, for no room
     channel.reads, channel.writes = reads, writes
     if not watch then return nil end
     if reads or writes then
@@ -273,7 +273,7 @@ local function open_channel(s, interest)
     local number = type(answer) == "number" and answer >= 0 and answer or nil
     local channel = setmetatable({
         reader = nil, writer = nil, -- the coroutines that wait
-        reads = interest == READ, writes = interest == WRITE, -- what the watch asks for
+        reads = interest == READ or nil, writes = interest == WRITE or nil, -- asked of the watch
     }, Channel)
     local watch, message, errno = add_watch(s, number, interest, channel)
     if watch then
@@ -291,10 +291,10 @@ local function open_channel(s, interest)
     return channel
 end
 
--- Its number may be another file's since somebody waited.
+-- There is none; or its number may be another file's since somebody waited.
 local function is_out_of_date(channel)
-    if channel.reader or channel.writer then return false end
-    settle(channel)
+    if channel and (channel.reader or channel.writer) then return false end
+    if channel then settle(channel) end
     return true
 end
 
@@ -316,8 +316,7 @@ local function waiter(interest, side, since, asked, held)
         if timeout then check_timeout(timeout) end
         local channel, message, errno = channels[s]
         local getfd = channel and channel.getfd
-        if not channel or getfd and getfd(s) ~= channel.answer
-            or not getfd and is_out_of_date(channel) then
+        if not getfd and is_out_of_date(channel) or getfd and getfd(s) ~= channel.answer then
             channel, message, errno = open_channel(s, interest)
             if not channel then return nil, message, errno end
         end
