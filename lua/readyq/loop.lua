@@ -497,15 +497,17 @@ local function advance(timeout)
     return begun > ended
 end
 
--- Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes).
--- Returns whether something is left to wait for.
-function loop.step(timeout)
-    local ok, result = pcall(advance, timeout)
+-- An error leaves with the others still to be woken, and the host told so.
+local function finish(ok, result)
     is_awake = false
     if is_somebody_due() then wake_host() end
     if not ok then error(result, 0) end
     return result
 end
+
+-- Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes).
+-- Returns whether something is left to wait for.
+function loop.step(timeout) return finish(pcall(advance, timeout)) end
 
 local function advance_to_the_end()
     while advance() do end
@@ -517,12 +519,6 @@ local function add_traceback(message)
 end
 
 -- Until no coroutine waits any more.
-function loop.run()
-    local ok, message = xpcall(advance_to_the_end, add_traceback)
-    if ok then return end
-    is_awake = false
-    if is_somebody_due() then wake_host() end
-    error(message, 0)
-end
+function loop.run() finish(xpcall(advance_to_the_end, add_traceback)) end
 
 return loop
