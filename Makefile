@@ -26,7 +26,7 @@ LUA_LIBDIR ?= $(LIBDIR)/lua/$(lua_version)
 CFLAGS ?= -O2 -g
 
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla
-FLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread -Icore $(kqueue_cflags)
+FLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread -Icore
 
 # The C library's own checks need an optimizing compiler.
 FORTIFY = $(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
@@ -58,16 +58,16 @@ build/libreadyq.a: $(CORE)
 	rm -f $@ && $(AR) rcs $@ $^
 
 build/libreadyq.so: $(CORE)
-	$(LINK_SHARED) -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^ $(kqueue_libs)
+	$(LINK_SHARED) -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^
 	ln -sf libreadyq.so build/$(SONAME)
 
 # The modules carry the core inside and show none of its names, so that they never meet another.
 $(PYTHON_MODULE): $(PYTHON_OBJECTS) build/libreadyq.a
-	$(LINK_SHARED) -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^ $(kqueue_libs)
+	$(LINK_SHARED) -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^
 
 $(LUA_MODULE): $(LUA_OBJECTS) build/libreadyq.a
 	@mkdir -p $(@D)
-	$(LINK_SHARED) -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^ $(kqueue_libs)
+	$(LINK_SHARED) -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^
 
 $(PYTHON_OBJECTS): HEADERS = -isystem $(python_include)
 $(PYTHON_OBJECTS): | need-python
@@ -80,7 +80,7 @@ build/%.o: %.c build/config.mk build/flags
 
 build/examples/%: examples/%.c build/libreadyq.a
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -MMD -o $@ $< build/libreadyq.a $(kqueue_libs)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -MMD -o $@ $< build/libreadyq.a
 
 -include $(wildcard build/*/*.d build/*/*/*.d)
 
@@ -126,15 +126,15 @@ coverage:
 	@$(SETUP) coverage
 	@PYTHON='$(CURDIR)/build/venv/bin/python' tools/coverage.sh
 soak: build/tests/soak
-	@for backend in epoll io_uring; do $< $$backend $(or $(SECONDS),60) || exit; done
+	@$< $(or $(SECONDS),60)
 build/tests/soak: $(wildcard tests/soak/*) build/libreadyq.a
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -o $@ tests/soak/soak.c build/libreadyq.a $(kqueue_libs)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -o $@ tests/soak/soak.c build/libreadyq.a
 spin: build/config.mk
 	@$(RUN) $(python) -m pytest -v tests/test_spin.py
 model: python-module
 	@$(RUN) PYTHONPATH="$(CURDIR)/python:$(CURDIR)/tests" $(python) -m model.hunt \
-	    --operations $(or $(OPERATIONS),100000) --seed $(or $(SEED),1) --backend $(or $(BACKEND),epoll)
+	    --operations $(or $(OPERATIONS),100000) --seed $(or $(SEED),1)
 memory:
 	@$(SETUP) memory
 	@$(MAKE) -s all
@@ -147,9 +147,7 @@ races: all
 	@$(RUN) $(python) -m pytest -v tests/test_races.py tests/test_c.py -k without_a_race
 faults: all
 	@$(RUN) $(python) -m pytest -v tests/test_c.py tests/test_lua.py tests/python/test_memory.py \
-	    -k 'not without_a_race and (faults or memory or sandbox or kernels or meanwhile)'
-gates:
-	@python3 tests/gates.py
+	    -k 'not without_a_race and (faults or memory or sandbox or meanwhile)'
 cross:
 	@$(SETUP) cross
 	@PYTHON='$(if $(wildcard build/venv/bin/python),build/venv/bin/python,$(PYTHON))' tools/cross.sh
@@ -170,7 +168,7 @@ install-c: lib
 	ln -sf libreadyq.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libreadyq.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@KQUEUE@|$(kqueue_libs)|' readyq.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/readyq.pc
+	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' readyq.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/readyq.pc
 install-lua: lua-module
 	install -d $(DESTDIR)$(LUA_LIBDIR)/readyq $(DESTDIR)$(LUA_SHAREDIR)/readyq
 	install -m 755 $(LUA_MODULE) $(DESTDIR)$(LUA_LIBDIR)/readyq/core.so
@@ -192,15 +190,14 @@ help:
 	@echo 'make setup      set up what is missing for all of these'
 	@echo 'make fuzz       set up what is missing, and run each fuzzer for SECONDS=60'
 	@echo 'make coverage   count the lines and branches that the tests reach'
-	@echo 'make model      random operations on a queue and on a model of it: OPERATIONS=100000 SEED=1 BACKEND=epoll'
-	@echo 'make soak       a mixed load for SECONDS=60 on each backend, with an account at its end'
+	@echo 'make model      random operations on a queue and on a model of it: OPERATIONS=100000 SEED=1'
+	@echo 'make soak       a mixed load for SECONDS=60, with an account at its end'
 	@echo 'make spin       try every order of waking, waiting and closing in a model of them'
 	@echo 'make memory     set up what is missing, and run the tests under valgrind; minutes'
 	@echo 'make references  the Python tests in a debug CPython, each again and again; minutes'
 	@echo 'make races      every call against every other, under ThreadSanitizer'
 	@echo 'make faults     every system call and every allocation failing once, in C, Python and Lua'
 	@echo 'make cross      compile and link the core for other systems'
-	@echo 'make gates      list what a kernel cannot do'
 	@echo 'make bench      measure'
 	@echo 'make install    C library and Lua modules into PREFIX (DESTDIR=... staged)'
 	@echo 'make clean      remove what was built, and what set-up fetched'
@@ -208,4 +205,4 @@ help:
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
         test-stdlib repl repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
-        references gates cross bench env install install-c install-lua clean help
+        references cross bench env install install-c install-lua clean help

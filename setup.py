@@ -4,7 +4,6 @@
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -15,15 +14,6 @@ from setuptools import Extension, setup
 
 if sys.version_info < (3, 9):  # noqa: UP036
     sys.exit("readyq needs CPython 3.9 or later")
-
-
-def libkqueue(option):
-    """What pkg-config says of libkqueue, which is kqueue on Linux; nothing where there is none."""
-    if sys.platform != "linux" or shutil.which("pkg-config") is None:
-        return []
-    command = ["pkg-config", option, "libkqueue"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    return result.stdout.split() if result.returncode == 0 else []
 
 
 def accepted(*flags):
@@ -55,7 +45,6 @@ def fortified():
 compile_guards = ("-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection")
 link_guards = ("-Wl,-z,relro,-z,now", "-Wl,-z,noexecstack")
 header = Path("core/readyq.h").read_text(encoding="utf-8")
-kqueue = libkqueue("--libs")
 version = re.search(r'^#define READYQ_VERSION "(.+)"', header, re.MULTILINE)
 
 setup(
@@ -66,21 +55,15 @@ setup(
             sources=sorted(glob("core/*.c") + glob("bindings/python/*.c")),
             depends=sorted(glob("core/*.h") + glob("bindings/python/*.h")),
             include_dirs=["core"],
-            define_macros=[
-                ("_GNU_SOURCE", "1"),
-                ("READYQ_STATIC", "1"),
-                *([("READYQ_LIBKQUEUE", "1")] if kqueue else []),
-            ],
+            define_macros=[("_GNU_SOURCE", "1"), ("READYQ_STATIC", "1")],
             extra_compile_args=[
                 "-std=c11",
                 "-fvisibility=hidden",
                 "-pthread",
                 *fortified(),
                 *accepted(*compile_guards),
-                *libkqueue("--cflags"),
             ],
-            extra_link_args=["-pthread", *accepted(*link_guards), *kqueue],
-            runtime_library_dirs=libkqueue("--variable=libdir"),
+            extra_link_args=["-pthread", *accepted(*link_guards)],
         )
     ],
 )

@@ -117,7 +117,7 @@ def contenders_of_wait(fds):
     python, lua = [sys.executable, BENCH / "wait.py"], [LUA, BENCH / "wait.lua"]
     found = [
         ("C", "bare epoll_wait loop", [wait, "bare", "level"]),
-        ("C", "readyq", [wait, "epoll", "level"]),
+        ("C", "readyq", [wait, "readyq", "level"]),
         ("Python", "readyq", [*python, "readyq"]),
         ("Python", "select.epoll and a dict", [*python, "epoll"]),
         ("Python", "selectors", [*python, "selectors"]),
@@ -155,18 +155,15 @@ def bench_wait():
 def bench_oneshot():
     print(f"\n{READY} one-shot descriptors, armed again in each turn: ns per event, and ratio")
     wait, fds = build("wait"), ready_pipes()
-    rows = [("bare epoll loop", "bare"), ("readyq, epoll", "epoll")]
-    if text_of(sys.executable, "-c", 'import readyq; print(readyq.Queue("io_uring"))'):
-        rows.append(("readyq, io_uring", "io_uring"))
+    rows = [("bare epoll loop", "bare"), ("readyq", "readyq")]
     contenders = [
         Contender("C", name, [wait, which, "oneshot", WAITS, *fds], fds) for name, which in rows
     ]
     run_rounds(contenders, ONESHOT_ROUNDS)
     for contender in contenders:
         value = statistics.median(own[0] for own in contender.rounds) / (WAITS * READY)
-        ratio = median_ratio(contender, contenders[1])
-        target = 0.65 if contender.name.endswith("io_uring") else None
-        print_row("C", contender.name, value, ratio, target)
+        ratio = median_ratio(contender, contenders[0])
+        print_row("C", contender.name, value, ratio, None)
 
 
 # ------------------------------------------------------------------ selectors

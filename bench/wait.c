@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * One contender of run.py: waits on descriptors that are all ready, again and again, with a bare
- * epoll_wait loop or with readyq on a backend; level-triggered, or one-shot and armed again each
+ * epoll_wait loop or with readyq; level-triggered, or one-shot and armed again each
  * time. For each line on standard input one round of waits; its time in nanoseconds, of the
  * processor, is the answer.
  *
- *     wait bare|BACKEND level|oneshot WAITS DESCRIPTOR...
+ *     wait bare|readyq level|oneshot WAITS DESCRIPTOR...
  */
 #include "readyq.h"
 
@@ -87,8 +87,7 @@ int main(int argc, char **argv)
     char line[16];
     if (argc < 5)
         return 1;
-    if (strcmp(argv[1], "bare") != 0 &&
-        readyq_open(&queue, &(struct readyq_options){.backend = argv[1]}) < 0)
+    if (strcmp(argv[1], "bare") != 0 && readyq_open(&queue, NULL) < 0)
         return 1;
     oneshot = strcmp(argv[2], "oneshot") == 0;
     set = epoll_create1(EPOLL_CLOEXEC);

@@ -135,8 +135,7 @@ char *readyq_describe(int fd, char *text, size_t size)
 
 /* ------------------------------------------------------------------ why a call failed */
 
-/* Where `call` is not NULL the reason is for calls that begin with it. No advice: name one of the
- * backends that there are. */
+/* Where `call` is not NULL the reason is for calls that begin with it. */
 static const struct {
     const char *call;
     int error;
@@ -152,16 +151,6 @@ static const struct {
      "an interest is READ, WRITE or PRIORITY, or their sum, with EDGE, ONESHOT or EXCLUSIVE, or 0"},
     {"fire", EINVAL, "it is not a trigger", "only what add_trigger made can be fired"},
     {"wait", EINVAL, "timeout or maximum is negative", "-1 waits for ever, 0 is no maximum"},
-    {"Queue", EINVAL, "this build has no such backend", NULL},
-    {"new", EINVAL, "this build has no such backend", NULL},
-    {"Queue", EPERM, "a sandbox or kernel.io_uring_disabled forbids this backend", NULL},
-    {"new", EPERM, "a sandbox or kernel.io_uring_disabled forbids this backend", NULL},
-    {"Queue", ENOSYS, "this kernel or this build does not have this backend", NULL},
-    {"new", ENOSYS, "this kernel or this build does not have this backend", NULL},
-    {"io_uring", EPERM, "kernel.io_uring_disabled forbids it",
-     "an administrator can set that to 0"},
-    {"io_uring", ENOSYS, "this kernel or this build does not have it",
-     "it needs Linux 5.13 and, to be built, headers as new"},
     {NULL, EBADF, "it is not open", "remove a watch before its descriptor is closed"},
     {NULL, EEXIST, "it is watched by this queue already", "modify its watch, or remove it first"},
     {NULL, EBUSY, "the watch is in a queue already", "remove it there first, or use another watch"},
@@ -175,7 +164,7 @@ static const struct {
     {NULL, ENOMEM, "there is no memory left", "remove watches, or free memory"},
     {NULL, ENOSPC, "the user's limit of watches is reached",
      "remove watches, or raise fs.epoll.max_user_watches"},
-    {NULL, ENOSYS, "this kernel does not have it", "choose another backend"},
+    {NULL, ENOSYS, "this kernel does not have it", "a newer kernel is needed"},
     {NULL, ENOTSUP, "this kernel does not tell of it", "ask for READ or WRITE alone"},
     {NULL, EPERM, "it is not permitted here", "see what sandbox or policy forbids it"},
     {NULL, ESRCH, "there is no such process", "it has ended and been reaped, or the id is wrong"},
@@ -189,32 +178,16 @@ static bool begins_with(const char *text, const char *start)
     return start == NULL || strncmp(text, start, strlen(start)) == 0;
 }
 
-/* `text` has room for the names of all. */
-static const char *advise_backends(char *text, size_t size)
-{
-    const char *name, *comma = " ";
-    int error, length = snprintf(text, size, "leave it out, or name one that there is:");
-
-    for (size_t i = 0; (name = readyq_backends(i, &error)) != NULL; i++) {
-        if (error < 0)
-            continue;
-        length += snprintf(text + length, size - (size_t)length, "%s%s", comma, name);
-        comma = ", ";
-    }
-    return text;
-}
-
 char *readyq_explain(const char *call, int fd, int error, char *text, size_t size)
 {
     const int number = error < 0 ? -error : error;
     const char *why = strerror(number), *advice = "see errno(3)";
-    char what[160], of[192] = "", backends[100];
+    char what[160], of[192] = "";
 
     for (size_t i = 0; i < REASONS; i++)
         if (reasons[i].error == number && begins_with(call, reasons[i].call)) {
             why = reasons[i].why;
-            advice = reasons[i].advice != NULL ? reasons[i].advice
-                                               : advise_backends(backends, sizeof backends);
+            advice = reasons[i].advice;
             break;
         }
     if (fd >= 0)

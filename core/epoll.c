@@ -145,8 +145,6 @@ static int wait(readyq *q, int max, int64_t timeout)
     const int set = q->kernel.fd;
     int n, error;
 
-    if (max == 0)
-        return 0;
     readyq__let_go(q);
     if (timeout > 0)
         n = sleep_exactly(set, events, max, timeout);
@@ -167,13 +165,8 @@ static int wait(readyq *q, int max, int64_t timeout)
     return n;
 }
 
-static int available(void)
-{
-    return 0;
-}
-
-const struct readyq__backend readyq__epoll = {"epoll",   false,  available, open_set,
-                                              close_set, update, wait,      readyq__process_watch};
+const struct readyq__backend readyq__epoll = {"epoll", open_set, close_set,
+                                              update,  wait,     readyq__process_watch};
 
 #else
 typedef int readyq__no_epoll; /* this platform has none */

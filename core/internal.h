@@ -39,23 +39,15 @@
 
 /* ------------------------------------------------------------------ the seam to the kernel */
 
-/* What one kernel queue holds; the backend's own. */
+/* What one kernel queue holds. */
 struct readyq__kernel {
-    int fd;     /* its descriptor, -1 when there is none */
-    void *more; /* what a backend needs beside it */
+    int fd; /* its descriptor, -1 when there is none */
 };
 
 /* A backend only translates: what all kernels share is done once, in the core. The kernel gets
  * readyq__key(): a descriptor's number and its generation, never a pointer. */
 struct readyq__backend {
     const char *name;
-
-    /* This kernel cannot tell a number that was closed and opened again: the core does, by device
-     * and inode of each file, and keeps files and directories from it. */
-    bool identify;
-
-    /* 0, or -errno why this machine has it not, as far as can be told without trying it. */
-    int (*available)(void);
 
     /* Fills q->kernel. 0 or -errno. */
     int (*open)(readyq *q);
@@ -70,10 +62,9 @@ struct readyq__backend {
      * number. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
 
-    /* Asks for up to `max` events (0: only sees to it that the kernel knows of every change),
-     * sleeping up to `timeout` ns (-1: for ever), and calls readyq__found() for each. Lets go of
-     * the lock around the system call, by readyq__let_go(). Returns how many events the kernel
-     * gave, 0 also before the time is over, or -errno. */
+    /* Asks for up to `max` events, sleeping up to `timeout` ns (-1: for ever), and calls
+     * readyq__found() for each. Lets go of the lock around the system call, by readyq__let_go().
+     * Returns how many events the kernel gave, 0 also before the time is over, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
 
     /* Watches the end of w->pid, or no longer: readyq__process_watch(), unless the kernel tells of
@@ -81,20 +72,14 @@ struct readyq__backend {
     int (*process)(readyq *q, readyq_watch *w, bool watched);
 };
 
-/* Which backends there are, the best first. By default the first of them is opened; the others are
- * opened by name alone, so that no sandbox is tried with what nobody asked for. */
+/* A platform has one backend. */
 #if defined(__linux__)
-#if defined(READYQ_LIBKQUEUE) /* the build found it */
-#define READYQ__KQUEUE
-#define READYQ__BACKENDS &readyq__epoll, &readyq__kqueue, &readyq__uring
-#else
-#define READYQ__BACKENDS &readyq__epoll, &readyq__uring
-#endif
+#define READYQ__BACKEND readyq__epoll
 #else
 #define READYQ__KQUEUE
-#define READYQ__BACKENDS &readyq__kqueue
+#define READYQ__BACKEND readyq__kqueue
 #endif
-extern const struct readyq__backend readyq__epoll, readyq__kqueue, readyq__uring;
+extern const struct readyq__backend READYQ__BACKEND;
 
 /* ------------------------------------------------------------------ the queue */
 

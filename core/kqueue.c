@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * macOS and the BSDs: kqueue; on Linux libkqueue, where the build found it. Translation only.
+ * macOS and the BSDs: kqueue. Translation only.
  *
  * Notes on these kernels, referred to below:
  *  1. A registration is keyed by (number, filter) and goes when the number is closed, duplicated
@@ -10,20 +10,19 @@
  *     new ones added. That asks the kernel anew what is ready, as modify promises.
  *  3. Errors of changes come as receipts in a list with room for exactly one each, with no
  *     time to wait: some kernels lose them where there is more room, or sleep.
- *  4. EV_ADD and EV_DISABLE in one change leave it enabled on libkqueue: two changes.
- *  5. EV_DISPATCH disables one filter; what a ONESHOT watch has beside it is disabled by us.
- *  6. READ and WRITE come as two events, which the core merges. Where the list was full the other
+ *  4. EV_DISPATCH disables one filter; what a ONESHOT watch has beside it is disabled by us.
+ *  5. READ and WRITE come as two events, which the core merges. Where the list was full the other
  *     one may not have fitted: poll(2) is asked for it.
- *  7. EV_EOF with fflags is a pending error, of both directions; without, an end.
- *  8. A WRITE filter on a pipe whose reader is gone is refused with EPIPE by some: the end is
+ *  6. EV_EOF with fflags is a pending error, of both directions; without, an end.
+ *  7. A WRITE filter on a pipe whose reader is gone is refused with EPIPE by some: the end is
  *     reported at once.
- *  9. Regular files end a READ filter at their end, and directories and some devices are refused;
+ *  8. Regular files end a READ filter at their end, and directories and some devices are refused;
  *     epoll refuses them all. The core has them always ready.
- * 10. EVFILT_EXCEPT, for out-of-band data, is on macOS, OpenBSD and DragonFly alone.
- * 11. The queue is not inherited by fork: in a child its number may be another file's.
- * 12. A timeout of more than some days is EINVAL on Darwin.
- * 13. EVFILT_PROC of a process that has ended already is ESRCH on some; the core asks for it.
- * 14. kqueue1 opens close-on-exec on NetBSD and OpenBSD; FreeBSD has it since 14 alone. Elsewhere
+ *  9. EVFILT_EXCEPT, for out-of-band data, is on macOS, OpenBSD and DragonFly alone.
+ * 10. The queue is not inherited by fork: in a child its number may be another file's.
+ * 11. A timeout of more than some days is EINVAL on Darwin.
+ * 12. EVFILT_PROC of a process that has ended already is ESRCH on some; the core asks for it.
+ * 13. kqueue1 opens close-on-exec on NetBSD and OpenBSD; FreeBSD has it since 14 alone. Elsewhere
  *     fcntl follows, and a fork and exec in between, by another thread, inherits the number.
  */
 #include "internal.h"
@@ -37,13 +36,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define LONGEST_SLEEP 86400 /* seconds, note 12 */
-
-#if defined(__linux__)
-#define IDENTIFY true
-#else
-#define IDENTIFY false
-#endif
+#define LONGEST_SLEEP 86400 /* seconds, note 11 */
 
 #if defined(__NetBSD__)
 typedef size_t count; /* of a list of events */
@@ -64,7 +57,7 @@ static const struct {
 enum { FILTERS = sizeof filters / sizeof *filters };
 
 #if defined(__NetBSD__) || defined(__OpenBSD__)
-static int create(void) /* note 14 */
+static int create(void) /* note 13 */
 {
     return kqueue1(O_CLOEXEC);
 }
@@ -87,7 +80,7 @@ static int open_set(readyq *q)
 
 static void close_set(readyq *q, bool forked)
 {
-    if (q->kernel.fd >= 0 && !forked) /* note 11 */
+    if (q->kernel.fd >= 0 && !forked) /* note 10 */
         close(q->kernel.fd);
     q->kernel.fd = -1;
 }
@@ -95,7 +88,7 @@ static void close_set(readyq *q, bool forked)
 /* ------------------------------------------------------------------ changing */
 
 struct changes { /* one call's, and after it the receipts */
-    struct kevent list[2 * FILTERS + 2];
+    struct kevent list[FILTERS];
     int n;
 };
 
@@ -129,14 +122,13 @@ static int error_of(const struct kevent *receipt)
     return receipt->flags & EV_ERROR ? (int)receipt->data : 0;
 }
 
-/* Note 1: is an earlier registration of this number still there? libkqueue keeps it when the
- * number is closed, so that there the core has compared the files. */
+/* Note 1: is an earlier registration of this number still there? */
 static bool lives(readyq *q, int fd)
 {
     struct changes probe = {.n = 0};
     bool any = false;
 
-    if (IDENTIFY || q->slots[fd].watch == NULL)
+    if (q->slots[fd].watch == NULL)
         return false;
     for (int i = 0; i < FILTERS; i++)
         change(&probe, filters[i].filter, fd, q->slots[fd].generation - 1, 0);
@@ -162,14 +154,12 @@ static bool delete_all(readyq *q, int fd)
     return any;
 }
 
-/* A silent registration, so that the number is known to be taken: notes 1 and 4. */
+/* A silent registration, so that the number is known to be taken: note 1. */
 static void choose_silent(struct changes *changes, int fd, uint32_t generation)
 {
     const bool write_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY;
-    const struct kevent what = filters[write_only ? 1 : 0].filter;
 
-    change(changes, what, fd, generation, EV_ADD);
-    change(changes, what, fd, generation, EV_DISABLE);
+    change(changes, filters[write_only ? 1 : 0].filter, fd, generation, EV_ADD | EV_DISABLE);
 }
 
 static void choose(struct changes *changes, int fd, uint32_t generation, uint32_t interest)
@@ -184,7 +174,7 @@ static void choose(struct changes *changes, int fd, uint32_t generation, uint32_
         choose_silent(changes, fd, generation);
 }
 
-/* Notes 8 and 9: what the receipts of a registration say. */
+/* Notes 7 and 8: what the receipts of a registration say. */
 static int judge(readyq *q, int fd, const struct changes *changes)
 {
     for (int i = 0; i < changes->n; i++) {
@@ -207,7 +197,7 @@ static int add(readyq *q, int fd, uint32_t interest)
 
     choose(&changes, fd, q->slots[fd].generation, interest);
     if (changes.n == 0)
-        return -ENOTSUP; /* note 10 */
+        return -ENOTSUP; /* note 9 */
     error = apply(q, &changes);
     if (error == 0)
         error = judge(q, fd, &changes);
@@ -228,8 +218,6 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
     int error;
 
     if (old != 0) {
-        if (IDENTIFY && interest != 0 && !readyq__same_file(q->slots[fd].watch))
-            return -EBADF; /* libkqueue has it still */
         if (!delete_all(q, fd) && interest != 0)
             return -EBADF;
         error = interest != 0 ? add(q, fd, interest) : 0;
@@ -239,12 +227,10 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
     }
     if (fcntl(fd, F_GETFD) < 0)
         return -errno;
-    if (is_file(fd)) /* note 9 */
+    if (is_file(fd)) /* note 8 */
         return -EPERM;
     if (lives(q, fd))
         return -EEXIST;
-    if (IDENTIFY)
-        delete_all(q, fd); /* libkqueue would take adding for a change of the dead one */
     return add(q, fd, interest);
 }
 
@@ -274,7 +260,7 @@ static int process(readyq *q, readyq_watch *w, bool watched)
 
 /* ------------------------------------------------------------------ waiting */
 
-/* Note 5. */
+/* Note 4. */
 static void silence_others(readyq *q, int fd, const struct kevent *event)
 {
     struct changes changes = {.n = 0};
@@ -286,7 +272,7 @@ static void silence_others(readyq *q, int fd, const struct kevent *event)
     apply(q, &changes);
 }
 
-/* Note 6. */
+/* Note 5. */
 static uint32_t ask_both(int fd)
 {
     struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT};
@@ -311,7 +297,7 @@ static uint32_t from_kernel(const struct kevent *event)
         return READYQ_PRIORITY;
     if (event->flags & EV_EOF) {
         bits |= event->filter == EVFILT_WRITE ? READYQ_WRITE_CLOSED : READYQ_READ_CLOSED;
-        if (event->fflags != 0) /* note 7 */
+        if (event->fflags != 0) /* note 6 */
             bits |= READYQ__DIRECTIONS | READYQ_ERROR;
     }
     return bits;
@@ -325,7 +311,7 @@ static void found(readyq *q, const struct kevent *event, bool full)
     uint32_t bits = from_kernel(event), interest;
 
     if (q->slots[fd].watch == NULL || q->slots[fd].generation != generation) {
-        readyq__found_stale(q, fd); /* on libkqueue it may be a ghost indeed */
+        readyq__found_stale(q, fd);
         return;
     }
     interest = q->slots[fd].watch->interest;
@@ -343,8 +329,6 @@ static int wait(readyq *q, int max, int64_t timeout)
     struct timespec time = {(time_t)(timeout / 1000000000), (long)(timeout % 1000000000)};
     int n, error;
 
-    if (max == 0)
-        return 0;
     if (time.tv_sec > LONGEST_SLEEP)
         time.tv_sec = LONGEST_SLEEP;
     readyq__let_go(q);
@@ -364,13 +348,8 @@ static int wait(readyq *q, int max, int64_t timeout)
     return n;
 }
 
-static int available(void)
-{
-    return 0;
-}
-
-const struct readyq__backend readyq__kqueue = {"kqueue",  IDENTIFY, available, open_set,
-                                               close_set, update,   wait,      process};
+const struct readyq__backend readyq__kqueue = {"kqueue", open_set, close_set,
+                                               update,   wait,     process};
 
 #else
 typedef int readyq__no_kqueue; /* this platform has none */

@@ -94,16 +94,11 @@ static int open_as(readyq *q, int as, int timer)
 
 int readyq__nest_rebuild(readyq *q, bool forked)
 {
-    int error;
-
     if (q->nest < 0)
         return 0;
     if (!forked)
         return put_in(q->nest, q->kernel.fd);
-    error = open_as(q, q->nest, q->nest_timer);
-    if (error == 0)
-        q->backend->wait(q, 0, 0);
-    return error;
+    return open_as(q, q->nest, q->nest_timer);
 }
 
 #else
@@ -210,11 +205,8 @@ int readyq_fileno(readyq *q)
 
     if (fd < 0)
         return fd;
-    if (q->nest < 0) {
+    if (q->nest < 0)
         fd = open_nest(q);
-        if (fd == 0)
-            q->backend->wait(q, 0, 0); /* changes that it may have put off */
-    }
     if (fd == 0)
         fd = q->nest;
     readyq__leave(q);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Linux: what the bits of poll(2) mean, which epoll and io_uring both report.
+ * Linux: what the bits of poll(2) mean, which epoll reports.
  *
  *  1. POLLHUP and POLLERR are reported unasked, also for an empty mask.
  *  2. The write end of a pipe whose reader is gone is POLLERR alone, the read end whose writer is

@@ -90,8 +90,6 @@ void readyq__process_exited(readyq *q, pid_t pid)
 /* What the kernel said to being asked to tell. */
 int readyq__process_told(readyq *q, readyq_watch *w, int error)
 {
-    if (error == -ENOENT) /* a thread, to libkqueue */
-        return -ESRCH;
     if (error == -ESRCH && ask(w->pid, &w->status) == 1) /* ended, and not reaped */
         list_ended(q, w);
     else if (error < 0)
@@ -105,8 +103,6 @@ int readyq__processes_rewatch(readyq *q)
 {
     int error = 0;
 
-    if (q->backend->process == readyq__process_watch)
-        return 0;
     for (struct readyq__link *link = q->children.next; link != &q->children; link = link->next) {
         readyq_watch *w = readyq__owner(link, group);
 

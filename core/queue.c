@@ -1,35 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The queue's life: opening with a backend, entering it from any thread, closing, references,
+ * The queue's life: opening it, entering it from any thread, closing, references,
  * and the small questions about it. Watches are in watches.c, waiting in wait.c.
  */
 #include "internal.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-static const struct readyq__backend *const backends[] = {READYQ__BACKENDS};
-enum { BACKENDS = sizeof backends / sizeof *backends };
-
-/* Opens the backend called `name`, or the first. */
-static int open_kernel(readyq *q, const char *name)
-{
-    for (size_t i = 0; i < BACKENDS; i++)
-        if (name == NULL || strcmp(name, backends[i]->name) == 0) {
-            q->backend = backends[i];
-            return q->backend->open(q);
-        }
-    return -EINVAL;
-}
-
-const char *readyq_backends(size_t index, int *error)
-{
-    if (index >= BACKENDS)
-        return NULL;
-    if (error != NULL)
-        *error = backends[index]->available();
-    return backends[index]->name;
-}
 
 static void init_lists(readyq *q)
 {
@@ -51,6 +27,7 @@ static readyq *create(const struct readyq_options *options)
         return NULL;
     }
     init_lists(q);
+    q->backend = &READYQ__BACKEND;
     q->kernel.fd = q->wakeup.fd = q->wakeup_write = q->baton = q->baton_write = -1;
     q->nest = q->nest_timer = q->stats.ghost_fd = -1;
     q->refs = 1;
@@ -72,18 +49,13 @@ static void destroy(readyq *q)
 
 int readyq_open(readyq **out, const struct readyq_options *options)
 {
-    const char *name = options != NULL ? options->backend : NULL;
     readyq *q = create(options);
     int error;
 
     *out = NULL;
     if (q == NULL)
         return -ENOMEM;
-    if (name == NULL)
-        name = getenv("READYQ_BACKEND");
-    if (name != NULL && *name == '\0')
-        name = NULL;
-    error = open_kernel(q, name);
+    error = q->backend->open(q);
     if (error >= 0 && (error = readyq__wakeup_open(q)) < 0)
         q->backend->close(q, false);
     if (error < 0) {

@@ -91,7 +91,7 @@ struct readyq_watch {
         uint64_t pending, counted;  /* fires nobody saw yet; found for the next delivery */
         int64_t period;             /* of a timer */
         size_t leaf;                /* of a timer in the heap */
-        uint64_t device, file;      /* which file it is, where that is compared */
+        uint64_t device, file;      /* which file it is, where it is always ready */
         uint32_t firing;            /* fires under way; from here on kept when it is added again */
         readyq_watch *self;         /* here, once it has been added: not stray memory */
     } own;
@@ -103,22 +103,16 @@ struct readyq_watch {
 
 /* ------------------------------------------------------------------ the queue's life */
 
-/* The kernel interfaces that this build knows, the default first: the name of number `index`, and
- * in *error (may be NULL) 0 or -errno why this machine has it not; NULL past the last. Nothing is
- * tried for it: readyq_open() may still be refused what a sandbox forbids. */
-READYQ_API const char *readyq_backends(size_t index, int *error);
-
 struct readyq_options {
-    const char *backend; /* one of readyq_backends(); NULL: $READYQ_BACKEND, else the first */
-    bool virtual_clock;  /* time stands still, and jumps to the next deadline where a wait would
-                            sleep with nothing ready */
-    bool interruptible;  /* a signal ends a wait with -EINTR instead of being slept through; for
-                            languages that run their handlers between calls */
+    bool virtual_clock; /* time stands still, and jumps to the next deadline where a wait would
+                           sleep with nothing ready */
+    bool interruptible; /* a signal ends a wait with -EINTR instead of being slept through; for
+                           languages that run their handlers between calls */
 };
 
 /* Opens a queue into *q; `options` NULL takes the defaults. The descriptors it needs are
- * close-on-exec. -EINVAL: no such backend. -ENOSYS, -EPERM: the kernel or a sandbox does not
- * give it. -EMFILE, -ENFILE, -ENOMEM. */
+ * close-on-exec. -ENOSYS, -EPERM: the kernel or a sandbox refuses a system call that the queue
+ * needs. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_open(readyq **q, const struct readyq_options *options);
 
 /* Closes the queue: removes every watch, wakes every waiter (which gets -ESHUTDOWN), gives up
@@ -215,7 +209,7 @@ READYQ_API int readyq_wake(readyq *q);
  * into another event loop. It stays the queue's. */
 READYQ_API int readyq_fileno(readyq *q);
 
-/* The name of the kernel interface in use: "epoll", ... */
+/* The name of the kernel interface: "epoll" on Linux, "kqueue" elsewhere. */
 READYQ_API const char *readyq_backend(readyq *q);
 
 /* The queue's clock in nanoseconds: CLOCK_MONOTONIC, or the virtual one. */

@@ -24,14 +24,10 @@ static bool is_spent(const readyq_watch *w)
     return (w->interest & READYQ_ONESHOT) && w->own.found != 0;
 }
 
-/* A number that was closed and is another file's now, as far as is known here: what readyq_fileno()
- * opened, and where files are compared any other. */
+/* A number that was closed and that readyq_fileno() has opened for another file since. */
 static bool is_another(const readyq *q, const readyq_watch *w)
 {
-    if (w->kind != READYQ_KIND_FD)
-        return false;
-    return w->fd == q->nest || w->fd == q->nest_timer ||
-           (q->backend->identify && !readyq__same_file(w));
+    return w->kind == READYQ_KIND_FD && (w->fd == q->nest || w->fd == q->nest_timer);
 }
 
 static int register_all(readyq *q)

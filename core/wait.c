@@ -142,8 +142,6 @@ static void set_quiet(readyq *q, readyq_watch *w, bool quiet)
 
     w->own.flags ^= READYQ__QUIET;
     error = q->backend->update(q, w->fd, old, readyq__kernel_interest(w));
-    if (w->own.state != READYQ__ACTIVE) /* as in readyq_modify() */
-        return;
     if (error < 0) {
         w->own.flags ^= READYQ__QUIET;
         return;

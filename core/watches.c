@@ -200,20 +200,13 @@ static int register_always(readyq *q, readyq_watch *w, const readyq_watch *old)
 static int tell_kernel(readyq *q, readyq_watch *w, const readyq_watch *old)
 {
     const uint32_t interest = readyq__kernel_interest(w);
-    int error = q->backend->identify ? identify(w, old) : 0;
+    int error = q->backend->update(q, w->fd, 0, interest);
 
-    if (error == 0)
-        error = q->backend->update(q, w->fd, 0, interest);
     if (error == -EEXIST && old == NULL) { /* of one that went, duplicated back to its number */
         q->backend->update(q, w->fd, interest, 0);
         error = q->backend->update(q, w->fd, 0, interest);
     }
-    if (error != -EPERM)
-        return error;
-    error = register_always(q, w, old);
-    if (error == 0 && q->backend->identify && old != NULL && !(old->own.flags & READYQ__ALWAYS))
-        q->backend->update(q, w->fd, readyq__kernel_interest(old), 0); /* it still has that one's */
-    return error;
+    return error == -EPERM ? register_always(q, w, old) : error;
 }
 
 /* ------------------------------------------------------------------ the table */
@@ -293,8 +286,6 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
         error = readyq__same_file(w) ? 0 : -EBADF;
     else
         error = q->backend->update(q, w->fd, old, readyq__kernel_interest(w));
-    if (w->own.state != READYQ__ACTIVE) /* found closed when it was asked for, and abandoned */
-        return -EBADF;
     if (error < 0) {
         w->interest = was;
         readyq__arm(w, was_armed);

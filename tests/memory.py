@@ -36,7 +36,7 @@ def run(command, **environment):
         text=True,
         errors="replace",
         timeout=3000,
-        env={**os.environ, "READYQ_BACKEND": "epoll", "TEST_SECONDS": "900", **environment},
+        env={**os.environ, "TEST_SECONDS": "900", **environment},
     )
     return result.returncode, result.stdout + result.stderr
 
@@ -74,7 +74,7 @@ def try_program(program):
     status, text = run(make)
     if status != 0:
         return False, text
-    return run_under_valgrind(program, [ROOT / "build" / "tests" / "plain" / program, "epoll"])
+    return run_under_valgrind(program, [ROOT / "build" / "tests" / "plain" / program])
 
 
 def try_c():
@@ -107,7 +107,6 @@ def build_lua(*flags):
     }.items():
         command = [os.environ.get("CC", "cc"), *LUA_FLAGS, *flags, *map(str, sources)]
         command += [f"-I{ROOT / 'core'}", f"-I{CONFIG['lua_include']}"]
-        command += [*CONFIG["kqueue_cflags"].split(), *CONFIG["kqueue_libs"].split()]
         subprocess.run([*command, "-o", str(directory / output)], check=True)
     return directory
 

@@ -35,7 +35,6 @@ def find_debug():
 
 
 def build(include):
-    config = dict(re.findall(r"^(\w+) = (.*)$", (ROOT / "build" / "config.mk").read_text(), re.M))
     package = PACKAGE / "readyq"
     shutil.rmtree(package, ignore_errors=True)
     package.mkdir(parents=True)
@@ -43,8 +42,7 @@ def build(include):
         (package / path.name).symlink_to(path)
     sources = [*ROOT.glob("core/*.c"), *ROOT.glob("bindings/python/*.c")]
     command = [os.environ.get("CC", "cc"), *FLAGS, "-isystem", include, f"-I{ROOT}/core"]
-    command += [*config["kqueue_cflags"].split(), *map(str, sources)]
-    command += [*config["kqueue_libs"].split(), "-o", str(package / "_core.so")]
+    command += [*map(str, sources), "-o", str(package / "_core.so")]
     subprocess.run(command, check=True)
 
 

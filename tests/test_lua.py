@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The Lua tests, tests/lua/test_*.lua: each of their functions is a test here.
 
-They run on every backend with the Lua that was built for, and on the default backend with each
-other Lua whose interpreter and headers are there. One alone, in the environment of `make env` and
-with the directory of unix.so in LUA_CPATH: `lua5.4 tests/lua/run.lua test_flow test_...`.
+They run with the Lua that was built for, and with each other Lua whose interpreter and headers are
+there. One alone, in the environment of `make env` and with the directory of unix.so in LUA_CPATH:
+`lua5.4 tests/lua/run.lua test_flow test_...`.
 """
 
 import contextlib
-import ctypes
 import fcntl
 import functools
 import os
@@ -23,7 +22,6 @@ import subprocess
 import termios
 import time
 
-import gates
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -43,17 +41,6 @@ SKIPPED = 77
 COMPILE = "-std=c11 -D_GNU_SOURCE -O2 -fPIC -shared -fvisibility=hidden -pthread".split()
 
 
-def works(backend):
-    """Whether the kernel has it and permits it. The pair is a struct readyq_options."""
-    queue = ctypes.c_void_p()
-    options = (ctypes.c_char_p * 2)(backend.encode(), None)
-    library = ctypes.CDLL(str(ROOT / "build" / "libreadyq.so"))
-    if library.readyq_open(ctypes.byref(queue), options) < 0:
-        return False
-    library.readyq_close(queue)
-    return True
-
-
 def is_other(name):
     found = shutil.which(name)
     return (
@@ -63,9 +50,7 @@ def is_other(name):
     )
 
 
-RUNS = [(MAIN, name) for name in ("epoll", "io_uring", "kqueue") if works(name)] + [
-    (name, "") for name in OTHERS if is_other(name)
-]
+LUAS = [MAIN, *filter(is_other, OTHERS)]
 
 
 @functools.cache
@@ -83,22 +68,19 @@ NEIGHBOURS = {
 }
 
 
-def runs_of(source):
+def luas_of(source):
     """Where a file of tests can run: a neighbour is not packaged for every version of Lua."""
     module = NEIGHBOURS.get(source.stem)
     if module is None:
-        return RUNS
-    return [run for run in RUNS if has_module(run[0], module)] or RUNS[:1]
+        return LUAS
+    return [lua for lua in LUAS if has_module(lua, module)] or LUAS[:1]
 
 
 CASES = [
-    pytest.param(
-        *(source.stem, name, lua, backend),
-        marks=gates.marks(backend, f"lua/{source.stem}/{name}"),
-    )
+    (source.stem, name, lua)
     for source in sorted(TESTS.glob("test_*.lua"))
     for name in re.findall(r"^function T\.(test_\w+)\(\)", source.read_text(), re.M)
-    for lua, backend in runs_of(source)
+    for lua in luas_of(source)
 ]
 
 
@@ -106,7 +88,7 @@ def compile_module(lua, *sources, output):
     include = OTHERS.get(lua, CONFIG["lua_include"])
     output.parent.mkdir(parents=True, exist_ok=True)
     paths = [f"-I{include}", f"-I{ROOT / 'core'}", *map(str, sources)]
-    link = ["-Wl,--exclude-libs,ALL", "-o", str(output), *CONFIG["kqueue_libs"].split()]
+    link = ["-Wl,--exclude-libs,ALL", "-o", str(output)]
     command = [*shlex.split(os.environ.get("CC", "cc")), *COMPILE, *paths, *link]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -130,15 +112,14 @@ def environment(lua):
     }
 
 
-@pytest.mark.parametrize(("module", "function", "lua", "backend"), CASES)
-def test_lua(module, function, lua, backend):
-    gated = gates.find(backend, f"lua/{module}/{function}")
+@pytest.mark.parametrize(("module", "function", "lua"), CASES)
+def test_lua(module, function, lua):
     result = subprocess.run(
         [lua, str(TESTS / "run.lua"), module, function],
-        env={**environment(lua), "READYQ_BACKEND": backend},
+        env=environment(lua),
         capture_output=True,
         text=True,
-        timeout=gates.SECONDS if gated else 120,
+        timeout=120,
     )
     if result.returncode == SKIPPED:
         pytest.skip(result.stderr.strip())
@@ -214,7 +195,7 @@ WAITS = [
     "q:dispatch()",
     "assert(coroutine.resume(coroutine.create(function() q:wait() end)))",
 ]
-INTERRUPTIONS = [(lua, wait) for lua in (MAIN, *filter(is_other, OTHERS)) for wait in WAITS]
+INTERRUPTIONS = [(lua, wait) for lua in LUAS for wait in WAITS]
 
 
 @pytest.mark.parametrize(("lua", "wait"), INTERRUPTIONS)
@@ -229,7 +210,7 @@ def test_ctrl_c_raises_interrupted_at_once(terminal, lua, wait):
     assert program.program.wait(20) == 1
 
 
-@pytest.mark.parametrize("lua", [MAIN, *filter(is_other, OTHERS)])
+@pytest.mark.parametrize("lua", LUAS)
 def test_ctrl_c_in_a_coroutine_is_told_once(terminal, lua):
     code = """
         local q = require "readyq".new()
@@ -270,7 +251,7 @@ def test_ctrl_c_at_the_prompt_leaves_a_queue_that_works(terminal):
 
 MANY = 5000
 SLOWLY = 120  # seconds, for what must come on a machine however busy
-LUAS = [lua for lua in (MAIN, *filter(is_other, OTHERS)) if has_module(lua, "copas")]
+WITH_COPAS = [lua for lua in LUAS if has_module(lua, "copas")]
 
 
 @pytest.fixture
@@ -318,7 +299,7 @@ def check_echo(client, line):
     assert answer == line
 
 
-@pytest.fixture(params=LUAS or [None])
+@pytest.fixture(params=WITH_COPAS or [None])
 def start_copas(request, many_descriptors):
     if request.param is None:
         pytest.skip("no Lua here has the module copas: apt-get install lua-copas lua5.1")
@@ -351,7 +332,7 @@ def test_the_stock_select_ends_at_its_limit(start_copas):
 # ---- an example
 
 
-@pytest.mark.parametrize("lua", sorted({lua for lua, _ in RUNS if has_module(lua, "socket")}))
+@pytest.mark.parametrize("lua", [lua for lua in LUAS if has_module(lua, "socket")])
 def test_chat_runs_on_each(lua):
     command = [lua, str(ROOT / "examples" / "chat.lua")]
     with subprocess.Popen(

@@ -34,8 +34,6 @@ def test_c_example_prints_what_the_readme_says(tmp_path):
     compiler = shlex.split(os.environ.get("CC", "cc"))
     warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
     library = [f"-I{ROOT}/core", str(ROOT / "build" / "libreadyq.a"), "-pthread"]
-    config = (ROOT / "build" / "config.mk").read_text(encoding="utf-8")
-    library += re.search(r"^kqueue_libs = (.*)$", config, re.MULTILINE)[1].split()
     run(*compiler, *warnings, str(source), *library, "-o", str(program))
     assert run(str(program)) == PRINTED
 

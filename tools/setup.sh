@@ -106,15 +106,6 @@ suits_lua() {
     if [ -f "$1/luajit.h" ]; then lua_says "$lua" jit; else ! lua_says "$lua" jit; fi
 }
 
-# kqueue on Linux is libkqueue: built in where pkg-config knows one, and never fetched.
-find_libkqueue() {
-    kqueue_cflags=
-    kqueue_libs=
-    [ "$(uname)" = Linux ] && pkg-config --exists libkqueue 2>/dev/null || return 0
-    kqueue_cflags="-DREADYQ_LIBKQUEUE $(pkg-config --cflags libkqueue)"
-    kqueue_libs="$(pkg-config --libs libkqueue) -Wl,-rpath,$(pkg-config --variable=libdir libkqueue)"
-}
-
 # What the compiler and the linker can do against misuse of memory, those of it that they know.
 find_hardening() {
     hardening_cflags=$(accepted -fstack-protector-strong -fstack-clash-protection -fcf-protection)
@@ -361,7 +352,6 @@ pip_lua() {
 find_all() {
     find_python
     find_lua
-    find_libkqueue
     find_hardening
 }
 
@@ -406,8 +396,6 @@ python_suffix = $python_suffix
 lua = $lua
 lua_version = ${lua_version:-}
 lua_include = $lua_include
-kqueue_cflags = $kqueue_cflags
-kqueue_libs = $kqueue_libs
 hardening_cflags = $hardening_cflags
 hardening_ldflags = $hardening_ldflags
 END

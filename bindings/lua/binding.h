@@ -48,7 +48,6 @@ struct queue *luaq_test_queue(lua_State *L, int index); /* [-0, +0, -] NULL: ano
 struct queue *luaq_check_type(lua_State *L);            /* [-0, +0, e] argument 1 */
 struct queue *luaq_check_queue(lua_State *L);           /* [-0, +0, e] and it is not closed */
 int luaq_new(lua_State *L);                             /* readyq.new(options) */
-int luaq_backends(lua_State *L);                        /* readyq.backends() */
 
 /* ------------------------------------------------------------------ watches.c */
 

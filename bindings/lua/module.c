@@ -19,7 +19,6 @@ const struct luaq_bit luaq_bits[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"backends", luaq_backends},
     {"new", luaq_new},
     {"fire", luaq_fire},
     {NULL, NULL},

@@ -49,7 +49,7 @@ static bool is_virtual(lua_State *L, const char *clock)
     return strcmp(clock, "virtual") == 0;
 }
 
-/* [-0, +0, e] `backend` stays as long as argument 1. */
+/* [-0, +0, e] */
 static void read_options(lua_State *L, struct readyq_options *options)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -57,13 +57,10 @@ static void read_options(lua_State *L, struct readyq_options *options)
     while (lua_next(L, 1) != 0) {
         const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
 
-        if (strcmp(name, "backend") == 0 && lua_type(L, 3) == LUA_TSTRING)
-            options->backend = lua_tostring(L, 3);
-        else if (strcmp(name, "clock") == 0 && lua_type(L, 3) == LUA_TSTRING)
+        if (strcmp(name, "clock") == 0 && lua_type(L, 3) == LUA_TSTRING)
             options->virtual_clock = is_virtual(L, lua_tostring(L, 3));
         else
-            luaq_refuse(L, 1,
-                        "no such option, or not a string: '%s' (there are 'backend' and 'clock')",
+            luaq_refuse(L, 1, "no such option, or not a string: '%s' (the only one is 'clock')",
                         name);
         lua_settop(L, 2);
     }
@@ -87,31 +84,10 @@ static struct queue *push_closed(lua_State *L)
     return q;
 }
 
-int luaq_backends(lua_State *L)
-{
-    const char *name;
-    char why[320];
-    int error, n = 0;
-
-    lua_newtable(L);
-    for (size_t i = 0; (name = readyq_backends(i, &error)) != NULL; i++) {
-        if (error < 0) {
-            lua_pushstring(L, readyq_explain(name, -1, error, why, sizeof why));
-        } else {
-            lua_pushstring(L, name);
-            lua_rawseti(L, -2, ++n);
-            lua_pushboolean(L, true);
-        }
-        lua_setfield(L, -2, name);
-    }
-    return 1;
-}
-
 int luaq_new(lua_State *L)
 {
     struct readyq_options options = {.interruptible = true};
     struct queue *q;
-    char why[320];
     int error;
 
     lua_settop(L, 1);
@@ -119,9 +95,6 @@ int luaq_new(lua_State *L)
         read_options(L, &options);
     q = push_closed(L);
     error = readyq_open(&q->core, &options);
-    if (error == -EINVAL && options.backend != NULL)
-        luaq_refuse(L, 1, "no backend is called '%s': %s", options.backend,
-                    readyq_explain("new", -1, error, why, sizeof why));
     return error < 0 ? luaq_fail(L, 1, "new", -1, error) : 1;
 }
 

@@ -158,34 +158,6 @@ static PyObject *describe(PyObject *Py_UNUSED(self), PyObject *source)
     return PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
 }
 
-PyDoc_STRVAR(backends_doc,
-             "backends()\n"
-             "--\n"
-             "\n"
-             "The kernel interfaces that this build knows, the default first: a dict of each name\n"
-             "to None, or to why this machine has it not.\n"
-             "\n"
-             "Nothing is tried for it, so that a sandbox may still refuse one to Queue().");
-
-static PyObject *backends(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
-{
-    PyObject *all = PyDict_New(), *value;
-    const char *name;
-    char why[320];
-    int error;
-
-    for (size_t i = 0; all != NULL && (name = readyq_backends(i, &error)) != NULL; i++) {
-        value = error == 0 ? Py_NewRef(Py_None)
-                           : PyUnicode_FromString(readyq_explain(name, -1, error, why, sizeof why));
-        if (value == NULL || PyDict_SetItemString(all, name, value) < 0) {
-            Py_DECREF(all);
-            all = NULL;
-        }
-        Py_XDECREF(value);
-    }
-    return all;
-}
-
 PyDoc_STRVAR(set_inputhook_doc,
              "set_inputhook(function, /)\n"
              "--\n"
@@ -198,7 +170,6 @@ PyDoc_STRVAR(set_inputhook_doc,
 /* ------------------------------------------------------------------ the module */
 
 static PyMethodDef functions[] = {
-    {"backends", backends, METH_NOARGS, backends_doc},
     {"bits", bits, METH_O, bits_doc},
     {"describe", describe, METH_O, describe_doc},
     {"set_inputhook", set_inputhook, METH_O, set_inputhook_doc},

@@ -48,16 +48,14 @@ static bool read_clock(const char *clock, bool *virtual)
 
 static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
 {
-    static char first[] = "backend", second[] = "clock", third[] = "warn"; /* must be writable */
-    static char *names[] = {first, second, third, NULL};
+    static char first[] = "clock", second[] = "warn"; /* must be writable */
+    static char *names[] = {first, second, NULL};
     struct readyq_options options = {.interruptible = true};
     Queue *self = (Queue *)object;
     const char *clock = "real";
-    char call[80];
     int error, warn = true;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kw, "|zs$p:Queue", names, &options.backend, &clock,
-                                     &warn) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kw, "|s$p:Queue", names, &clock, &warn) ||
         !read_clock(clock, &options.virtual_clock))
         return -1;
     Py_BEGIN_CRITICAL_SECTION(self);
@@ -68,8 +66,7 @@ static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
         return -1;
     }
     if (error < 0) {
-        snprintf(call, sizeof call, "Queue(%.60s)", options.backend != NULL ? options.backend : "");
-        raise_error(call, -1, error);
+        raise_error("Queue", -1, error);
         return -1;
     }
     readyq_ref(self->core); /* late calls of other threads find it closed, not gone */

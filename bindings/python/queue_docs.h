@@ -9,16 +9,15 @@
 
 PyDoc_STRVAR(
     queue_doc,
-    "Queue(backend=None, clock=\"real\", *, warn=True)\n"
+    "Queue(clock=\"real\", *, warn=True)\n"
     "--\n"
     "\n"
     "One event queue: put sources into it, sleep until one is ready, take the ready ones.\n"
     "\n"
-    "backend is a name such as \"epoll\", None for the best there is. clock is \"real\", or\n"
-    "\"virtual\": time then stands still, and jumps to the next deadline where a wait would sleep.\n"
-    "With warn=False there is no ResourceWarning for a descriptor that was closed before its watch\n"
-    "was removed, while a duplicate keeps its file open. Raises ValueError for an unknown name,\n"
-    "OSError where the kernel refuses.\n"
+    "clock is \"real\", or \"virtual\": time then stands still, and jumps to the next deadline\n"
+    "where a wait would sleep. With warn=False there is no ResourceWarning for a descriptor that\n"
+    "was closed before its watch was removed, while a duplicate keeps its file open. Raises\n"
+    "ValueError for an unknown clock, OSError where the kernel refuses.\n"
     "\n"
     "Every method may be called from any thread, also while another thread waits. Each raises\n"
     "ValueError once the queue is closed. len(q) counts the watches, iteration goes over a snapshot\n"
@@ -189,6 +188,6 @@ PyDoc_STRVAR(queue_close_doc,
              "Closing again does nothing. The sources stay open.");
 
 PyDoc_STRVAR(queue_closed_doc, "bool: whether the queue is closed.");
-PyDoc_STRVAR(queue_backend_doc, "str: the kernel interface in use, such as \"epoll\".");
+PyDoc_STRVAR(queue_backend_doc, "str: the kernel interface, \"epoll\" on Linux, else \"kqueue\".");
 
 #endif

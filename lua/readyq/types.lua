@@ -14,7 +14,6 @@
 ---@alias readyq.kind "fd" | "timer" | "signal" | "process" | "trigger"
 
 ---@class readyq.options
----@field backend? string a name such as "epoll"; else $READYQ_BACKEND, else the best
 ---@field clock? "real" | "virtual" virtual time jumps to the next deadline instead of sleeping
 
 ---@class readyq
@@ -37,11 +36,6 @@ local readyq = {}
 ---@return string? message
 ---@return integer? errno
 function readyq.new(options) end
-
----The names of the kernel interfaces that this build and this machine have, the default first; and
----by name true, or why this machine has it not. Nothing is tried: a sandbox may still refuse one.
----@return table<integer|string, string|true>
-function readyq.backends() end
 
 ---Fires a trigger of any Lua state of this process by its handle. That of a trigger that is gone
 ---fails, unless another trigger with a handle has its place in memory by now.
@@ -170,7 +164,7 @@ function queue:events() end
 ---@return nil
 function queue:timeout() end
 
----The name of the kernel interface in use.
+---The name of the kernel interface: "epoll" on Linux, "kqueue" elsewhere.
 ---@return string
 function queue:backend() end
 

@@ -33,7 +33,6 @@ from readyq._core import (
     Stats,
     Watch,
     __version__,
-    backends,
     bits,
     describe,
 )
@@ -60,7 +59,6 @@ __all__ = [
     "Watch",
     "__version__",
     "attach",
-    "backends",
     "bits",
     "describe",
     "install_inputhook",

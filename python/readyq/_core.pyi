@@ -26,7 +26,6 @@ ONESHOT: Final[int]
 EXCLUSIVE: Final[int]
 
 def bits(value: int | str, /) -> str: ...
-def backends() -> dict[str, str | None]: ...
 def describe(source: FileDescriptorLike, /) -> str: ...
 def set_inputhook(function: Callable[[], object] | None, /) -> None: ...
 
@@ -68,11 +67,7 @@ class Watch(Generic[_T]):
 @disjoint_base
 class Queue:
     def __init__(
-        self,
-        backend: str | None = None,
-        clock: Literal["real", "virtual"] = "real",
-        *,
-        warn: bool = True,
+        self, clock: Literal["real", "virtual"] = "real", *, warn: bool = True
     ) -> None: ...
     @overload
     def add(self, source: FileDescriptorLike, interest: int | str) -> Watch[Any]: ...

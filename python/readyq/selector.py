@@ -102,11 +102,11 @@ class Selector(BaseSelector):
     It differs from selectors.EpollSelector in this: timeouts are not rounded to milliseconds; files
     and other descriptors that never block can be registered, and are always ready; the number of a
     descriptor that was closed without unregister() can be registered again. Its methods may be
-    called from any thread. backend is as for Queue.
+    called from any thread.
     """
 
-    def __init__(self, backend: str | None = None) -> None:
-        self._queue = Queue(backend, warn=False)
+    def __init__(self) -> None:
+        self._queue = Queue(warn=False)
         self._keys = _Keys(self._queue)
         self._add, self._wait = self._queue.add, self._queue.wait
 

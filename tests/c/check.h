@@ -4,7 +4,7 @@
  * with an alarm, so that none can harm or hold up another. A test that leaves a descriptor open
  * has failed. What tests watch is made in things.h.
  *
- *     build/tests/flow [backend [test]]      prints TAP; $TEST_SECONDS is the alarm
+ *     build/tests/flow [test]      prints TAP; $TEST_SECONDS is the alarm
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -52,8 +52,6 @@ struct test {
     void (*run)(void);
 };
 
-static const char *backend; /* NULL: the best */
-
 _Noreturn static inline void fail(const char *file, int line, const char *what)
 {
     printf("# %s:%d: %s\n", file, line, what);
@@ -81,22 +79,9 @@ static inline void check_has(const char *file, int line, const char *text, const
     fail(file, line, message);
 }
 
-/* kqueue on Linux is libkqueue, which opens helpers of its own and keeps them. */
-static inline bool is_emulated(void)
-{
-#if defined(__linux__)
-    const char *name = backend != NULL ? backend : getenv("READYQ_BACKEND");
-    return name != NULL && strcmp(name, "kqueue") == 0;
-#else
-    return false;
-#endif
-}
-
 static inline int count_descriptors(void)
 {
     int n = 0;
-    if (is_emulated())
-        return 0;
     for (int fd = 0; fd < 1024; fd++)
         n += fcntl(fd, F_GETFD) >= 0;
     return n;
@@ -138,9 +123,8 @@ static inline bool run_test(const struct test *test)
 static inline int run_tests(int argc, char **argv, const struct test *tests, size_t ntests)
 {
     int number = 0, failed = 0;
-    backend = argc > 1 && argv[1][0] != '\0' ? argv[1] : NULL;
     for (size_t i = 0; i < ntests; i++) {
-        if (argc > 2 && strcmp(argv[2], tests[i].name) != 0)
+        if (argc > 1 && strcmp(argv[1], tests[i].name) != 0)
             continue;
         bool passed = run_test(&tests[i]);
         failed += !passed;

@@ -31,13 +31,6 @@ static void check_add_fails(int fd, uint32_t interest, int error)
     close_pair(p);
 }
 
-static void test_unknown_backend_is_refused(void)
-{
-    readyq *q = NULL;
-    CHECK_IS(readyq_open(&q, &(struct readyq_options){.backend = "nonsense"}), -EINVAL);
-    CHECK(q == NULL);
-}
-
 static void test_add_of_a_closed_descriptor_is_ebadf(void)
 {
     check_add_fails(-1, READYQ_READ, -EBADF);
@@ -368,7 +361,7 @@ static void test_every_descriptor_of_a_queue_is_closed_on_exec(void)
     readyq_close(q);
 }
 
-TESTS(TEST(test_unknown_backend_is_refused), TEST(test_add_of_a_closed_descriptor_is_ebadf),
+TESTS(TEST(test_add_of_a_closed_descriptor_is_ebadf),
       TEST(test_add_of_an_interest_that_means_nothing_is_einval),
       TEST(test_second_add_of_a_descriptor_is_eexist),
       TEST(test_second_add_of_a_file_or_of_a_paused_descriptor_is_eexist),

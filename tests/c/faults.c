@@ -152,9 +152,7 @@ static void end(struct story *s)
 
 static void tell(struct story *s)
 {
-    const struct readyq_options options = {.backend = backend};
-
-    TRY(readyq_open(&s->q, &options));
+    TRY(readyq_open(&s->q, NULL));
     add_all(s);
     make_ready(s);
     take_all(s, EVERYTHING);
@@ -255,7 +253,7 @@ static void sweep_story(void (*story)(struct story *), int error, bool may_show,
 
     while (hits(story, error, may_show, n))
         n++;
-    CHECK(n >= least || is_emulated()); /* libkqueue makes its calls itself */
+    CHECK(n >= least);
 }
 
 static void sweep(int error, bool may_show, int least)

@@ -13,7 +13,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 
@@ -89,11 +88,6 @@ WRAP(void *, calloc, (size_t n, size_t size))
 WRAP(void *, realloc, (void *memory, size_t size))
 {
     return IS_DUE(ENOMEM) ? NULL : __real_realloc(memory, size);
-}
-
-WRAP(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset))
-{
-    return IS_DUE(ENOMEM) ? MAP_FAILED : __real_mmap(at, size, protection, flags, fd, offset);
 }
 
 /* ------------------------------------------------------------------ descriptors */
@@ -173,21 +167,18 @@ WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options))
 
 /* ------------------------------------------------------------------ by number */
 
-static bool is_call_due(long number, long submitted)
+static bool is_call_due(long number)
 {
     switch (number) {
     case SYS_pidfd_open: return IS_DUE(EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM);
     case SYS_epoll_pwait2: return IS_DUE(EINTR, ENOSYS, EPERM, SHORT);
-    case SYS_io_uring_setup: return IS_DUE(EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM);
-    case SYS_io_uring_enter:
-        return IS_DUE(EINTR, EAGAIN, EBUSY) || (submitted > 0 && IS_DUE(SHORT));
     default: return false;
     }
 }
 
 static long on_syscall(long number, const long a[6])
 {
-    return is_call_due(number, a[1]) ? failed() : real_syscall(number, a);
+    return is_call_due(number) ? failed() : real_syscall(number, a);
 }
 
 #endif

@@ -20,8 +20,8 @@ static void test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin
     close(fd);
 }
 
-/* On io_uring the request for the socket outlived its watch, and was told to whoever had the number:
- * to nobody, after the file's watch was removed. */
+/* The registration of the socket outlived its watch, and its event was delivered to whichever watch
+ * had the number, even after that watch was removed. */
 static void test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket(void)
 {
     int p[2], file = open_file();
@@ -43,8 +43,8 @@ static void test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_so
     close(file);
 }
 
-/* On io_uring it was abandoned in the midst of its modify, which then took it off the list of what
- * was abandoned: its queue was closed without it. */
+/* The queue gave the watch up during its modify, which then took it off the list of stale watches:
+ * the queue was closed without it. */
 static void test_a_watch_found_closed_in_its_modify_is_still_in_its_queue(void)
 {
     int p[2], others[6][2];
@@ -93,7 +93,7 @@ static void test_a_closed_number_that_fileno_took_is_not_watched_in_a_child(void
     close_pair(p);
 }
 
-/* On io_uring a wait for priority data asked of ordinary data again and again. */
+/* A wait for priority data was ended by ordinary data again and again. */
 static void test_a_wait_for_priority_data_sleeps_over_other_data(void)
 {
     static const uint32_t modes[] = {0, READYQ_EDGE, READYQ_ONESHOT, READYQ_EDGE | READYQ_ONESHOT};

@@ -71,7 +71,7 @@ static void tell(int allowed, int fd)
     memset(&s, 0, sizeof s);
     refused = false;
     until_refusal = allowed;
-    error = readyq_open(&s.q, &(struct readyq_options){.backend = backend});
+    error = readyq_open(&s.q, NULL);
     CHECK(error == 0 || error == -ENOMEM);
     if (error < 0) {
         CHECK(s.q == NULL);

@@ -17,9 +17,6 @@
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
-#ifndef SYS_io_uring_setup
-#define SYS_io_uring_setup 425
-#endif
 
 /* From now on, in this process and its children, the call ends as `verdict` says. */
 static void filter_call(long call, uint32_t verdict)
@@ -316,60 +313,6 @@ static void test_wakes_work_in_a_sandbox_without_eventfd(void)
     check_wakes(EPERM);
 }
 
-/* ------------------------------------------------------------------ no io_uring */
-
-static void check_refused(int error)
-{
-    const struct readyq_options options = {.backend = "io_uring"};
-    char text[320];
-    readyq *q;
-    refuse(SYS_io_uring_setup, error);
-    CHECK_IS(readyq_open(&q, &options), -error);
-    CHECK(q == NULL);
-    readyq_explain("open(io_uring)", -1, -error, text, sizeof text);
-    CHECK_HAS(text, error == EPERM ? "not permitted" : "this kernel does not have it");
-}
-
-static void test_io_uring_in_a_sandbox_is_eperm(void)
-{
-    check_refused(EPERM);
-}
-
-static void test_io_uring_on_a_kernel_without_it_is_enosys(void)
-{
-    check_refused(ENOSYS);
-}
-
-static void test_io_uring_that_is_forbidden_after_it_was_opened_says_so(void)
-{
-    int p[2];
-    readyq *q;
-    readyq_watch w;
-    open_pipe(p);
-    if (readyq_open(&q, &(struct readyq_options){.backend = "io_uring"}) < 0)
-        return close_pair(p);
-    add(q, &w, p[0], READYQ_READ);
-    refuse(SYS_io_uring_enter, EPERM);
-    for (int i = 0; i < 2; i++)
-        CHECK_IS(readyq_wait(q, LONG, 0), -EPERM);
-    CHECK_IS(readyq_remove(&w), 0);
-    readyq_close(q);
-    close_pair(p);
-}
-
-static void test_a_sandbox_that_kills_for_io_uring_does_not_harm_who_did_not_ask(void)
-{
-    readyq *q;
-    int error;
-    CHECK_IS(unsetenv("READYQ_BACKEND"), 0);
-    filter_call(SYS_io_uring_setup, SECCOMP_RET_KILL_PROCESS);
-    for (size_t i = 0; readyq_backends(i, &error) != NULL; i++)
-        CHECK(error <= 0);
-    CHECK_IS(readyq_open(&q, NULL), 0);
-    CHECK_IS(readyq_wait(q, 0, 0), 0);
-    readyq_close(q);
-}
-
 TESTS(TEST(test_waits_on_a_kernel_without_epoll_pwait2_are_never_early_and_below_a_millisecond),
       TEST(test_waits_in_a_sandbox_without_epoll_pwait2_are_never_early_and_below_a_millisecond),
       TEST(test_children_are_told_of_on_a_kernel_without_pidfd_open),
@@ -381,8 +324,5 @@ TESTS(TEST(test_waits_on_a_kernel_without_epoll_pwait2_are_never_early_and_below
       TEST(test_a_descriptor_whose_kind_is_not_told_is_described_all_the_same),
       TEST(test_a_wake_where_the_pipe_is_full_is_a_wake),
       TEST(test_a_close_tells_all_waiters_without_eventfd_too),
-      TEST(test_io_uring_that_is_forbidden_after_it_was_opened_says_so),
       TEST(test_wakes_work_on_a_kernel_without_eventfd),
-      TEST(test_wakes_work_in_a_sandbox_without_eventfd), TEST(test_io_uring_in_a_sandbox_is_eperm),
-      TEST(test_io_uring_on_a_kernel_without_it_is_enosys),
-      TEST(test_a_sandbox_that_kills_for_io_uring_does_not_harm_who_did_not_ask))
+      TEST(test_wakes_work_in_a_sandbox_without_eventfd))

@@ -207,7 +207,6 @@ static inline int collect_error(int fd)
 static inline readyq *open_queue_with(struct readyq_options options)
 {
     readyq *q = NULL;
-    options.backend = backend;
     CHECK_IS(readyq_open(&q, &options), 0);
     CHECK(q != NULL);
     return q;
@@ -248,7 +247,7 @@ static inline struct readyq_stats stats_of(readyq *q)
 }
 
 /* Whether the kernel queue keeps a registration whose number was closed, so that it must be built
- * anew to lose it. On the others a ghost cannot be. */
+ * anew to lose it. With kqueue there are no ghosts. */
 static inline bool has_ghosts(readyq *q)
 {
     return strcmp(readyq_backend(q), "epoll") == 0;

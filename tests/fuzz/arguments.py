@@ -47,7 +47,7 @@ MEMBERS = [
     ),
     *("armed", "status", "readable", "writable", "closed", "backend", "ghost_fd", "watches"),
 ]
-FUNCTIONS = [readyq.Queue, readyq.Selector, readyq.bits, readyq.backends, readyq.describe]
+FUNCTIONS = [readyq.Queue, readyq.Selector, readyq.bits, readyq.describe]
 NAMES = ["source", "interest", "data", "delay", "period", "signum", "pid", "timeout", "maxevents"]
 NUMERALS = [0, 1, 2, 7, -1, -2, 64, 1024, 2**31 - 1, 2**31, 2**32, 2**63, -(2**63) - 1, 10**30]
 FLOATS = [0.0, -0.0, 0.5, 1e-10, 1e300, -1.0, math.nan, math.inf, -math.inf, 9.3e9]
@@ -59,7 +59,6 @@ STRINGS = [
     "p",
     "x",
     "epoll",
-    "io_uring",
     "virtual",
     "real",
     "\0",

@@ -167,7 +167,7 @@ static void do_ask(struct world *o)
 
 static void do_explain(struct world *o)
 {
-    static const char *const calls[] = {"add", "wait", "", "open(io_uring)", "fd %s%n"};
+    static const char *const calls[] = {"add", "wait", "", "open", "fd %s%n"};
     const char *call = calls[byte(o) % 5];
     const int fd = any_number(o);
     const int error = -(int)byte(o) * (byte(o) % 16 == 15 ? 8421504 : 1);

@@ -35,7 +35,4 @@ if jit then jit.flush() end -- compiled code holds on to what it used
 collectgarbage()
 collectgarbage()
 local left = unix.count_open() - before - things.kept
-if os.getenv("READYQ_BACKEND") == "kqueue" and unix.is_linux() then
-    left = 0 -- libkqueue keeps helpers of its own
-end
 if left ~= 0 then fail("descriptors left open: " .. left, 1) end

@@ -183,16 +183,9 @@ end
 function T.test_options_are_checked()
     raises("table expected", readyq.new, 5)
     raises("no such option.*'colour'", readyq.new, {colour = "red"})
-    raises("not a string: 'backend'", readyq.new, {backend = 5})
     raises("not a string: 'clock'", readyq.new, {clock = 5})
     raises("no such option", readyq.new, {"epoll"})
-    raises("no backend is called 'select'", readyq.new, {backend = "select"})
     raises("#1 to .*clock is 'real' or 'virtual', not 'lunar'", readyq.new, {clock = "lunar"})
-end
-
-function T.test_an_unknown_backend_of_the_environment_is_refused()
-    local output = things.run("READYQ_BACKEND=select", [[require "readyq".new()]])
-    assert(output:find("this build has no such backend"), output)
 end
 
 function T.test_signals_that_cannot_be_caught_are_refused()

@@ -42,14 +42,6 @@ end
 
 function things.tcp() return keep(unix.tcp_pair()) end
 
--- What a program in this Lua prints, begun as `prefix` says: a variable for it, or a command.
-function things.run(prefix, code)
-    local program = io.popen(("%s '%s' -e '%s' 2>&1"):format(prefix, arg[-1], code))
-    local output = program:read("*a")
-    program:close()
-    return output
-end
-
 -- A module that not every machine has, or the test is skipped.
 function things.need(module, package)
     local ok, loaded = pcall(require, module)

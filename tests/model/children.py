@@ -27,7 +27,7 @@ class Children(Descriptors):
         self.children = []
 
     def spawn(self):
-        if len(self.children) >= MOST_CHILDREN or not self.kernel.forks:
+        if len(self.children) >= MOST_CHILDREN:
             return
         name = self.name("c")
         self.say(f"{name} = spawn({STATUS})")
@@ -38,7 +38,7 @@ class Children(Descriptors):
 
     def end_child(self, index):
         child = self.pick(index, [child for child in self.children if not child.ended])
-        if child is None or not self.may_let_go(child.files):
+        if child is None:
             return
         self.say(f"end_child(*{child.name})")
         calls.end_child(child.pid, child.writer)
@@ -76,8 +76,6 @@ class Children(Descriptors):
 
     def fork(self):
         """The child's queue has the same watches, and what it does with it is not seen here."""
-        if not self.kernel.forks:
-            return
         self.say("if os.fork() == 0:\n    print(q.wait(0), q.wait(1), q.close())\n    os._exit(0)")
         self.say("os.wait()")
         reader, writer = os.pipe()

@@ -90,19 +90,7 @@ class Descriptors(ABC):
         fd = self.pick_number(index, lambda file: isinstance(file, kinds) and able(file))
         return fd, self.table.get(fd)
 
-    # ------------------------------------------------------------------ what a queue has a say in
-
-    @abstractmethod
-    def may_let_go(self, files):
-        """Whether what held these files, each as often as it is listed, may close them."""
-
-    def may_close(self, fd):
-        """Whether this number may be closed."""
-        return self.may_let_go([self.table[fd]])
-
-    @abstractmethod
-    def see_collected(self, fd):
-        """What else may collect a pending error has."""
+    # ------------------------------------------------------------------ what a queue learns of
 
     @abstractmethod
     def was_closed(self, fd):
@@ -149,7 +137,7 @@ class Descriptors(ABC):
     def dup2(self, index, onto):
         """Gives a number to another file; what it was is closed without a word."""
         old, new = self.pick_number(index), self.pick_number(onto)
-        if old == new or not self.may_close(new):
+        if old == new:
             return
         self.say(f"os.dup2({self.names[old]}, {self.names[new]})")
         os.dup2(old, new)
@@ -160,7 +148,7 @@ class Descriptors(ABC):
 
     def close_number(self, index):
         fd = self.pick_number(index)
-        if fd is None or not self.may_close(fd):
+        if fd is None:
             return
         self.say(f"os.close({self.names[fd]})")
         os.close(fd)
@@ -168,7 +156,7 @@ class Descriptors(ABC):
 
     def reset(self, index):
         fd, file = self.pick_file(index, Tcp, lambda file: file.holders == 1)
-        if fd is None or not self.may_close(fd):
+        if fd is None:
             return
         self.say(f"reset({self.names[fd]})")
         calls.reset(fd)
@@ -249,7 +237,6 @@ class Descriptors(ABC):
 
     def compare_with_poll(self, fd, until=0):
         """The model of the files themselves is held to poll(2)."""
-        self.see_collected(fd)
         expected = self.table[fd].level() & ~PRIORITY
         while polled(fd, self.table[fd]) != expected:
             if time.monotonic() > until:

@@ -5,7 +5,7 @@ A file is held open by numbers, and by children's copies of them; the last one t
 Each end of a pipe or a connection knows what arrived and was not yet read. `level()` is what is so
 now. What is news, which matters to EDGE, is told to the watches of the file: `owed` are bits that
 came up, or came anew, since the watch was last delivered; `stirred` says that something moved, so
-that a kernel may tell once more of what is there (epoll and io_uring look at all bits at any sign).
+that a kernel may tell once more of what is there (epoll looks at all bits at any sign).
 """
 
 READ, PRIORITY, WRITE = 0x001, 0x002, 0x004
@@ -20,7 +20,6 @@ class File:
     """An open file that knows no end: it is held, watched, and always the same."""
 
     never_blocks = False
-    pinned = False  # a kernel queue may hold it open
     restless = False  # it stirs in its own time
     peer = None
     gone = False
@@ -28,7 +27,6 @@ class File:
     def __init__(self):
         self.holders = 0
         self.watches = []  # that are told what is news
-        self.inode = self
 
     def level(self):
         return READ | WRITE
@@ -78,7 +76,6 @@ class Counter(File):
     def __init__(self):
         super().__init__()
         self.count = 0
-        self.inode = Counter  # all have the same
 
     def level(self):
         return WRITE | (READ if self.count else 0)
@@ -182,8 +179,6 @@ class End(File):
 
 
 class Pipe(End):
-    """Both ends have one inode."""
-
     def unasked(self):
         return self.level() & ~DIRECTIONS
 
@@ -238,6 +233,4 @@ class Tcp(Socket):
 
 def pair(one, other):
     one.peer, other.peer = other, one
-    if isinstance(one, Pipe):
-        other.inode = one.inode
     return one, other

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The long hunt, by plain chance: `make model OPERATIONS=n SEED=s BACKEND=name`.
+"""The long hunt, by plain chance: `make model OPERATIONS=n SEED=s`.
 
 A round is a fresh world and some operations, and depends on nothing but its seed. Where model and
 queue disagree the operations are made fewer for as long as they still do, and what is left is
@@ -116,7 +116,6 @@ def hunt(make, seeds, count, most=1):
 
 def main():
     options = argparse.ArgumentParser(prog="model", description=__doc__)
-    options.add_argument("--backend", default="epoll")
     options.add_argument("--operations", type=int, default=100_000)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--most", type=int, default=3, help="disagreements to print")
@@ -125,9 +124,9 @@ def main():
     count = Count()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):  # ended early it says what it has done
-        for text in hunt(lambda: World(options.backend), seeds, count, options.most):
+        for text in hunt(World, seeds, count, options.most):
             print(text, flush=True)
-    print(f"{options.backend}: {count}")
+    print(count)
     return count.disagreements > 0
 
 

@@ -48,14 +48,14 @@ class Watch:
     and `stamp` of all others: how often they went off unseen, and when the first time.
 
     `doubtful`: its number was closed. `confused`: and is taken for its file's again, though it is
-    another's, so that anything may be told. `left_out`: the kernel may have told others alone."""
+    another's, so that anything may be told."""
 
     def __init__(self, queue, kind, name):
         self.queue, self.kind, self.name = queue, kind, name
         self.line = LINES.get(kind)
         self.active = self.armed = True
         self.interest = self.owed = self.seen = self.pending = 0
-        self.stirred = self.doubtful = self.confused = self.left_out = False
+        self.stirred = self.doubtful = self.confused = False
         self.fd = self.file = self.stamp = self.signal = self.child = self.status = None
         self.due = self.period = self.order = None
         self.passed = {}  # who was delivered, how often, while this one was ready and was not
@@ -66,15 +66,12 @@ class Watch:
         self.armed = interest != 0
         self.owed = self.file.level()
         self.seen = 0
-        self.stirred = self.left_out = False
+        self.stirred = False
         self.passed = {}
 
     def hear(self, news):
-        """Something arrived. Of several EXCLUSIVE watches the kernel may wake but one."""
+        """Something arrived."""
         self.owed |= news
-        if self.queue.kernel.wakes_one and self.interest & EXCLUSIVE:
-            others = (w for w in self.queue.watches if w is not self and w.interest & EXCLUSIVE)
-            self.left_out |= any(w.file is self.file or w.confused for w in others)
 
     def asks_once(self):
         return bool(self.interest & (EDGE | ONESHOT))
@@ -92,23 +89,19 @@ class Watch:
         if self.interest & EDGE:
             must = now & self.owed
             now = now if self.owed or self.stirred or self.file.restless else 0
-        if self.queue.kernel.vague_ends and self.file.level() & ~DIRECTIONS:
-            return 0, ANYTHING
         if self.doubtful:
             return 0, self.doubt(now | self.seen)
-        return 0 if self.left_out else must, now | self.seen
+        return must, now | self.seen
 
     def doubt(self, may):
-        """What a hang-up means, and EXCLUSIVE's end, is looked up by the number; where files are
-        known by inode all is."""
-        if self.queue.kernel.by_inode or (may & ~DIRECTIONS) or (may and self.interest & EXCLUSIVE):
+        """What a hang-up means, and EXCLUSIVE's end, is looked up by the number."""
+        if (may & ~DIRECTIONS) or (may and self.interest & EXCLUSIVE):
             return ANYTHING
         return may
 
 
 class Queue:
-    def __init__(self, kernel):
-        self.kernel = kernel
+    def __init__(self):
         self.watches = []
         self.ghosts = []  # (file, number, interest) that the kernel may still tell of
         self.now = 0  # nanoseconds, on the virtual clock
@@ -166,7 +159,7 @@ class Queue:
             return  # the kernel has nothing of it
         self.lay(table.get(watch.fd), watch.fd)  # a ghost with its number back goes in its stead
         for file in [watch.file] * watch.doubtful + watch.taken_for:
-            if self.kernel.has_ghosts and not file.gone and table.get(watch.fd) is not file:
+            if not file.gone and table.get(watch.fd) is not file:
                 self.ghosts.append((file, watch.fd, 0 if watch.confused else watch.interest))
 
     def closed(self, fd):
@@ -177,23 +170,19 @@ class Queue:
 
     def opened(self, fd, file):
         """A number was given to a file. A watch of another file that was there may be taken for
-        one of this: where the number had a ghost of it, and where the two have one inode."""
+        one of this where the number had a ghost of it."""
         watch = self.at(fd)
         if watch is None:
             return
-        back = any(ghost[:2] == (file, fd) for ghost in self.ghosts)
-        if back or (self.kernel.by_inode and watch.file.inode == file.inode):
-            watch.confused = file.pinned = True
-            watch.taken_for += [file] * back
+        if any(ghost[:2] == (file, fd) for ghost in self.ghosts):
+            watch.confused = True
+            watch.taken_for.append(file)
 
     def looked_at(self):
-        """The kernel may have been asked, without a wait. The queue has more descriptors of its
-        own now, maybe on a number that was closed, and their inode is that of eventfds."""
+        """The kernel may have been asked, without a wait."""
         for watch in self.watches:
             if watch.kind == "fd" and watch.asks_once():
                 watch.seen |= watch.offer()[1]
-            if watch.doubtful and self.kernel.by_inode:
-                watch.confused = True
 
     # ------------------------------------------------------------------ what fires
 

@@ -10,7 +10,7 @@ import pytest
 from model.hunt import world_of
 from model.model import DisagreementError
 from model.operations import OPERATIONS
-from model.world import BACKENDS, World
+from model.world import World
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VERSION = "python{}.{}".format(*sys.version_info)
@@ -62,6 +62,5 @@ def machine_of(make):
     return type("Machine", (Machine,), rules)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_queue_and_model_agree_on_what_hypothesis_thinks_of(backend):
-    stateful.run_state_machine_as_test(machine_of(lambda: World(backend)), settings=SETTINGS)
+def test_queue_and_model_agree_on_what_hypothesis_thinks_of():
+    stateful.run_state_machine_as_test(machine_of(World), settings=SETTINGS)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from model.hunt import ROUND, Count, draw, hunt, play
-from model.world import BACKENDS, World
+from model.world import World
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="tests/model/files.py knows the files of Linux alone"
@@ -29,8 +29,8 @@ LIES = {
 
 
 class Liar(World):
-    def __init__(self, backend, lie):
-        super().__init__(backend)
+    def __init__(self, lie):
+        super().__init__()
         self.lie, self.before = lie, []
 
     def see(self, told):
@@ -39,19 +39,17 @@ class Liar(World):
         return lies
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_queue_and_model_agree(backend):
+def test_queue_and_model_agree():
     count, opened = Count(), len(os.listdir("/proc/self/fd"))
-    for text in hunt(lambda: World(backend), range(1, OPERATIONS // ROUND + 1), count):
+    for text in hunt(World, range(1, OPERATIONS // ROUND + 1), count):
         pytest.fail(text, pytrace=False)
     assert count.deliveries > OPERATIONS / 10
-    if backend != "kqueue":  # libkqueue keeps helpers of its own
-        assert len(os.listdir("/proc/self/fd")) == opened
+    assert len(os.listdir("/proc/self/fd")) == opened
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_queue_that_lies_is_found_out(lie):
-    found = (play(lambda: Liar("epoll", LIES[lie]), draw(seed))[1] for seed in range(ROUNDS))
+    found = (play(lambda: Liar(LIES[lie]), draw(seed))[1] for seed in range(ROUNDS))
     assert any(found)
 
 
@@ -64,11 +62,11 @@ def test_a_queue_that_knows_less_is_found_out():
             if watch is not None:
                 self.queue.modify(watch, interest)
 
-    assert any(play(lambda: Deaf("epoll"), draw(seed))[1] for seed in range(ROUNDS))
+    assert any(play(Deaf, draw(seed))[1] for seed in range(ROUNDS))
 
 
 def test_what_is_printed_is_a_program_that_runs():
-    world, _ = play(lambda: World("epoll"), draw(7))
+    world, _ = play(World, draw(7))
     program = world.script.program()
     assert len([line for line in program.splitlines() if line.startswith("q.wait")]) > 20
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -83,7 +83,6 @@ class Turn:
         if watch in self.news:  # what was fetched before may still be news to the kernel
             self.news[watch] = self.news[watch][0] & ~ready, bool(watch.seen)
         watch.seen = 0
-        watch.left_out = False
         if watch.interest & ONESHOT:
             watch.armed = False
 
@@ -118,7 +117,7 @@ class Turn:
 
     def be_fair(self):
         """What is ready and has to stand back for a maximum does so a few times at most."""
-        for watch in self.queue.watches if self.queue.kernel.fair else ():
+        for watch in self.queue.watches:
             if not self.offers.get(watch, (0, 0))[0]:
                 watch.passed = {}
                 continue
@@ -129,8 +128,6 @@ class Turn:
 
     def is_full(self):
         """A maximum was reached, of which what was found out to be closed may have had a part."""
-        if self.limit is not None and self.queue.kernel.drops_when_full:
-            return True
         if self.limit is None or not self.told:
             return False
         closed = sum(watch.doubtful for watch in self.queue.watches)
@@ -164,6 +161,5 @@ class Turn:
                 watch.owed |= owed
                 watch.stirred |= stirred
                 watch.seen |= self.offers.get(watch, (0, 0))[1]
-                watch.left_out |= self.queue.kernel.drops_when_full
             else:
                 watch.seen = 0

@@ -4,15 +4,11 @@
 import contextlib
 import errno
 import os
-import select
 import signal
 import warnings
 from abc import abstractmethod
 
-from model import calls
 from model.children import Children
-from model.files import ONESHOT
-from model.kernels import KERNELS
 from model.model import DisagreementError, Queue
 
 import readyq
@@ -29,9 +25,8 @@ def bits(value):
 
 
 class Watching(Children):
-    def __init__(self, backend):
+    def __init__(self):
         super().__init__()
-        self.backend, self.kernel = backend, KERNELS[backend]
         self.opened = contextlib.ExitStack()
         self.warned = self.opened.enter_context(warnings.catch_warnings(record=True))
         warnings.simplefilter("always")
@@ -42,17 +37,15 @@ class Watching(Children):
         self.open_queue()
 
     def open_queue(self):
-        self.say(f"q = readyq.Queue({self.backend!r}, 'virtual')")
-        self.real = readyq.Queue(self.backend, "virtual")
-        self.queue = Queue(self.kernel)
+        self.say("q = readyq.Queue('virtual')")
+        self.real = readyq.Queue("virtual")
+        self.queue = Queue()
         self.nested = None
         self.model_of.clear()
         self.real_of.clear()
 
     def close_queue(self):
         """Closes it, and opens another."""
-        if self.kernel.pins_files and self.children:
-            return
         self.say("q.close()")
         self.real.close()
         for watch in list(self.queue.watches):
@@ -72,22 +65,7 @@ class Watching(Children):
     def data(self, real):
         """What each watch is given, for dispatch() to call."""
 
-    # ------------------------------------------------------------------ what the queue has a say in
-
-    def may_let_go(self, files):
-        """A watched file is not closed for good where that does not close it."""
-        if not self.kernel.pins_files:
-            return True
-        ending = (file for file in files if file.holders == files.count(file))
-        return not any(file.pinned or file.watches for file in ending)
-
-    def may_close(self, fd):
-        watched = self.queue.at(fd) is not None
-        return super().may_close(fd) and not (watched and self.kernel.keeps_closed)
-
-    def see_collected(self, fd):
-        if self.kernel.vague_ends and not calls.poll(fd) & select.POLLERR:
-            self.table[fd].error = False
+    # ------------------------------------------------------------------ what the queue learns of
 
     def was_closed(self, fd):
         self.queue.closed(fd)
@@ -157,9 +135,6 @@ class Watching(Children):
             allowed = ["unknown"]  # the queue found out
         elif watch.confused:
             allowed = None
-        elif gone and self.kernel.trusts_many and watch.interest & ONESHOT and not watch.armed:
-            watch.confused = raised is None
-            allowed = ["EBADF", None]
         self.outcome("modify", raised, allowed)
         if raised is None:
             self.withdraw(watch)

@@ -11,27 +11,14 @@ from model.model import DisagreementError
 from model.turn import Turn
 from model.watching import SECOND, Watching, bits
 
-import readyq
-
 LOOKS = 8  # waits after which the model of the files is compared with poll(2)
 
 
-def works(backend):
-    try:
-        readyq.Queue(backend).close()
-    except OSError:
-        return False
-    return True
-
-
-BACKENDS = [name for name in readyq.backends() if works(name)]
-
-
 class World(Watching):
-    def __init__(self, backend):
+    def __init__(self):
         self.waits = self.deliveries = 0
         self.stops = self.plan = None
-        super().__init__(backend)
+        super().__init__()
 
     def begin(self, quarters, limit):
         """A turn and its seconds. For ever is only for what is sure to end."""
@@ -84,10 +71,9 @@ class World(Watching):
 
     def nest(self):
         """From now on its descriptor is looked at."""
-        if self.kernel.pollable:
-            self.say("q.fileno()")
-            self.nested = self.real.fileno()
-            self.queue.looked_at()
+        self.say("q.fileno()")
+        self.nested = self.real.fileno()
+        self.queue.looked_at()
 
     # ------------------------------------------------------------------ callbacks
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the Python binding share: queues of every backend and real things to watch."""
+"""What the tests of the Python binding share: queues and real things to watch."""
 
 import concurrent.futures
 import contextlib
@@ -9,14 +9,12 @@ import os
 import pathlib
 import pty
 import select
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 
-import gates
 import pytest
 
 import readyq
@@ -24,51 +22,18 @@ import readyq
 SOON = 10  # seconds in which what must happen happens, on a machine however busy
 
 
-def works(backend):
-    try:
-        readyq.Queue(backend).close()
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-BACKENDS = [name for name in ("epoll", "io_uring", "kqueue") if works(name)]
-
-
-def backend_and_name(item):
-    """The backend that a test runs on, or None, and its name in gates.txt."""
-    params = item.callspec.params if hasattr(item, "callspec") else {}
-    return params.get("make"), f"python/{item.path.stem}/{item.originalname}"
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.path.parent == pathlib.Path(__file__).parent:
-            for mark in gates.marks(*backend_and_name(item)):
-                item.add_marker(mark)
-
-
 @pytest.fixture(autouse=True)
-def watchdog(request):
-    """A test that hangs ends the run, and shows where it hung; behind a gate it may hang."""
-    gated = gates.find(*backend_and_name(request.node)) is not None
-    if gated:
-        signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
-        signal.alarm(gates.SECONDS)
+def watchdog():
+    """A test that hangs ends the run, and shows where it hung."""
     faulthandler.dump_traceback_later(120, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
-    if gated:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
-def descriptors_are_given_back(request):
+def descriptors_are_given_back():
     before = len(os.listdir("/proc/self/fd"))
     yield
-    if backend_and_name(request.node)[0] == "kqueue" and sys.platform == "linux":
-        return  # libkqueue opens helpers of its own and keeps them
     if len(os.listdir("/proc/self/fd")) > before:
         gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= before
@@ -77,8 +42,7 @@ def descriptors_are_given_back(request):
 class Things:
     """Opens queues and things to watch, and closes at the end what the test left open."""
 
-    def __init__(self, backend, folder):
-        self.backend = backend
+    def __init__(self, folder):
         self.folder = folder
         self.opened = contextlib.ExitStack()
 
@@ -88,7 +52,7 @@ class Things:
         return things[0] if len(things) == 1 else things
 
     def queue(self, **options):
-        return self.keep(readyq.Queue(self.backend, **options))
+        return self.keep(readyq.Queue(**options))
 
     def unix(self):
         return self.keep(*socket.socketpair())
@@ -127,9 +91,9 @@ class Things:
         return child
 
 
-@pytest.fixture(params=BACKENDS)
-def make(request, tmp_path):
-    things = Things(request.param, tmp_path)
+@pytest.fixture
+def make(tmp_path):
+    things = Things(tmp_path)
     with things.opened:
         yield things
 

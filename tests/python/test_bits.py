@@ -17,12 +17,12 @@ SOON = 10
 
 
 @pytest.fixture
-def ready(make):
+def ready():
     """What a fresh queue finds, 0 when nothing is ready. That the direction which was not asked
     for is closed may be told or not."""
 
     def ready(thing, interest, timeout=0):
-        with readyq.Queue(make.backend) as queue:
+        with readyq.Queue() as queue:
             watch = queue.add(thing, interest)
             interest = watch.interest
             found = queue.wait(timeout)

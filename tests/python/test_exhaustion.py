@@ -5,12 +5,12 @@ What happens without memory is in test_memory.py.
 """
 
 
-def test_full_descriptor_table_is_explained_and_harmless(python, make):
+def test_full_descriptor_table_is_explained_and_harmless(python):
     child = python(
-        f"""
+        """
 import errno, os, resource, readyq, socket
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-q = readyq.Queue({make.backend!r})
+q = readyq.Queue()
 here, there = socket.socketpair()
 q.add(here, "r")
 taken = []
@@ -56,11 +56,11 @@ here.close(); there.close()
     assert child.communicate(timeout=10) == ("", "")
 
 
-def test_child_that_can_open_no_queue_is_told_so_by_every_call_until_it_can(python, make):
+def test_child_that_can_open_no_queue_is_told_so_by_every_call_until_it_can(python):
     child = python(
-        f"""
+        """
 import errno, os, resource, readyq, signal, socket
-q = readyq.Queue({make.backend!r})
+q = readyq.Queue()
 here, there = socket.socketpair()
 watch = q.add(here, "r")
 trigger = q.add_trigger()
@@ -97,7 +97,7 @@ there.send(b"x")
 found = []
 while len(found) < 2:
     found += q.wait(10)
-assert set(found) == {{watch, trigger}}
+assert set(found) == {watch, trigger}
 """
     )
     assert child.communicate(timeout=20) == ("", "")

@@ -174,12 +174,12 @@ def test_grandchildren_have_queues_too(queue, make):
     in_child(check)
 
 
-def test_fork_while_another_thread_waits(python, make):
+def test_fork_while_another_thread_waits(python):
     child = python(
-        f"""
+        """
 import os, readyq, socket, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
-q = readyq.Queue({make.backend!r})
+q = readyq.Queue()
 here, there = socket.socketpair()
 watch = q.add(here, "r")
 found = []
@@ -203,11 +203,11 @@ assert found == [[watch]]
     assert child.communicate(timeout=30) == ("", "")
 
 
-def test_multiprocessing_by_fork_uses_the_queue_of_its_parent(python, make):
+def test_multiprocessing_by_fork_uses_the_queue_of_its_parent(python):
     child = python(
-        f"""
+        """
 import multiprocessing, readyq
-q = readyq.Queue({make.backend!r})
+q = readyq.Queue()
 t = q.add_trigger()
 def work(number):
     t.fire()

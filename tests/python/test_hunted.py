@@ -87,7 +87,7 @@ def test_a_number_that_was_exclusive_is_added_again_when_it_comes_back(queue, ma
 
 
 def test_edge_does_not_tell_of_what_was_read_before_the_wait(queue, make):
-    """io_uring told of the old READ when WRITE was so."""
+    """The old READ was delivered when WRITE was ready."""
     here, there = make.unix()
     watch = queue.add(here, READ | WRITE | EDGE)
     assert queue.wait(0) == [watch]
@@ -97,7 +97,7 @@ def test_edge_does_not_tell_of_what_was_read_before_the_wait(queue, make):
 
 
 def test_edge_for_writing_is_told_once_though_the_peer_writes_no_more(queue, make, fill, drain):
-    """io_uring asked anew after it had waited the end out, and so told twice."""
+    """The edge was delivered twice, the second time by a new registration."""
     here, there = make.unix()
     there.shutdown(socket.SHUT_WR)
     fill(here)
@@ -111,7 +111,7 @@ def test_edge_for_writing_is_told_once_though_the_peer_writes_no_more(queue, mak
 
 
 def test_a_file_on_a_closed_number_is_not_told_of_what_was_there(make):
-    """io_uring still had the request for the number's earlier file."""
+    """The registration of the number's earlier file was still there."""
     queue = make.queue(warn=False)
     reader, writer = make.pipe()
     copy = make.file_of(os.dup(reader.fileno()), "rb")
@@ -126,7 +126,7 @@ def test_a_file_on_a_closed_number_is_not_told_of_what_was_there(make):
 
 
 def test_a_closed_number_that_was_found_out_holds_no_file_open(queue, make):
-    """io_uring gave the watch up and left its request, which held the file open."""
+    """The watch was given up and its registration, which held the file open, was not."""
     here, there = make.unix()
     queue.add(here, READ | EDGE)
     assert queue.wait(0) == []
@@ -164,7 +164,7 @@ def test_descriptor_is_silent_after_a_ghost_that_a_child_shared(make):
 
 
 def test_edge_of_many_arrivals_is_told_once_under_a_maximum(queue, make):
-    """io_uring told of the first and left the others for the waits to come."""
+    """One arrival was delivered, and the others by the waits that followed."""
     here, there = make.pipe()
     watch = queue.add(here, READ | EDGE)
     assert queue.wait(0) == []
@@ -175,7 +175,7 @@ def test_edge_of_many_arrivals_is_told_once_under_a_maximum(queue, make):
 
 
 def test_descriptor_is_readable_after_a_wait_that_was_full(queue, make):
-    """io_uring returned before it had asked anew, so that an outer loop slept for ever."""
+    """The wait returned before the kernel was asked again: an outer loop slept for ever."""
     here, there = make.unix()
     number = queue.fileno()
     watch = queue.add(here, "r")

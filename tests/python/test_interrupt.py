@@ -86,11 +86,11 @@ def test_nothing_is_lost_to_an_interruption(queue, make, alarm):
 
 
 @pytest.mark.parametrize("call", ["q.wait()", "q.wait(1000)", "q.dispatch()"])
-def test_ctrl_c_raises_keyboard_interrupt_at_once(python, make, call):
+def test_ctrl_c_raises_keyboard_interrupt_at_once(python, call):
     child = python(
         f"""
 import readyq
-q = readyq.Queue({make.backend!r})
+q = readyq.Queue()
 print("waiting", flush=True)
 try:
     {call}

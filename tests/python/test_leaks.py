@@ -81,9 +81,9 @@ def test_close_gives_back_everything(make):
     assert references(data) == before[:1]
 
 
-def test_dropped_queue_closes(make):
+def test_dropped_queue_closes():
     fds = len(os.listdir("/proc/self/fd"))
-    queue = readyq.Queue(make.backend)
+    queue = readyq.Queue()
     alive = weakref.ref(queue)
     assert len(os.listdir("/proc/self/fd")) > fds
     del queue
@@ -94,7 +94,7 @@ def test_dropped_queue_closes(make):
 def test_cycles_through_data_are_collected(make):
     here, _ = make.unix()
     fds = len(os.listdir("/proc/self/fd"))
-    queue, data = readyq.Queue(make.backend), Data()
+    queue, data = readyq.Queue(), Data()
     data.watch = queue.add(here, "r", data)
     data.timer = queue.add_timer(10, data.watch)
     data.queue = queue
@@ -106,8 +106,8 @@ def test_cycles_through_data_are_collected(make):
     assert len(os.listdir("/proc/self/fd")) == fds
 
 
-def test_watch_that_is_kept_keeps_its_queue(make):
-    queue = readyq.Queue(make.backend)
+def test_watch_that_is_kept_keeps_its_queue():
+    queue = readyq.Queue()
     trigger = queue.add_trigger()
     del queue
     gc.collect()
@@ -116,7 +116,7 @@ def test_watch_that_is_kept_keeps_its_queue(make):
     trigger.queue.close()
 
 
-def test_finalizer_may_use_the_queue_that_is_collected_with_it(make):
+def test_finalizer_may_use_the_queue_that_is_collected_with_it():
     seen = []
 
     class Rude:
@@ -130,7 +130,7 @@ def test_finalizer_may_use_the_queue_that_is_collected_with_it(make):
                 seen.append("open")
 
     for _ in range(3):
-        queue, rude = readyq.Queue(make.backend), Rude()
+        queue, rude = readyq.Queue(), Rude()
         rude.queue = queue
         queue.add_trigger(rude)
         del queue, rude

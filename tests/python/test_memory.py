@@ -85,7 +85,6 @@ for call in (
     lambda: list(q),
     lambda: reader in q,
     lambda: q[reader],
-    lambda: readyq.backends(),
     lambda: readyq.bits(3),
     lambda: readyq.describe(reader),
 ):

@@ -134,10 +134,10 @@ def test_dispatch_from_every_thread_calls_each_fire(queue, start):
     assert queue.wait(0) == []
 
 
-def test_signals_are_watched_in_many_queues_at_once(make, start):
+def test_signals_are_watched_in_many_queues_at_once(start):
     def work():
         for _ in range(50):
-            with readyq.Queue(make.backend) as queue:
+            with readyq.Queue() as queue:
                 watch = queue.add_signal(10)
                 queue.add_signal(12).remove()
                 assert queue.wait(0) in ([], [watch])
@@ -146,7 +146,7 @@ def test_signals_are_watched_in_many_queues_at_once(make, start):
         thread.result(SOON)
 
 
-def test_a_queue_is_opened_once_however_many_threads_begin(make, start):
+def test_a_queue_is_opened_once_however_many_threads_begin(start):
     for _ in range(50):
         queue = readyq.Queue.__new__(readyq.Queue)
         barrier = threading.Barrier(3)
@@ -154,7 +154,7 @@ def test_a_queue_is_opened_once_however_many_threads_begin(make, start):
         def begin(queue=queue, barrier=barrier):
             barrier.wait()
             try:
-                queue.__init__(make.backend)
+                queue.__init__()
             except ValueError:
                 return 0
             return 1
@@ -165,7 +165,7 @@ def test_a_queue_is_opened_once_however_many_threads_begin(make, start):
 
 def test_a_selector_is_used_from_every_thread(make, start):
     end = time.monotonic() + SECONDS
-    selector = make.keep(readyq.Selector(make.backend))
+    selector = make.keep(readyq.Selector())
 
     def work():
         count = 0

@@ -130,7 +130,7 @@ def test_program_that_reads_a_file_as_standard_input_works(python, make):
     child = python(
         f"""
 import os, readyq
-with readyq.Queue({make.backend!r}) as q, open({str(make.file().name)!r}) as file:
+with readyq.Queue() as q, open({str(make.file().name)!r}) as file:
     os.dup2(file.fileno(), 0)
     q.add(0, "r")
     while q.wait():

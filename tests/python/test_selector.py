@@ -24,15 +24,15 @@ BOTH = READ | WRITE
 
 @pytest.fixture
 def selector(make):
-    return make.keep(readyq.Selector(make.backend))
+    return make.keep(readyq.Selector())
 
 
 def kernel_changes(selector):
     return selector._queue.stats().changes
 
 
-def test_it_is_a_base_selector_and_a_context_manager(make):
-    with readyq.Selector(make.backend) as selector:
+def test_it_is_a_base_selector_and_a_context_manager():
+    with readyq.Selector() as selector:
         assert isinstance(selector, selectors.BaseSelector)
         assert selector.get_map() == {}
     assert selector.get_map() is None

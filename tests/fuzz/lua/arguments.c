@@ -94,8 +94,7 @@ static void keep_functions(lua_State *L, int of, const luaL_Reg *list)
 /* [-0, +0, e] */
 static void keep_all_functions(lua_State *L)
 {
-    static const luaL_Reg module[] = {
-        {"backends", NULL}, {"new", NULL}, {"fire", NULL}, {NULL, NULL}};
+    static const luaL_Reg module[] = {{"new", NULL}, {"fire", NULL}, {NULL, NULL}};
     static const luaL_Reg more[] = {{"dispatch", NULL}, {NULL, NULL}};
     static const luaL_Reg index[] = {{"__index", NULL}, {NULL, NULL}};
     static const luaL_Reg threads[] = {

@@ -120,10 +120,10 @@ enum { CALLBACKS = sizeof callbacks / sizeof *callbacks };
 static void push_string(lua_State *L)
 {
     static const char *const strings[] = {
-        "r",       "w",    "rw",       "rwp",    "",         "data",   "backend", "clock",
-        "virtual", "real", "epoll",    "kqueue", "io_uring", "TERM",   "USR1",    "SIGUSR2",
-        "KILL",    "x",    "interest", "kind",   "queue",    "source", "status",  "getfd",
-        "fileno",  "1e9",  "0x10",     "rr",     "edge",     "none"};
+        "r",       "w",    "rw",       "rwp",    "",      "data",   "colour", "clock",
+        "virtual", "real", "epoll",    "kqueue", "lunar", "TERM",   "USR1",   "SIGUSR2",
+        "KILL",    "x",    "interest", "kind",   "queue", "source", "status", "getfd",
+        "fileno",  "1e9",  "0x10",     "rr",     "edge",  "none"};
     static char longest[3000];
 
     if (byte() % 8 == 0) {
@@ -155,7 +155,7 @@ static void push_number(lua_State *L)
 /* A table that may be options, or an object with a descriptor. */
 static void push_table(lua_State *L)
 {
-    static const char *const names[] = {"backend", "clock", "getfd", "fileno", "pollfd"};
+    static const char *const names[] = {"colour", "clock", "getfd", "fileno", "pollfd"};
     const uint8_t b = byte();
 
     lua_newtable(L);
