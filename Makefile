@@ -108,7 +108,7 @@ show: all
 	@$(RUN) $(lua) examples/demo.lua
 check: all
 	@$(RUN) $(python) -m pytest $(TESTS)
-inspect:
+inspect: lib
 	@FLAGS='$(FLAGS) $(WARNINGS)' PYTHON_INCLUDE='$(python_include)' LUA_INCLUDE='$(lua_include)' \
 	    tools/lint.sh
 test-stdlib: python-module

@@ -44,6 +44,8 @@ def fortified():
 # What the Makefile's modules are hardened with, too.
 compile_guards = ("-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection")
 link_guards = ("-Wl,-z,relro,-z,now", "-Wl,-z,noexecstack")
+# A signal handler of the library can stay below another program's handler: it is never unloaded.
+stay_loaded = ("-Wl,-z,nodelete",)
 header = Path("core/readyq.h").read_text(encoding="utf-8")
 version = re.search(r'^#define READYQ_VERSION "(.+)"', header, re.MULTILINE)
 
@@ -63,7 +65,7 @@ setup(
                 *fortified(),
                 *accepted(*compile_guards),
             ],
-            extra_link_args=["-pthread", *accepted(*link_guards)],
+            extra_link_args=["-pthread", *accepted(*link_guards), *accepted(*stay_loaded)],
         )
     ],
 )

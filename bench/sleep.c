@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How much too long one sleeps: for each timeout in turn a bare epoll_pwait2, a wait with that
- * timeout, and a timer. Prints per timeout its length and the three medians of what was slept too
- * much, in nanoseconds. `sleep early COUNT` sets that many timers and prints how many came early.
+ * How much longer than asked a thread sleeps: for each timeout in turn a bare epoll_pwait2, a wait
+ * with that timeout, and a timer. Prints each timeout and the three medians of the excess, in
+ * nanoseconds. `sleep early COUNT` sets that many timers and prints how many came early.
  */
 #include "readyq.h"
 
@@ -19,6 +19,7 @@ enum { WAYS = 3, MOST = 1000 };
 
 static int set;
 static readyq *queue;
+static readyq_batch batch;
 
 static int64_t now_ns(void)
 {
@@ -36,15 +37,15 @@ static void sleep_bare(int64_t timeout)
 
 static void sleep_in_wait(int64_t timeout)
 {
-    readyq_wait(queue, timeout, 0);
+    readyq_wait(queue, &batch, timeout, 0);
 }
 
 static void sleep_by_timer(int64_t timeout)
 {
     readyq_watch timer = {0};
     readyq_add_timer(queue, &timer, timeout, 0);
-    readyq_wait(queue, -1, 0);
-    readyq_next(queue);
+    readyq_wait(queue, &batch, -1, 0);
+    readyq_next(&batch);
 }
 
 static int compare(const void *a, const void *b)
@@ -83,7 +84,7 @@ static int count_early(int count)
         readyq_add_timer(queue, &timers[i], delay, 0);
     }
     for (int left = count; left > 0;)
-        for (readyq_wait(queue, -1, 0); (w = readyq_next(queue)) != NULL; left--)
+        for (readyq_wait(queue, &batch, -1, 0); (w = readyq_next(&batch)) != NULL; left--)
             early += now_ns() < *(int64_t *)w->data;
     free(timers);
     free(due);
@@ -102,5 +103,6 @@ int main(int argc, char **argv)
         measure(1000000, 300);
         measure(10000000, 60);
     }
+    readyq_done(&batch);
     return readyq_close(queue);
 }

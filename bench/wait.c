@@ -26,6 +26,7 @@ static struct object *objects;
 static int set, count, waits;
 static bool oneshot;
 static readyq *queue;
+static readyq_batch batch;
 
 static int64_t now_ns(void)
 {
@@ -51,8 +52,8 @@ static void wait_bare(void)
 static void wait_readyq(void)
 {
     readyq_watch *w;
-    readyq_wait(queue, -1, 0);
-    while ((w = readyq_next(queue)) != NULL) {
+    readyq_wait(queue, &batch, -1, 0);
+    while ((w = readyq_next(&batch)) != NULL) {
         ((struct object *)w->data)->hits++;
         if (oneshot && readyq_modify(w, READYQ_READ | READYQ_ONESHOT) < 0)
             exit(1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Words: what a descriptor is, and why a call on it failed and what to do. Only ever called when
- * somebody wants to read it; never on the way of an event.
+ * Texts: what a descriptor is, and why a call failed and what to do. Called only to be read by a
+ * person; never while an event is handled.
  */
 #include "internal.h"
 
@@ -35,7 +35,7 @@ static int print_address(const struct sockaddr_storage *address, socklen_t lengt
     if (address->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path))
         return *local->sun_path != '\0' ? snprintf(text, size, "%s", local->sun_path)
                                         : snprintf(text, size, "@%s", local->sun_path + 1);
-    return 0; /* it has no name */
+    return 0; /* unnamed */
 }
 
 static const char *name_socket(int family, int type)
@@ -78,7 +78,7 @@ static void describe_socket(int fd, char *text, size_t size)
                  connected ? ", connected" : state);
 }
 
-/* The name the file was opened by, where the system tells. */
+/* With the name that the file was opened by, where the system has /proc. */
 static void describe_named(int fd, const char *kind, char *text, size_t size)
 {
     char link[64], path[1024];
@@ -95,8 +95,8 @@ static void describe_named(int fd, const char *kind, char *text, size_t size)
         snprintf(text, size, "%s", kind);
 }
 
-/* A name is whoever's who gave it, a peer's too: what would command the terminal that shows it, in
- * ASCII or in UTF-8, becomes question marks. */
+/* A name can come from anyone, for example a peer. Control characters, in ASCII or UTF-8, could
+ * command the terminal that shows it: they become question marks. */
 static char *disarm(char *text)
 {
     for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
@@ -135,61 +135,101 @@ char *readyq_describe(int fd, char *text, size_t size)
 
 /* ------------------------------------------------------------------ why a call failed */
 
-/* Where `call` is not NULL the reason is for calls that begin with it. */
+#define SIGNALS "SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE and SIGILL cannot be watched"
+
+/* The refusals of the core itself. */
 static const struct {
-    const char *call;
     int error;
     const char *why, *advice;
-} reasons[] = {
-    {"add_signal", EINVAL, "it is no signal that a process can go on after catching",
-     "any but SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE and SIGILL can be watched"},
-    {"add_process", EINVAL, "it is no process id", "a process id is greater than 0"},
-    {"add_timer", EINVAL, "delay or period is negative", "both are 0 or more"},
-    {"add", EINVAL, "the interest means nothing, or it is the queue's own descriptor",
-     "an interest is READ, WRITE or PRIORITY, or their sum, with EDGE, ONESHOT or EXCLUSIVE, or 0"},
-    {"modify", EINVAL, "the interest means nothing, or the watch is not of a descriptor",
-     "an interest is READ, WRITE or PRIORITY, or their sum, with EDGE, ONESHOT or EXCLUSIVE, or 0"},
-    {"fire", EINVAL, "it is not a trigger", "only what add_trigger made can be fired"},
-    {"wait", EINVAL, "timeout or maximum is negative", "-1 waits for ever, 0 is no maximum"},
-    {NULL, EBADF, "it is not open", "remove a watch before its descriptor is closed"},
-    {NULL, EEXIST, "it is watched by this queue already", "modify its watch, or remove it first"},
-    {NULL, EBUSY, "the watch is in a queue already", "remove it there first, or use another watch"},
-    {NULL, ENOENT, "the watch is not in a queue", "add it first"},
-    {NULL, ESHUTDOWN, "the queue is closed", "open a new one"},
-    {NULL, EINVAL, "an argument means nothing here", "see the call's description"},
-    {NULL, ELOOP, "queues would watch each other, or more than five deep", "break the circle"},
-    {NULL, EMFILE, "this process has no descriptor left",
-     "close some, or raise RLIMIT_NOFILE (ulimit -n)"},
-    {NULL, ENFILE, "the system has no descriptor left", "close some, or raise fs.file-max"},
-    {NULL, ENOMEM, "there is no memory left", "remove watches, or free memory"},
-    {NULL, ENOSPC, "the user's limit of watches is reached",
-     "remove watches, or raise fs.epoll.max_user_watches"},
-    {NULL, ENOSYS, "this kernel does not have it", "a newer kernel is needed"},
-    {NULL, ENOTSUP, "this kernel does not tell of it", "ask for READ or WRITE alone"},
-    {NULL, EPERM, "it is not permitted here", "see what sandbox or policy forbids it"},
-    {NULL, ESRCH, "there is no such process", "it has ended and been reaped, or the id is wrong"},
-    {NULL, ECHILD, "it is not a child of this process",
-     "without pidfd only children can be watched"},
+} refusals[] = {
+    [READYQ__BAD_INTEREST] = {EINVAL, "the interest is not valid",
+                              "combine READ, WRITE and PRIORITY, with EDGE, ONESHOT or EXCLUSIVE "
+                              "if wanted, or use 0 to pause"},
+    [READYQ__NOT_OPEN] = {EBADF, "it is not open", "use the number of an open descriptor"},
+    [READYQ__OWN_DESCRIPTOR] = {EINVAL, "it belongs to this queue", "a queue cannot watch itself"},
+    [READYQ__NEGATIVE_DELAY] = {EINVAL, "the delay is negative", "use 0 or more"},
+    [READYQ__NEGATIVE_PERIOD] = {EINVAL, "the period is negative", "use 0 or more"},
+    [READYQ__NEGATIVE_TIMEOUT] = {EINVAL, "the timeout is negative",
+                                  "use 0 or more, or -1 to wait forever"},
+    [READYQ__NEGATIVE_MAXIMUM] = {EINVAL, "the maximum is negative", "use 0 for no maximum"},
+    [READYQ__NO_SIGNAL] = {EINVAL, "there is no such signal", "kill -l lists the signals"},
+    [READYQ__UNCATCHABLE_SIGNAL] = {EINVAL, "this signal cannot be caught", SIGNALS},
+    [READYQ__FATAL_SIGNAL] = {EINVAL, "the thread cannot continue after this signal", SIGNALS},
+    [READYQ__RESERVED_SIGNAL] = {EINVAL, "the C library reserves this signal",
+                                 "real-time signals begin at SIGRTMIN"},
+    [READYQ__NO_PROCESS_ID] = {EINVAL, "it is not a process id", "a process id is greater than 0"},
+    [READYQ__NOT_A_DESCRIPTOR] = {EINVAL, "it is not a descriptor's watch",
+                                  "only a descriptor's watch has an interest"},
+    [READYQ__NOT_A_TIMER] = {EINVAL, "it is not a timer", "only a timer can be restarted"},
+    [READYQ__NOT_A_TRIGGER] = {EINVAL, "it is not a trigger", "only a trigger can be fired"},
+    [READYQ__IN_A_QUEUE] = {EBUSY, "the watch is in a queue already",
+                            "remove it first, or use another watch"},
+    [READYQ__NOT_ADDED] = {ENOENT, "the watch was never added to a queue", "add it first"},
+    [READYQ__REMOVED] = {ENOENT, "the watch was removed from its queue", "add it again"},
+    [READYQ__HAS_FIRED] = {ENOENT, "it has fired and left its queue", "nothing is left to do"},
+    [READYQ__DESCRIPTOR_CLOSED] = {EBADF, "it was closed",
+                                   "remove a watch before its descriptor is closed"},
+    [READYQ__NUMBER_REUSED] = {EBADF, "it was closed, and the number belongs to another file now",
+                               "remove a watch before its descriptor is closed"},
+    [READYQ__QUEUE_CLOSED] = {ESHUTDOWN, "the queue is closed", "open a new one"},
+    [READYQ__CIRCLE] = {ELOOP, "queues would watch each other in a circle", "break the circle"},
+    [READYQ__TOO_DEEP] = {ELOOP, "too many queues would watch each other in a row",
+                          "the kernel allows two queues below a queue"},
+    [READYQ__NOT_A_CHILD] = {ECHILD, "it is not a child of this process",
+                             "without pidfd only children can be watched"},
 };
-enum { REASONS = sizeof reasons / sizeof *reasons };
 
-static bool begins_with(const char *text, const char *start)
+/* What the kernel refuses. */
+static const struct {
+    int error;
+    const char *why, *advice;
+} errors[] = {
+    {EBADF, "it is not open", "remove a watch before its descriptor is closed"},
+    {EEXIST, "it is watched by this queue already", "modify its watch, or remove it first"},
+    {EBUSY, "the watch is in a queue already", "remove it first, or use another watch"},
+    {ENOENT, "the watch is not in a queue", "add it first"},
+    {ESHUTDOWN, "the queue is closed", "open a new one"},
+    {EINTR, "a signal interrupted it", "call it again"},
+    {ELOOP, "queues would watch each other in a circle", "break the circle"},
+    {EMFILE, "this process has no descriptor left",
+     "close some, or raise RLIMIT_NOFILE (ulimit -n)"},
+    {ENFILE, "the system has no descriptor left", "close some, or raise fs.file-max"},
+    {ENOMEM, "no memory is left", "remove watches, or free memory"},
+    {ENOSPC, "the user's limit of watches is reached",
+     "remove watches, or raise fs.epoll.max_user_watches"},
+    {ENOSYS, "this kernel does not support it", "see docs/kernels.md for what it needs"},
+    {ENOTSUP, "this kernel does not report that interest", "ask for READ or WRITE alone"},
+    {EPERM, "it is not permitted here", "find the sandbox or policy that forbids it"},
+    {ESRCH, "there is no such process", "it has ended and was reaped, or the id is wrong"},
+    {ECHILD, "it is not a child of this process", "without pidfd only children can be watched"},
+};
+
+static _Thread_local enum readyq__reason last_reason;
+
+int readyq__refuse(enum readyq__reason reason)
 {
-    return start == NULL || strncmp(text, start, strlen(start)) == 0;
+    last_reason = reason;
+    return -refusals[reason].error;
 }
 
 char *readyq_explain(const char *call, int fd, int error, char *text, size_t size)
 {
     const int number = error < 0 ? -error : error;
+    const enum readyq__reason reason = last_reason;
     const char *why = strerror(number), *advice = "see errno(3)";
     char what[160], of[192] = "";
 
-    for (size_t i = 0; i < REASONS; i++)
-        if (reasons[i].error == number && begins_with(call, reasons[i].call)) {
-            why = reasons[i].why;
-            advice = reasons[i].advice;
-            break;
-        }
+    last_reason = 0;
+    if (reason != 0 && refusals[reason].error == number) {
+        why = refusals[reason].why;
+        advice = refusals[reason].advice;
+    } else {
+        for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+            if (errors[i].error == number) {
+                why = errors[i].why;
+                advice = errors[i].advice;
+            }
+    }
     if (fd >= 0)
         snprintf(of, sizeof of, " of descriptor %d (%s)", fd,
                  readyq_describe(fd, what, sizeof what));

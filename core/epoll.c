@@ -2,24 +2,35 @@
  *
  * Linux: epoll. Translation only.
  *
- * Notes on this kernel, referred to below:
+ * Notes on this kernel (fs/eventpoll.c), referred to below:
  *  1. A registration is keyed by (open file, number). One that was closed while a duplicate lives
- *     cannot be removed any more: the core finds it by its generation and builds the set anew.
- *     MOD and DEL of a closed number are EBADF, of a number that is another file's now ENOENT.
+ *     cannot be removed: the core finds it by its generation and replaces the set. MOD and DEL of
+ *     a closed number are EBADF, of a number that is another file's now ENOENT or EPERM.
  *  2. EPOLLHUP and EPOLLERR are reported unasked, also for an empty mask; with EPOLLET once.
- *  3. What else its bits mean is said in pollbits.c.
- *  4. EPOLLEXCLUSIVE refuses MOD, and to go with EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll
- *     descriptor. There it is left out, but for EPOLLRDHUP, which is looked up by poll(2).
- *  5. Files and directories are EPERM; devices like /dev/null too.
- *  6. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds, and where it is
+ *  3. The write end of a pipe whose reader is gone is EPOLLERR alone, the read end whose writer is
+ *     gone EPOLLHUP alone. Neither has an error to collect.
+ *  4. A socket that never connected is EPOLLHUP without EPOLLRDHUP: nothing is closed. EPOLLRDHUP
+ * is
+ *     reported only where it was asked for. It is asked for with READ alone: otherwise a peer that
+ *     has stopped writing would wake a writer again and again.
+ *  5. Files of sysfs report EPOLLERR beside EPOLLPRI; no error is meant.
+ *  6. EPOLLEXCLUSIVE refuses MOD, and EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll descriptor
+ *     beside it. There it is left out, but for EPOLLRDHUP, which is asked of poll(2).
+ *  7. Files, directories and devices like /dev/null are EPERM.
+ *  8. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds, and where it is
  *     missing or forbidden ppoll(2) on the epoll descriptor does.
+ *  9. Sets may contain sets, but not in a circle, and not more than five in a row: ELOOP.
+ * 10. A level-triggered event goes to one sleeper, and then to the next one until it is consumed;
+ *     an edge goes to one. The sleeper that came last is woken first.
  */
 #include "internal.h"
 
 #if defined(__linux__)
 
 #include <poll.h>
+#include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,35 +38,58 @@
 #define SYS_epoll_pwait2 441 /* the same on every architecture */
 #endif
 
+_Static_assert(READYQ_READ == EPOLLIN && READYQ_PRIORITY == EPOLLPRI && READYQ_WRITE == EPOLLOUT,
+               "the directions are epoll's");
+
 static atomic_bool no_pwait2; /* this kernel, or a sandbox, refused it once */
 
 static int open_set(readyq *q)
 {
-    q->kernel.fd = epoll_create1(EPOLL_CLOEXEC);
-    return q->kernel.fd < 0 ? -errno : 0;
+    q->kernel = epoll_create1(EPOLL_CLOEXEC);
+    return q->kernel < 0 ? -errno : 0;
 }
 
 static void close_set(readyq *q, bool forked)
 {
-    (void)forked; /* the child's descriptor is its own, the set is the parent's */
-    if (q->kernel.fd >= 0)
-        close(q->kernel.fd);
-    q->kernel.fd = -1;
+    (void)forked; /* the child's descriptor is its own; the set stays the parent's */
+    if (q->kernel >= 0)
+        close(q->kernel);
+    q->kernel = -1;
 }
 
 /* ------------------------------------------------------------------ changing */
 
 static uint32_t to_kernel(uint32_t interest)
 {
-    uint32_t events = readyq__to_poll(interest);
+    uint32_t events = interest & READYQ__DIRECTIONS;
 
+    if (interest & READYQ_READ) /* note 4 */
+        events |= EPOLLRDHUP;
     if (interest & READYQ_EDGE)
         events |= EPOLLET;
     if (interest & READYQ_ONESHOT)
         events |= EPOLLONESHOT;
-    if ((interest & READYQ_EXCLUSIVE) && !(events & (EPOLLPRI | EPOLLONESHOT))) /* note 4 */
+    if ((interest & READYQ_EXCLUSIVE) && !(events & (EPOLLPRI | EPOLLONESHOT))) /* note 6 */
         events = (events & ~(uint32_t)EPOLLRDHUP) | EPOLLEXCLUSIVE;
     return events;
+}
+
+/* Whether a set that `fd` is leads to the set `to`, by what /proc says of its members. */
+static bool leads_to(int fd, int to, int depth)
+{
+    char path[64], line[128];
+    bool found = false;
+    FILE *file;
+    int member;
+
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    file = depth > 0 ? fopen(path, "re") : NULL;
+    while (!found && file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "tfd: %d", &member) == 1)
+            found = member == to || leads_to(member, to, depth - 1);
+    if (file != NULL)
+        fclose(file);
+    return found;
 }
 
 static int control(readyq *q, int operation, int fd, uint32_t interest)
@@ -64,22 +98,23 @@ static int control(readyq *q, int operation, int fd, uint32_t interest)
     int error = 0;
 
     q->stats.changes++;
-    if (epoll_ctl(q->kernel.fd, operation, fd, &event) < 0)
+    if (epoll_ctl(q->kernel, operation, fd, &event) < 0)
         error = -errno;
-    if (error == -EINVAL && (event.events & EPOLLEXCLUSIVE)) /* note 4: an epoll descriptor */
+    if (error == -EINVAL && (event.events & EPOLLEXCLUSIVE)) /* note 6: an epoll descriptor */
         error = control(q, operation, fd, interest & ~READYQ_EXCLUSIVE);
+    if (error == -EINVAL && operation == EPOLL_CTL_ADD)
+        error = readyq__refuse(READYQ__OWN_DESCRIPTOR); /* under whatever number */
+    if (error == -ELOOP)
+        error = readyq__refuse(leads_to(fd, q->kernel, 6) ? READYQ__CIRCLE : READYQ__TOO_DEEP);
     return error;
 }
 
-/* Note 4: what MOD refuses. */
+/* Note 6: what MOD refuses. */
 static int replace(readyq *q, int fd, uint32_t old, uint32_t interest)
 {
-    int error;
+    int error = control(q, EPOLL_CTL_DEL, fd, 0);
 
-    if (control(q, EPOLL_CTL_DEL, fd, 0) < 0)
-        return -EBADF;
-    error = control(q, EPOLL_CTL_ADD, fd, interest);
-    if (error < 0)
+    if (error == 0 && (error = control(q, EPOLL_CTL_ADD, fd, interest)) < 0)
         control(q, EPOLL_CTL_ADD, fd, old);
     return error;
 }
@@ -91,35 +126,66 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
     if (old == 0)
         return control(q, EPOLL_CTL_ADD, fd, interest);
     if (interest == 0) {
-        control(q, EPOLL_CTL_DEL, fd, 0); /* note 1: gone already is as good */
+        control(q, EPOLL_CTL_DEL, fd, 0); /* note 1: it may be gone already */
         return 0;
     }
     if ((old | interest) & READYQ_EXCLUSIVE)
-        return replace(q, fd, old, interest);
-    error = control(q, EPOLL_CTL_MOD, fd, interest);
-    return error == -ENOENT || error == -EPERM ? -EBADF : error;
+        error = replace(q, fd, old, interest);
+    else
+        error = control(q, EPOLL_CTL_MOD, fd, interest);
+    return error == -EPERM ? -ENOENT : error;
 }
 
 /* ------------------------------------------------------------------ waiting */
 
-static bool is_exclusive(const readyq *q, int fd)
+static bool has_stopped_writing(int fd)
 {
-    const readyq_watch *w = q->slots[fd].watch;
+    struct pollfd one = {.fd = fd, .events = POLLRDHUP};
 
-    return w != NULL && (w->interest & READYQ_EXCLUSIVE);
+    return poll(&one, 1, 0) == 1 && (one.revents & POLLRDHUP);
 }
 
-/* Any but the plain event, which is its own translation. */
-static uint32_t from_kernel(const readyq *q, int fd, uint32_t events)
+/* Notes 2 to 5: their meaning depends on the kind of file. */
+static uint32_t from_hangup(int fd, uint32_t events)
 {
-    uint32_t bits = readyq__from_poll(fd, events);
+    const uint32_t both = READYQ_READ_CLOSED | READYQ_WRITE_CLOSED;
+    struct stat file = {0};
+    uint32_t bits = 0;
 
-    if ((bits & READYQ_READ) && is_exclusive(q, fd)) /* note 4 */
-        bits |= readyq__ask_closed(fd, READYQ_READ_CLOSED);
+    fstat(fd, &file);
+    if (S_ISFIFO(file.st_mode)) {
+        if (events & EPOLLHUP)
+            bits |= READYQ_READ | READYQ_READ_CLOSED;
+        if (events & EPOLLERR)
+            bits |= READYQ_WRITE | READYQ_WRITE_CLOSED;
+        return bits;
+    }
+    if (events & EPOLLHUP) {
+        bits |= READYQ_READ | READYQ_WRITE | READYQ__HANGUP;
+        if (!S_ISSOCK(file.st_mode) || has_stopped_writing(fd))
+            bits |= both;
+    }
+    if (events & EPOLLERR)
+        bits |= READYQ__DIRECTIONS | (S_ISREG(file.st_mode) ? 0 : READYQ_ERROR);
     return bits;
 }
 
-/* Note 6. Where epoll_pwait2 is missing: 0 with the time slept, so that the caller looks. */
+/* Any but the plain events, which are their own translation. */
+static READYQ__OUT_OF_LINE uint32_t from_kernel(const readyq *q, int fd, uint32_t events)
+{
+    const readyq_watch *w = q->slots[fd].watch;
+    uint32_t bits = events & READYQ__DIRECTIONS;
+
+    if (events & EPOLLRDHUP)
+        bits |= READYQ_READ | READYQ_READ_CLOSED;
+    if (events & (EPOLLHUP | EPOLLERR))
+        bits |= from_hangup(fd, events);
+    if ((bits & READYQ_READ) && w != NULL && (w->interest & READYQ_EXCLUSIVE)) /* note 6 */
+        bits |= has_stopped_writing(fd) ? READYQ_READ_CLOSED : 0;
+    return bits;
+}
+
+/* Note 8. Where epoll_pwait2 is missing, a second thread may have been faster: 0 events. */
 static int sleep_exactly(int set, struct epoll_event *events, int max, int64_t timeout)
 {
     struct { /* the kernel's own, 64 bits wide on every machine */
@@ -139,34 +205,44 @@ static int sleep_exactly(int set, struct epoll_event *events, int max, int64_t t
     return n > 0 ? epoll_wait(set, events, max, 0) : n;
 }
 
+static void handle(readyq *q, const struct epoll_event *fetched, int n)
+{
+    const uint32_t odd = q->exclusive ? ~0u : ~READYQ__DIRECTIONS;
+    struct readyq__events events = readyq__begin_events(q);
+
+    for (const struct epoll_event *event = fetched; event != fetched + n; event++) {
+        const uint64_t key = event->data.u64;
+        const uint32_t bits = event->events;
+
+        if (bits & odd)
+            readyq__event_odd(&events, key, from_kernel(q, (int)(uint32_t)key, bits));
+        else
+            readyq__event_plain(&events, key, bits);
+    }
+    readyq__end_events(&events);
+}
+
 static int wait(readyq *q, int max, int64_t timeout)
 {
-    struct epoll_event events[READYQ__BATCH];
-    const int set = q->kernel.fd;
+    struct epoll_event fetched[READYQ__FETCH];
+    const int set = q->kernel;
+    const struct readyq__syscall call = readyq__unlock_for_syscall(q, timeout);
     int n, error;
 
-    readyq__let_go(q);
     if (timeout > 0)
-        n = sleep_exactly(set, events, max, timeout);
+        n = sleep_exactly(set, fetched, max, timeout);
     else
-        n = epoll_wait(set, events, max, timeout < 0 ? -1 : 0);
+        n = epoll_wait(set, fetched, max, timeout < 0 ? -1 : 0);
     error = errno;
-    readyq__take_hold(q);
+    readyq__relock(q, call, timeout);
     if (n < 0)
         return -error;
-    for (int i = 0; i < n; i++) {
-        const uint64_t key = events[i].data.u64;
-        uint32_t bits = events[i].events;
-
-        if (q->exclusive || (bits & ~READYQ__DIRECTIONS))
-            bits = from_kernel(q, (int)(uint32_t)key, bits);
-        readyq__found(q, key, bits);
-    }
+    handle(q, fetched, n);
     return n;
 }
 
-const struct readyq__backend readyq__epoll = {"epoll", open_set, close_set,
-                                              update,  wait,     readyq__process_watch};
+const struct readyq__backend readyq__epoll = {
+    .name = "epoll", .open = open_set, .close = close_set, .update = update, .wait = wait};
 
 #else
 typedef int readyq__no_epoll; /* this platform has none */

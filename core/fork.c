@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The registry of all queues, for fork: while the process is copied no thread is in the middle of
- * a change, so the child's copy is whole; there each queue is marked, and builds a kernel queue of
- * its own when it is next used (rebuild.c). A process that forks only to exec pays next to nothing.
+ * The registry of all queues, and what a fork means for them. While the process is copied no thread
+ * is in the middle of a change, so the child's copy is whole. In the child the epoch is another
+ * one; each queue builds a kernel queue of its own when it is next used (rebuild.c). A process that
+ * forks only to exec pays next to nothing.
+ *
+ * A child of _Fork() or clone() runs no handlers of pthread_atfork(); it is noticed by the epoch,
+ * which is 0 there. Locks that other threads of its parent held are made anew.
  */
 #include "internal.h"
 
@@ -10,7 +14,47 @@
 
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static readyq *queues;
+static uint32_t last_id;
 static bool locked; /* by before_fork */
+
+static uint32_t last_epoch = 1;
+
+/* ------------------------------------------------------------------ in a child */
+
+/* What the parent's threads held is given back here and not later, when the child may have threads
+ * of its own. Queues that others watch get a descriptor of their own under the old number before
+ * any other queue registers that number. */
+static void begin(bool reset_locks)
+{
+    *readyq__epoch = 0; /* until all is done, nothing changes what is the parent's */
+    readyq__handlers_child(reset_locks);
+    for (readyq *q = queues; q != NULL; q = q->next) {
+        if (reset_locks)
+            pthread_mutex_init(&q->lock, NULL);
+        readyq__forget_threads(q);
+        if (q->closed && !q->torn) {
+            q->backend->close(q, true);
+            readyq__tear_down(q);
+        } else if (q->pollable >= 0) {
+            q->pollable_forked = true;
+            readyq__pollable_renew(q); /* if it fails the first call tries again */
+        }
+    }
+    *readyq__epoch = ++last_epoch;
+}
+
+void readyq__begin_child(void)
+{
+    sigset_t all, mask;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &mask);
+    pthread_mutex_init(&registry, NULL);
+    begin(true);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* ------------------------------------------------------------------ around fork() */
 
 static void before_fork(void)
 {
@@ -20,48 +64,48 @@ static void before_fork(void)
     pthread_mutex_lock(&registry);
     for (readyq *q = queues; q != NULL; q = q->next)
         pthread_mutex_lock(&q->lock);
-    readyq__signals_lock();
+    readyq__handlers_lock();
 }
 
 static void after_fork(void)
 {
     if (!locked)
         return;
-    readyq__signals_unlock();
+    readyq__handlers_unlock();
     for (readyq *q = queues; q != NULL; q = q->next)
         pthread_mutex_unlock(&q->lock);
     pthread_mutex_unlock(&registry);
 }
 
-/* The parent's threads are forgotten here and not later, when the child may have threads of its own
- * that fire and wake; a handler that does so is held off. */
 static void after_fork_in_child(void)
 {
     sigset_t all, mask;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &mask);
-    readyq__signals_child();
-    for (readyq *q = queues; q != NULL; q = q->next) {
-        atomic_store(&q->shut, true);
-        atomic_store(&q->forked, true);
-        readyq__begin_child(q);
-    }
+    begin(false);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     after_fork();
 }
 
+/* ------------------------------------------------------------------ the registry */
+
 static void install(void)
 {
+    readyq__open_epoch();
     pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
-void readyq__enlist(readyq *q)
+void readyq__register_queue(readyq *q)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, install);
+    if (*readyq__epoch == 0)
+        readyq__begin_child();
     pthread_mutex_lock(&registry);
+    q->epoch = *readyq__epoch;
+    q->id = ++last_id;
     q->next = queues;
     if (queues != NULL)
         queues->previous = q;
@@ -69,7 +113,7 @@ void readyq__enlist(readyq *q)
     pthread_mutex_unlock(&registry);
 }
 
-void readyq__delist(readyq *q)
+void readyq__unregister_queue(readyq *q)
 {
     pthread_mutex_lock(&registry);
     if (q->previous != NULL)
@@ -79,4 +123,23 @@ void readyq__delist(readyq *q)
     if (q->next != NULL)
         q->next->previous = q->previous;
     pthread_mutex_unlock(&registry);
+}
+
+void readyq__lock_registry(void)
+{
+    pthread_mutex_lock(&registry);
+}
+
+void readyq__unlock_registry(void)
+{
+    pthread_mutex_unlock(&registry);
+}
+
+readyq *readyq__find_queue(uint32_t id)
+{
+    readyq *q = queues;
+
+    while (q != NULL && q->id != id)
+        q = q->next;
+    return q;
 }

@@ -1,12 +1,43 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of the core share: struct readyq, the seam to the kernel, and the functions by
- * which one noun calls another. Nothing here is for users of the library.
+ * What the files of the core share: struct readyq with its invariants, the two seams (kernels
+ * below, kinds of sources above), and the functions by which one file calls another.
  *
- * Lock      One mutex in each queue guards all of it but the atomics. It is let go around every
- *           system call that may sleep, and for looks but those of a rebuild. Functions named
- *           readyq__x expect it held where their queue is an argument, unless they say otherwise.
- *           Order: the registry of queues (fork.c), then a queue, then the table of signals.
+ * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
+ *
+ *     describe  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table  rebuild
+ *     fork  gate  watches  timers  signals  processes  triggers  queue  wait
+ *
+ * Lock. One mutex in each queue guards all of it but the atomics. It is not held while a thread is
+ * in the kernel to wait. Functions named readyq__x expect it held where a queue is an argument,
+ * unless they say otherwise. Order of locks: the registry of queues (fork.c), a queue, the table
+ * of signal handlers (handlers.c).
+ *
+ * Invariants
+ *  1. A watch that is in a queue has one place (enum readyq__place); own.link is in the list of
+ *     that place. Only `done`, the next wait of the thread, `modify` and `remove` move a watch out
+ *     of TAKEN.
+ *  2. While a batch holds a watch no other batch gets it. What happens to it is noted in own.event
+ *     and listed when the batch gives it back. A level-triggered watch is muted instead, and armed
+ *     again when it is given back.
+ *  3. An event counts only if its generation is that of the slot. Each change of a registration
+ *     gives a new generation.
+ *  4. A watch on the ready list whose event is 0 is unconfirmed: level-triggered, and armed in the
+ *     kernel, or fetched by a thread that does not have the lock yet. To take it off the list loses
+ *     nothing but its turn.
+ *  5. When something is left for a wait and a thread sleeps, then a kick is under way. Every call
+ *     that holds the lock sees to it in readyq__leave(); wake() and signal handlers publish first
+ *     and read `sleepers` afterwards, and a thread that is about to sleep does the reverse.
+ *  6. No thread is in the kernel (`in_kernel` is 0) while the kernel queue is replaced or closed.
+ *
+ * Legal combinations of place, event and flags:
+ *     IDLE            event 0; any flags
+ *     LISTED          event set; or 0, unconfirmed, on the ready list only, without MUTED
+ *     TAKEN           event 0, or what was noted meanwhile
+ *     STALE           event 0; flags 0
+ *     ONCE            level-triggered descriptors only; MUTED with it: the kernel disarmed it
+ *     FILE            descriptors only; never with ONCE, MUTED or INITIAL
+ *     PARKED          periodic timers that are LISTED or TAKEN
  */
 #ifndef READYQ_INTERNAL_H
 #define READYQ_INTERNAL_H
@@ -16,6 +47,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #if defined(__has_include)
 #if __has_include(<sys/single_threaded.h>)
@@ -27,171 +59,192 @@
 #define readyq__alone() (false)
 #endif
 
+#if defined(__GNUC__)
+#define READYQ__OUT_OF_LINE __attribute__((noinline)) /* so that its caller needs no stack frame */
+#else
+#define READYQ__OUT_OF_LINE
+#endif
+
 #define READYQ__DIRECTIONS (READYQ_READ | READYQ_WRITE | READYQ_PRIORITY)
 #define READYQ__MODES (READYQ_EDGE | READYQ_ONESHOT | READYQ_EXCLUSIVE)
-#define READYQ__HANGUP 0x800u     /* among found bits: the kernel says so, asked or not */
+#define READYQ__HANGUP 0x800u     /* among event bits: reported though it was not asked for */
 #define READYQ__FOREVER INT64_MAX /* a deadline that never comes */
-#define READYQ__BATCH 256         /* kernel events taken in one system call at most */
-#define READYQ__GHOSTS 64         /* ghosts kept for telling; more at once are only counted */
+#define READYQ__UNCOUNTED                                                                          \
+    (SIZE_MAX / 2)                 /* nready is not known; still counted up and down from here */
+#define READYQ__NOWHERE UINT32_MAX /* heap_index of a timer that is not in the heap */
+#define READYQ__FETCH 256          /* kernel events taken in one system call at most */
+#define READYQ__GHOSTS 64 /* ghosts kept for readyq_ghost(); more at once are only counted */
 
-#define readyq__owner(link, member)                                                                \
-    ((readyq_watch *)(void *)((char *)(link)-offsetof(readyq_watch, own.member)))
+/* own.place */
+enum readyq__place {
+    READYQ__IDLE = 0, /* in no list; also while it is in no queue */
+    READYQ__LISTED,   /* in q->ready, or in a batch and not taken */
+    READYQ__TAKEN,    /* in a batch, taken */
+    READYQ__STALE,    /* in q->stale: its descriptor was closed */
+};
+
+/* own.flags. 0 with place IDLE and event 0 is the plain watch, which takes the short path. */
+enum {
+    READYQ__SLOW = 1,  /* anything but a descriptor that is armed and not ONESHOT */
+    READYQ__FILE = 2,  /* never blocks: always ready, unknown to the kernel queue */
+    READYQ__ONCE = 4,  /* level-triggered, but registered for one event: several batches are open */
+    READYQ__MUTED = 8, /* level-triggered and held: the kernel does not report it */
+    READYQ__INITIAL = 16,  /* EDGE, in a new kernel queue: what it had is about to be reported */
+    READYQ__REPLACES = 32, /* of a signal: readyq_replace_signal() */
+    READYQ__PARKED = 64    /* of a timer: due again before it was given back (timers.c) */
+};
 
 /* ------------------------------------------------------------------ the seam to the kernel */
 
-/* What one kernel queue holds. */
-struct readyq__kernel {
-    int fd; /* its descriptor, -1 when there is none */
-};
-
-/* A backend only translates: what all kernels share is done once, in the core. The kernel gets
- * readyq__key(): a descriptor's number and its generation, never a pointer. */
+/* A backend only translates: what all kernels share is done in the core. */
 struct readyq__backend {
     const char *name;
 
-    /* Fills q->kernel. 0 or -errno. */
+    /* Opens the kernel queue q->kernel. 0 or -errno. */
     int (*open)(readyq *q);
 
-    /* Gives q->kernel up. `forked`: in a child, where it is still the parent's too. */
+    /* Closes it. `forked`: in a child, where it is the parent's too. */
     void (*close)(readyq *q, bool forked);
 
-    /* From `old` to `interest`, READYQ_ bits: old 0 adds, interest 0 removes. EDGE without a
-     * direction is a registration that stays silent as far as the kernel can. Of a descriptor
-     * that was closed, removing succeeds and changing is -EBADF. -EPERM: the kernel does not
-     * watch this kind of file, which never blocks. -EEXIST: it has this very file under this very
-     * number. */
+    /* Changes the registration of `fd` from `old` to `interest`, READYQ_ bits; old 0 adds, interest
+     * 0 removes. EDGE without a direction is a registration that stays silent as far as the kernel
+     * can. The kernel is given readyq__key(). To remove what is not there succeeds. -EEXIST: it has
+     * this file under this number already. -EPERM: this kind of file never blocks. -EBADF: not
+     * open. -ENOENT: to change what is not there; the number is another file's. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
 
-    /* Asks for up to `max` events, sleeping up to `timeout` ns (-1: for ever), and calls
-     * readyq__found() for each. Lets go of the lock around the system call, by readyq__let_go().
-     * Returns how many events the kernel gave, 0 also before the time is over, or -errno. */
+    /* Fetches up to `max` events, sleeping up to `timeout` ns (-1: forever), and calls
+     * readyq__event_plain() or readyq__event_odd() for each. Releases the lock around the system
+     * call, by readyq__unlock_for_syscall() and readyq__relock(). Returns the number of kernel
+     * events, 0 also before the time is over, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
 
-    /* Watches the end of w->pid, or no longer: readyq__process_watch(), unless the kernel tells of
-     * it by itself. -ESRCH: there is none. */
-    int (*process)(readyq *q, readyq_watch *w, bool watched);
+    /* NULL, or how this kernel watches the end of process w->pid by itself: starts, or stops.
+     * -ESRCH: it has ended. */
+    int (*watch_process)(readyq *q, readyq_watch *w, bool start);
 };
 
-/* A platform has one backend. */
 #if defined(__linux__)
 #define READYQ__BACKEND readyq__epoll
 #else
-#define READYQ__KQUEUE
 #define READYQ__BACKEND readyq__kqueue
 #endif
 extern const struct readyq__backend READYQ__BACKEND;
 
-/* ------------------------------------------------------------------ the queue */
+/* ------------------------------------------------------------------ the seam to the sources */
 
-/* What stands behind a descriptor's number. Each registration has its own generation. */
-struct readyq__slot {
-    readyq_watch *watch;
-    uint32_t generation;
-    uint32_t ghost; /* rebuilds there had been, and one, when a ghost of it was last counted */
+/* What distinguishes the kinds of sources, by enum readyq_kind and the two below. */
+struct readyq__kind {
+    /* Its descriptor, or the handler of its signal, reports READYQ_ bits. NULL: none can. */
+    void (*event)(readyq *q, readyq_watch *w, uint32_t bits);
+
+    /* It is taken by readyq_next(): sets `count`, disarms it, takes it out of the queue. Called
+     * for watches that are SLOW. */
+    void (*deliver)(readyq *q, readyq_watch *w);
+
+    /* A batch gives it back: is it to be armed or listed again? Called for all but plain watches
+     * that were taken while one batch is open. NULL: nothing to do. */
+    void (*give_back)(readyq *q, readyq_watch *w);
+
+    /* Ends what it holds beside its place in the lists: a registration, a place in the heap, ... */
+    void (*stop)(readyq *q, readyq_watch *w);
 };
 
-/* A timer in the heap. Equal deadlines go off in the order they were set. */
+enum {                          /* internal kinds */
+       READYQ__KIND_WAKEUP = 6, /* the descriptor by which sleeps are ended */
+       READYQ__KIND_SIGCHLD,    /* watches children where the kernel has no pidfd */
+       READYQ__KINDS
+};
+
+extern const struct readyq__kind readyq__kind_fd, readyq__kind_timer, readyq__kind_signal,
+    readyq__kind_process, readyq__kind_trigger, readyq__kind_wakeup, readyq__kind_sigchld;
+
+/* ------------------------------------------------------------------ the queue */
+
+/* The table by descriptor number. */
+struct readyq__slot {
+    readyq_watch *watch;
+    uint32_t generation;   /* of the registration; changes with each change of it */
+    uint32_t changed : 31; /* q->fetches when the generation began */
+    uint32_t counted : 1;  /* a ghost of this number was counted since */
+};
+
+/* A timer in the heap. Equal deadlines fire in the order they were set. */
 struct readyq__timer {
     int64_t due;
     uint64_t order;
     readyq_watch *watch;
 };
 
-/* Watches found ready and not yet taken, in the order they were found. A watch that goes leaves a
- * hole. Indices only grow; at[index & mask] is the place. head <= limit <= tail. */
-struct readyq__ring {
-    readyq_watch **at;
-    uint32_t mask;                  /* room - 1, or 0 without room */
-    uint32_t head, limit, tail;     /* next to be taken; end of what waits have promised; end */
-    uint32_t holes_promised, holes; /* before the limit; after it */
-    uint32_t seen;                  /* nothing level-triggered between the limit and here */
-};
-
 struct readyq {
     pthread_mutex_t lock;
+    int cancel_state; /* of the thread that holds the lock: pthread_setcancelstate() */
+    int kernel;       /* the kernel queue's descriptor, or -1 */
     const struct readyq__backend *backend;
-    struct readyq__kernel kernel;
-    struct readyq__slot *slots; /* by descriptor */
+    const struct readyq__kind *const *kinds;
+
+    struct readyq__slot *slots; /* the table by descriptor */
     size_t nslots;
-    struct readyq__ring ready;
-    struct readyq__link always;   /* descriptors that the kernel refuses: always ready */
-    struct readyq__link quiet;    /* level ones handed to one of several waiters (wait.c) */
-    struct readyq__link stale;    /* found dead, for readyq_stale() */
-    struct readyq__link fireable; /* signals and triggers */
-    struct readyq__link children; /* processes watched by SIGCHLD */
-    struct readyq__timer *timers; /* a heap (timers.c) */
+    size_t size;    /* watches in the queue */
+    bool exclusive; /* one of them is, or was, EXCLUSIVE */
+
+    struct readyq__link ready; /* events that no batch holds, in order */
+    size_t nready;             /* its length, unless it is about READYQ__UNCOUNTED */
+    bool may_be_level;         /* false: no watch on it is level-triggered */
+    bool any_unconfirmed;      /* false: no watch on it is unconfirmed */
+    size_t nfiles;             /* watches that are FILE */
+    struct readyq__link batches;
+    unsigned nbatches;         /* open ones */
+    struct readyq__link stale; /* for readyq_stale() */
+
+    struct readyq__link signals, triggers, children; /* by own.source.group */
+    struct readyq__timer *timers;                    /* a heap (timers.c) */
     size_t ntimers, timer_room;
+    size_t timer_watches; /* in the queue: those in the heap, and those that are due */
     uint64_t timer_order;
-    size_t size;                   /* watches in the queue */
-    bool exclusive;                /* one of them is, or was, EXCLUSIVE */
-    uint64_t clears, clears_asked; /* registrations that went: ever, when the kernel was asked */
-    bool haunted;                  /* a ghost fires: build the kernel queue anew */
-    bool rebuilding;               /* that is under way: a look keeps the lock */
-    int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
 
-    bool virtual_clock, interruptible, closed;
-    atomic_bool forked;     /* this is a child, and the kernel queue still its parent's */
-    int64_t now;            /* the virtual clock */
-    bool leading;           /* a thread asks the kernel */
-    int followers;          /* threads that wait for it to come back */
-    int baton, baton_write; /* what wakes one of them */
-    int inside;             /* threads in a wait */
+    bool virtual_clock, interruptible;
+    bool closed, torn; /* readyq_close() was called; the descriptors are closed, too */
+    bool rebuild_due;  /* a ghost fires: replace the kernel queue */
+    bool lock_kept;    /* while that is done: fetching events does not release the lock */
+    int64_t now;       /* the virtual clock */
     int refs;
+    uint32_t id;    /* never used twice: for timers that have left the queue */
+    uint32_t epoch; /* of the process that the kernel queue belongs to (fork.c) */
 
-    readyq_watch wakeup;         /* a descriptor in the set like any other */
-    int wakeup_write;            /* its other end */
-    atomic_bool kicked, woken;   /* wakeup was written; readyq_wake() was called */
-    atomic_int kicking;          /* threads about to write to it */
-    atomic_uint_fast64_t wakes;  /* for the statistics */
-    atomic_bool shut;            /* nobody may write to it any more */
-    _Atomic(readyq_watch *) hot; /* stack of fired watches */
-    readyq_watch child_signal;   /* SIGCHLD, where the kernel has no pidfd */
+    int in_kernel;              /* threads in the kernel to wait or to look */
+    int asleep;                 /* those of them that may sleep */
+    uint32_t fetches;           /* calls of backend->wait begun */
+    uint32_t fetch;             /* the one whose events are being processed */
+    pthread_cond_t kernel_left; /* with rebuild_due: in_kernel is 0, or rebuild_due was cleared */
+    readyq_batch *timekeeper;   /* whose thread sleeps until `covered`, or NULL */
+    int64_t covered;            /* a deadline, or READYQ__FOREVER */
 
-    int nest, nest_timer;    /* readyq_fileno(): the kernel queue and the next deadline */
-    int64_t nest_due;        /* what nest_timer is set to */
-    readyq *next, *previous; /* in the registry */
+    readyq_watch wakeup;        /* of kind WAKEUP, a descriptor in the set like any other */
+    int wakeup_write;           /* its other end */
+    atomic_int sleepers;        /* `asleep`, and one more if readyq_fileno() was called */
+    atomic_bool kicked;         /* a kick is under way */
+    atomic_bool woken;          /* readyq_wake() was called */
+    atomic_bool signalled;      /* a watched signal was caught */
+    atomic_int kicking;         /* threads about to write to wakeup_write */
+    atomic_bool shut;           /* nobody may write to it any more */
+    atomic_uint_fast64_t wakes; /* for the statistics */
+
+    readyq_watch sigchld; /* of kind SIGCHLD */
+
+    int pollable, pollable_timer; /* readyq_fileno(), and the deadline in it */
+    int64_t pollable_due;         /* what pollable_timer is set to */
+    bool pollable_forked;         /* they are still the parent's */
+    readyq *next, *previous;      /* in the registry */
+
+    int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
     struct readyq_stats stats;
 };
 
-enum { READYQ__UNUSED = 0, READYQ__ACTIVE, READYQ__STALE, READYQ__DROPPED }; /* own.state */
+/* ------------------------------------------------------------------ lists */
 
-/* own.flags */
-enum {
-    READYQ__LISTED = 1, /* in q->ready */
-    READYQ__ALWAYS = 2, /* the kernel refuses it: always ready */
-    READYQ__QUIET = 4,  /* EDGE in the kernel though it is level (wait.c) */
-    READYQ__ECHO = 8,   /* the kernel will tell once more what is known already */
-    READYQ__SAID = 16,  /* always ready, EDGE, and reported */
-    READYQ__ODD = 32    /* anything but a descriptor that is armed and not ONESHOT */
-};
-
-/* ------------------------------------------------------------------ lock, lists, keys */
-
-/* A process that has one thread takes no lock: glibc tells, and it cannot change in between. */
-static inline void readyq__lock(readyq *q)
-{
-    if (!readyq__alone())
-        pthread_mutex_lock(&q->lock);
-}
-
-static inline void readyq__unlock(readyq *q)
-{
-    if (!readyq__alone())
-        pthread_mutex_unlock(&q->lock);
-}
-
-/* Around a system call that asks the kernel. */
-static inline void readyq__let_go(readyq *q)
-{
-    if (!q->rebuilding)
-        readyq__unlock(q);
-}
-
-static inline void readyq__take_hold(readyq *q)
-{
-    if (!q->rebuilding)
-        readyq__lock(q);
-}
+#define readyq__owner(link, member)                                                                \
+    ((readyq_watch *)(void *)((char *)(link)-offsetof(readyq_watch, own.member)))
 
 static inline void readyq__list_init(struct readyq__link *list)
 {
@@ -206,12 +259,26 @@ static inline bool readyq__list_empty(const struct readyq__link *list)
 /* Before `at`: at a list's head this is its end. */
 static inline void readyq__link_before(struct readyq__link *at, struct readyq__link *link)
 {
+    struct readyq__link *prev = at->prev;
+
     link->next = at;
-    link->prev = at->prev;
-    at->prev->next = link;
+    prev->next = link;
+    link->prev = prev;
     at->prev = link;
 }
 
+/* All of `list` to the front of `to`. */
+static inline void readyq__list_splice(struct readyq__link *to, struct readyq__link *list)
+{
+    if (readyq__list_empty(list))
+        return;
+    list->prev->next = to->next;
+    to->next->prev = list->prev;
+    list->next->prev = to;
+    to->next = list->next;
+}
+
+/* Harmless on one that was unlinked by this function, or is zero. */
 static inline void readyq__unlink(struct readyq__link *link)
 {
     if (link->next == NULL)
@@ -221,177 +288,375 @@ static inline void readyq__unlink(struct readyq__link *link)
     link->next = link->prev = NULL;
 }
 
+/* ------------------------------------------------------------------ lock */
+
+/* A process that has one thread takes no lock: glibc knows, and it cannot change in between. */
+static inline void readyq__lock(readyq *q)
+{
+    if (!readyq__alone())
+        pthread_mutex_lock(&q->lock);
+}
+
+static inline void readyq__unlock(readyq *q)
+{
+    if (!readyq__alone())
+        pthread_mutex_unlock(&q->lock);
+}
+
+/* With these a thread is not cancelled while it holds the lock. */
+static inline void readyq__lock_whole(readyq *q)
+{
+    int state;
+
+    if (readyq__alone())
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_mutex_lock(&q->lock);
+    q->cancel_state = state;
+}
+
+static inline void readyq__unlock_whole(readyq *q)
+{
+    int state;
+
+    if (readyq__alone())
+        return;
+    state = q->cancel_state;
+    pthread_mutex_unlock(&q->lock);
+    pthread_setcancelstate(state, &state);
+}
+
+/* Around the system call that fetches events. A sleep can be cancelled in the system call alone, if
+ * the thread can be cancelled at all. */
+struct readyq__syscall {
+    uint32_t fetch;                /* its number */
+    int cancel_state, cancel_type; /* of the thread */
+};
+
+static inline struct readyq__syscall readyq__unlock_for_syscall(readyq *q, int64_t timeout)
+{
+    struct readyq__syscall call = {++q->fetches, q->cancel_state, PTHREAD_CANCEL_DEFERRED};
+    int before;
+
+    if (q->lock_kept || readyq__alone())
+        return call;
+    pthread_mutex_unlock(&q->lock);
+    if (timeout != 0 && call.cancel_state == PTHREAD_CANCEL_ENABLE) {
+        pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &call.cancel_type);
+        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
+    }
+    return call;
+}
+
+static inline void readyq__relock(readyq *q, struct readyq__syscall call, int64_t timeout)
+{
+    int before;
+
+    if (!q->lock_kept && !readyq__alone()) {
+        if (timeout != 0 && call.cancel_state == PTHREAD_CANCEL_ENABLE) {
+            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+            pthread_setcanceltype(call.cancel_type, &before);
+        }
+        pthread_mutex_lock(&q->lock);
+        q->cancel_state = call.cancel_state;
+    }
+    q->fetch = call.fetch;
+}
+
+/* ------------------------------------------------------------------ describe.c */
+
+/* The reasons of the core's own refusals: one text each (describe.c). */
+enum readyq__reason {
+    READYQ__NO_REASON = 0, /* the kernel's error, if any, says it */
+    READYQ__BAD_INTEREST,
+    READYQ__NOT_OPEN,
+    READYQ__OWN_DESCRIPTOR,
+    READYQ__NEGATIVE_DELAY,
+    READYQ__NEGATIVE_PERIOD,
+    READYQ__NEGATIVE_TIMEOUT,
+    READYQ__NEGATIVE_MAXIMUM,
+    READYQ__NO_SIGNAL,
+    READYQ__UNCATCHABLE_SIGNAL,
+    READYQ__FATAL_SIGNAL,
+    READYQ__RESERVED_SIGNAL,
+    READYQ__NO_PROCESS_ID,
+    READYQ__NOT_A_DESCRIPTOR,
+    READYQ__NOT_A_TIMER,
+    READYQ__NOT_A_TRIGGER,
+    READYQ__IN_A_QUEUE,
+    READYQ__NOT_ADDED,
+    READYQ__REMOVED,
+    READYQ__HAS_FIRED,
+    READYQ__DESCRIPTOR_CLOSED,
+    READYQ__NUMBER_REUSED,
+    READYQ__QUEUE_CLOSED,
+    READYQ__CIRCLE,
+    READYQ__TOO_DEEP,
+    READYQ__NOT_A_CHILD,
+};
+
+/* Remembers the reason for readyq_explain() in this thread, and returns its negative errno. */
+int readyq__refuse(enum readyq__reason reason);
+
+/* ------------------------------------------------------------------ epoch.c */
+
+/* Of this process; 0 in a child that has not begun, see fork.c. */
+extern volatile uint32_t *readyq__epoch;
+void readyq__open_epoch(void); /* once */
+
+/* The kernel queue is the parent's. */
+static inline bool readyq__is_forked(const readyq *q)
+{
+    return *readyq__epoch != q->epoch;
+}
+
+/* ------------------------------------------------------------------ clock.c */
+
+int64_t readyq__now(const readyq *q);
+int64_t readyq__deadline(int64_t now, int64_t timeout); /* READYQ__FOREVER if out of range */
+
+/* The earliest deadline of a timer. */
+static inline int64_t readyq__next_due(const readyq *q)
+{
+    return q->ntimers > 0 ? q->timers[0].due : READYQ__FOREVER;
+}
+
+/* ------------------------------------------------------------------ wakeup.c */
+
+/* Opens and closes the wake-up; it is registered by the caller. */
+int readyq__wakeup_open(readyq *q);
+void readyq__wakeup_close(readyq *q);
+
+/* Ends the sleep of one thread. No lock; from a signal handler. */
+void readyq__kick(readyq *q);
+
+/* After a change of `asleep` or `pollable`. */
+static inline void readyq__publish_sleepers(readyq *q)
+{
+    atomic_store(&q->sleepers, q->asleep + (q->pollable >= 0));
+}
+
+/* Sleeps for a moment; for loops that wait for a signal handler or another thread to come out of a
+ * few instructions, whatever its priority. */
+void readyq__pause(void);
+
+/* ------------------------------------------------------------------ handlers.c */
+
+/* Has w->signal counted in w->caught, and w->queue, which is set, signalled; and ends that.
+ * -EINVAL: the C library reserves the signal. */
+int readyq__handle_signal(readyq_watch *w);
+void readyq__unhandle_signal(readyq_watch *w);
+
+/* Installs our handler of a watched signal again if another has replaced it. */
+void readyq__check_handler(int signal);
+
+bool readyq__is_blocked_everywhere(int signal);
+
+/* For fork.c. */
+void readyq__handlers_lock(void);
+void readyq__handlers_unlock(void);
+void readyq__handlers_child(bool reset_lock);
+
+/* ------------------------------------------------------------------ ready.c */
+
+/* An event that does not take the short path: a stale one, or of a watch that is not plain. */
+void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits);
+
+/* Adds bits to the watch's event. An idle watch goes to the end of the ready list. */
+void readyq__list(readyq *q, readyq_watch *w, uint32_t bits);
+
+/* Takes the watch out of its list, of whatever place, and drops its event: idle. */
+void readyq__unlist(readyq *q, readyq_watch *w);
+
+void readyq__open_batch(readyq *q, readyq_batch *batch);  /* takes a reference to the queue */
+void readyq__give_back(readyq *q, readyq_batch *batch);   /* what it holds; it stays open */
+void readyq__close_batch(readyq *q, readyq_batch *batch); /* the caller drops the reference */
+
+static inline readyq_batch *readyq__batch_at(struct readyq__link *opened)
+{
+    return (readyq_batch *)(void *)((char *)opened - offsetof(readyq_batch, own.opened));
+}
+
+bool readyq__is_level(const readyq_watch *w); /* a level-triggered descriptor in the kernel queue */
+
+/* Event, place and flags in one comparison: the first eight bytes of `own`. */
+static inline uint64_t readyq__word(const readyq_watch *w)
+{
+    uint64_t word;
+
+    memcpy(&word, &w->own, sizeof word);
+    return word;
+}
+
+/* ... of a watch without event and flags, at `place`. */
+static inline uint64_t readyq__word_of(enum readyq__place place)
+{
+    const readyq_watch w = {.own = {.place = (uint8_t)place}};
+
+    return readyq__word(&w);
+}
+
 static inline uint64_t readyq__key(const readyq *q, int fd)
 {
     return (uint64_t)q->slots[fd].generation << 32 | (uint32_t)fd;
 }
 
-/* ------------------------------------------------------------------ queue.c */
+/* Kernel events, called by the backend for each, between readyq__begin_events() and
+ * readyq__end_events(). The short path of nearly every event keeps the end of the ready list in a
+ * register. `bits`: READYQ_ bits that are not masked yet. */
+struct readyq__events {
+    readyq *q;
+    const struct readyq__slot *slots;
+    struct readyq__link *last;
+    size_t n;
+};
 
-/* Takes the lock. -ESHUTDOWN when closed; after a fork builds the child's queue first. On
- * failure the lock is not held. */
-int readyq__enter(readyq *q);
-void readyq__leave(readyq *q);
-
-/* In a child, before anything else: no other thread is there, and the last one out of a closed
- * queue, who was to tear it down, neither. */
-void readyq__begin_child(readyq *q);
-
-/* A thread comes out of a wait: the last one out of a closed queue tears it down. Lets go of the
- * lock. */
-void readyq__come_outside(readyq *q);
-
-/* ------------------------------------------------------------------ watches.c */
-
-/* Readies a watch for the queue. -EBUSY: it is in one. -ENOMEM. */
-int readyq__admit(readyq *q, readyq_watch *w, enum readyq_kind kind);
-void readyq__settle(readyq *q, readyq_watch *w); /* its add succeeded */
-void readyq__arm(readyq_watch *w, bool armed);
-
-/* Registers w->fd in the table and the kernel, and undoes it. */
-int readyq__register(readyq *q, readyq_watch *w);
-void readyq__unregister(readyq *q, readyq_watch *w);
-void readyq__vacate(readyq *q, int fd);
-uint32_t readyq__kernel_interest(const readyq_watch *w);
-
-/* Takes a watch out of all that holds it; `state` is what becomes of it. */
-void readyq__detach(readyq *q, readyq_watch *w, int state);
-void readyq__abandon(readyq *q, readyq_watch *w); /* its descriptor's number is another's now */
-bool readyq__same_file(const readyq_watch *w);    /* still the file the kernel refused? */
-
-/* ------------------------------------------------------------------ ready.c */
-
-void readyq__found_stale(readyq *q, int fd);
-void readyq__found_odd(readyq *q, readyq_watch *w, uint32_t bits);
-
-/* Puts a watch in line, or adds to what was found of one that is; takes it out. */
-void readyq__list(readyq *q, readyq_watch *w, uint32_t bits);
-void readyq__unlist(readyq *q, readyq_watch *w);
-int readyq__make_line(readyq *q, size_t watches); /* room for so many; -ENOMEM */
-
-/* What was asked for, with an end only where its direction was. What the kernel reports unasked is
- * let through where nothing else is left: it would be reported for ever. */
-static inline uint32_t readyq__mask(uint32_t bits, uint32_t interest)
+static inline struct readyq__events readyq__begin_events(readyq *q)
 {
-    const uint32_t asked = interest & READYQ__DIRECTIONS;
-    const uint32_t ends = (asked & (READYQ_READ | READYQ_WRITE)) << 4;
-    const uint32_t found = bits & (asked | ends | READYQ_ERROR);
-
-    if (found == 0 && (bits & READYQ__HANGUP))
-        return READYQ_READ_CLOSED | READYQ_WRITE_CLOSED;
-    return found != 0 ? found : bits & ~READYQ__DIRECTIONS;
+    return (struct readyq__events){q, q->slots, q->ready.prev, 0};
 }
 
-/* One kernel event: `bits` are READYQ_ bits, unmasked. In line: it is the way of every event. */
-static inline void readyq__found(readyq *q, uint64_t key, uint32_t bits)
+static inline void readyq__end_events(struct readyq__events *events)
 {
-    const struct readyq__slot *slot = &q->slots[(uint32_t)key];
+    events->last->next = &events->q->ready;
+    events->q->ready.prev = events->last;
+    events->q->nready += events->n;
+    events->q->may_be_level |= events->n > 0;
+    events->n = 0;
+}
+
+static inline void readyq__event_odd(struct readyq__events *events, uint64_t key, uint32_t bits)
+{
+    readyq__end_events(events);
+    readyq__event_slow(events->q, key, bits);
+    events->last = events->q->ready.prev;
+}
+
+/* ... of directions alone, which were perhaps not asked for. */
+static inline void readyq__event_plain(struct readyq__events *events, uint64_t key, uint32_t bits)
+{
+    const struct readyq__slot *slot = &events->slots[(uint32_t)key];
     readyq_watch *w = slot->watch;
 
-    if (slot->generation != (uint32_t)(key >> 32)) {
-        readyq__found_stale(q, (int)(uint32_t)key);
-    } else if (w->own.flags & (READYQ__ODD | READYQ__ECHO | READYQ__LISTED)) {
-        readyq__found_odd(q, w, bits);
-    } else if ((bits = readyq__mask(bits, w->interest)) != 0) {
-        struct readyq__ring *ring = &q->ready;
-
-        if (ring->tail - ring->head > ring->mask) {
-            readyq__list(q, w, bits);
-            return;
-        }
-        w->own.found = bits;
-        w->own.flags |= READYQ__LISTED;
-        w->own.place = ring->tail;
-        ring->at[ring->tail++ & ring->mask] = w;
+    if (slot->generation == (uint32_t)(key >> 32) && readyq__word(w) == 0 &&
+        (bits & w->interest) != 0) {
+        w->own.event = bits & w->interest;
+        w->own.place = READYQ__LISTED;
+        w->own.link.prev = events->last;
+        events->last->next = &w->own.link;
+        events->last = &w->own.link;
+        events->n++;
+    } else {
+        readyq__event_odd(events, key, bits);
     }
 }
 
-/* How many are in line: beyond those promised, and all. */
-static inline uint32_t readyq__unpromised(const readyq *q)
+/* ------------------------------------------------------------------ pollable.c */
+
+int readyq__pollable_open(readyq *q);
+void readyq__pollable_update(readyq *q); /* makes it readable if a wait would return something */
+void readyq__pollable_close(readyq *q);
+
+/* When the kernel queue is replaced: before the old one is closed, and after. */
+void readyq__pollable_leave(readyq *q);
+int readyq__pollable_rejoin(readyq *q);
+
+/* In a child: a new one under the old number, where the kernel can. It is readable until the queue
+ * is first used. */
+int readyq__pollable_renew(readyq *q);
+
+/* ------------------------------------------------------------------ table.c */
+
+/* The only ways to change a registration: each gives a new generation. readyq__update() does
+ * nothing in a child whose kernel queue is still the parent's. */
+int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest);
+uint32_t readyq__kernel_interest(const readyq_watch *w);
+
+/* Registers w->fd in the table and the kernel; -errno as backend->update. Undoes it. */
+int readyq__register(readyq *q, readyq_watch *w);
+void readyq__unregister(readyq *q, readyq_watch *w);
+
+/* Level-triggered ones that a batch holds: silent in the kernel, and armed again. A watch whose
+ * descriptor turns out to be closed becomes stale. */
+void readyq__mute(readyq *q, readyq_watch *w);
+void readyq__unmute(readyq *q, readyq_watch *w);
+
+bool readyq__is_same_file(const readyq_watch *w); /* of a FILE: still the one that was added */
+
+/* Makes a watch ready to be started, of `kind`, out of a queue. -EBUSY. */
+int readyq__prepare(readyq_watch *w, enum readyq_kind kind);
+void readyq__arm(readyq_watch *w, bool armed);     /* sets `armed` and SLOW */
+void readyq__activate(readyq *q, readyq_watch *w); /* it was started: in the queue now */
+
+/* Takes a watch out of the queue and all that holds it. */
+void readyq__detach(readyq *q, readyq_watch *w);
+
+/* Its descriptor was closed: takes it out of all but the queue's list of stale watches. */
+void readyq__mark_stale(readyq *q, readyq_watch *w);
+
+/* ------------------------------------------------------------------ rebuild.c */
+
+int readyq__fetch_all(readyq *q);       /* lists everything that is ready now; or -errno */
+int readyq__rebuild(readyq *q);         /* removes ghosts, keeps edges; nobody is in the kernel */
+int readyq__rebuild_forked(readyq *q);  /* a child's own */
+void readyq__tear_down(readyq *q);      /* closes the descriptors of a closed queue */
+void readyq__forget_threads(readyq *q); /* in a child: all but this one */
+
+/* After a thread was cancelled that may have fetched events: has the kernel report again what is
+ * ready. An edge may be reported twice. */
+void readyq__rearm_all(readyq *q);
+
+/* ------------------------------------------------------------------ fork.c */
+
+void readyq__begin_child(void); /* where the epoch is 0, before a lock is taken */
+
+/* No queue's lock is held. The first sets q->id and q->epoch. */
+void readyq__register_queue(readyq *q);
+void readyq__unregister_queue(readyq *q);
+
+void readyq__lock_registry(void);
+void readyq__unlock_registry(void);
+readyq *readyq__find_queue(uint32_t id); /* NULL: it is not open; the registry is locked */
+
+/* ------------------------------------------------------------------ gate.c */
+
+/* Takes the lock. -ESHUTDOWN when closed. In a child builds the queue's own kernel queue first. On
+ * failure the lock is not held. */
+int readyq__enter(readyq *q);
+
+/* Kicks a sleeping thread if something is left for it, and releases the lock. */
+void readyq__leave(readyq *q);
+
+/* The queue that a timer or process has fired in and left, 0 if there is none. No lock: another
+ * thread may add the watch again at any time. */
+static inline uint32_t readyq__fired_in(const readyq_watch *w)
 {
-    return q->ready.tail - q->ready.limit - q->ready.holes;
+    const uint8_t kind = __atomic_load_n(&w->kind, __ATOMIC_RELAXED);
+
+    if (kind != READYQ_KIND_TIMER && kind != READYQ_KIND_PROCESS)
+        return 0;
+    return __atomic_load_n(&w->own.fired.home, __ATOMIC_RELAXED);
 }
 
-static inline uint32_t readyq__listed(const readyq *q)
+static inline void readyq__set_fired_in(readyq_watch *w, uint32_t id)
 {
-    return readyq__unpromised(q) + q->ready.limit - q->ready.head - q->ready.holes_promised;
+    __atomic_store_n(&w->own.fired.home, id, __ATOMIC_RELAXED);
 }
 
-/* Promises up to `max` more (0: all) to readyq_next(), and returns how many; or takes all
- * promises back. */
-int readyq__promise(readyq *q, int max);
-void readyq__take_back(readyq *q);
+/* Enters the queue that a watch is in, or the queue of an id. NULL: *error says why not. */
+readyq *readyq__enter_of(readyq_watch *w, int *error);
+readyq *readyq__enter_by_id(uint32_t id, int *error);
 
-/* ------------------------------------------------------------------ wait.c */
+/* ------------------------------------------------------------------ timers.c, signals.c */
 
-/* Has everything found that is ready now. */
-int readyq__look_all(readyq *q);
+void readyq__expire(readyq *q, int64_t now); /* lists the timers that are due */
+void readyq__collect_signals(readyq *q);     /* lists the signals that were caught */
 
-/* ------------------------------------------------------------------ pollbits.c */
+/* Has `signal` reported to a prepared watch. */
+int readyq__start_signal(readyq *q, readyq_watch *w, int signal);
 
-uint32_t readyq__to_poll(uint32_t interest);
-uint32_t readyq__from_poll(int fd, uint32_t events);
-uint32_t readyq__ask_closed(int fd, uint32_t closed); /* `closed` if the peer stopped writing */
+/* ------------------------------------------------------------------ queue.c */
 
-/* ------------------------------------------------------------------ wakeup.c */
-
-int readyq__wakeup_open(readyq *q);
-void readyq__wakeup_close(readyq *q);
-void readyq__wakeup_drain(readyq *q);
-
-/* Gets the thread that asks the kernel to look around. No lock; from a signal handler. */
-void readyq__kick(readyq *q);
-
-/* The baton: a descriptor on which followers sleep and can be interrupted. */
-int readyq__baton_open(readyq *q);
-void readyq__baton_pass(readyq *q, int followers);
-int readyq__baton_await(readyq *q, int64_t timeout); /* lets go of the lock; -EINTR */
-void readyq__baton_close(readyq *q);
-
-/* ------------------------------------------------------------------ timers.c */
-
-int64_t readyq__now(const readyq *q);
-int64_t readyq__deadline(int64_t now, int64_t timeout);
-int64_t readyq__next_due(const readyq *q); /* READYQ__FOREVER when there is none */
-void readyq__expire(readyq *q, int64_t now);
-void readyq__timer_remove(readyq *q, readyq_watch *w);
-
-/* ------------------------------------------------------------------ triggers.c, signals.c */
-
-int readyq__fire(readyq_watch *w); /* no lock; from a signal handler */
-void readyq__fire_init(readyq_watch *w);
-void readyq__fire_start(readyq_watch *w); /* once it has a queue */
-void readyq__fire_stop(readyq_watch *w);
-void readyq__collect_fired(readyq *q);
-
-int readyq__signal_start(readyq_watch *w, int signal);
-void readyq__signal_stop(readyq_watch *w);
-void readyq__signals_lock(void);
-void readyq__signals_unlock(void);
-void readyq__signals_child(void);
-
-/* ------------------------------------------------------------------ processes.c */
-
-int readyq__process_watch(readyq *q, readyq_watch *w, bool watched); /* by pidfd or SIGCHLD */
-void readyq__process_ended(readyq *q, readyq_watch *w);              /* its pidfd tells */
-void readyq__reap_news(readyq *q);                                   /* SIGCHLD came */
-int readyq__processes_rewatch(readyq *q);                            /* in a new kernel queue */
-
-/* Where the backend tells: what it said to being asked to, and that one has ended. */
-int readyq__process_told(readyq *q, readyq_watch *w, int error);
-void readyq__process_exited(readyq *q, pid_t pid);
-
-/* ------------------------------------------------------------------ rebuild.c, fork.c, nest.c */
-
-int readyq__rebuild(readyq *q);         /* loses ghosts, keeps edges */
-int readyq__rebuild_forked(readyq *q);  /* the child's own */
-void readyq__forget_threads(readyq *q); /* in the child, while it has one */
-void readyq__enlist(readyq *q);         /* the registry; no lock held */
-void readyq__delist(readyq *q);
-
-void readyq__nest_update(readyq *q); /* what readyq_fileno() shows */
-void readyq__nest_leave(readyq *q);  /* before the kernel queue that is polled there is closed */
-int readyq__nest_rebuild(readyq *q, bool forked);
-void readyq__nest_close(readyq *q);
+void readyq__release(readyq *q); /* leaves the queue and drops a reference to it */
 
 #endif

@@ -27,7 +27,7 @@
  */
 #include "internal.h"
 
-#if defined(READYQ__KQUEUE)
+#if !defined(__linux__)
 
 #include <fcntl.h>
 #include <poll.h>
@@ -74,15 +74,15 @@ static int create(void)
 
 static int open_set(readyq *q)
 {
-    q->kernel.fd = create();
-    return q->kernel.fd < 0 ? -errno : 0;
+    q->kernel = create();
+    return q->kernel < 0 ? -errno : 0;
 }
 
 static void close_set(readyq *q, bool forked)
 {
-    if (q->kernel.fd >= 0 && !forked) /* note 10 */
-        close(q->kernel.fd);
-    q->kernel.fd = -1;
+    if (q->kernel >= 0 && !forked) /* note 10 */
+        close(q->kernel);
+    q->kernel = -1;
 }
 
 /* ------------------------------------------------------------------ changing */
@@ -112,7 +112,7 @@ static int apply(readyq *q, struct changes *changes)
     if (changes->n == 0)
         return 0;
     q->stats.changes++;
-    if (kevent(q->kernel.fd, changes->list, n, changes->list, n, &none) < 0)
+    if (kevent(q->kernel, changes->list, n, changes->list, n, &none) < 0)
         return -errno;
     return 0;
 }
@@ -181,7 +181,7 @@ static int judge(readyq *q, int fd, const struct changes *changes)
         const int error = error_of(&changes->list[i]);
 
         if (error == EPIPE)
-            readyq__found(q, readyq__key(q, fd), READYQ_WRITE | READYQ_WRITE_CLOSED);
+            readyq__event_slow(q, readyq__key(q, fd), READYQ_WRITE | READYQ_WRITE_CLOSED);
         else if (error == EINVAL || error == ENODEV || error == EOPNOTSUPP || error == ENOTSUP)
             return -EPERM;
         else if (error != 0)
@@ -219,7 +219,7 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
 
     if (old != 0) {
         if (!delete_all(q, fd) && interest != 0)
-            return -EBADF;
+            return fcntl(fd, F_GETFD) < 0 ? -EBADF : -ENOENT;
         error = interest != 0 ? add(q, fd, interest) : 0;
         if (error < 0)
             add(q, fd, old);
@@ -234,28 +234,29 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
     return add(q, fd, interest);
 }
 
-/* One filter tells all watches of a process. */
+/* One filter reports to all watches of a process. */
 static bool is_shared(const readyq *q, const readyq_watch *w)
 {
-    for (struct readyq__link *link = q->children.next; link != &q->children; link = link->next)
-        if (readyq__owner(link, group) != w && readyq__owner(link, group)->pid == w->pid)
+    for (struct readyq__link *link = q->children.next; link != &q->children; link = link->next) {
+        const readyq_watch *other = readyq__owner(link, source.group);
+
+        if (other != w && other->pid == w->pid)
             return true;
+    }
     return false;
 }
 
-static int process(readyq *q, readyq_watch *w, bool watched)
+static int watch_process(readyq *q, readyq_watch *w, bool start)
 {
     struct changes changes = {.n = 0};
     const struct kevent exits = {.filter = EVFILT_PROC, .fflags = NOTE_EXIT};
     int error;
 
-    if (!watched && is_shared(q, w))
+    if (!start && is_shared(q, w))
         return 0;
-    change(&changes, exits, (int)w->pid, 0, watched ? EV_ADD | EV_ONESHOT : EV_DELETE);
+    change(&changes, exits, (int)w->pid, 0, start ? EV_ADD | EV_ONESHOT : EV_DELETE);
     error = apply(q, &changes);
-    if (error == 0)
-        error = -error_of(&changes.list[0]);
-    return watched ? readyq__process_told(q, w, error) : error;
+    return error < 0 ? error : -error_of(&changes.list[0]);
 }
 
 /* ------------------------------------------------------------------ waiting */
@@ -303,54 +304,77 @@ static uint32_t from_kernel(const struct kevent *event)
     return bits;
 }
 
-static void found(readyq *q, const struct kevent *event, bool full)
+static void handle(readyq *q, struct readyq__events *events, const struct kevent *event, bool full)
 {
     const uint32_t both = READYQ_READ | READYQ_WRITE;
     const int fd = (int)event->ident;
     const uint32_t generation = (uint32_t)(uintptr_t)event->udata;
-    uint32_t bits = from_kernel(event), interest;
+    const uint64_t key = (uint64_t)generation << 32 | (uint32_t)fd;
+    const readyq_watch *w = q->slots[fd].watch;
+    uint32_t bits = from_kernel(event);
 
-    if (q->slots[fd].watch == NULL || q->slots[fd].generation != generation) {
-        readyq__found_stale(q, fd);
+    if (w == NULL || q->slots[fd].generation != generation) {
+        readyq__event_odd(events, key, bits);
         return;
     }
-    interest = q->slots[fd].watch->interest;
-    if (full && (interest & both) == both)
+    if (full && (w->interest & both) == both)
         bits |= ask_both(fd);
-    readyq__found(q, (uint64_t)generation << 32 | (uint32_t)fd, bits);
-    if (interest & READYQ_ONESHOT)
+    if (bits & ~READYQ__DIRECTIONS)
+        readyq__event_odd(events, key, bits);
+    else
+        readyq__event_plain(events, key, bits);
+    if ((w->interest & READYQ_ONESHOT) || (w->own.flags & READYQ__ONCE))
         silence_others(q, fd, event);
+}
+
+/* It may be reported before it can be waited for; the watch then asks again. */
+static void handle_exit(readyq *q, pid_t pid)
+{
+    struct readyq__link *link, *next;
+
+    for (link = q->children.next; link != &q->children; link = next) {
+        readyq_watch *w = readyq__owner(link, source.group);
+
+        next = link->next;
+        if (w->pid == pid)
+            q->kinds[w->kind]->event(q, w, READYQ_FIRED);
+    }
 }
 
 static int wait(readyq *q, int max, int64_t timeout)
 {
-    struct kevent events[READYQ__BATCH];
-    const int room = max <= READYQ__BATCH / 2 ? 2 * max : READYQ__BATCH, set = q->kernel.fd;
+    struct kevent fetched[READYQ__FETCH];
+    struct readyq__events events;
+    const int room = max <= READYQ__FETCH / 2 ? 2 * max : READYQ__FETCH, set = q->kernel;
     struct timespec time = {(time_t)(timeout / 1000000000), (long)(timeout % 1000000000)};
+    const struct readyq__syscall call = readyq__unlock_for_syscall(q, timeout);
     int n, error;
 
     if (time.tv_sec > LONGEST_SLEEP)
         time.tv_sec = LONGEST_SLEEP;
-    readyq__let_go(q);
-    n = kevent(set, NULL, 0, events, (count)room, timeout < 0 ? NULL : &time);
+    n = kevent(set, NULL, 0, fetched, (count)room, timeout < 0 ? NULL : &time);
     error = errno;
-    readyq__take_hold(q);
+    readyq__relock(q, call, timeout);
     if (n < 0)
         return -error;
-    if (q->closed)
-        return 0;
-    for (int i = 0; i < n; i++) {
-        if (events[i].filter == EVFILT_PROC)
-            readyq__process_exited(q, (pid_t)events[i].ident);
-        else if (events[i].filter != EVFILT_TIMER) /* that is nest.c's */
-            found(q, &events[i], n == room);
-    }
+    events = readyq__begin_events(q);
+    for (int i = 0; i < n; i++)
+        if (fetched[i].filter != EVFILT_PROC)
+            handle(q, &events, &fetched[i], n == room);
+    readyq__end_events(&events);
+    for (int i = 0; i < n; i++)
+        if (fetched[i].filter == EVFILT_PROC)
+            handle_exit(q, (pid_t)fetched[i].ident);
     return n;
 }
 
-const struct readyq__backend readyq__kqueue = {"kqueue", open_set, close_set,
-                                               update,   wait,     process};
+const struct readyq__backend readyq__kqueue = {.name = "kqueue",
+                                               .open = open_set,
+                                               .close = close_set,
+                                               .update = update,
+                                               .wait = wait,
+                                               .watch_process = watch_process};
 
 #else
-typedef int readyq__no_kqueue; /* this platform has none */
+typedef int readyq__no_kqueue; /* this platform has epoll */
 #endif

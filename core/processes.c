@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Processes: a pidfd in the set like any other descriptor. Where the kernel has none (before 5.3)
- * or a sandbox forbids it, SIGCHLD is watched and every watched child is asked for after it. kqueue
- * tells by itself. The status is read without reaping: that is the parent's to do.
+ * Processes: a pidfd, registered like any other descriptor. Where the kernel has none (before 5.3)
+ * or a sandbox forbids it, SIGCHLD is watched, and after it every watched child is asked for.
+ * kqueue watches processes by itself. The status is read without reaping, which is left to the
+ * parent.
  */
 #include "internal.h"
 
-#include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434 /* the same on every architecture */
 #endif
+#define BY_PIDFD ((idtype_t)3) /* P_PIDFD */
 static int open_process(pid_t pid)
 {
     const int fd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -24,12 +24,15 @@ static int open_process(pid_t pid)
     return fd < 0 ? -errno : fd;
 }
 #else
+#define BY_PIDFD P_PID
 static int open_process(pid_t pid)
 {
     (void)pid;
     return -ENOSYS;
 }
 #endif
+
+/* ------------------------------------------------------------------ how it ended */
 
 /* The status as waitpid() would store it. */
 static int encode(const siginfo_t *info)
@@ -39,211 +42,184 @@ static int encode(const siginfo_t *info)
     return (info->si_status & 0x7f) | (info->si_code == CLD_DUMPED ? 0x80 : 0);
 }
 
-/* 1: it has ended, with *status, -1 where only its parent knows. 0: not yet. -ECHILD: not ours. */
-static int ask(pid_t pid, int *status)
+static int wait_for(idtype_t type, int id, siginfo_t *info)
 {
-    siginfo_t info;
     int done;
 
-    memset(&info, 0, sizeof info);
+    memset(info, 0, sizeof *info);
     do
-        done = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+        done = waitid(type, (id_t)id, info, WEXITED | WNOHANG | WNOWAIT);
     while (done < 0 && errno == EINTR);
-    if (done < 0)
-        return -errno;
+    return done < 0 ? -errno : 0;
+}
+
+/* 1: it has ended, with *status, -1 if it is not known. 0: not yet. -ECHILD: not a child. By the
+ * pidfd (5.4), which cannot be another process under the same id. */
+static int ask(const readyq_watch *w, int *status)
+{
+    siginfo_t info;
+    int error = -EINVAL;
+
+    if (w->fd >= 0)
+        error = wait_for(BY_PIDFD, w->fd, &info);
+    if (error == -EINVAL)
+        error = wait_for(P_PID, w->pid, &info);
+    if (error < 0)
+        return error;
     if (info.si_pid == 0)
         return 0;
     *status = encode(&info);
     return 1;
 }
 
+/* The kernel may report the end some instructions before the status is there. */
 static void list_ended(readyq *q, readyq_watch *w)
 {
-    w->own.counted = 1;
+    int status = -1;
+
+    for (int tries = 0; ask(w, &status) == 0 && tries < 100; tries++)
+        readyq__pause();
+    w->status = status;
     readyq__list(q, w, READYQ_FIRED);
 }
 
-void readyq__process_ended(readyq *q, readyq_watch *w)
+/* ------------------------------------------------------------------ by SIGCHLD */
+
+/* SIGCHLD was caught, or a child was added that may have ended before. */
+static void check_children(readyq *q, readyq_watch *sigchld, uint32_t bits)
 {
-    ask(w->pid, &w->status);
-    list_ended(q, w);
-}
-
-/* ------------------------------------------------------------------ told by the backend */
-
-#if defined(READYQ__KQUEUE)
-
-/* It may be told before it can be waited for: that is a matter of its last instructions. */
-void readyq__process_exited(readyq *q, pid_t pid)
-{
+    (void)bits;
+    sigchld->caught = 0;
     for (struct readyq__link *link = q->children.next; link != &q->children; link = link->next) {
-        readyq_watch *w = readyq__owner(link, group);
+        readyq_watch *w = readyq__owner(link, source.group);
+        int status;
 
-        if (w->pid != pid)
-            continue;
-        while (ask(pid, &w->status) == 0)
-            sched_yield();
-        list_ended(q, w);
+        if (w->own.event == 0 && ask(w, &status) != 0)
+            list_ended(q, w);
     }
 }
 
-/* What the kernel said to being asked to tell. */
-int readyq__process_told(readyq *q, readyq_watch *w, int error)
+static void stop_sigchld(readyq *q, readyq_watch *w)
 {
-    if (error == -ESRCH && ask(w->pid, &w->status) == 1) /* ended, and not reaped */
+    if (w->queue == NULL)
+        return;
+    readyq__unhandle_signal(w);
+    readyq__unlink(&w->own.source.group);
+    w->queue = NULL;
+    (void)q;
+}
+
+const struct readyq__kind readyq__kind_sigchld = {.event = check_children, .stop = stop_sigchld};
+
+static int watch_child(readyq *q, readyq_watch *w)
+{
+    int status, error = ask(w, &status);
+
+    if (error < 0) {
+        errno = 0;
+        kill(w->pid, 0);
+        return errno == ESRCH ? -ESRCH : readyq__refuse(READYQ__NOT_A_CHILD);
+    }
+    if (q->sigchld.queue == NULL) {
+        readyq__prepare(&q->sigchld, (enum readyq_kind)READYQ__KIND_SIGCHLD);
+        error = readyq__start_signal(q, &q->sigchld, SIGCHLD);
+        if (error < 0)
+            return error;
+    }
+    readyq__link_before(&q->children, &w->own.source.group);
+    check_children(q, &q->sigchld, 0);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ what distinguishes the kind */
+
+/* Its pidfd, or the kernel, reports that it has ended. */
+static void handle_event(readyq *q, readyq_watch *w, uint32_t bits)
+{
+    (void)bits;
+    if (w->own.event == 0)
+        list_ended(q, w);
+}
+
+static void deliver(readyq *q, readyq_watch *w)
+{
+    readyq__detach(q, w);
+    readyq__set_fired_in(w, q->id);
+}
+
+/* A pidfd whose number is another file's now is not closed. */
+static void stop(readyq *q, readyq_watch *w)
+{
+    if (w->fd < 0) {
+        readyq__unlink(&w->own.source.group);
+        if (q->backend->watch_process != NULL)
+            q->backend->watch_process(q, w, false);
+        else if (readyq__list_empty(&q->children))
+            stop_sigchld(q, &q->sigchld);
+        return;
+    }
+    if (q->slots[w->fd].watch == w) {
+        readyq__unregister(q, w);
+        close(w->fd);
+    }
+    w->fd = -1;
+}
+
+const struct readyq__kind readyq__kind_process = {
+    .event = handle_event, .deliver = deliver, .stop = stop};
+
+/* ------------------------------------------------------------------ the call */
+
+/* kqueue reports -ESRCH also of a process that has ended and was not reaped. */
+static int watch_by_kernel(readyq *q, readyq_watch *w)
+{
+    int status, error = q->backend->watch_process(q, w, true);
+
+    if (error == -ESRCH && ask(w, &status) == 1)
         list_ended(q, w);
     else if (error < 0)
         return error;
-    if (w->own.group.next == NULL)
-        readyq__link_before(&q->children, &w->own.group);
+    readyq__link_before(&q->children, &w->own.source.group);
     return 0;
-}
-
-int readyq__processes_rewatch(readyq *q)
-{
-    int error = 0;
-
-    for (struct readyq__link *link = q->children.next; link != &q->children; link = link->next) {
-        readyq_watch *w = readyq__owner(link, group);
-
-        error = q->backend->process(q, w, true);
-        if (error == -ESRCH) { /* another process's child, and gone */
-            list_ended(q, w);
-            error = 0;
-        }
-        if (error < 0)
-            break;
-    }
-    return error;
-}
-#else
-int readyq__processes_rewatch(readyq *q)
-{
-    (void)q; /* a pidfd is a descriptor, and signals are the process's */
-    return 0;
-}
-#endif
-
-/* ------------------------------------------------------------------ by SIGCHLD */
-
-void readyq__reap_news(readyq *q)
-{
-    struct readyq__link *link, *next;
-
-    for (link = q->children.next; link != &q->children; link = next) {
-        readyq_watch *w = readyq__owner(link, group);
-
-        next = link->next;
-        if (ask(w->pid, &w->status) != 0)
-            list_ended(q, w);
-    }
-}
-
-static int watch_children(readyq *q)
-{
-    readyq_watch *w = &q->child_signal;
-    int error;
-
-    if (w->own.state == READYQ__ACTIVE)
-        return 0;
-    readyq__admit(q, w, READYQ_KIND_SIGNAL); /* it is free, and has no place in the line */
-    w->queue = q;
-    error = readyq__signal_start(w, SIGCHLD);
-    if (error == 0)
-        w->own.state = READYQ__ACTIVE;
-    else
-        w->queue = NULL;
-    return error;
-}
-
-static void unwatch_children(readyq *q)
-{
-    readyq_watch *w = &q->child_signal;
-
-    if (!readyq__list_empty(&q->children))
-        return;
-    readyq__signal_stop(w);
-    readyq__fire_stop(w);
-    w->own.state = READYQ__UNUSED;
-    w->queue = NULL;
-}
-
-static int add_child(readyq *q, readyq_watch *w)
-{
-    int status, error;
-
-    if (ask(w->pid, &status) < 0) {
-        errno = 0;
-        kill(w->pid, 0);
-        return errno == ESRCH ? -ESRCH : -ECHILD;
-    }
-    error = watch_children(q);
-    if (error < 0)
-        return error;
-    readyq__link_before(&q->children, &w->own.group);
-    readyq__reap_news(q); /* it may have ended before SIGCHLD was watched */
-    return 0;
-}
-
-/* ------------------------------------------------------------------ by pidfd, or by SIGCHLD */
-
-static void unwatch(readyq *q, readyq_watch *w)
-{
-    if (w->fd >= 0) {
-        readyq__unregister(q, w);
-        close(w->fd);
-        w->fd = -1;
-    } else {
-        readyq__unlink(&w->own.group);
-        unwatch_children(q);
-    }
 }
 
 static int watch(readyq *q, readyq_watch *w)
 {
-    int error = open_process(w->pid);
+    int fd, error;
 
-    if (error == -ENOSYS || error == -EPERM)
-        return add_child(q, w);
-    if (error < 0)
-        return error == -EINVAL || error == -ENOENT ? -ESRCH : error; /* a thread, not a process */
-    w->fd = error;
+    if (q->backend->watch_process != NULL)
+        return watch_by_kernel(q, w);
+    fd = open_process(w->pid);
+    if (fd == -ENOSYS || fd == -EPERM)
+        return watch_child(q, w);
+    if (fd < 0)
+        return fd == -EINVAL || fd == -ENOENT ? -ESRCH : fd; /* a thread, not a process */
+    w->fd = fd;
     error = readyq__register(q, w);
-    if (error < 0) {
-        close(w->fd);
-        w->fd = -1;
-    }
+    if (error < 0)
+        close(fd);
     return error;
 }
 
-int readyq__process_watch(readyq *q, readyq_watch *w, bool watched)
-{
-    if (watched)
-        return watch(q, w);
-    unwatch(q, w);
-    return 0;
-}
-
-/* ------------------------------------------------------------------ the call */
-
 int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid)
 {
+    const readyq_watch before = *w;
     int error;
 
     if (pid <= 0)
-        return -EINVAL;
+        return readyq__refuse(READYQ__NO_PROCESS_ID);
     error = readyq__enter(q);
     if (error < 0)
         return error;
-    error = readyq__admit(q, w, READYQ_KIND_PROCESS);
+    error = readyq__prepare(w, READYQ_KIND_PROCESS);
     if (error == 0) {
         w->pid = pid;
-        error = q->backend->process(q, w, true);
+        error = watch(q, w);
+        if (error == 0)
+            readyq__activate(q, w);
+        else
+            *w = before;
     }
-    if (error == 0)
-        readyq__settle(q, w);
-    if (error == 0 && (w->own.flags & READYQ__LISTED) && q->leading)
-        readyq__kick(q);
     readyq__leave(q);
     return error;
 }

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * The queue's life: opening it, entering it from any thread, closing, references,
- * and the small questions about it. Watches are in watches.c, waiting in wait.c.
+ * The queue's life: opening, closing, references; and the questions about it.
  */
 #include "internal.h"
 
 #include <stdlib.h>
 
-static void init_lists(readyq *q)
-{
-    readyq__list_init(&q->always);
-    readyq__list_init(&q->quiet);
-    readyq__list_init(&q->stale);
-    readyq__list_init(&q->fireable);
-    readyq__list_init(&q->children);
-}
+static const struct readyq__kind *const kinds[READYQ__KINDS] = {
+    [READYQ_KIND_FD] = &readyq__kind_fd,
+    [READYQ_KIND_TIMER] = &readyq__kind_timer,
+    [READYQ_KIND_SIGNAL] = &readyq__kind_signal,
+    [READYQ_KIND_PROCESS] = &readyq__kind_process,
+    [READYQ_KIND_TRIGGER] = &readyq__kind_trigger,
+    [READYQ__KIND_WAKEUP] = &readyq__kind_wakeup,
+    [READYQ__KIND_SIGCHLD] = &readyq__kind_sigchld,
+};
+
+/* ------------------------------------------------------------------ opening */
 
 static readyq *create(const struct readyq_options *options)
 {
@@ -26,11 +28,23 @@ static readyq *create(const struct readyq_options *options)
         free(q);
         return NULL;
     }
-    init_lists(q);
+    pthread_cond_init(&q->kernel_left, NULL);
+    q->cancel_state = PTHREAD_CANCEL_ENABLE;
     q->backend = &READYQ__BACKEND;
-    q->kernel.fd = q->wakeup.fd = q->wakeup_write = q->baton = q->baton_write = -1;
-    q->nest = q->nest_timer = q->stats.ghost_fd = -1;
+    q->kinds = kinds;
+    readyq__list_init(&q->ready);
+    readyq__list_init(&q->batches);
+    readyq__list_init(&q->stale);
+    readyq__list_init(&q->signals);
+    readyq__list_init(&q->triggers);
+    readyq__list_init(&q->children);
+    q->kernel = q->wakeup.fd = q->wakeup_write = -1;
+    q->pollable = q->pollable_timer = q->stats.ghost_fd = -1;
+    q->covered = READYQ__FOREVER;
     q->refs = 1;
+    q->wakeup.kind = READYQ__KIND_WAKEUP;
+    q->wakeup.interest = READYQ_READ | READYQ_EDGE;
+    readyq__arm(&q->wakeup, true);
     if (options != NULL) {
         q->virtual_clock = options->virtual_clock;
         q->interruptible = options->interruptible;
@@ -38,13 +52,27 @@ static readyq *create(const struct readyq_options *options)
     return q;
 }
 
+/* No other thread has it in the registry: a fork in between would give the child this one's. */
 static void destroy(readyq *q)
 {
     free(q->slots);
     free(q->timers);
-    free(q->ready.at);
     pthread_mutex_destroy(&q->lock);
     free(q);
+}
+
+static int open_kernel(readyq *q)
+{
+    int error = q->backend->open(q);
+
+    if (error < 0)
+        return error;
+    error = readyq__wakeup_open(q);
+    if (error == 0 && (error = readyq__register(q, &q->wakeup)) < 0)
+        readyq__wakeup_close(q);
+    if (error < 0)
+        q->backend->close(q, false);
+    return error;
 }
 
 int readyq_open(readyq **out, const struct readyq_options *options)
@@ -55,131 +83,84 @@ int readyq_open(readyq **out, const struct readyq_options *options)
     *out = NULL;
     if (q == NULL)
         return -ENOMEM;
-    error = q->backend->open(q);
-    if (error >= 0 && (error = readyq__wakeup_open(q)) < 0)
-        q->backend->close(q, false);
+    readyq__register_queue(q);
+    readyq__lock_whole(q);
+    error = open_kernel(q);
+    q->closed = q->torn = error < 0;
+    readyq__unlock_whole(q);
     if (error < 0) {
+        readyq__unregister_queue(q);
         destroy(q);
         return error;
     }
-    readyq__enlist(q);
     *out = q;
     return 0;
 }
 
-int readyq__enter(readyq *q)
-{
-    int error = 0;
-
-    readyq__lock(q);
-    if (q->closed)
-        error = -ESHUTDOWN;
-    else if (q->forked)
-        error = readyq__rebuild_forked(q);
-    if (error < 0)
-        readyq__unlock(q);
-    return error;
-}
-
-void readyq__leave(readyq *q)
-{
-    if (q->nest >= 0)
-        readyq__nest_update(q);
-    readyq__unlock(q);
-}
+/* ------------------------------------------------------------------ closing */
 
 static void detach(readyq *q, readyq_watch *w)
 {
     w->ready = 0;
-    readyq__detach(q, w, READYQ__UNUSED);
+    readyq__detach(q, w);
 }
 
-/* Every watch out, of whatever kind. */
+static void detach_list(readyq *q, struct readyq__link *list)
+{
+    while (!readyq__list_empty(list))
+        detach(q, readyq__owner(list->next, link));
+}
+
+static void detach_group(readyq *q, struct readyq__link *group)
+{
+    while (!readyq__list_empty(group))
+        detach(q, readyq__owner(group->next, source.group));
+}
+
+/* Every watch out, wherever it is. */
 static void detach_all(readyq *q)
 {
-    struct readyq__link *lists[] = {&q->always, &q->fireable, &q->children, &q->stale};
-
+    detach_list(q, &q->ready);
+    for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next)
+        detach_list(q, &readyq__batch_at(at)->own.held);
+    detach_list(q, &q->stale);
     while (q->ntimers > 0)
         detach(q, q->timers[0].watch);
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        while (!readyq__list_empty(lists[i]))
-            detach(q, readyq__owner(lists[i]->next, group));
+    detach_group(q, &q->triggers);
+    detach_group(q, &q->children); /* with the last one SIGCHLD's watch goes */
+    detach_group(q, &q->signals);
     for (size_t fd = 0; fd < q->nslots; fd++)
         if (q->slots[fd].watch != NULL && q->slots[fd].watch != &q->wakeup)
             detach(q, q->slots[fd].watch);
-    for (uint32_t i = q->ready.head; i != q->ready.tail; i++) /* one-shot timers that went off */
-        if (q->ready.at[i & q->ready.mask] != NULL)
-            detach(q, q->ready.at[i & q->ready.mask]);
-}
-
-/* Gives up the descriptors, once no thread can be using them. */
-static void tear_down(readyq *q)
-{
-    readyq__nest_close(q);
-    q->backend->close(q, false);
-    readyq__wakeup_close(q);
-    readyq__baton_close(q);
-}
-
-void readyq__begin_child(readyq *q)
-{
-    const bool is_left = q->closed && q->inside > 0;
-
-    readyq__forget_threads(q);
-    if (is_left) {
-        q->backend->close(q, true);
-        tear_down(q);
-    }
 }
 
 static void shut(readyq *q)
 {
     if (q->closed)
         return;
-    if (q->forked) /* what the kernel has is the parent's */
+    if (readyq__is_forked(q)) /* what the kernel has is the parent's */
         q->backend->close(q, true);
     detach_all(q);
     q->closed = true;
-    if (q->inside > 0) {
-        readyq__kick(q);
-        readyq__baton_pass(q, q->followers);
-    } else {
-        tear_down(q);
-    }
+    if (q->in_kernel == 0)
+        readyq__tear_down(q);
 }
 
 static void drop(readyq *q, bool close)
 {
     bool last = false;
 
-    readyq__lock(q);
+    if (*readyq__epoch == 0)
+        readyq__begin_child();
+    readyq__lock_whole(q);
     if (!close || !q->closed) {
         last = --q->refs == 0;
         if (close || last)
             shut(q);
     }
-    last = last && q->inside == 0;
-    readyq__unlock(q);
+    readyq__leave(q);
     if (last) {
-        readyq__delist(q);
-        destroy(q);
-    }
-}
-
-void readyq__come_outside(readyq *q)
-{
-    bool last = false;
-
-    if (--q->inside == 0 && q->closed) {
-        tear_down(q);
-        last = q->refs == 0;
-    }
-    if (q->closed)
-        readyq__unlock(q);
-    else
-        readyq__leave(q);
-    if (last) {
-        readyq__delist(q);
+        readyq__unregister_queue(q);
         destroy(q);
     }
 }
@@ -191,6 +172,11 @@ int readyq_close(readyq *q)
     return 0;
 }
 
+void readyq_unref(readyq *q)
+{
+    drop(q, false);
+}
+
 readyq *readyq_ref(readyq *q)
 {
     readyq__lock(q);
@@ -199,24 +185,37 @@ readyq *readyq_ref(readyq *q)
     return q;
 }
 
-void readyq_unref(readyq *q)
+void readyq__release(readyq *q)
 {
-    drop(q, false);
+    const bool last = --q->refs == 0;
+
+    if (last)
+        shut(q);
+    readyq__leave(q);
+    if (last) {
+        readyq__unregister_queue(q);
+        destroy(q);
+    }
 }
+
+/* ------------------------------------------------------------------ questions */
 
 const char *readyq_backend(readyq *q)
 {
     return q->backend->name;
 }
 
-size_t readyq_size(readyq *q)
+int readyq_fileno(readyq *q)
 {
-    size_t size;
+    int error = readyq__enter(q), fd;
 
-    readyq__lock(q);
-    size = q->size;
-    readyq__unlock(q);
-    return size;
+    if (error < 0)
+        return error;
+    if (q->pollable < 0)
+        error = readyq__pollable_open(q);
+    fd = error < 0 ? error : q->pollable;
+    readyq__leave(q);
+    return fd;
 }
 
 int readyq_stats(readyq *q, struct readyq_stats *stats)

@@ -1,207 +1,175 @@
 /* SPDX-License-Identifier: MIT
  *
- * The line of what was found and not yet taken, in the order it was found: a ring of watches, with
- * room for all of the queue's, so that a wait allocates nothing. A kernel event comes in by
- * readyq__found(), a delivery goes out by readyq_next(). Filtering and merging are done here, once
- * for all kernels.
+ * The ready list: watches that have an event and that no batch holds, in the order of the events.
+ * Kernel events enter by readyq__event_plain(), everything else by readyq__list(). A wait moves the
+ * front of the list to its batch (wait.c); a batch gives back here what it holds.
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
-static readyq_watch **place(readyq *q, uint32_t index)
+bool readyq__is_level(const readyq_watch *w)
 {
-    return &q->ready.at[index & q->ready.mask];
-}
-
-/* Closes the holes. */
-static void close_ranks(readyq *q)
-{
-    struct readyq__ring *ring = &q->ready;
-    uint32_t to = ring->head, limit = ring->head;
-
-    for (uint32_t from = ring->head; from != ring->tail; from++) {
-        readyq_watch *w = *place(q, from);
-
-        if (w == NULL)
-            continue;
-        w->own.place = to;
-        *place(q, to++) = w;
-        if (from - ring->head < ring->limit - ring->head)
-            limit = to;
-    }
-    ring->limit = limit;
-    ring->tail = to;
-    ring->holes = ring->holes_promised = 0;
-    ring->seen = ring->head;
-}
-
-int readyq__make_line(readyq *q, size_t watches)
-{
-    struct readyq__ring *ring = &q->ready;
-    const size_t had = ring->at != NULL ? (size_t)ring->mask + 1 : 0;
-    size_t room = had != 0 ? had : 16;
-    readyq_watch **at;
-
-    if (watches <= had)
-        return 0;
-    while (room < watches)
-        room *= 2;
-    at = calloc(room, sizeof(readyq_watch *));
-    if (at == NULL)
-        return -ENOMEM;
-    for (uint32_t i = ring->head; i != ring->tail; i++)
-        at[i & (uint32_t)(room - 1)] = *place(q, i);
-    free(ring->at);
-    ring->at = at;
-    ring->mask = (uint32_t)(room - 1);
-    return 0;
+    return w->kind == READYQ_KIND_FD && !(w->own.flags & READYQ__FILE) &&
+           !(w->interest & (READYQ_EDGE | READYQ_ONESHOT));
 }
 
 void readyq__list(readyq *q, readyq_watch *w, uint32_t bits)
 {
-    struct readyq__ring *ring = &q->ready;
+    if (w->own.place == READYQ__IDLE) {
+        w->own.place = READYQ__LISTED;
+        readyq__link_before(&q->ready, &w->own.link);
+        q->nready++;
+        q->may_be_level |= w->kind == READYQ_KIND_FD;
+    }
+    w->own.event |= bits;
+}
 
-    w->own.found |= bits;
-    if (w->own.flags & READYQ__LISTED)
-        return;
-    if (ring->tail - ring->head > ring->mask)
-        close_ranks(q);
-    w->own.flags |= READYQ__LISTED;
-    w->own.place = ring->tail;
-    *place(q, ring->tail++) = w;
+/* A listed watch is about to be unlinked. Whether it is on the ready list or in a batch is not
+ * known: the list has to be counted again, and a batch that would take this watch next takes the
+ * one after it. */
+static void skip(readyq *q, readyq_watch *w)
+{
+    q->nready = READYQ__UNCOUNTED;
+    for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next) {
+        readyq_batch *batch = readyq__batch_at(at);
+
+        if (batch->own.next == &w->own.link)
+            batch->own.next = w->own.link.next;
+    }
 }
 
 void readyq__unlist(readyq *q, readyq_watch *w)
 {
-    w->own.found = 0;
-    w->own.counted = 0;
-    if (!(w->own.flags & READYQ__LISTED))
-        return;
-    w->own.flags &= (uint8_t)~READYQ__LISTED;
-    *place(q, w->own.place) = NULL;
-    if (w->own.place - q->ready.head < q->ready.limit - q->ready.head)
-        q->ready.holes_promised++;
-    else
-        q->ready.holes++;
+    if (w->own.place == READYQ__LISTED)
+        skip(q, w);
+    if (w->own.place != READYQ__IDLE)
+        readyq__unlink(&w->own.link);
+    w->own.place = READYQ__IDLE;
+    w->own.event = 0;
 }
 
-int readyq__promise(readyq *q, int max)
+/* Whether a fetch began before a registration changed: fetch <= changed, in 31 bits that wrap. */
+static bool is_late(uint32_t fetch, uint32_t changed)
 {
-    struct readyq__ring *ring = &q->ready;
-    uint32_t n = readyq__unpromised(q), passed = 0;
-
-    if (max == 0 || n <= (uint32_t)max) {
-        ring->limit = ring->tail;
-        ring->holes_promised += ring->holes;
-        ring->holes = 0;
-        return (int)n;
-    }
-    for (n = 0; n < (uint32_t)max; ring->limit++)
-        if (*place(q, ring->limit) != NULL)
-            n++;
-        else
-            passed++;
-    ring->holes -= passed;
-    ring->holes_promised += passed;
-    return (int)n;
+    return ((changed - fetch) & 0x7fffffffu) < 0x40000000u;
 }
 
-void readyq__take_back(readyq *q)
+/* An event of a registration that is gone. It is late if it was fetched by a call that began before
+ * the registration ended; otherwise it comes from a ghost, which is counted once. */
+static void count_stale(readyq *q, int fd)
 {
-    q->ready.limit = q->ready.head;
-    q->ready.holes += q->ready.holes_promised;
-    q->ready.holes_promised = 0;
-}
-
-/* An event of a registration whose watch is gone. One that was fetched before its watch went is
- * merely late; when none went since the kernel was asked it can only be a ghost. It may fire again
- * before the kernel queue is built anew. */
-void readyq__found_stale(readyq *q, int fd)
-{
-    const uint32_t epoch = (uint32_t)q->stats.rebuilds + 1;
+    struct readyq__slot *slot = &q->slots[fd];
 
     q->stats.stale++;
-    if (q->clears != q->clears_asked)
+    if (is_late(q->fetch, slot->changed))
         return;
-    q->haunted = true;
-    if (q->slots[fd].ghost == epoch)
+    q->rebuild_due = true;
+    if (slot->counted)
         return;
-    q->slots[fd].ghost = epoch;
+    slot->counted = 1;
     q->stats.ghosts++;
     q->stats.ghost_fd = fd;
     if (q->nghosts < READYQ__GHOSTS)
         q->ghosts[q->nghosts++] = fd;
 }
 
-/* Any event but the plain one: an echo, a watch in line already, one that is not armed, and what
- * is no descriptor of the user's but comes in by one. */
-void readyq__found_odd(readyq *q, readyq_watch *w, uint32_t bits)
+void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits)
 {
-    if (w->own.flags & READYQ__ECHO) {
-        w->own.flags &= (uint8_t)~READYQ__ECHO;
-    } else if (w == &q->wakeup) {
-        readyq__wakeup_drain(q);
-    } else if (w->kind == READYQ_KIND_PROCESS) {
-        readyq__process_ended(q, w);
-    } else if (w->armed && (bits = readyq__mask(bits, w->interest)) != 0) {
-        readyq__list(q, w, bits);
+    const int fd = (int)(uint32_t)key;
+
+    if (q->slots[fd].generation != (uint32_t)(key >> 32)) {
+        count_stale(q, fd);
+    } else {
+        readyq_watch *w = q->slots[fd].watch;
+
+        q->kinds[w->kind]->event(q, w, bits);
     }
 }
 
-/* The first of those promised, or NULL. One that was asked again and is not ready any more may
- * still be in line, where another thread is asking. */
-static readyq_watch *pop(readyq *q)
+/* ------------------------------------------------------------------ batches */
+
+void readyq__open_batch(readyq *q, readyq_batch *batch)
 {
-    struct readyq__ring *ring = &q->ready;
-
-    while (ring->head != ring->limit) {
-        readyq_watch *w = *place(q, ring->head++);
-
-        if (w == NULL) {
-            ring->holes_promised--;
-            continue;
-        }
-        w->own.flags &= (uint8_t)~READYQ__LISTED;
-        if (w->own.found == 0)
-            continue;
-        w->ready = w->own.found;
-        w->own.found = 0;
-        return w;
-    }
-    return NULL;
+    batch->own.queue = q;
+    batch->own.next = batch->own.end = &batch->own.held;
+    readyq__list_init(&batch->own.held);
+    readyq__link_before(&q->batches, &batch->own.opened);
+    q->nbatches++;
+    q->refs++;
 }
 
-/* A delivery changes what is not plain: a count, and whether it stays. */
-static void deliver_odd(readyq *q, readyq_watch *w)
+void readyq__close_batch(readyq *q, readyq_batch *batch)
 {
-    if (w->kind == READYQ_KIND_FD) {
-        readyq__arm(w, !(w->interest & READYQ_ONESHOT));
-        return;
-    }
-    w->count = w->own.counted;
-    w->own.counted = 0;
-    if (w->kind == READYQ_KIND_PROCESS || (w->kind == READYQ_KIND_TIMER && w->own.period == 0))
-        readyq__detach(q, w, READYQ__UNUSED);
+    readyq__give_back(q, batch);
+    readyq__unlink(&batch->own.opened);
+    q->nbatches--;
+    batch->own.queue = NULL;
+    batch->own.next = batch->own.end = NULL;
 }
 
-readyq_watch *readyq_next(readyq *q)
+/* A watch that was not taken goes to the end of `list`, which becomes the front of the ready list.
+ * A level-triggered one is unconfirmed there, and armed. */
+static void give_back_listed(readyq *q, readyq_watch *w, struct readyq__link *list)
 {
-    readyq_watch *w;
+    readyq__unlink(&w->own.link);
+    if (readyq__is_level(w)) {
+        w->own.event = 0;
+        w->own.place = READYQ__IDLE;
+        q->kinds[w->kind]->give_back(q, w);
+        if (w->own.place == READYQ__STALE) /* its descriptor was closed */
+            return;
+        w->own.place = READYQ__LISTED;
+        q->any_unconfirmed = q->may_be_level = true;
+    }
+    readyq__link_before(list, &w->own.link);
+    q->nready++;
+}
 
-    readyq__lock(q);
-    if (q->forked && !q->closed && readyq__rebuild_forked(q) < 0) {
-        readyq__unlock(q);
-        return NULL; /* what was found is for a wait that can */
+/* What was noted while the watch was taken is listed now. */
+static void give_back_taken(readyq *q, readyq_watch *w)
+{
+    const uint32_t noted = w->own.event;
+
+    readyq__unlist(q, w);
+    if (noted != 0)
+        readyq__list(q, w, noted);
+    if (q->kinds[w->kind]->give_back != NULL)
+        q->kinds[w->kind]->give_back(q, w);
+}
+
+static void give_back_all_listed(readyq *q, readyq_batch *batch)
+{
+    struct readyq__link front;
+
+    readyq__list_init(&front);
+    while (batch->own.next != batch->own.end) {
+        readyq_watch *w = readyq__owner(batch->own.next, link);
+
+        batch->own.next = w->own.link.next;
+        give_back_listed(q, w, &front);
+        q->stats.deliveries--;
     }
-    w = pop(q);
-    if (w != NULL) {
-        q->stats.deliveries++;
-        if (w->own.flags & READYQ__ODD)
-            deliver_odd(q, w);
+    readyq__list_splice(&q->ready, &front);
+}
+
+/* Watches that were not taken are armed before those that were. The short path is a descriptor that
+ * was taken while one batch is open: it only becomes idle. Its link is not cleared, as the whole
+ * list is. `plain` matches no watch while several batches are open. */
+void readyq__give_back(readyq *q, readyq_batch *batch)
+{
+    const uint64_t plain = q->nbatches > 1 ? UINT64_MAX : readyq__word_of(READYQ__TAKEN);
+    struct readyq__link *const held = &batch->own.held, *link, *next;
+
+    if (batch->own.next != held)
+        give_back_all_listed(q, batch);
+    for (link = held->next; link != held; link = next) {
+        readyq_watch *w = readyq__owner(link, link);
+
+        next = link->next;
+        if (readyq__word(w) == plain)
+            w->own.place = READYQ__IDLE;
+        else
+            give_back_taken(q, w);
     }
-    if (q->nest >= 0)
-        readyq__nest_update(q);
-    readyq__unlock(q);
-    return w;
+    readyq__list_init(held);
+    batch->own.next = held;
 }

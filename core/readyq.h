@@ -2,18 +2,18 @@
  *
  * readyq: one event queue over the kernel's own (epoll, kqueue).
  *
- * Put descriptors, timers, signals, processes and triggers into a queue, sleep in one call
- * until at least one of them is ready, and take the ready ones.
+ * Add descriptors, timers, signals, processes and triggers to a queue; one call waits and returns
+ * whatever is ready.
  *
- * Results   Every function that returns int returns 0 or more on success and a negative errno
- *           on failure. A call that failed has changed nothing. -ESHUTDOWN means that the queue
- *           is closed; readyq_explain() says the rest in words.
+ * Results   Functions that return int return 0 or more on success and a negative errno on failure.
+ *           A call that failed has changed nothing, the watch included. -ESHUTDOWN: the queue is
+ *           closed. readyq_explain() gives the reason in words.
  * Time      Nanoseconds in int64_t, on the monotonic clock.
- * Threads   Every function may be called from any thread at any time, on one queue as well. A
- *           change made while another thread waits takes effect in that wait. readyq_wake() and
- *           readyq_fire() may also be called from a signal handler.
+ * Threads   Every function may be called from any thread at any time. A change made while another
+ *           thread waits takes effect in that wait. A pthread_cancel() takes effect in a wait that
+ *           sleeps and in no other call. From a signal handler only readyq_wake() may be called.
  * Fork      The child's first call on a queue gives it a kernel queue of its own with the same
- *           watches; parent and child do not affect each other. exec inherits nothing.
+ *           watches. Parent and child do not affect each other. exec inherits no descriptor.
  * Politeness  A watched descriptor is never read, closed, duplicated or made non-blocking.
  */
 #ifndef READYQ_H
@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-#define READYQ_VERSION "0.1.0" /* the one place of the version */
+#define READYQ_VERSION "0.1.0" /* the single place of the version */
 
 #if defined(__GNUC__) && !defined(READYQ_STATIC)
 #define READYQ_API __attribute__((visibility("default")))
@@ -36,20 +36,26 @@ extern "C" {
 #define READYQ_API
 #endif
 
-/* Interest (what a watch asks for) and ready (what a delivery found). EXCLUSIVE is a hint where the
- * kernel has no such thing. */
-#define READYQ_READ 0x001u         /* reading would not block: data, end, connection, error */
-#define READYQ_PRIORITY 0x002u     /* exceptional data: out of band, sysfs */
-#define READYQ_WRITE 0x004u        /* writing would not block: space, connected, error */
+/* Interest (what a watch asks for) and ready (what the last delivery found).
+ *
+ * ERROR: an error is pending. A socket's is read by getsockopt(SO_ERROR); with IP_RECVERR or
+ * IPV6_RECVERR set, errors are queued and ERROR is reported, level-triggered, until the queue has
+ * been read by recvmsg(MSG_ERRQUEUE). It comes with every direction that was asked for.
+ *
+ * EXCLUSIVE: of several queues that watch one file, wake at least one, not all. It is a hint,
+ * ignored where the kernel cannot do it. */
+#define READYQ_READ 0x001u     /* reading would not block: data, end of file, connection, error */
+#define READYQ_PRIORITY 0x002u /* exceptional data: out of band, sysfs */
+#define READYQ_WRITE 0x004u    /* writing would not block: space, connected, error */
 #define READYQ_READ_CLOSED 0x010u  /* ready only: nothing arrives after what is buffered */
-#define READYQ_ERROR 0x020u        /* ready only: an error waits to be collected (SO_ERROR) */
-#define READYQ_WRITE_CLOSED 0x040u /* ready only: nobody will read what is written */
-#define READYQ_FIRED 0x080u        /* ready only: a timer, signal, process or trigger went off */
-#define READYQ_EDGE 0x100u         /* interest only: once per new arrival, not while it lasts */
-#define READYQ_ONESHOT 0x200u      /* interest only: one delivery, then silent until modified */
-#define READYQ_EXCLUSIVE 0x400u    /* interest only: of several queues wake one or more, not all */
+#define READYQ_ERROR 0x020u        /* ready only: an error is pending (see above) */
+#define READYQ_WRITE_CLOSED 0x040u /* ready only: the peer will not read what is written */
+#define READYQ_FIRED 0x080u        /* ready only: a timer, signal, process or trigger fired */
+#define READYQ_EDGE 0x100u         /* interest only: once per new arrival */
+#define READYQ_ONESHOT 0x200u      /* interest only: disarm after one delivery */
+#define READYQ_EXCLUSIVE 0x400u    /* interest only: see above */
 
-/* What a watch watches. */
+/* The kind of source that a watch watches. */
 enum readyq_kind {
     READYQ_KIND_NONE = 0, /* not added yet */
     READYQ_KIND_FD = 1,
@@ -60,45 +66,70 @@ enum readyq_kind {
 };
 
 typedef struct readyq readyq;
-
-/* One registration in one queue, embedded in an object of the caller. Zero it before its first
- * use (`readyq_watch w = {0}`) for its fields to mean something, leave it where it is while it is
- * in a queue, and read, never write, the fields after `data`. Its memory may go when
- * readyq_remove() or readyq_close() returned, or when readyq_next() handed it out with
- * `queue == NULL`. */
 typedef struct readyq_watch readyq_watch;
+typedef struct readyq_batch readyq_batch;
 
-struct readyq__link { /* private: a place in a list */
+struct readyq__link { /* private: an element of a circular list */
     struct readyq__link *next, *prev;
 };
 
+/* One registration in one queue, embedded in an object of the caller. Zero it before its first use
+ * (`readyq_watch w = {0}`) and do not move it while it is in a queue. The fields after `data` are
+ * to be read only.
+ *
+ * Its memory may be freed when it is in no queue (`queue == NULL`) and no other thread uses it.
+ * In a pool of threads the thread that took a watch by readyq_next() uses it until it calls
+ * readyq_done() or waits again; before that only this thread should remove and free it. A thread
+ * that removes a watch which another one may have taken must learn from that thread, by means of
+ * its own, when it has finished with it. */
 struct readyq_watch {
-    void *data;        /* the caller's, never looked at */
+    void *data;        /* the caller's; never read by the library */
     readyq *queue;     /* the queue it is in, or NULL */
     uint64_t count;    /* expirations, signals or fires since the delivery before; else 1 */
-    uint32_t interest; /* as last set; 0 is a pause */
+    uint32_t interest; /* as last set; 0 pauses the watch */
     uint32_t ready;    /* what the last delivery found; 0 once it is removed */
-    int fd;            /* the descriptor, or the one that the queue opened for a process, or -1 */
+    int fd;            /* the descriptor; of a process its pidfd; or -1 */
     uint8_t kind;      /* enum readyq_kind */
     bool armed;        /* false while paused, and after a ONESHOT delivery until modified */
 
-    struct { /* private to the core; what a delivery touches ends with the first 64 bytes */
-        uint8_t state, flags;
-        uint32_t found;             /* bits for the next delivery */
-        uint32_t place;             /* in the ready ring */
-        struct readyq__link group;  /* in one list of its kind */
-        readyq_watch *fired, *same; /* next on the stack of fired; of the same signal */
-        uint64_t pending, counted;  /* fires nobody saw yet; found for the next delivery */
-        int64_t period;             /* of a timer */
-        size_t leaf;                /* of a timer in the heap */
-        uint64_t device, file;      /* which file it is, where it is always ready */
-        uint32_t firing;            /* fires under way; from here on kept when it is added again */
-        readyq_watch *self;         /* here, once it has been added: not stray memory */
+    struct {            /* private */
+        uint32_t event; /* READYQ_ bits for the next delivery */
+        uint8_t place, flags;
+        uint16_t unused;          /* 0; the first eight bytes are compared as one */
+        struct readyq__link link; /* in one list: ready, a batch's, or stale */
+        union {
+            struct {
+                uint64_t device, inode; /* which file it was when it was added */
+            } file;                     /* of a descriptor that is always ready */
+            struct {
+                int64_t period;
+                uint64_t missed;     /* expirations for the next delivery */
+                uint32_t heap_index; /* or READYQ__NOWHERE */
+                uint32_t unused;     /* fired.home */
+            } timer;
+            struct {
+                struct readyq__link group; /* in one list of its kind */
+                union {
+                    uint64_t count;                 /* of a trigger: fires for the next delivery */
+                    readyq_watch *next_same_signal; /* of a signal */
+                };
+            } source;
+            struct {
+                uint64_t unused[2];
+                uint32_t unused_too;
+                uint32_t home; /* id of the queue that a timer or process has fired in and left */
+            } fired;
+        };
     } own;
 
-    int signal; /* a signal's number, else 0 */
-    pid_t pid;  /* a process's id, else 0 */
-    int status; /* a process's wait status once it has FIRED, -1 where it is not known */
+    union {
+        int signal; /* of a signal: its number */
+        pid_t pid;  /* of a process: its id */
+    };
+    union {
+        uint32_t caught; /* private, of a signal: how often, since the last delivery */
+        int status;      /* of a process that has FIRED: its wait status, -1 if it is not known */
+    };
 };
 
 /* ------------------------------------------------------------------ the queue's life */
@@ -106,146 +137,189 @@ struct readyq_watch {
 struct readyq_options {
     bool virtual_clock; /* time stands still, and jumps to the next deadline where a wait would
                            sleep with nothing ready */
-    bool interruptible; /* a signal ends a wait with -EINTR instead of being slept through; for
-                           languages that run their handlers between calls */
+    bool interruptible; /* for interpreters, which run signal handlers between calls: a signal ends
+                           a wait with -EINTR */
 };
 
-/* Opens a queue into *q; `options` NULL takes the defaults. The descriptors it needs are
- * close-on-exec. -ENOSYS, -EPERM: the kernel or a sandbox refuses a system call that the queue
- * needs. -EMFILE, -ENFILE, -ENOMEM. */
+/* Opens a queue into *q; `options` NULL takes the defaults. Its descriptors are close-on-exec.
+ * -EMFILE, -ENFILE, -ENOMEM; -ENOSYS or -EPERM where a sandbox forbids what it needs. */
 READYQ_API int readyq_open(readyq **q, const struct readyq_options *options);
 
-/* Closes the queue: removes every watch, wakes every waiter (which gets -ESHUTDOWN), gives up
- * every descriptor and drops the reference that readyq_open() gave. NULL is ignored. Returns 0,
- * also when it is closed already and a reference keeps it. */
+/* Closes the queue: removes every watch, wakes every waiter (which gets -ESHUTDOWN), closes its
+ * descriptors and drops the reference of readyq_open(). NULL is ignored. Returns 0, also when it
+ * was closed already. */
 READYQ_API int readyq_close(readyq *q);
 
-/* Shares a queue: it keeps its memory, so that late calls get -ESHUTDOWN, until each reference
- * is dropped. The last one closes. */
+/* References keep the memory of a queue, so that calls after its close return -ESHUTDOWN. The last
+ * readyq_unref() closes it. An open batch holds a reference, too. */
 READYQ_API readyq *readyq_ref(readyq *q);
 READYQ_API void readyq_unref(readyq *q);
 
 /* ------------------------------------------------------------------ watches */
 
-/* Watches descriptor `fd`. `interest` is any of READ, WRITE, PRIORITY with EDGE or ONESHOT and
- * EXCLUSIVE; 0 adds it paused. What the kernel refuses to watch though it never blocks (files,
- * directories, /dev/null) is always ready, as for poll(2).
- * -EBADF: not open. -EEXIST: watched already (a number that was closed and opened again is not).
- * -EBUSY: the watch is in a queue. -EINVAL: an interest that means nothing, or the queue's own
- * descriptor. -ELOOP: queues that watch each other. -ENOSPC, -ENOMEM: the kernel's or this
- * process's memory for watches is used up. */
+/* Watches descriptor `fd`. `interest`: READ, WRITE, PRIORITY or a combination, with EDGE, ONESHOT
+ * and EXCLUSIVE as wanted; 0 adds it paused. Descriptors that the kernel queue refuses because they
+ * never block (files, directories, /dev/null) are always ready, as for poll(2).
+ * -EBADF: not open. -EEXIST: watched by this queue already. -EBUSY: the watch is in a queue.
+ * -EINVAL: an invalid interest, or a descriptor of this queue. -ELOOP: queues would watch each
+ * other in a circle, or deeper than the kernel allows (Linux: two queues below one). -ENOSPC,
+ * -ENOMEM: the user's limit of watches, or memory, is exhausted. */
 READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest);
 
-/* Goes off `delay` ns from now, then every `period` ns counted from when it was due; a period of
- * 0 is a timer that goes off once and then removes itself. Expirations that were missed come as
- * one delivery with `count`. -EINVAL: delay or period negative. -ENOMEM. */
+/* Fires `delay` ns from now, then every `period` ns, counted from when it was due; with period 0 it
+ * fires once and leaves the queue when it is taken. Expirations that were missed come as one
+ * delivery with `count`. -EINVAL: delay or period negative. -EBUSY, -ENOMEM. */
 READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period);
 
-/* Goes off when this process receives `signal`, in any number of queues; `count` tells how many
- * were caught. The handler or default action in force before is replaced while it is watched and
- * put back after the last watch. -EINVAL: no signal, or one that cannot be caught or must not
- * be (SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL). */
+/* Restarts a timer: it fires `delay` ns from now, then with its period. An expiration that was not
+ * taken yet is dropped. A timer that has fired and left its queue is added to it again. O(log n);
+ * allocates nothing unless the timer has left its queue. -EINVAL: delay negative, or not a timer.
+ * -ENOENT: it was removed. -ESHUTDOWN. -ENOMEM. */
+READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
+
+/* Fires when this process receives `signal`, in any number of queues; `count` is how many were
+ * caught. A default or ignoring action is replaced while the signal is watched. A handler that was
+ * installed before is called, too. A handler that replaces the library's while the signal is
+ * watched is called, too: the next call for the signal, or the next wait that sleeps, installs the
+ * library's on top of it. After the last watch the action below is restored, unless another is on
+ * top. Returns 1 instead of 0 if the signal is blocked in every thread now: the watch is active,
+ * and fires when a thread unblocks the signal.
+ * -EINVAL: not a signal, or one that cannot or must not be caught (SIGKILL, SIGSTOP, SIGSEGV,
+ * SIGBUS, SIGFPE, SIGILL, those that the C library reserves). -EBUSY. */
 READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
 
-/* Goes off once when process `pid` has ended, at once if it has already, and removes itself.
- * `status` is then what waitpid() would store, if it is a child of ours; it is not reaped.
- * -EINVAL: pid <= 0. -ESRCH: no such process. -ECHILD: not a child, where the kernel has no
- * pidfd. -EMFILE, -ENFILE, -ENOMEM. */
+/* readyq_add_signal() for an interpreter whose own handler of the signal is its default action
+ * (Ctrl-C raises KeyboardInterrupt): a handler below without SA_SIGINFO is not called. */
+READYQ_API int readyq_replace_signal(readyq *q, readyq_watch *w, int signal);
+
+/* Fires once when process `pid` has ended, at once if it has already, and leaves the queue when it
+ * is taken. `status` is then as waitpid() stores it, if it is a child of this process; the child is
+ * not reaped. -EINVAL: pid <= 0. -ESRCH: no such process. -ECHILD: not a child, where the kernel
+ * has no pidfd. -EBUSY, -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid);
 
-/* Goes off when readyq_fire() is called. */
+/* Fires when readyq_fire() is called. -EBUSY. */
 READYQ_API int readyq_add_trigger(readyq *q, readyq_watch *w);
 
-/* Fires a trigger: from any thread, from a signal handler, without a lock. Fires that come before
- * the delivery merge into one with `count`; none is lost. -EINVAL: not a trigger. -ENOENT: not in
- * a queue. */
+/* Fires a trigger, from any thread. Fires before the delivery merge into one with `count`.
+ * -EINVAL: not a trigger. -ENOENT: not in a queue. */
 READYQ_API int readyq_fire(readyq_watch *w);
 
-/* Changes the interest of a descriptor's watch and arms it again; what was found for the old
- * interest and not yet taken is asked anew. -EINVAL: an interest that means nothing, or not a
- * descriptor's watch. -ENOENT: not in a queue. -EBADF: its descriptor was closed. */
+/* Changes the interest of a descriptor's watch and arms it again. A watch that a batch holds is
+ * released from it; what was found for the old interest and not taken is dropped, and the kernel
+ * is asked anew. -EINVAL: an invalid interest, or not a descriptor's watch. -ENOENT: not in a
+ * queue. -EBADF: its descriptor was closed, or the number belongs to another file. */
 READYQ_API int readyq_modify(readyq_watch *w, uint32_t interest);
 
-/* Takes the watch out: nothing of it is delivered any more, in this batch or later. It succeeds
- * also when the descriptor was closed, or its number now belongs to another file. -ENOENT: not
- * in a queue. */
+/* Removes the watch: nothing of it is delivered any more, not even later in a batch. It succeeds
+ * also when the descriptor was closed, or its number belongs to another file. -ENOENT: not in a
+ * queue; nothing happens. */
 READYQ_API int readyq_remove(readyq_watch *w);
 
-/* The watch of descriptor `fd`, or NULL. The answer is as good as the caller's own locking. */
+/* The watch of descriptor `fd`, or NULL. Another thread may remove it at any time. */
 READYQ_API readyq_watch *readyq_find(readyq *q, int fd);
 
-/* How many watches are in the queue. */
+/* The number of watches in the queue. */
 READYQ_API size_t readyq_size(readyq *q);
 
 /* ------------------------------------------------------------------ waiting */
 
-/* Waits until something is ready: `timeout` -1 for ever, 0 looks and returns, else nanoseconds
- * (larger than the clock's reach is for ever). At most `max` watches are readied for
- * readyq_next(); 0 is no limit. Returns how many, 0 when the time is over or readyq_wake() was
- * called. Where several threads wait, each event is one thread's; what a thread leaves untaken is
- * any later wait's, asked of the kernel again where it is level-triggered.
- * -ESHUTDOWN: the queue was closed. -EINVAL: timeout < -1 or max < 0. -EINTR: only where
- * the option asks for it. -EMFILE, -ENFILE, -ENOMEM: for a second thread's sleep, to lose a ghost
- * while nothing else is ready, or by the kernel. In a child whose own queue is not made yet, here
- * and in every call that changes the queue: as readyq_open(). */
-READYQ_API int readyq_wait(readyq *q, int64_t timeout, int max);
+/* The result of a wait. Zero it before its first use (`readyq_batch b = {0}`), keep it where it is
+ * between its first wait and readyq_done(), and let one thread use it at a time. While a batch
+ * holds a watch, no other batch gets it. */
+struct readyq_batch {
+    struct {                        /* private */
+        readyq *queue;              /* NULL: not open */
+        struct readyq__link held;   /* the watches it holds: taken ones, then pending ones */
+        struct readyq__link *next;  /* the first pending one, or end */
+        struct readyq__link *end;   /* &held; NULL while it is not open */
+        struct readyq__link opened; /* in the queue's list of open batches */
+        uintptr_t thread;           /* that waited last */
+    } own;
+};
 
-/* readyq_wait() with timeout 0 that leaves a wake to the wait that follows: the look that a
- * binding takes before it gives up its interpreter's lock to sleep. */
-READYQ_API int readyq_look(readyq *q, int max);
+/* Waits until something is ready and puts up to `max` watches (0: no limit) into `batch`, first
+ * giving back what the batch holds, as readyq_done() does. `timeout`: nanoseconds; -1 waits
+ * forever; 0 looks and returns; longer than the clock's range is forever. Returns how many watches
+ * the batch holds now; 0: the time is over, or readyq_wake() was called. A wake that comes with
+ * events ends another wait.
+ * A batch that is open in another queue is closed there first.
+ * -EINVAL: timeout < -1 or max < 0. -ESHUTDOWN: the queue was closed; the batch is closed, too.
+ * -EINTR: a signal, if the queue is interruptible. -EMFILE, -ENFILE, -ENOMEM: a ghost cannot be
+ * removed and nothing else is ready. In a child, as every call: the errors of readyq_open(). */
+READYQ_API int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max);
 
-/* Takes the next ready watch, or NULL when all are taken. Sets its `ready` and `count`, which the
- * next delivery of the same watch overwrites, be it to another thread; a timer without a period
- * and a process have left the queue then (`queue` is NULL). */
-READYQ_API readyq_watch *readyq_next(readyq *q);
+/* readyq_wait() with timeout 0 that leaves a wake to the next wait: for a binding that looks before
+ * it gives up its interpreter's lock to sleep. */
+READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
-/* Makes one wait, running or next, return at once: from any thread, from a signal handler,
- * without a lock. Wakes that come before that merge into one. */
+/* Takes the next watch of the batch, or returns NULL when all are taken, when the batch is not
+ * open, and when its queue is closed. Sets the watch's `ready` and `count`. A timer without a
+ * period and a process have left the queue then (`queue` is NULL). */
+READYQ_API readyq_watch *readyq_next(readyq_batch *batch);
+
+/* Copies up to `size` of the watches that are not taken yet to watches[], in order, without taking
+ * them. Returns how many there are. */
+READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], size_t size);
+
+/* Gives back the watches that the batch holds and closes it. Watches that were not taken come with
+ * the next wait, before newer ones; level-triggered ones only if they are still ready. Call it when
+ * a thread stops waiting: until then other threads do not get the watches, and each delivery of a
+ * level-triggered one costs a system call more than with a single batch. Returns 0; a batch that is
+ * not open is ignored. */
+READYQ_API int readyq_done(readyq_batch *batch);
+
+/* Ends one wait, running or next, which returns 0: from any thread, from a signal handler, without
+ * a lock. Wakes before that merge into one. -ESHUTDOWN. */
 READYQ_API int readyq_wake(readyq *q);
 
 /* ------------------------------------------------------------------ looking into it */
 
-/* A descriptor that polls readable while a wait would return something; for putting the queue
- * into another event loop. It stays the queue's. */
+/* A descriptor that polls readable while a wait would return something, for another event loop. It
+ * belongs to the queue. Call readyq_done() before you return to that loop. -ELOOP: this queue has
+ * two others in a row below it. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_fileno(readyq *q);
 
-/* The name of the kernel interface: "epoll" on Linux, "kqueue" elsewhere. */
+/* The name of the kernel interface: "epoll" or "kqueue". */
 READYQ_API const char *readyq_backend(readyq *q);
 
 /* The queue's clock in nanoseconds: CLOCK_MONOTONIC, or the virtual one. */
 READYQ_API int64_t readyq_now(readyq *q);
 
+/* When a timer is due on the queue's clock, or -1 if it is not running. */
+READYQ_API int64_t readyq_due(readyq_watch *w);
+
 struct readyq_stats {
     uint64_t watches;      /* in the queue now */
     uint64_t waits;        /* readyq_wait() and readyq_look() calls */
-    uint64_t deliveries;   /* watches handed out by readyq_next() */
-    uint64_t wakes;        /* readyq_wake() calls that had to wake */
+    uint64_t deliveries;   /* watches put into batches, less those given back untaken */
+    uint64_t wakes;        /* readyq_wake() calls that did not merge with an earlier one */
     uint64_t kernel_waits; /* system calls that asked the kernel what is ready */
     uint64_t changes;      /* system calls that changed what the kernel watches */
-    uint64_t stale;        /* kernel events dropped because their watch was gone */
-    uint64_t rebuilds;     /* kernel queues built anew, after a fork or to lose a ghost */
-    uint64_t ghosts;       /* registrations that went on firing after their watch was gone: the
-                              number was closed before the watch was removed, and a duplicate or
-                              a child keeps the file open */
+    uint64_t stale;        /* kernel events dropped because their registration was gone */
+    uint64_t rebuilds;     /* kernel queues built anew, after a fork or to remove a ghost */
+    uint64_t ghosts;       /* registrations that still fired after their watch was gone: the number
+                              was closed before the watch was removed, and a duplicate or a child
+                              keeps the file open */
     int ghost_fd;          /* the descriptor number of the last ghost, -1 before the first */
 };
 READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
 
-/* For bindings, cheap enough to ask after every call. readyq_ghost(): the descriptor of a ghost
- * that nobody was told of yet, or -1. readyq_stale(): a watch that the queue itself found dead
- * (its number was closed, and given to another watch or gone at a rebuild) and lets go of now,
- * or NULL. */
+/* For bindings, cheap enough to call after every wait. readyq_ghost(): the descriptor number of a
+ * ghost that was not reported by this call before, or -1. readyq_stale(): removes and returns a
+ * watch whose descriptor was found closed (its number belongs to another watch or is gone), or
+ * NULL. */
 READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
 
-/* Writes what descriptor `fd` is ("TCP 127.0.0.1:80 to 127.0.0.1:49152", "pipe", "terminal
- * /dev/pts/0", "file /etc/passwd", "closed") into text[size], cut to fit, without control
- * characters. Returns text. */
+/* Describes descriptor `fd` in text[size], cut to fit, without control characters: "TCP
+ * 127.0.0.1:80 to 127.0.0.1:49152", "pipe", "terminal /dev/pts/0", "file /etc/passwd", "closed".
+ * Returns text. */
 READYQ_API char *readyq_describe(int fd, char *text, size_t size);
 
-/* Writes why `call` on `fd` (-1: on no descriptor) failed with `error` (as returned, negative)
- * and what to do about it, into text[size], cut to fit. Returns text. 400 bytes hold all but
- * long file names. */
+/* Writes why `call` on `fd` (-1: not on a descriptor) failed with `error` (as returned, negative)
+ * and what to do about it to text[size], cut to fit. Call it in the thread that got the error,
+ * before it makes another call. 400 bytes hold all but long file names. Returns text. */
 READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text, size_t size);
 
 #ifdef __cplusplus

@@ -1,95 +1,130 @@
 /* SPDX-License-Identifier: MIT
  *
  * Building the kernel queue anew from the table: in a child after fork, whose set is its parent's,
- * and to lose a ghost, a registration that cannot be removed because its number was closed while a
- * duplicate keeps the file open.
+ * and to remove a ghost, a registration that cannot be removed because its number was closed while
+ * a duplicate keeps the file open.
  *
- * Registering an EDGE watch tells once what is there already. After a fork that is all the child
- * can know. To lose a ghost the old set is still at hand, and tells old from new: it is drained
- * before; what the new set tells of edges at first is an echo; what the old set tells of them
- * after that arrived in between, and is news.
+ * Registering an EDGE watch reports once what is there already. After a fork that is all that the
+ * child can know, so an edge may be reported again. To remove a ghost the old set is still at hand:
+ * it is emptied before; what the new set reports of edges at first is ignored; what the old set
+ * reports after that arrived in between, and is news.
  */
 #include "internal.h"
 
-#include <string.h>
-
-static bool in_kernel(const readyq_watch *w)
+/* The kernel turns its list round, so a full fetch may be followed by more, and ends by reporting
+ * the same again. */
+int readyq__fetch_all(readyq *q)
 {
-    return w != NULL && !(w->own.flags & READYQ__ALWAYS);
+    size_t left = q->size / READYQ__FETCH + 1;
+    int n;
+
+    do {
+        q->stats.kernel_waits++;
+        n = q->backend->wait(q, READYQ__FETCH, 0);
+    } while (n == READYQ__FETCH && left-- > 0);
+    return n;
 }
 
-/* Found and not yet taken: the kernel has disarmed it. */
+static bool is_in_kernel(const readyq_watch *w)
+{
+    return w != NULL && !(w->own.flags & READYQ__FILE);
+}
+
+/* ONESHOT, found and not taken yet: the kernel has disarmed it. */
 static bool is_spent(const readyq_watch *w)
 {
-    return (w->interest & READYQ_ONESHOT) && w->own.found != 0;
+    return (w->interest & READYQ_ONESHOT) && w->own.event != 0;
 }
 
-/* A number that was closed and that readyq_fileno() has opened for another file since. */
-static bool is_another(const readyq *q, const readyq_watch *w)
+/* A number that was closed, and that the queue itself opened again. */
+static bool is_own(const readyq *q, int fd)
 {
-    return w->kind == READYQ_KIND_FD && (w->fd == q->nest || w->fd == q->nest_timer);
+    return fd == q->kernel || fd == q->wakeup.fd || fd == q->wakeup_write || fd == q->pollable ||
+           fd == q->pollable_timer;
+}
+
+static int register_again(readyq *q, readyq_watch *w)
+{
+    const uint32_t interest = is_spent(w) ? READYQ_EDGE : readyq__kernel_interest(w);
+
+    if (w != &q->wakeup && is_own(q, w->fd))
+        return -EBADF;
+    if (w->kind == READYQ_KIND_FD && (interest & READYQ_EDGE))
+        w->own.flags |= READYQ__INITIAL;
+    return q->backend->update(q, w->fd, 0, interest);
 }
 
 static int register_all(readyq *q)
 {
     for (size_t fd = 0; fd < q->nslots; fd++) {
         readyq_watch *w = q->slots[fd].watch;
-        uint32_t interest;
         int error;
 
-        if (!in_kernel(w))
+        if (!is_in_kernel(w))
             continue;
-        interest = is_spent(w) ? READYQ_EDGE : readyq__kernel_interest(w);
-        error = is_another(q, w) ? -EBADF : q->backend->update(q, (int)fd, 0, interest);
+        error = register_again(q, w);
         if (error == -EBADF || error == -EPERM || error == -EINVAL) /* closed, or another's now */
-            readyq__abandon(q, w);
-        else if (error < 0 && error != -EEXIST) /* the wake-up is there already */
+            readyq__mark_stale(q, w);
+        else if (error < 0 && error != -EEXIST)
             return error;
-        else if (w->kind == READYQ_KIND_FD && (interest & READYQ_EDGE))
-            w->own.flags |= READYQ__ECHO;
     }
-    return readyq__processes_rewatch(q);
+    return 0;
+}
+
+/* Children that the kernel watches without a descriptor. One that cannot be watched has ended. */
+static void watch_children(readyq *q)
+{
+    if (q->backend->watch_process == NULL)
+        return;
+    for (struct readyq__link *link = q->children.next; link != &q->children; link = link->next) {
+        readyq_watch *w = readyq__owner(link, source.group);
+
+        if (q->backend->watch_process(q, w, true) < 0)
+            q->kinds[w->kind]->event(q, w, READYQ_FIRED);
+    }
 }
 
 /* The set still has each file under its number, unless it was closed. What a number is now must not
- * fire in its stead. */
-static void abandon_closed(readyq *q)
+ * be registered in its place. */
+static void find_closed(readyq *q)
 {
     for (size_t fd = 0; fd < q->nslots; fd++) {
         readyq_watch *w = q->slots[fd].watch;
         int error;
 
-        if (!in_kernel(w))
+        if (!is_in_kernel(w))
             continue;
         error = q->backend->update(q, (int)fd, 0, READYQ_EDGE);
         if (error == -EEXIST)
             continue;
         if (error == 0)
             q->backend->update(q, (int)fd, READYQ_EDGE, 0);
-        readyq__abandon(q, w);
+        readyq__mark_stale(q, w);
     }
 }
 
-static void clear_echoes(readyq *q)
+/* `replaced`: the ghosts that were counted are gone. */
+static void clear_marks(readyq *q, bool replaced)
 {
-    for (size_t fd = 0; fd < q->nslots; fd++)
+    for (size_t fd = 0; fd < q->nslots; fd++) {
+        if (replaced)
+            q->slots[fd].counted = 0;
         if (q->slots[fd].watch != NULL)
-            q->slots[fd].watch->own.flags &= (uint8_t)~READYQ__ECHO;
+            q->slots[fd].watch->own.flags &= (uint8_t)~READYQ__INITIAL;
+    }
 }
 
 /* A new kernel queue in place of `old`, which the caller closes; on failure nothing changed. */
-static int open_anew(readyq *q, struct readyq__kernel *old)
+static int open_anew(readyq *q, int *old)
 {
     int error;
 
     *old = q->kernel;
-    memset(&q->kernel, 0, sizeof q->kernel);
-    q->kernel.fd = -1;
     error = q->backend->open(q);
     if (error >= 0 && (error = register_all(q)) < 0)
         q->backend->close(q, false);
     if (error < 0) {
-        clear_echoes(q);
+        clear_marks(q, false);
         q->kernel = *old;
     }
     return error;
@@ -97,91 +132,129 @@ static int open_anew(readyq *q, struct readyq__kernel *old)
 
 static int replace(readyq *q)
 {
-    struct readyq__kernel old, new;
-    int error;
+    int old, new, error;
 
-    readyq__look_all(q);
-    abandon_closed(q);
+    readyq__fetch_all(q);
+    find_closed(q);
     error = open_anew(q, &old);
     if (error < 0)
         return error;
-    readyq__look_all(q); /* hears the echoes */
-    clear_echoes(q);
+    readyq__fetch_all(q);
+    clear_marks(q, false);
     new = q->kernel;
     q->kernel = old;
-    readyq__look_all(q); /* what came meanwhile */
-    readyq__nest_leave(q);
+    readyq__fetch_all(q); /* what came meanwhile */
+    clear_marks(q, true);
+    readyq__pollable_leave(q);
     q->backend->close(q, false);
     q->kernel = new;
-    q->haunted = false;
     q->stats.rebuilds++;
-    return readyq__nest_rebuild(q, false);
+    return readyq__pollable_rejoin(q);
 }
 
-/* A change that another thread made meanwhile would reach one of the two sets alone. */
+/* The lock is kept while events are fetched: a change that another thread made meanwhile would
+ * reach one of the two sets alone. */
 int readyq__rebuild(readyq *q)
 {
     int error;
 
-    q->rebuilding = true;
+    q->lock_kept = true;
     error = replace(q);
-    q->rebuilding = false;
+    q->lock_kept = false;
+    q->rebuild_due = false;
     return error;
 }
 
-/* Ends a fire that was under way, and tells whether there was one that nobody saw. */
-static bool end_fires(readyq_watch *w)
+void readyq__rearm_all(readyq *q)
 {
-    const bool fired = w->own.pending > 0;
+    for (size_t fd = 0; fd < q->nslots; fd++) {
+        const readyq_watch *w = q->slots[fd].watch;
 
-    w->own.firing = 0;
-    w->own.counted += w->own.pending;
-    w->own.pending = 0;
-    return fired;
+        if (is_in_kernel(w) && w->armed && !is_spent(w)) {
+            const uint32_t interest = readyq__kernel_interest(w);
+
+            readyq__update(q, (int)fd, interest, interest);
+        }
+    }
 }
 
-/* Threads that were waiting or firing do not exist in this process; one of them may have counted
- * its fire and not yet put the watch on the stack. */
+void readyq__tear_down(readyq *q)
+{
+    q->torn = true;
+    readyq__pollable_close(q);
+    q->backend->close(q, false);
+    readyq__wakeup_close(q);
+}
+
+/* ------------------------------------------------------------------ after a fork */
+
+/* Batches of other threads lie on stacks that the child may use for its own threads. */
+static void close_batches_of_others(readyq *q)
+{
+    struct readyq__link *link, *next;
+
+    for (link = q->batches.next; link != &q->batches; link = next) {
+        readyq_batch *batch = readyq__batch_at(link);
+
+        next = link->next;
+        if (batch->own.thread == (uintptr_t)pthread_self())
+            continue;
+        readyq__close_batch(q, batch);
+        q->refs--;
+    }
+}
+
 void readyq__forget_threads(readyq *q)
 {
-    struct readyq__link *link;
-
-    q->leading = false;
-    q->followers = q->inside = 0;
+    q->in_kernel = q->asleep = 0;
+    q->timekeeper = NULL;
+    q->covered = READYQ__FOREVER;
+    q->lock_kept = false;
     atomic_store(&q->kicking, 0);
-    atomic_store(&q->hot, NULL);
-    for (link = q->fireable.next; link != &q->fireable; link = link->next) {
-        readyq_watch *w = readyq__owner(link, group);
+    atomic_store(&q->kicked, false);
+    pthread_cond_init(&q->kernel_left, NULL);
+    readyq__publish_sleepers(q);
+    close_batches_of_others(q);
+}
 
-        if (end_fires(w))
-            readyq__list(q, w, READYQ_FIRED);
-    }
-    if (end_fires(&q->child_signal))
-        readyq__reap_news(q);
+static int fill(readyq *q)
+{
+    const int old = q->wakeup.fd;
+    int error = readyq__wakeup_open(q);
+
+    if (error < 0)
+        return error;
+    if (old >= 0 && q->slots[old].watch == &q->wakeup)
+        q->slots[old].watch = NULL;
+    error = readyq__register(q, &q->wakeup);
+    if (error == 0)
+        error = register_all(q);
+    clear_marks(q, true);
+    if (error == 0 && q->pollable_forked)
+        error = readyq__pollable_renew(q);
+    if (error == 0)
+        error = readyq__pollable_rejoin(q);
+    return error;
 }
 
 int readyq__rebuild_forked(readyq *q)
 {
+    const uint32_t epoch = q->epoch;
     int error;
 
     q->backend->close(q, true);
-    readyq__wakeup_close(q);
-    readyq__baton_close(q);
     error = q->backend->open(q);
     if (error < 0)
         return error;
-    error = readyq__wakeup_open(q);
-    if (error >= 0)
-        error = register_all(q);
-    clear_echoes(q);
-    if (error >= 0)
-        error = readyq__nest_rebuild(q, true);
+    q->epoch = *readyq__epoch; /* registrations are made from here on */
+    error = fill(q);
     if (error < 0) {
         q->backend->close(q, false);
-        readyq__wakeup_close(q);
+        q->epoch = epoch;
         return error;
     }
+    watch_children(q);
+    q->rebuild_due = false;
     q->stats.rebuilds++;
-    atomic_store(&q->forked, false);
     return 0;
 }

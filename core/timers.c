@@ -1,98 +1,82 @@
 /* SPDX-License-Identifier: MIT
  *
- * Time: the clock, real or virtual, and the deadlines in a heap. The kernel knows nothing of
- * timers; the earliest deadline bounds the sleep of the thread that asks it.
+ * Timers, in a heap. The kernel knows nothing of them; the earliest deadline bounds the sleep of
+ * one waiting thread (wait.c).
  *
- * The heap is 4-ary: shallower than a binary one, and the four children lie in two cache lines. The
- * watch knows its place, so cancelling costs O(log n) like adding and going off. */
+ * The heap is 4-ary: shallower than a binary one, and the four children lie in two cache lines. A
+ * watch knows its index, so removing and restarting cost O(log n), as adding and firing do.
+ *
+ * A periodic timer that is due again before it was given back is parked: its entry gets the
+ * deadline FOREVER and keeps the real one in `order`, so that no thread is woken for it. What it
+ * missed is counted when it expires the next time.
+ */
 #include "internal.h"
 
 #include <stdlib.h>
-#include <time.h>
-
-#define NOWHERE SIZE_MAX /* leaf of a timer that has gone off and not been delivered */
-
-int64_t readyq__now(const readyq *q)
-{
-    struct timespec time;
-
-    if (q->virtual_clock)
-        return q->now;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-int64_t readyq_now(readyq *q)
-{
-    int64_t now;
-
-    readyq__lock(q);
-    now = readyq__now(q);
-    readyq__unlock(q);
-    return now;
-}
-
-int64_t readyq__deadline(int64_t now, int64_t timeout)
-{
-    return timeout < READYQ__FOREVER - now ? now + timeout : READYQ__FOREVER;
-}
-
-int64_t readyq__next_due(const readyq *q)
-{
-    return q->ntimers > 0 ? q->timers[0].due : READYQ__FOREVER;
-}
 
 /* ------------------------------------------------------------------ the heap */
 
-static bool is_before(const struct readyq__timer *a, const struct readyq__timer *b)
+static bool is_earlier(const struct readyq__timer *a, const struct readyq__timer *b)
 {
     return a->due != b->due ? a->due < b->due : a->order < b->order;
 }
 
-static void put(readyq *q, size_t place, struct readyq__timer timer)
+static void put(readyq *q, size_t index, struct readyq__timer timer)
 {
-    q->timers[place] = timer;
-    timer.watch->own.leaf = place;
+    q->timers[index] = timer;
+    timer.watch->own.timer.heap_index = (uint32_t)index;
 }
 
-static void move_up(readyq *q, size_t place, struct readyq__timer timer)
+static void move_up(readyq *q, size_t index, struct readyq__timer timer)
 {
-    while (place > 0) {
-        const size_t parent = (place - 1) / 4;
+    while (index > 0) {
+        const size_t parent = (index - 1) / 4;
 
-        if (!is_before(&timer, &q->timers[parent]))
+        if (!is_earlier(&timer, &q->timers[parent]))
             break;
-        put(q, place, q->timers[parent]);
-        place = parent;
+        put(q, index, q->timers[parent]);
+        index = parent;
     }
-    put(q, place, timer);
+    put(q, index, timer);
 }
 
-static void move_down(readyq *q, size_t place, struct readyq__timer timer)
+static void move_down(readyq *q, size_t index, struct readyq__timer timer)
 {
     for (;;) {
-        size_t first = place * 4 + 1, best = first;
+        size_t first = index * 4 + 1, best = first;
 
         if (first >= q->ntimers)
             break;
         for (size_t child = first + 1; child < first + 4 && child < q->ntimers; child++)
-            if (is_before(&q->timers[child], &q->timers[best]))
+            if (is_earlier(&q->timers[child], &q->timers[best]))
                 best = child;
-        if (!is_before(&q->timers[best], &timer))
+        if (!is_earlier(&q->timers[best], &timer))
             break;
-        put(q, place, q->timers[best]);
-        place = best;
+        put(q, index, q->timers[best]);
+        index = best;
     }
-    put(q, place, timer);
+    put(q, index, timer);
 }
 
-static int make_room(readyq *q)
+/* Puts a timer where it belongs, `index` being free. */
+static void move(readyq *q, size_t index, struct readyq__timer timer)
+{
+    if (index > 0 && is_earlier(&timer, &q->timers[(index - 1) / 4]))
+        move_up(q, index, timer);
+    else
+        move_down(q, index, timer);
+}
+
+/* Room for one more timer, also while those that are due are out of the heap. */
+static int reserve(readyq *q)
 {
     size_t room = q->timer_room ? q->timer_room * 2 : 16;
     struct readyq__timer *timers;
 
-    if (q->ntimers < q->timer_room)
+    if (q->timer_watches < q->timer_room)
         return 0;
+    if (room >= READYQ__NOWHERE)
+        return -ENOMEM;
     timers = realloc(q->timers, room * sizeof *timers);
     if (timers == NULL)
         return -ENOMEM;
@@ -101,34 +85,36 @@ static int make_room(readyq *q)
     return 0;
 }
 
-void readyq__timer_remove(readyq *q, readyq_watch *w)
+static void take_out(readyq *q, readyq_watch *w)
 {
-    const size_t place = w->own.leaf;
-    struct readyq__timer last;
+    const size_t index = w->own.timer.heap_index;
 
-    if (place == NOWHERE)
+    if (index == READYQ__NOWHERE)
         return;
-    w->own.leaf = NOWHERE;
-    last = q->timers[--q->ntimers];
-    if (place == q->ntimers)
-        return;
-    if (place > 0 && is_before(&last, &q->timers[(place - 1) / 4]))
-        move_up(q, place, last);
-    else
-        move_down(q, place, last);
+    w->own.timer.heap_index = READYQ__NOWHERE;
+    if (index != --q->ntimers)
+        move(q, index, q->timers[q->ntimers]);
 }
 
-/* ------------------------------------------------------------------ going off */
+/* ------------------------------------------------------------------ firing */
 
 /* How often a periodic timer has come due, this time included; sets when it is due next. */
 static uint64_t count_missed(struct readyq__timer *timer, int64_t now)
 {
-    const int64_t period = timer->watch->own.period;
+    const int64_t period = timer->watch->own.timer.period;
     const int64_t missed = (now - timer->due) / period;
 
     timer->due += missed * period;
     timer->due = readyq__deadline(timer->due, period);
     return (uint64_t)missed + 1;
+}
+
+static void park(readyq *q, struct readyq__timer timer)
+{
+    timer.order = (uint64_t)timer.due;
+    timer.due = READYQ__FOREVER;
+    timer.watch->own.flags |= READYQ__PARKED;
+    move_down(q, 0, timer);
 }
 
 void readyq__expire(readyq *q, int64_t now)
@@ -137,38 +123,183 @@ void readyq__expire(readyq *q, int64_t now)
         struct readyq__timer timer = q->timers[0];
         readyq_watch *w = timer.watch;
 
-        if (w->own.period == 0) {
-            w->own.counted = 1;
-            readyq__timer_remove(q, w);
+        if (w->own.place != READYQ__IDLE) { /* a periodic one: others left the heap before */
+            park(q, timer);
+            continue;
+        }
+        if (w->own.timer.period == 0) {
+            w->own.timer.missed = 1;
+            take_out(q, w);
         } else {
-            w->own.counted += count_missed(&timer, now);
+            w->own.timer.missed += count_missed(&timer, now);
             move_down(q, 0, timer);
         }
         readyq__list(q, w, READYQ_FIRED);
     }
 }
 
+/* Back to its deadline. */
+static void unpark(readyq *q, readyq_watch *w, bool count)
+{
+    struct readyq__timer timer = q->timers[w->own.timer.heap_index];
+
+    w->own.flags &= (uint8_t)~READYQ__PARKED;
+    timer.due = (int64_t)timer.order;
+    timer.order = q->timer_order++;
+    if (count)
+        w->own.timer.missed += count_missed(&timer, readyq__now(q));
+    move(q, w->own.timer.heap_index, timer);
+}
+
+/* ------------------------------------------------------------------ what distinguishes the kind */
+
+static void deliver(readyq *q, readyq_watch *w)
+{
+    if (w->own.flags & READYQ__PARKED)
+        unpark(q, w, true);
+    w->count = w->own.timer.missed;
+    w->own.timer.missed = 0;
+    if (w->own.timer.period != 0)
+        return;
+    readyq__set_fired_in(w, q->id); /* before it leaves the queue */
+    readyq__detach(q, w);
+}
+
+/* Not counted: it expires at once, as if it had not been held. */
+static void give_back(readyq *q, readyq_watch *w)
+{
+    if (w->own.flags & READYQ__PARKED)
+        unpark(q, w, false);
+}
+
+static void stop(readyq *q, readyq_watch *w)
+{
+    take_out(q, w);
+    q->timer_watches--;
+}
+
+const struct readyq__kind readyq__kind_timer = {
+    .deliver = deliver, .give_back = give_back, .stop = stop};
+
+/* ------------------------------------------------------------------ the calls */
+
+/* An expiration that was not taken is dropped, also one that was noted while it was held. */
+static void restart(readyq *q, readyq_watch *w, int64_t delay)
+{
+    const size_t index = w->own.timer.heap_index;
+    const struct readyq__timer timer = {readyq__deadline(readyq__now(q), delay), q->timer_order++,
+                                        w};
+
+    if (w->own.place == READYQ__TAKEN)
+        w->own.event = 0;
+    else
+        readyq__unlist(q, w);
+    w->own.timer.missed = 0;
+    w->own.flags &= (uint8_t)~READYQ__PARKED;
+    if (index == READYQ__NOWHERE)
+        move_up(q, q->ntimers++, timer);
+    else
+        move(q, index, timer);
+}
+
 int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period)
 {
     int error;
 
-    if (delay < 0 || period < 0)
-        return -EINVAL;
+    if (delay < 0)
+        return readyq__refuse(READYQ__NEGATIVE_DELAY);
+    if (period < 0)
+        return readyq__refuse(READYQ__NEGATIVE_PERIOD);
     error = readyq__enter(q);
     if (error < 0)
         return error;
-    error = make_room(q);
+    error = reserve(q);
     if (error == 0)
-        error = readyq__admit(q, w, READYQ_KIND_TIMER);
+        error = readyq__prepare(w, READYQ_KIND_TIMER);
     if (error == 0) {
-        struct readyq__timer timer = {readyq__deadline(readyq__now(q), delay), q->timer_order++, w};
-
-        w->own.period = period;
-        move_up(q, q->ntimers++, timer);
-        readyq__settle(q, w);
-        if (w->own.leaf == 0 && q->leading) /* it sleeps for longer */
-            readyq__kick(q);
+        w->own.timer.period = period;
+        w->own.timer.heap_index = READYQ__NOWHERE;
+        q->timer_watches++;
+        readyq__activate(q, w);
+        restart(q, w, delay);
     }
     readyq__leave(q);
     return error;
+}
+
+/* Enters the queue that the timer is in, or that it has fired in and left. Another thread may take
+ * or restart it meanwhile. */
+static readyq *enter_for(readyq_watch *w, int *error)
+{
+    for (;;) {
+        readyq *q = readyq__enter_of(w, error);
+        uint32_t home;
+
+        if (q != NULL || *error != -ENOENT)
+            return q;
+        home = readyq__fired_in(w);
+        if (home == 0)
+            return NULL;
+        q = readyq__enter_by_id(home, error);
+        if (q == NULL || w->queue == q || (w->queue == NULL && readyq__fired_in(w) == home))
+            return q;
+        readyq__leave(q);
+    }
+}
+
+/* It has fired and left this queue: adds it again. */
+static void revive(readyq *q, readyq_watch *w)
+{
+    w->ready = 0;
+    readyq__arm(w, true);
+    q->timer_watches++;
+    readyq__activate(q, w);
+}
+
+static int restart_in(readyq *q, readyq_watch *w, int64_t delay)
+{
+    int error;
+
+    if (w->kind != READYQ_KIND_TIMER)
+        return readyq__refuse(READYQ__NOT_A_TIMER);
+    if (w->queue == NULL) {
+        error = reserve(q);
+        if (error < 0)
+            return error;
+        revive(q, w);
+    }
+    restart(q, w, delay);
+    return 0;
+}
+
+int readyq_restart(readyq_watch *w, int64_t delay)
+{
+    int error;
+    readyq *q;
+
+    if (delay < 0)
+        return readyq__refuse(READYQ__NEGATIVE_DELAY);
+    q = enter_for(w, &error);
+    if (q == NULL)
+        return error;
+    error = restart_in(q, w, delay);
+    readyq__leave(q);
+    return error;
+}
+
+int64_t readyq_due(readyq_watch *w)
+{
+    int error;
+    int64_t due = -1;
+    readyq *q = readyq__enter_of(w, &error);
+
+    if (q == NULL)
+        return -1;
+    if (w->kind == READYQ_KIND_TIMER && w->own.timer.heap_index != READYQ__NOWHERE) {
+        const struct readyq__timer *timer = &q->timers[w->own.timer.heap_index];
+
+        due = w->own.flags & READYQ__PARKED ? (int64_t)timer->order : timer->due;
+    }
+    readyq__leave(q);
+    return due;
 }

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * Getting a sleeping thread to look around. The leader sleeps in the kernel queue, where the
- * wake-up is one more descriptor; its followers sleep on the baton, a counting descriptor, because
- * a sleep in poll(2) ends with a signal and one on a condition variable does not.
- *
- * Both are an eventfd, or a pipe where there is none or a sandbox forbids it.
+ * Ending a sleep from outside: a kick writes to a descriptor in the kernel queue, an eventfd, or a
+ * pipe where there is none or a sandbox forbids it. It is registered EDGE, so each kick ends the
+ * sleep of one thread, and an eventfd need not be read. A kick has no meaning of its own: the
+ * thread that receives it clears `kicked` and then reads the queue's state, so that a kick which
+ * finds `kicked` set can leave it at that.
  */
 #include "internal.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #if defined(__linux__)
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 static int open_counter(int ends[2])
 {
-    ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
+    ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return ends[0];
 }
 #else
@@ -39,153 +39,109 @@ static int open_pipe(int ends[2])
     }
     return 0;
 }
-static int sleep_on(struct pollfd *one, int64_t timeout)
-{
-    int64_t ms = timeout < 0 ? -1 : timeout / 1000000 + (timeout % 1000000 != 0);
-
-    return poll(one, 1, ms > INT32_MAX ? INT32_MAX : (int)ms);
-}
 #else
 static int open_pipe(int ends[2])
 {
     return pipe2(ends, O_CLOEXEC | O_NONBLOCK);
 }
-static int sleep_on(struct pollfd *one, int64_t timeout)
-{
-    struct timespec time = {(time_t)(timeout / 1000000000), (long)(timeout % 1000000000)};
-
-    return ppoll(one, 1, timeout < 0 ? NULL : &time, NULL);
-}
 #endif
 
-static int open_ends(int *read_end, int *write_end)
+static void close_ends(readyq *q)
+{
+    if (q->wakeup_write >= 0 && q->wakeup_write != q->wakeup.fd)
+        close(q->wakeup_write);
+    if (q->wakeup.fd >= 0)
+        close(q->wakeup.fd);
+    q->wakeup.fd = q->wakeup_write = -1;
+}
+
+int readyq__wakeup_open(readyq *q)
 {
     int ends[2];
 
     if (open_counter(ends) < 0 && open_pipe(ends) < 0)
         return -errno;
-    *read_end = ends[0];
-    *write_end = ends[1];
+    close_ends(q); /* a child's copies of its parent's */
+    q->wakeup.fd = ends[0];
+    q->wakeup_write = ends[1];
+    atomic_store(&q->kicked, false);
     return 0;
-}
-
-static void close_ends(int *read_end, int *write_end)
-{
-    if (*write_end >= 0 && *write_end != *read_end)
-        close(*write_end);
-    if (*read_end >= 0)
-        close(*read_end);
-    *read_end = *write_end = -1;
-}
-
-/* An eventfd takes eight bytes at a time, a pipe as many as there are tokens. */
-static void add_tokens(int read_end, int write_end, int n)
-{
-    const uint64_t count = (uint64_t)n;
-    ssize_t done;
-
-    if (read_end == write_end)
-        done = write(write_end, &count, sizeof count);
-    else
-        do
-            done = write(write_end, "", 1);
-        while (done == 1 && --n > 0);
-    (void)done; /* full: there are tokens enough */
-}
-
-/* ------------------------------------------------------------------ the leader's */
-
-int readyq__wakeup_open(readyq *q)
-{
-    int error = open_ends(&q->wakeup.fd, &q->wakeup_write);
-
-    if (error < 0)
-        return error;
-    q->wakeup.interest = READYQ_READ | READYQ_EDGE;
-    readyq__arm(&q->wakeup, true);
-    error = readyq__register(q, &q->wakeup);
-    if (error < 0)
-        close_ends(&q->wakeup.fd, &q->wakeup_write);
-    atomic_store(&q->shut, error < 0);
-    return error;
 }
 
 void readyq__wakeup_close(readyq *q)
 {
     atomic_store(&q->shut, true);
     while (atomic_load(&q->kicking) > 0)
-        sched_yield();
-    if (q->wakeup.fd >= 0)
-        readyq__vacate(q, q->wakeup.fd);
-    close_ends(&q->wakeup.fd, &q->wakeup_write);
+        readyq__pause();
+    close_ends(q);
 }
 
-/* Its registration is EDGE, which an eventfd reports at each write: it need not be read. */
-void readyq__wakeup_drain(readyq *q)
+/* A kick was received. `kicked` is cleared last: until then nobody writes. */
+static void receive(readyq *q, readyq_watch *w, uint32_t bits)
 {
-    char tokens[64];
+    char bytes[64];
 
-    if (q->wakeup.fd == q->wakeup_write)
-        return;
-    while (read(q->wakeup.fd, tokens, sizeof tokens) > 0)
-        ;
+    (void)bits;
+    if (w->fd != q->wakeup_write)
+        while (read(w->fd, bytes, sizeof bytes) > 0)
+            ;
+    atomic_store(&q->kicked, false);
 }
 
+const struct readyq__kind readyq__kind_wakeup = {.event = receive};
+
+/* Not a cancellation point: the caller may be a signal handler, or hold the lock. */
+#if defined(__linux__)
+static void put(int fd, const void *bytes, size_t size)
+{
+    syscall(SYS_write, fd, bytes, size);
+}
+#else
+static void put(int fd, const void *bytes, size_t size)
+{
+    const ssize_t written = write(fd, bytes, size);
+
+    (void)written;
+}
+#endif
+
+/* An eventfd takes eight bytes. When it is full there is a kick under way. */
 void readyq__kick(readyq *q)
 {
     const int error = errno;
+    const uint64_t one = 1;
 
     if (atomic_exchange(&q->kicked, true))
         return;
     atomic_fetch_add(&q->kicking, 1);
     if (!atomic_load(&q->shut))
-        add_tokens(q->wakeup.fd, q->wakeup_write, 1);
+        put(q->wakeup_write, &one, q->wakeup.fd == q->wakeup_write ? sizeof one : 1);
     atomic_fetch_sub(&q->kicking, 1);
     errno = error;
 }
 
+/* `woken` is published before `sleepers` is read: a thread that is about to sleep does the reverse
+ * (wait.c). In a child, `sleepers` are the parent's: it must not write to the parent's wake-up. The
+ * caller may be a signal handler in a thread that is cancelled asynchronously, in its sleep. */
 int readyq_wake(readyq *q)
 {
-    if (atomic_load(&q->shut) && !atomic_load(&q->forked))
+    int state;
+
+    if (atomic_load(&q->shut))
         return -ESHUTDOWN;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     if (!atomic_exchange(&q->woken, true)) {
         atomic_fetch_add(&q->wakes, 1);
-        readyq__kick(q);
+        if (atomic_load(&q->sleepers) > 0 && !readyq__is_forked(q))
+            readyq__kick(q);
     }
+    pthread_setcancelstate(state, &state);
     return 0;
 }
 
-/* ------------------------------------------------------------------ the followers' */
-
-int readyq__baton_open(readyq *q)
+void readyq__pause(void)
 {
-    return q->baton >= 0 ? 0 : open_ends(&q->baton, &q->baton_write);
-}
+    const struct timespec moment = {0, 50000};
 
-void readyq__baton_close(readyq *q)
-{
-    close_ends(&q->baton, &q->baton_write);
-}
-
-void readyq__baton_pass(readyq *q, int followers)
-{
-    if (followers > 0)
-        add_tokens(q->baton, q->baton_write, followers);
-}
-
-int readyq__baton_await(readyq *q, int64_t timeout)
-{
-    struct pollfd one = {.fd = q->baton, .events = POLLIN};
-    uint64_t token;
-    ssize_t taken = 0;
-    int n, error;
-
-    readyq__unlock(q);
-    n = sleep_on(&one, timeout);
-    error = errno;
-    if (n > 0)
-        taken = read(one.fd, &token, one.fd == q->baton_write ? sizeof token : 1);
-    readyq__lock(q);
-    (void)taken; /* another follower was faster: it leads, or passes the baton on */
-    return n < 0 ? -error : 0;
+    nanosleep(&moment, NULL);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 static readyq *queue;
+static readyq_batch batch;
 static readyq_watch listener = {.data = (char[]){"listener"}}, peer = {.data = (char[]){"peer"}};
 static int64_t asleep;
 
@@ -28,7 +29,7 @@ static void step(int number, const char *what, const char *more)
 
 static void give_up(const char *call, int error)
 {
-    char why[320];
+    char why[400];
     fprintf(stderr, "demo: %s\n", readyq_explain(call, -1, error, why, sizeof why));
     exit(1);
 }
@@ -74,11 +75,11 @@ static readyq_watch *sleep_until_ready(void)
     char more[100];
     step(4, "thread asleep", "in the kernel, until something is ready");
     int64_t before = readyq_now(queue);
-    int n = readyq_wait(queue, 10000000000, 1);
+    int n = readyq_wait(queue, &batch, 10000000000, 1);
     if (n <= 0)
         give_up("wait", n < 0 ? n : -ETIMEDOUT);
     int64_t slept = readyq_now(queue) - before;
-    readyq_watch *w = readyq_next(queue);
+    readyq_watch *w = readyq_next(&batch);
     asleep += slept;
     snprintf(more, sizeof more, "after %.1f ms, with the watch \"%s\": READ%s", (double)slept / 1e6,
              (char *)w->data, w->ready & READYQ_READ_CLOSED ? "|READ_CLOSED" : "");
@@ -154,5 +155,6 @@ int main(void)
         else
             going_on = echo();
     sum_up(begin, pid);
+    readyq_done(&batch);
     return readyq_close(queue);
 }

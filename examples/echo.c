@@ -55,7 +55,7 @@ static void accept_clients(void)
         readyq_modify(&listener, 0); /* no room: paused until a client leaves */
 }
 
-/* Reads what is there. False when the connection is broken. */
+/* Reads all that is there. False when the connection is broken. */
 static bool read_from(struct client *client)
 {
     ssize_t n = recv(client->watch.fd, client->unsent + client->nunsent, ROOM - client->nunsent, 0);
@@ -66,7 +66,7 @@ static bool read_from(struct client *client)
     return true;
 }
 
-/* Writes what goes out and keeps the rest. False when the connection is broken. */
+/* Writes as much as goes out and keeps the rest. False when the connection is broken. */
 static bool write_to(struct client *client)
 {
     ssize_t n = send(client->watch.fd, client->unsent, client->nunsent, 0);
@@ -117,7 +117,7 @@ static int listen_on(int port)
 
 static void check(const char *call, int fd, int result)
 {
-    char why[320];
+    char why[400];
     if (result >= 0)
         return;
     fprintf(stderr, "echo: %s\n", readyq_explain(call, fd, result, why, sizeof why));
@@ -131,16 +131,20 @@ int main(int argc, char **argv)
     check("open", -1, readyq_open(&queue, NULL));
     check("add", fd, readyq_add(queue, &listener, fd, READYQ_READ));
     check("add_signal", -1, readyq_add_signal(queue, &interrupt, SIGINT));
-    for (;;) {
+    readyq_batch batch = {0};
+    bool running = true;
+    while (running) {
         readyq_watch *w;
-        check("wait", -1, readyq_wait(queue, -1, 0));
-        while ((w = readyq_next(queue)) != NULL) {
+        check("wait", -1, readyq_wait(queue, &batch, -1, 0));
+        while ((w = readyq_next(&batch)) != NULL) {
             if (w == &interrupt)
-                return readyq_close(queue);
+                running = false;
             else if (w == &listener)
                 accept_clients();
             else
                 serve(w->data);
         }
     }
+    readyq_done(&batch);
+    return readyq_close(queue);
 }

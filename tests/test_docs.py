@@ -21,6 +21,7 @@ GUIDE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 PRINTED = [
     "timer a hundredth of a second FIRED\n",
+    "3 are ready\nfirst\n['third']\n",
     "slept a fifth of a millisecond\n",
     "rang\n",
 ]
@@ -46,6 +47,7 @@ def test_examples_in_the_docstrings_of_a_module_hold(module):
 PUBLIC = [
     *(value for name, value in vars(readyq.Queue).items() if name[0] != "_"),
     *(value for name, value in vars(readyq.Watch).items() if name[0] != "_"),
+    *(value for name, value in vars(readyq.Batch).items() if name[0] != "_"),
     *(value for name in readyq.__all__ if callable(value := getattr(readyq, name))),
 ]
 
@@ -72,16 +74,20 @@ def names():
             "tick": None,
             "mailbox": None,
             "handle": print,
+            "close": None,
         }
 
 
-EXAMPLES = ["add", "add_timer", "add_signal", "add_trigger", "wait", "trace"]
+EXAMPLES = [
+    *(getattr(readyq.Queue, name) for name in "add add_timer add_signal add_trigger".split()),
+    *(readyq.Queue.wait, readyq.Queue.trace, readyq.Watch, readyq.Watch.restart, readyq.Batch),
+]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_examples_in_the_docstrings_of_a_queue_run(name, names):
-    examples = doctest.DocTestParser().get_examples(getattr(readyq.Queue, name).__doc__)
+@pytest.mark.parametrize("thing", EXAMPLES, ids=lambda one: one.__name__)
+def test_examples_in_the_docstrings_of_the_extension_run(thing, names):
+    examples = doctest.DocTestParser().get_examples(thing.__doc__)
     assert examples
     names["q"].add_timer(0.001)
     for example in examples:
-        exec(compile(example.source, name, "exec"), names)
+        exec(compile(example.source, thing.__name__, "exec"), names)

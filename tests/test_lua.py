@@ -229,6 +229,33 @@ def test_ctrl_c_in_a_coroutine_is_told_once(terminal, lua):
     program.see("the end")
 
 
+@pytest.mark.parametrize("lua", LUAS)
+def test_a_watched_ctrl_c_is_an_event_and_raises_nothing(terminal, lua):
+    code = """
+        local q = require "readyq".new()
+        local w = q:add_signal("INT", "event")
+        io.write("ready\\n")
+        for turn = 1, 2 do
+            for _, _, data in q:wait(60) do io.write(data, turn, "\\n") end
+        end
+        print(w:remove())
+        q:wait(60)
+    """
+    program = terminal(lua, "-e", code)
+    program.see("ready")
+    for shown in ("event1", "event2"):
+        time.sleep(0.1)
+        program.wait_until_asleep()
+        program.type("\x03")
+        program.see(shown)
+    program.see("true")
+    time.sleep(0.1)
+    program.wait_until_asleep()
+    program.type("\x03")
+    program.see("interrupted!")
+    assert program.program.wait(20) == 1
+
+
 def test_ctrl_c_at_the_prompt_leaves_a_queue_that_works(terminal):
     prompt = terminal(MAIN, "-i", "-e", "q = require 'readyq'.new() q:add_trigger('mail'):fire()")
     prompt.see("> ")
@@ -329,7 +356,24 @@ def test_the_stock_select_ends_at_its_limit(start_copas):
     assert "descriptor too large for set size" in server.process.communicate(timeout=SLOWLY)[1]
 
 
-# ---- an example
+# ---- the guide and an example
+
+GUIDE = (ROOT / "docs" / "lua.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"^```lua\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+PRINTED = ["mail\t1\nin the queue: 2\n", "half way\ndone\n"]
+
+
+@pytest.mark.parametrize("lua", LUAS)
+@pytest.mark.parametrize(("program", "printed"), list(zip(PROGRAMS, PRINTED)))
+def test_a_program_of_the_guide_prints_what_it_says(program, printed, lua):
+    result = subprocess.run(
+        [lua, "-e", program], env=environment(lua), capture_output=True, text=True, timeout=60
+    )
+    assert (result.stdout, result.returncode) == (printed, 0), result.stderr
+
+
+def test_every_program_of_the_guide_is_run():
+    assert len(PROGRAMS) == len(PRINTED)
 
 
 @pytest.mark.parametrize("lua", [lua for lua in LUAS if has_module(lua, "socket")])

@@ -18,11 +18,13 @@ int main(void)
 {
     readyq *q;
     readyq_watch watch = {0};
+    readyq_batch batch = {0};
 
     if (readyq_open(&q, NULL) < 0 || readyq_add(q, &watch, 0, READYQ_READ) < 0)
         return 1;
-    readyq_wait(q, 0, 0);
-    readyq_next(q);
+    readyq_wait(q, &batch, 0, 0);
+    readyq_next(&batch);
+    readyq_done(&batch);
     return readyq_close(q);
 }
 END

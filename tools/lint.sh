@@ -61,13 +61,16 @@ check clang-format each_formatted
 places="examples bench tests"
 check gcc each_source compile_with gcc
 places="core bindings"
-check 'gcc -fanalyzer' each_source compile_with 'gcc -fanalyzer'
+# Its search for leaks is wrong about memory that a queue found in a list owns; LeakSanitizer, in each
+# C test, is not.
+check 'gcc -fanalyzer' each_source compile_with 'gcc -fanalyzer -Wno-analyzer-malloc-leak'
 if command -v cppcheck >/dev/null; then
     check cppcheck read_with_cppcheck
 else
     echo 'lint: cppcheck: left out, it is not here (apt-get install cppcheck)'
 fi
 check clang-tidy each_source tidy
+check 'order of calls' python3 tools/order.py build/core
 check ruff ruff check --quiet .
 check 'ruff format' ruff format --quiet --check .
 check mypy mypy

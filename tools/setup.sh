@@ -109,7 +109,7 @@ suits_lua() {
 # What the compiler and the linker can do against misuse of memory, those of it that they know.
 find_hardening() {
     hardening_cflags=$(accepted -fstack-protector-strong -fstack-clash-protection -fcf-protection)
-    hardening_ldflags=$(accepted -Wl,-z,relro,-z,now -Wl,-z,noexecstack)
+    hardening_ldflags=$(accepted -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,nodelete)
 }
 
 accepted() {

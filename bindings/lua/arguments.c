@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * From Lua values to what the core takes: seconds, whole numbers, interests, signals and
- * descriptors; and from the core's errors to Lua's. What it means to the queue is not known here.
+ * Converts Lua values to the core's: seconds, whole numbers, interests, signals and descriptors;
+ * and the core's errors to Lua's.
  */
 #include "binding.h"
 
@@ -210,5 +210,19 @@ int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error)
     lua_pushnil(L);
     lua_pushstring(L, text);
     lua_pushinteger(L, -error);
+    return 3;
+}
+
+int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why)
+{
+    char what[256];
+
+    lua_pushnil(L);
+    if (fd >= 0)
+        lua_pushfstring(L, "%s of descriptor %d (%s) failed: %s", call, fd,
+                        readyq_describe(fd, what, sizeof what), why);
+    else
+        lua_pushfstring(L, "%s failed: %s", call, why);
+    lua_pushinteger(L, ENOENT);
     return 3;
 }

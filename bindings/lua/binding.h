@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the files of the Lua binding share: its two objects and the functions by which one file
- * calls another. What the versions of Lua differ in is in compat.h.
+ * calls another. Differences between the versions of Lua are handled in compat.h.
  *
- * Upvalues  Every C function here has the same ones: the two metatables, against which a type
- *           is checked by one comparison, and a Lua function that does nothing so many times,
- *           which is called to give Lua's hooks their turn.
+ * Upvalues  Every C function here has the same ones: the two metatables, so that a type is
+ *           checked by one comparison, and a Lua function that loops n times and does nothing
+ *           else, which is called to let Lua's hooks run.
  * Ownership A queue keeps its watches in a table by slot; a watch keeps its queue, its source and
- *           its data. All of that sits in user values, where the collector sees it; the core's
- *           watch is embedded in the Lua object and never moves.
+ *           its data. All of these are user values, where the collector sees them. The core's
+ *           watch and batch are embedded in the Lua objects, which never move.
  * Results   Misuse raises. A failed system call returns nil, message, errno.
  * Stack     [-popped, +pushed, raises]: `e` any error, `m` only lack of memory, `-` none.
  */
@@ -24,9 +24,15 @@ enum { QUEUE_TYPE = 1, WATCH_TYPE, TURN, UPVALUES = TURN };
 #define upvalue(n) lua_upvalueindex(n)
 
 struct queue {
-    readyq *core; /* NULL once it is closed */
-    int slots;    /* how many the table of watches has */
-    int free;     /* the first free slot, 0 when there is none */
+    readyq *core;       /* NULL once it is closed */
+    readyq_batch batch; /* of the last wait */
+    lua_Integer wait;   /* the number of the last wait, from 1 on */
+    bool ended;         /* the loop of the last wait has run to its end */
+    bool numbered;      /* the loop of an earlier one has not: it may still run (wait.c) */
+    int left;           /* watches in the batch, at most */
+    int slots;          /* size of the table of watches */
+    int free;           /* the first free slot, 0 when there is none */
+    bool polled;        /* its descriptor was handed out: another loop may poll it */
     bool traced;
 };
 
@@ -34,7 +40,8 @@ enum { QUEUE_WATCHES = 1, QUEUE_NEXT, QUEUE_TRACE, QUEUE_VALUES = QUEUE_TRACE };
 
 struct watch {
     readyq_watch core; /* first: a pointer to one is a pointer to the other */
-    bool kept;         /* it is in that place */
+    lua_Number period; /* of a timer, in seconds as given; 0 for none */
+    bool kept;         /* it is in its queue's table, in the slot luaq_slot() */
 };
 
 enum { WATCH_QUEUE = 1, WATCH_SOURCE, WATCH_DATA, WATCH_HANDLE };
@@ -53,17 +60,20 @@ int luaq_new(lua_State *L);                             /* readyq.new(options) *
 
 extern const luaL_Reg luaq_watches_methods[], luaq_watches_events[];
 
-/* Its place in its queue's table, also after it has left it, for pairs(). It is the core's `data`,
- * in the part of the watch that a delivery touches anyway. */
+/* Its slot in its queue's table, also after it has left the table, for pairs(). It is the core's
+ * `data`, in the part of the watch that a delivery touches anyway. */
 static inline int luaq_slot(const readyq_watch *w)
 {
     return (int)(intptr_t)w->data;
 }
 
+/* Puts the watch at `watch` into the table of its queue. [-0, +0, m] */
+void luaq_keep(lua_State *L, int watch);
+
 /* The watch at `watch` has left the core: its slot becomes free. [-0, +0, -] */
 void luaq_forget(lua_State *L, int watch);
 
-/* Forgets what the core found dead, and warns of ghosts. [-0, +0, e] */
+/* Forgets watches whose descriptor the core found closed, and warns of ghosts. [-0, +0, e] */
 void luaq_tidy(lua_State *L, int queue);
 
 /* ------------------------------------------------------------------ watch.c */
@@ -87,22 +97,26 @@ int luaq_next(lua_State *L); /* the iterator; its upvalues: the queue, the queue
 
 /* ------------------------------------------------------------------ arguments.c */
 
-/* All [-0, +0, e]. Seconds become nanoseconds. A timeout may be nil: -1; what is past the clock's
- * reach is INT64_MAX. */
+/* All [-0, +0, e]. Seconds become nanoseconds. A timeout may be nil: -1; a time beyond the clock's
+ * range is INT64_MAX. */
 int64_t luaq_timeout(lua_State *L, int arg);
 int64_t luaq_delay(lua_State *L, int arg);
 int luaq_int(lua_State *L, int arg, const char *what); /* whole and in range */
 uint32_t luaq_interest(lua_State *L, int arg);         /* bits or letters */
 int luaq_signal(lua_State *L, int arg);                /* number or name */
 int luaq_descriptor(lua_State *L, int arg);
-int luaq_find_descriptor(lua_State *L, int arg); /* -1 for what has none any more */
+int luaq_find_descriptor(lua_State *L, int arg); /* -1 for an object that has none any more */
 
 /* Raises "bad argument" with a text as lua_pushfstring() makes it. [-0, +0, e] */
 _Noreturn void luaq_refuse(lua_State *L, int arg, const char *format, ...);
 
-/* Returns the core's error: nil, message, errno. Raises where it is argument `arg` that the core
- * refuses. [-0, +3, e] */
+/* Returns the core's error: nil, message, errno. Raises if the core refuses argument `arg`.
+ * [-0, +3, e] */
 int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error);
+
+/* The same for an object that is unknown here: -ENOENT, of which the core has no reason.
+ * [-0, +3, m] */
+int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why);
 
 /* ------------------------------------------------------------------ handles.c */
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Handles: how a trigger is fired from another Lua state of this process, in any thread. A handle
- * is the address of the core's watch, for readyq_fire() in C; a list of those that live keeps
- * readyq.fire() from touching one that is gone.
+ * is the address of the core's watch, for readyq_fire() in C. readyq.fire() looks it up in a list
+ * of the live ones first.
+ *
+ * Locks. The lock of the list is held while a trigger is fired, so that neither the watch nor its
+ * queue is freed meanwhile. The core's locks are taken inside of it; nothing that holds one of them
+ * takes it, and neither does a fork, since guard_fork() runs before the core's handlers.
  */
 #include "binding.h"
 
@@ -12,11 +16,12 @@
  * lasts until the collector has called end_handle(). */
 struct handle {
     readyq_watch *trigger;
+    readyq *queue; /* a reference to the trigger's; NULL if it was removed before */
     struct handle *next, *prev;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct handle handles = {NULL, &handles, &handles};
+static struct handle handles = {NULL, NULL, &handles, &handles};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void lock_handles(void)
@@ -29,7 +34,7 @@ static void unlock_handles(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* A child must not start with the lock of a thread that it does not have. */
+/* A child must not start with a lock that a thread of its parent holds. */
 static void guard_fork(void)
 {
     pthread_atfork(lock_handles, unlock_handles, unlock_handles);
@@ -44,6 +49,8 @@ static int end_handle(lua_State *L)
     h->prev->next = h->next;
     h->next->prev = h->prev;
     unlock_handles();
+    if (h->queue != NULL)
+        readyq_unref(h->queue);
     return 0;
 }
 
@@ -53,6 +60,7 @@ static void push_handle(lua_State *L, struct watch *w)
     struct handle *h = lua_newuserdatauv(L, sizeof *h, 1);
 
     h->trigger = &w->core;
+    h->queue = NULL;
     h->next = h->prev = h;
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
@@ -60,6 +68,8 @@ static void push_handle(lua_State *L, struct watch *w)
     lua_pushcfunction(L, end_handle);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
+    if (w->core.queue != NULL)
+        h->queue = readyq_ref(w->core.queue);
     lock_handles();
     h->next = handles.next;
     h->prev = &handles;
@@ -84,29 +94,29 @@ int luaq_handle(lua_State *L)
     return 1;
 }
 
-/* -ENOENT also when it is gone. */
-static int fire_if_alive(const void *trigger)
+/* Fires the trigger into *error. False if it was collected. */
+static bool fire_if_alive(const void *trigger, int *error)
 {
     struct handle *h;
-    int error = -ENOENT;
 
     lock_handles();
     for (h = handles.next; h != &handles && h->trigger != trigger;)
         h = h->next;
     if (h != &handles)
-        error = readyq_fire(h->trigger);
+        *error = readyq_fire(h->trigger);
     unlock_handles();
-    return error;
+    return h != &handles;
 }
 
 /* [-1, +n, e] readyq.fire(handle) */
 int luaq_fire(lua_State *L)
 {
-    int error;
+    int error = 0;
 
     if (!lua_islightuserdata(L, 1))
         luaq_refuse(L, 1, "the handle of a trigger expected");
-    error = fire_if_alive(lua_touserdata(L, 1));
+    if (!fire_if_alive(lua_touserdata(L, 1), &error))
+        return luaq_fail_unknown(L, "fire", -1, "the trigger was collected; keep its watch");
     if (error < 0)
         return luaq_fail(L, 1, "fire", -1, error);
     lua_pushboolean(L, true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The queue object: its type, its life, the questions about it, the table of its methods. Its
- * watches are in watches.c, waiting in wait.c.
+ * The queue object: its type, opening and closing it, the questions about it, the table of its
+ * methods. Its watches are in watches.c, waiting is in wait.c.
  */
 #include "binding.h"
 
@@ -73,6 +73,7 @@ static struct queue *push_closed(lua_State *L)
     const int index = lua_gettop(L);
 
     memset(q, 0, sizeof *q);
+    q->ended = true;
     lua_pushvalue(L, upvalue(QUEUE_TYPE));
     lua_setmetatable(L, index);
     lua_newtable(L);
@@ -107,6 +108,7 @@ static int queue_close(lua_State *L)
     lua_settop(L, 1);
     q->core = NULL;
     readyq_close(core);
+    readyq_done(&q->batch); /* it holds a reference to the core's queue */
     lua_getiuservalue(L, 1, QUEUE_WATCHES);
     for (int slot = 1; slot <= q->slots; slot++) {
         lua_rawgeti(L, 2, slot);
@@ -133,15 +135,17 @@ static int queue_closed(lua_State *L)
 /* [-1, +n, e] q:fileno() and q:pollfd() */
 static int queue_fileno(lua_State *L)
 {
-    const int fd = readyq_fileno(luaq_check_queue(L)->core);
+    struct queue *q = luaq_check_queue(L);
+    const int fd = readyq_fileno(q->core);
 
     if (fd < 0)
         return luaq_fail(L, 1, "fileno", -1, fd);
+    q->polled = true;
     lua_pushinteger(L, fd);
     return 1;
 }
 
-/* [-1, +1, e] q:events(), asked by cqueues: what to poll the queue's descriptor for. */
+/* [-1, +1, e] q:events(), called by cqueues: what to poll the queue's descriptor for. */
 static int queue_events(lua_State *L)
 {
     luaq_check_queue(L);
@@ -149,7 +153,7 @@ static int queue_events(lua_State *L)
     return 1;
 }
 
-/* [-1, +1, e] q:timeout(), asked by cqueues: the descriptor tells of timers too. */
+/* [-1, +1, e] q:timeout(), called by cqueues: none, since the descriptor reports timers too. */
 static int queue_timeout(lua_State *L)
 {
     luaq_check_queue(L);

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting: the sleep that Lua's hooks can interrupt, and the iterator that hands out what is
- * ready. A wait allocates nothing: the iterator is made once, with the queue.
+ * Waiting: a sleep that Lua's hooks can interrupt, and the iterator that takes the ready watches
+ * from the queue's batch.
+ *
+ * A wait allocates nothing: the iterator is made once, with the queue. Each wait has a number, the
+ * state of its generic `for`. A later wait of the same queue, also one inside the loop, gets what
+ * the loop has not taken; the loop then ends, since its number is not the last wait's. While every
+ * loop has run to its end before the next wait, no number is compared: that would cost a tenth of
+ * the iterator.
  */
 #include "binding.h"
 
@@ -12,7 +18,7 @@ static void move_hook(lua_State *from, lua_State *to)
     lua_sethook(from, NULL, 0, 0);
 }
 
-/* After how many instructions a hook wants to be called, if that is soon. */
+/* After how many instructions a count hook is called, or 0 if that is not soon. */
 static int steps_to_hook(lua_State *L)
 {
     const int count = lua_gethookmask(L) & LUA_MASKCOUNT ? lua_gethookcount(L) : 0;
@@ -20,10 +26,10 @@ static int steps_to_hook(lua_State *L)
     return count < 100000 ? count : 0;
 }
 
-/* [-0, +0, e] Gives hooks their turn by calling a function that does nothing. The stock
- * interpreter answers Ctrl-C with a hook in the main thread only; a coroutine borrows it, so that
- * the interrupt comes at once there too. Where it raises, it has done its work. */
-static void give_turn(lua_State *L)
+/* [-0, +0, e] Lets hooks run by calling a function that does nothing. The stock interpreter sets a
+ * hook on Ctrl-C in the main thread only; a coroutine borrows it, so that the interrupt comes at
+ * once there too. A hook that raises is not given back: it has done its work. */
+static void run_hooks(lua_State *L)
 {
     lua_State *main = main_thread(L);
     const bool borrow = main != L && lua_gethook(L) == NULL && lua_gethook(main) != NULL;
@@ -52,18 +58,19 @@ static int64_t time_left(readyq *core, int64_t timeout, int64_t start)
 static int wait_interruptibly(lua_State *L, struct queue *q, int64_t timeout, int max)
 {
     const int64_t start = timeout > 0 ? readyq_now(q->core) : 0;
-    int n = readyq_wait(q->core, timeout, max);
+    int n = readyq_wait(q->core, &q->batch, timeout, max);
 
     while (n == -EINTR) {
-        give_turn(L);
+        run_hooks(L);
         luaq_check_queue(L);
-        n = readyq_wait(q->core, time_left(q->core, timeout, start), max);
+        n = readyq_wait(q->core, &q->batch, time_left(q->core, timeout, start), max);
     }
     return n;
 }
 
-/* [-3, +2, e] q:wait(timeout, max): the iterator and how many it will give. A generic `for`
- * would call whatever is returned, so that here a failed system call raises too. */
+/* [-3, +3, e] q:wait(timeout, max): for a generic `for` the iterator and its state, which is the
+ * number of the wait; and how many watches are ready. A `for` would call whatever is returned, so
+ * a failed system call raises here. */
 int luaq_wait(lua_State *L)
 {
     struct queue *q = luaq_check_queue(L);
@@ -80,22 +87,53 @@ int luaq_wait(lua_State *L)
         luaq_fail(L, 1, "wait", -1, n);
         return luaL_error(L, "%s", lua_tostring(L, -2));
     }
+    q->left = n;
+    q->wait++;
+    q->numbered |= !q->ended;
+    q->ended = false;
     if (q->traced)
         luaq_trace_wait(L, timeout, n);
     luaq_tidy(L, 1);
     lua_getiuservalue(L, 1, QUEUE_NEXT);
+    lua_pushinteger(L, q->wait);
     lua_pushinteger(L, n);
-    return 2;
+    return 3;
 }
 
-/* [-2, +3, -] Watch, ready bits and data; nothing at the end, and after a close. */
+/* [-0, +0, -] Takes the next watch of the batch, or NULL. What happens to a watch that the batch
+ * holds does not show in the queue's descriptor. So, if another loop may poll that, the batch is
+ * closed with its last watch. */
+static readyq_watch *take(struct queue *q)
+{
+    readyq_watch *w = readyq_next(&q->batch);
+
+    if (q->polled && (w == NULL || --q->left == 0))
+        readyq_done(&q->batch);
+    return w;
+}
+
+/* [-0, +0, -] Whether the state is an earlier wait's. A call without a state means the last wait. */
+static bool is_outdated(lua_State *L, const struct queue *q)
+{
+    const lua_Integer wait = lua_tointeger(L, 1);
+
+    return wait != q->wait && wait != 0;
+}
+
+/* [-2, +3, -] Watch, ready bits and data of the next ready watch. Nothing at the end, after a
+ * close, and in the loop of an earlier wait. */
 int luaq_next(lua_State *L)
 {
     struct queue *q = lua_touserdata(L, upvalue(1));
-    readyq_watch *w = q->core != NULL ? readyq_next(q->core) : NULL;
+    readyq_watch *w;
 
-    if (w == NULL)
+    if (q->numbered && is_outdated(L, q))
         return 0;
+    w = take(q);
+    if (w == NULL) {
+        q->ended = true;
+        return 0;
+    }
     lua_rawgeti(L, upvalue(2), luaq_slot(w));
     lua_pushinteger(L, w->ready);
     lua_getiuservalue(L, -2, WATCH_DATA);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * The watch object: its fields, and the methods that concern it alone. Adding and finding
- * watches is the queue's (watches.c).
+ * watches is in watches.c.
  */
 #include "binding.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------ gates */
@@ -39,9 +40,11 @@ enum field {
     ARMED,
     COUNT,
     DATA,
+    DUE,
     FD,
     INTEREST,
     KIND,
+    PERIOD,
     QUEUE,
     READABLE,
     READY,
@@ -54,10 +57,10 @@ static const struct {
     const char *name;
     enum field field;
 } fields[] = {
-    {"active", ACTIVE}, {"armed", ARMED},       {"count", COUNT},       {"data", DATA},
-    {"fd", FD},         {"interest", INTEREST}, {"kind", KIND},         {"queue", QUEUE},
-    {"ready", READY},   {"readable", READABLE}, {"writable", WRITABLE}, {"source", SOURCE},
-    {"status", STATUS},
+    {"active", ACTIVE}, {"armed", ARMED},   {"count", COUNT},       {"data", DATA},
+    {"due", DUE},       {"fd", FD},         {"interest", INTEREST}, {"kind", KIND},
+    {"period", PERIOD}, {"queue", QUEUE},   {"ready", READY},       {"readable", READABLE},
+    {"source", SOURCE}, {"status", STATUS}, {"writable", WRITABLE},
 };
 
 void luaq_watch_members(lua_State *L)
@@ -77,17 +80,37 @@ static void push_or_nil(lua_State *L, int value)
         lua_pushinteger(L, value);
 }
 
-/* [-0, +1, m] What field `field` of the watch at 1 holds. */
-static void push_field(lua_State *L, const readyq_watch *w, enum field field)
+/* [-0, +1, -] When the timer is due, in seconds on its queue's clock; nil if it is not running. */
+static void push_due(lua_State *L, readyq_watch *w)
 {
+    const int64_t due = readyq_due(w);
+
+    if (due < 0)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, due == INT64_MAX ? (lua_Number)HUGE_VAL : (lua_Number)due / 1e9);
+}
+
+/* [-0, +1, m] The value of field `field` of the watch at 1. */
+static void push_field(lua_State *L, struct watch *watch, enum field field)
+{
+    readyq_watch *w = &watch->core;
+
     switch (field) {
     case ACTIVE: lua_pushboolean(L, w->queue != NULL); break;
     case ARMED: lua_pushboolean(L, w->armed); break;
     case COUNT: lua_pushinteger(L, (lua_Integer)w->count); break;
     case DATA: lua_getiuservalue(L, 1, WATCH_DATA); break;
+    case DUE: push_due(L, w); break;
     case FD: push_or_nil(L, w->kind == READYQ_KIND_FD ? w->fd : -1); break;
     case INTEREST: lua_pushinteger(L, w->interest); break;
     case KIND: lua_pushstring(L, luaq_kinds[w->kind]); break;
+    case PERIOD:
+        if (watch->period > 0)
+            lua_pushnumber(L, watch->period);
+        else
+            lua_pushnil(L);
+        break;
     case QUEUE: lua_getiuservalue(L, 1, WATCH_QUEUE); break;
     case READABLE: lua_pushboolean(L, (w->ready & READYQ_READ) != 0); break;
     case READY: lua_pushinteger(L, w->ready); break;
@@ -99,16 +122,16 @@ static void push_field(lua_State *L, const readyq_watch *w, enum field field)
 
 int luaq_watch_index(lua_State *L)
 {
-    const struct watch *w = luaq_check_watch(L, 1);
+    struct watch *w = luaq_check_watch(L, 1);
 
     lua_settop(L, 2);
     lua_rawget(L, upvalue(UPVALUES + 1));
     if (lua_type(L, 2) == LUA_TNUMBER)
-        push_field(L, &w->core, (enum field)lua_tointeger(L, 2));
+        push_field(L, w, (enum field)lua_tointeger(L, 2));
     return 1;
 }
 
-/* [-3, +0, e] __newindex: the data may be exchanged, the rest is what the queue knows. */
+/* [-3, +0, e] __newindex: `data` can be set, all other fields are read only. */
 static int watch_newindex(lua_State *L)
 {
     luaq_check_watch(L, 1);
@@ -122,7 +145,7 @@ static int watch_newindex(lua_State *L)
 
 /* ------------------------------------------------------------------ methods */
 
-/* [-0, +0, e] Tells the watch's queue, if it is traced. */
+/* [-0, +0, e] A line of trace, if the watch's queue is traced. */
 static void trace(lua_State *L, const char *call, int watch)
 {
     const struct queue *q;
@@ -152,11 +175,13 @@ int luaq_remove(lua_State *L, int watch)
     struct watch *w = lua_touserdata(L, watch);
     const int error = readyq_remove(&w->core);
 
-    if (error < 0)
+    if (error < 0 && error != -ENOENT)
         return luaq_fail(L, 1, "remove", w->core.fd, error);
-    luaq_forget(L, watch);
-    trace(L, "remove", watch);
-    lua_pushboolean(L, true);
+    if (error == 0) {
+        luaq_forget(L, watch);
+        trace(L, "remove", watch);
+    }
+    lua_pushboolean(L, error == 0);
     return 1;
 }
 
@@ -167,11 +192,30 @@ static int watch_modify(lua_State *L)
     return luaq_modify(L, 1, 2);
 }
 
-/* [-1, +n, e] w:remove() */
+/* [-1, +n, e] w:remove(): false if it was in no queue any more. */
 static int watch_remove(lua_State *L)
 {
     luaq_check_watch(L, 1);
     return luaq_remove(L, 1);
+}
+
+/* [-2, +n, e] w:restart(delay). A timer that has fired is kept by its queue again. */
+static int watch_restart(lua_State *L)
+{
+    struct watch *w = luaq_check_watch(L, 1);
+    const int64_t delay = luaq_delay(L, 2);
+    int error;
+
+    if (!w->kept && w->core.kind == READYQ_KIND_TIMER)
+        luaq_keep(L, 1);
+    error = readyq_restart(&w->core, delay);
+    if (w->core.queue == NULL)
+        luaq_forget(L, 1);
+    if (error < 0)
+        return luaq_fail(L, 1, "restart", -1, error);
+    trace(L, "restart", 1);
+    lua_pushboolean(L, true);
+    return 1;
 }
 
 /* [-1, +n, e] w:fire() */
@@ -207,8 +251,13 @@ static int watch_tostring(lua_State *L)
 }
 
 const luaL_Reg luaq_watch_methods[] = {
-    {"fire", watch_fire},     {"handle", luaq_handle},  {"has", watch_has},
-    {"modify", watch_modify}, {"remove", watch_remove}, {NULL, NULL},
+    {"fire", watch_fire},
+    {"handle", luaq_handle},
+    {"has", watch_has},
+    {"modify", watch_modify},
+    {"remove", watch_remove},
+    {"restart", watch_restart},
+    {NULL, NULL},
 };
 
 const luaL_Reg luaq_watch_events[] = {

@@ -1,21 +1,43 @@
 /* SPDX-License-Identifier: MIT
  *
- * The watches of a queue: keeping them, adding, finding, changing, taking out, walking through.
- * What a watch answers itself is in watch.c.
+ * The watches of a queue: keeping, adding, finding, changing, removing and listing them. The
+ * methods of a watch are in watch.c.
  */
 #include "binding.h"
 
+#include <signal.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------ keeping watches */
 
-/* [-0, +1, e] A new watch, kept in the queue at 1, with what it is to keep alive itself: the
- * values at `source` (0: none) and `data`. The core does not know it yet. Checks last that no
- * finalizer or method has closed the queue on the way. */
-static struct watch *push_watch(lua_State *L, struct queue *q, int source, int data, int values)
+void luaq_keep(lua_State *L, int watch)
+{
+    struct watch *w = lua_touserdata(L, watch);
+    struct queue *q;
+    int slot;
+
+    lua_getiuservalue(L, watch, WATCH_QUEUE);
+    q = lua_touserdata(L, -1);
+    slot = q->free > 0 ? q->free : q->slots + 1;
+    lua_getiuservalue(L, -1, QUEUE_WATCHES);
+    lua_rawgeti(L, -1, slot);
+    q->free = (int)lua_tointeger(L, -1);
+    lua_pushvalue(L, watch);
+    lua_rawseti(L, -3, slot);
+    lua_pop(L, 3);
+    if (slot > q->slots)
+        q->slots = slot;
+    w->core.data = (void *)(intptr_t)slot; /* NOLINT(performance-no-int-to-ptr): a number */
+    w->kept = true;
+}
+
+/* [-0, +1, e] A new watch, kept in the queue at 1. It keeps the values at `source` (0: none) and
+ * `data` alive. The core does not know it yet. Checks last that no finalizer or method has closed
+ * the queue meanwhile. */
+static struct watch *push_watch(lua_State *L, int source, int data, int values)
 {
     struct watch *w = lua_newuserdatauv(L, sizeof *w, values);
-    const int index = lua_gettop(L), slot = q->free > 0 ? q->free : q->slots + 1;
+    const int index = lua_gettop(L);
 
     memset(w, 0, sizeof *w);
     lua_pushvalue(L, upvalue(WATCH_TYPE));
@@ -28,16 +50,7 @@ static struct watch *push_watch(lua_State *L, struct queue *q, int source, int d
     }
     lua_pushvalue(L, data);
     lua_setiuservalue(L, index, WATCH_DATA);
-    lua_getiuservalue(L, 1, QUEUE_WATCHES);
-    lua_rawgeti(L, -1, slot);
-    q->free = (int)lua_tointeger(L, -1);
-    lua_pushvalue(L, index);
-    lua_rawseti(L, -3, slot);
-    lua_settop(L, index);
-    if (slot > q->slots)
-        q->slots = slot;
-    w->core.data = (void *)(intptr_t)slot; /* NOLINT(performance-no-int-to-ptr): a number */
-    w->kept = true;
+    luaq_keep(L, index);
     luaq_check_queue(L);
     return w;
 }
@@ -83,8 +96,7 @@ void luaq_tidy(lua_State *L, int queue)
 
 /* ------------------------------------------------------------------ adding */
 
-/* [-0, +n, e] What the core said to the watch on top: it, or the failure, which may be that of
- * argument `arg`. */
+/* [-0, +n, e] Returns the watch on top; or the core's error, which may be that of argument `arg`. */
 static int added(lua_State *L, int arg, const char *call, int fd, int error)
 {
     const int watch = lua_gettop(L);
@@ -109,7 +121,7 @@ static int queue_add(lua_State *L)
     struct watch *w;
 
     lua_settop(L, 4);
-    w = push_watch(L, q, 2, 4, WATCH_VALUES);
+    w = push_watch(L, 2, 4, WATCH_VALUES);
     return added(L, 3, "add", fd, readyq_add(q->core, &w->core, fd, interest));
 }
 
@@ -122,20 +134,40 @@ static int queue_add_timer(lua_State *L)
     struct watch *w;
 
     lua_settop(L, 4);
-    w = push_watch(L, q, 0, 3, WATCH_VALUES);
+    w = push_watch(L, 0, 3, WATCH_VALUES);
+    w->period = lua_tonumber(L, 4);
     return added(L, 2, "add_timer", -1, readyq_add_timer(q->core, &w->core, delay, period));
 }
 
-/* [-3, +n, e] q:add_signal(signal, data) */
+/* [-0, +0, e] */
+static void warn_blocked(lua_State *L, int signal)
+{
+    lua_pushfstring(L,
+                    "readyq: signal %d (%s) is blocked in every thread; its watch fires when a "
+                    "thread unblocks it",
+                    signal, strsignal(signal));
+    lua_warning(L, lua_tostring(L, -1), 0);
+    lua_pop(L, 1);
+}
+
+/* [-3, +n, e] q:add_signal(signal, data). The interpreter's handler of Ctrl-C is not called while
+ * SIGINT is watched: it would raise "interrupted!" besides. */
 static int queue_add_signal(lua_State *L)
 {
     struct queue *q = luaq_check_queue(L);
     const int number = luaq_signal(L, 2);
     struct watch *w;
+    int result;
 
     lua_settop(L, 3);
-    w = push_watch(L, q, 2, 3, WATCH_VALUES);
-    return added(L, 2, "add_signal", -1, readyq_add_signal(q->core, &w->core, number));
+    w = push_watch(L, 2, 3, WATCH_VALUES);
+    if (number == SIGINT)
+        result = readyq_replace_signal(q->core, &w->core, number);
+    else
+        result = readyq_add_signal(q->core, &w->core, number);
+    if (result > 0)
+        warn_blocked(L, number);
+    return added(L, 2, "add_signal", -1, result);
 }
 
 /* [-3, +n, e] q:add_process(pid, data) */
@@ -146,7 +178,7 @@ static int queue_add_process(lua_State *L)
     struct watch *w;
 
     lua_settop(L, 3);
-    w = push_watch(L, q, 2, 3, WATCH_VALUES);
+    w = push_watch(L, 2, 3, WATCH_VALUES);
     return added(L, 2, "add_process", -1, readyq_add_process(q->core, &w->core, pid));
 }
 
@@ -157,11 +189,13 @@ static int queue_add_trigger(lua_State *L)
     struct watch *w;
 
     lua_settop(L, 2);
-    w = push_watch(L, q, 0, 2, TRIGGER_VALUES);
+    w = push_watch(L, 0, 2, TRIGGER_VALUES);
     return added(L, 2, "add_trigger", -1, readyq_add_trigger(q->core, &w->core));
 }
 
 /* ------------------------------------------------------------------ finding */
+
+#define UNKNOWN "this queue does not watch it; add it first"
 
 /* [-0, +1, e] The watch whose source is argument 2, an object that may be closed; or nil. */
 static void push_by_source(lua_State *L, const struct queue *q)
@@ -182,9 +216,9 @@ static void push_by_source(lua_State *L, const struct queue *q)
     lua_pushnil(L);
 }
 
-/* [-0, +1, e] The watch that argument 2 tells: itself, or what was added; or nil. Returns the
- * descriptor, -1 where there is none. */
-static int push_told_watch(lua_State *L, const struct queue *q)
+/* [-0, +1, e] The watch that argument 2 names: itself, or what was added; or nil. Returns the
+ * descriptor, -1 if there is none. */
+static int push_named_watch(lua_State *L, const struct queue *q)
 {
     const struct watch *w = luaq_test_watch(L, 2);
     const bool object = lua_istable(L, 2) || lua_isuserdata(L, 2);
@@ -212,16 +246,16 @@ static int push_told_watch(lua_State *L, const struct queue *q)
 /* [-2, +1, e] q:get(source) */
 static int queue_get(lua_State *L)
 {
-    push_told_watch(L, luaq_check_queue(L));
+    push_named_watch(L, luaq_check_queue(L));
     return 1;
 }
 
-/* [-2, +n, e] q:remove(watch or source) */
+/* [-2, +n, e] q:remove(watch or source): false if the watch was in no queue any more. */
 static int queue_remove(lua_State *L)
 {
-    const int fd = push_told_watch(L, luaq_check_queue(L));
+    const int fd = push_named_watch(L, luaq_check_queue(L));
 
-    return lua_isnil(L, -1) ? luaq_fail(L, 2, "remove", fd, -ENOENT)
+    return lua_isnil(L, -1) ? luaq_fail_unknown(L, "remove", fd, UNKNOWN)
                             : luaq_remove(L, lua_gettop(L));
 }
 
@@ -231,8 +265,8 @@ static int queue_modify(lua_State *L)
     int fd;
 
     lua_settop(L, 3);
-    fd = push_told_watch(L, luaq_check_queue(L));
-    return lua_isnil(L, -1) ? luaq_fail(L, 2, "modify", fd, -ENOENT)
+    fd = push_named_watch(L, luaq_check_queue(L));
+    return lua_isnil(L, -1) ? luaq_fail_unknown(L, "modify", fd, UNKNOWN)
                             : luaq_modify(L, lua_gettop(L), 3);
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of the CPython binding share: what differs between CPython versions, the
- * objects, and the functions by which one file calls another. No policy is here or in any of
- * them: they convert arguments and results, own Python objects, and give up the GIL to sleep.
+ * What the files of the CPython binding share: the differences between CPython versions, the
+ * objects, and the functions by which one file calls another. The binding has no policy: it
+ * converts arguments and results, owns Python objects, and releases the GIL to sleep.
  *
- * Threads   With the GIL, the GIL guards the objects: it is let go in readyq_wait() alone. Without
- *           it, what touches a queue's ring of watches, or turns a core watch into a reference,
- *           does so in a critical section of the queue.
+ * Threads   With the GIL, the GIL guards the objects: only readyq_wait() runs without it. On a
+ *           free-threaded CPython, code that changes a queue's ring of watches, uses a batch, or
+ *           turns a core watch into a reference is in a critical section of the queue.
  */
 #ifndef READYQ_PYTHON_BINDING_H
 #define READYQ_PYTHON_BINDING_H
@@ -61,6 +61,7 @@ static inline PyObject *new_reference(PyObject *object)
 typedef struct {
     PyTypeObject *queue_type;
     PyTypeObject *watch_type;
+    PyTypeObject *batch_type;
     PyTypeObject *stats_type;
 } State;
 
@@ -69,12 +70,16 @@ struct place {
     struct place *next, *prev;
 };
 
+typedef struct Batch Batch;
+
 typedef struct {
     PyObject_HEAD
-    readyq *core;         /* a reference of our own; NULL before __init__ */
-    State *state;         /* lives as long as our type does */
-    struct place watches; /* the ring's head; the ring owns a reference to each watch */
-    PyObject *tracer;     /* is called with each line of a trace, or NULL */
+    readyq *core;           /* a reference of our own; NULL before __init__ */
+    State *state;           /* lives as long as our type does */
+    struct place watches;   /* the ring's head; the ring owns a reference to each watch */
+    Batch *last;            /* the newest batch, or NULL; not a reference */
+    _Atomic(Batch *) spare; /* the memory of a deallocated batch, for the next wait, or NULL */
+    PyObject *tracer;       /* is called with each line of a trace, or NULL */
     PyObject *weakrefs;
     unsigned long tracing; /* the thread inside the tracer, whose own calls are not reported */
     atomic_bool closed;
@@ -86,11 +91,19 @@ typedef struct {
     readyq_watch core;
     PyObject *data;
     PyObject *source;
-    PyObject *queue; /* never NULL: kept also when the watch is out of it */
+    PyObject *queue; /* never NULL; kept when the watch has left it */
     PyObject *weakrefs;
     unsigned long long deliveries;
+    int64_t period; /* of a timer; nanoseconds, 0 without */
     struct place place;
 } Watch;
+
+struct Batch {
+    PyObject_HEAD
+    readyq_batch core;
+    Queue *queue;         /* never NULL */
+    unsigned long thread; /* that waits, or waited, with it */
+};
 
 #define OWNER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
@@ -117,13 +130,13 @@ struct signature {
     Py_ssize_t required;
 };
 
-/* Fills values[], one for each name, NULL where it was not given. Like all that read, false
- * with an exception set when it cannot. */
+/* Fills values[], one for each name, NULL if it was not given. This and the other read functions
+ * return false with an exception on failure. */
 bool read_arguments(const struct signature *signature, PyObject *const *arguments,
                     Py_ssize_t positional, PyObject *keywords, PyObject **values);
 
-/* Nanoseconds from seconds, never rounded down; INT64_MAX for what is longer than that. `name` is
- * what the argument is called. */
+/* Nanoseconds from seconds, never rounded down; INT64_MAX for longer times. `name` is the name of
+ * the argument. */
 bool read_seconds(const char *name, PyObject *object, int64_t *nanoseconds);
 
 bool read_descriptor(PyObject *object, int *fd);
@@ -132,7 +145,7 @@ bool read_integer(const char *name, PyObject *object, int *value);
 
 /* ------------------------------------------------------------------ errors.c */
 
-/* Raises what `error` (a negative errno of the core) of `call` stands for in Python. NULL. */
+/* Raises the exception for `error`, a negative errno of the core that `call` got. Returns NULL. */
 PyObject *raise_error(const char *call, int fd, int error);
 
 /* ------------------------------------------------------------------ text.c */
@@ -140,8 +153,9 @@ PyObject *raise_error(const char *call, int fd, int error);
 enum { BITS_SIZE = 128 }; /* all names and a number are 98 long */
 char *print_bits(uint32_t bits, char text[BITS_SIZE]);
 PyObject *name_bits(uint32_t bits);
-PyObject *describe_watch(Watch *watch); /* what repr says between the brackets */
+PyObject *describe_watch(Watch *watch); /* the repr without its brackets */
 PyObject *show_watch(Watch *watch);
+PyObject *show_batch(PyObject *watches); /* a list of watches that were not taken */
 PyObject *show_queue(Queue *queue);
 
 /* ------------------------------------------------------------------ watch.c */
@@ -151,9 +165,13 @@ extern PyType_Spec watch_spec;
 /* A watch that is in no queue yet. */
 Watch *new_watch(Queue *queue, PyObject *source, PyObject *data);
 
-/* Into the ring, with a reference of its own; out of it, handing that reference over. */
+/* Puts it into the ring with a reference; takes it out and leaves that reference to the caller. */
 void hold_watch(Queue *queue, Watch *watch);
 void release_watch(Watch *watch);
+
+/* Removes it from its queue and the ring. 0, or a negative errno of the core without an exception.
+ * The caller has a reference to it. */
+int detach_watch(Watch *watch);
 
 PyObject *modify_watch(Watch *watch, PyObject *interest);
 PyObject *remove_watch(Watch *watch);
@@ -162,7 +180,7 @@ PyObject *remove_watch(Watch *watch);
 
 extern PyType_Spec queue_spec;
 
-/* The one gate: the core's queue, or NULL with ValueError when it is closed. */
+/* The gate of every call: the core's queue, or NULL with ValueError if it is closed. */
 readyq *enter_queue(Queue *self, const char *call);
 
 /* ------------------------------------------------------------------ sources.c, members.c */
@@ -186,8 +204,22 @@ int has_member(PyObject *object, PyObject *source);
 Py_ssize_t count_members(PyObject *self);
 PyObject *iterate_members(PyObject *self);
 
-/* Lets go of the watches that the core found dead. */
+/* Releases the watches whose descriptors the core found closed. */
 void drop_stale(Queue *self);
+
+/* ------------------------------------------------------------------ batch.c */
+
+extern PyType_Spec batch_spec;
+
+/* A batch of this thread that is not open, and that the collector does not track yet. Closes the
+ * thread's batch of the wait before. NULL with an exception. */
+Batch *new_batch(Queue *queue);
+
+/* The next ready watch with a reference, or NULL without an exception. */
+Watch *take_watch(Batch *batch);
+
+/* Frees queue->spare. */
+void free_spare_batch(Queue *queue);
 
 /* ------------------------------------------------------------------ wait.c */
 
@@ -206,8 +238,7 @@ PyObject *print_queue_as_html(PyObject *self, PyObject *none);
 
 PyObject *set_tracer(PyObject *self, PyObject *target);
 
-/* Report, where somebody asked for it. An error in the tracer is not the queue's: it goes to
- * sys.unraisablehook. */
+/* Report to the tracer, if there is one. Its errors go to sys.unraisablehook. */
 void trace_watch(Queue *queue, const char *call, Watch *watch);
 void trace_text(Queue *queue, const char *format, ...);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * A queue as the collection of its watches: finding one by what was added, changing and removing
- * it, counting, iterating. Putting one in is in sources.c.
+ * A queue as the collection of its watches: finding one by its source, changing and removing it,
+ * counting, iterating. Adding is in sources.c.
  */
 #include "binding.h"
 
 /* ------------------------------------------------------------------ finding */
 
-/* A source that was closed does not know its descriptor any more, but it is still itself. */
+/* For a source that was closed and has no descriptor any more. */
 static Watch *find_by_identity(Queue *self, PyObject *source)
 {
     Watch *found = NULL;
@@ -34,8 +34,8 @@ static Watch *find_by_descriptor(Queue *self, int fd)
     return found;
 }
 
-/* The watch that `object` is or was added as, with a reference; NULL, with an exception only
- * where `object` can be neither. */
+/* The watch that `object` is, or that has it as its source, with a reference; else NULL, with an
+ * exception if it is neither a watch nor a descriptor. */
 static Watch *find_watch(Queue *self, PyObject *object)
 {
     int fd;
@@ -53,20 +53,33 @@ static Watch *find_watch(Queue *self, PyObject *object)
     return fd >= 0 ? find_by_descriptor(self, fd) : find_by_identity(self, object);
 }
 
+#define UNKNOWN "this queue does not watch it; add it first"
+
+static PyObject *raise_unknown_descriptor(const char *call, int fd)
+{
+    char text[256];
+    PyObject *what = PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
+
+    if (what != NULL)
+        PyErr_Format(PyExc_KeyError, "%s of descriptor %d (%U) failed: " UNKNOWN, call, fd, what);
+    Py_XDECREF(what);
+    return NULL;
+}
+
 static PyObject *raise_unknown(Queue *self, const char *call, PyObject *object)
 {
     int fd;
 
     if (PyErr_Occurred() != NULL || enter_queue(self, call) == NULL)
-        return NULL; /* closed by now, perhaps, by another thread */
+        return NULL; /* another thread may have closed it */
     if (Py_TYPE(object) == self->state->watch_type) {
-        PyErr_Format(PyExc_KeyError, "%s: %R is not in this queue", call, object);
+        PyErr_Format(PyExc_KeyError, "%s of %R failed: it is not in this queue", call, object);
         return NULL;
     }
     if (read_descriptor(object, &fd) && fd >= 0)
-        return raise_error(call, fd, -ENOENT);
+        return raise_unknown_descriptor(call, fd);
     PyErr_Clear();
-    PyErr_Format(PyExc_KeyError, "%s: %R is not watched by this queue", call, object);
+    PyErr_Format(PyExc_KeyError, "%s of %R failed: " UNKNOWN, call, object);
     return NULL;
 }
 
@@ -142,7 +155,7 @@ Py_ssize_t count_members(PyObject *self)
     return core != NULL ? (Py_ssize_t)readyq_size(core) : 0;
 }
 
-/* Fills `list` with the watches there are, as far as it has room. How many there were. */
+/* Fills `list` with the queue's watches, up to `room`. Returns how many there are. */
 static Py_ssize_t copy_ring(Queue *self, PyObject *list, Py_ssize_t room)
 {
     Py_ssize_t count = 0;
@@ -174,7 +187,7 @@ PyObject *iterate_members(PyObject *object)
         Py_DECREF(list); /* it grew while the list was made */
         room = count;
     }
-    Py_SET_SIZE(list, count); /* what is behind was not filled */
+    Py_SET_SIZE(list, count); /* the rest was not filled */
     iterator = PyObject_GetIter(list);
     Py_DECREF(list);
     return iterator;

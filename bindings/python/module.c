@@ -34,6 +34,7 @@ static int traverse_state(PyObject *self, visitproc visit, void *arg)
 
     Py_VISIT(state->queue_type);
     Py_VISIT(state->watch_type);
+    Py_VISIT(state->batch_type);
     Py_VISIT(state->stats_type);
     return 0;
 }
@@ -44,6 +45,7 @@ static int clear_state(PyObject *self)
 
     Py_CLEAR(state->queue_type);
     Py_CLEAR(state->watch_type);
+    Py_CLEAR(state->batch_type);
     Py_CLEAR(state->stats_type);
     return 0;
 }
@@ -58,13 +60,13 @@ static void free_state(void *self)
 static PyStructSequence_Field stats_fields[] = {
     {"watches", "in the queue now"},
     {"waits", "looks and sleeps, of wait() and dispatch()"},
-    {"deliveries", "watches that were handed out"},
-    {"wakes", "calls of wake() that had to wake"},
+    {"deliveries", "watches that were taken from batches"},
+    {"wakes", "calls of wake() that did not merge with an earlier one"},
     {"kernel_waits", "system calls that asked the kernel what is ready"},
     {"changes", "system calls that changed what the kernel watches"},
     {"stale", "kernel events dropped because their watch was gone"},
-    {"rebuilds", "kernel queues built anew, after a fork or to lose a ghost"},
-    {"ghosts", "registrations that went on firing after their watch was gone"},
+    {"rebuilds", "kernel queues built anew, after a fork or to remove a ghost"},
+    {"ghosts", "registrations that still fired after their watch was gone"},
     {"ghost_fd", "the descriptor of the last ghost, None before the first"},
     {NULL, NULL},
 };
@@ -87,10 +89,11 @@ static int add_types(PyObject *self)
     State *state = PyModule_GetState(self);
 
     if (add_type(self, &state->queue_type, &queue_spec) < 0 ||
-        add_type(self, &state->watch_type, &watch_spec) < 0)
+        add_type(self, &state->watch_type, &watch_spec) < 0 ||
+        add_type(self, &state->batch_type, &batch_spec) < 0)
         return -1;
 #if PY_VERSION_HEX < 0x030A0000
-    state->watch_type->tp_new = NULL;
+    state->watch_type->tp_new = state->batch_type->tp_new = NULL;
 #endif
     state->stats_type = PyStructSequence_NewType(&stats_desc);
     return state->stats_type != NULL ? PyModule_AddType(self, state->stats_type) : -1;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The type Queue: its life, the gate that every call goes through, the small questions about it,
- * and the table of its methods. Sources are added in sources.c, found in members.c, waited for in
- * wait.c.
+ * The type Queue: its life, the gate that every call passes, the small calls, and the table of its
+ * methods. Sources are added in sources.c, found in members.c, and waited for in wait.c.
  */
 #include "binding.h"
 #include "queue_docs.h"
@@ -20,7 +19,7 @@ readyq *enter_queue(Queue *self, const char *call)
     return (readyq *)(void *)raise_error(call, -1, -ESHUTDOWN);
 }
 
-/* Made closed; __init__ opens. */
+/* It is closed until __init__ opens it. */
 static PyObject *new_queue(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kw))
 {
     PyObject *module = find_module(type);
@@ -69,7 +68,7 @@ static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
         raise_error("Queue", -1, error);
         return -1;
     }
-    readyq_ref(self->core); /* late calls of other threads find it closed, not gone */
+    readyq_ref(self->core); /* late calls of other threads get the closed error */
     self->closed = false;
     self->silent = !warn;
     return 0;
@@ -105,6 +104,8 @@ static int traverse_queue(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     for (struct place *at = self->watches.next; at != &self->watches; at = at->next)
         Py_VISIT(watch_at(at));
+    if (self->spare != NULL)
+        Py_VISIT(Py_TYPE(self->spare));
     Py_VISIT(self->tracer);
     return 0;
 }
@@ -114,6 +115,7 @@ static int clear_queue(PyObject *object)
     Queue *self = (Queue *)object;
 
     close_queue(self);
+    free_spare_batch(self);
     Py_CLEAR(self->tracer);
     return 0;
 }
@@ -162,7 +164,7 @@ static PyObject *queue_wake(PyObject *object, PyObject *Py_UNUSED(none))
 
     if (core == NULL)
         return NULL;
-    readyq_wake(core); /* closed by another thread just now, it has nobody to wake */
+    readyq_wake(core); /* if another thread has closed it, no thread waits */
     trace_text(self, "wake");
     Py_RETURN_NONE;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Putting sources into a queue: the methods add, add_timer, add_signal, add_process and
- * add_trigger. They read their arguments and end in one function that makes the watch.
+ * Adding sources to a queue: the methods add, add_timer, add_signal, add_process and add_trigger.
+ * They read their arguments and call one function that makes the watch.
  */
 #include "binding.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 struct source {
@@ -13,6 +14,7 @@ struct source {
     int number; /* descriptor, signal or process */
     uint32_t interest;
     int64_t delay, period;
+    bool replaces; /* a signal whose handler is not called while it is watched */
 };
 
 static int add_to_core(readyq *core, readyq_watch *watch, const struct source *source)
@@ -20,13 +22,15 @@ static int add_to_core(readyq *core, readyq_watch *watch, const struct source *s
     switch (source->kind) {
     case READYQ_KIND_FD: return readyq_add(core, watch, source->number, source->interest);
     case READYQ_KIND_TIMER: return readyq_add_timer(core, watch, source->delay, source->period);
-    case READYQ_KIND_SIGNAL: return readyq_add_signal(core, watch, source->number);
+    case READYQ_KIND_SIGNAL:
+        return source->replaces ? readyq_replace_signal(core, watch, source->number)
+                                : readyq_add_signal(core, watch, source->number);
     case READYQ_KIND_PROCESS: return readyq_add_process(core, watch, source->number);
     default: return readyq_add_trigger(core, watch);
     }
 }
 
-/* As a user would write it, for a message. */
+/* The message shows the call as a user would write it. */
 static PyObject *raise_refusal(const struct source *source, int error)
 {
     char call[BITS_SIZE + 32], bits[BITS_SIZE];
@@ -41,30 +45,49 @@ static PyObject *raise_refusal(const struct source *source, int error)
     return raise_error(call, source->kind == READYQ_KIND_FD ? source->number : -1, error);
 }
 
+static int warn_of_blocked_signal(const struct source *source)
+{
+    return PyErr_WarnFormat(PyExc_RuntimeWarning, 1,
+                            "signal %d is blocked in every thread; its watch fires when a thread "
+                            "unblocks it (signal.pthread_sigmask)",
+                            source->number);
+}
+
+/* If the warning raises, the signal is not watched. */
+static PyObject *finish_blocked(const struct source *source, Watch *watch)
+{
+    if (warn_of_blocked_signal(source) == 0)
+        return (PyObject *)watch;
+    detach_watch(watch);
+    Py_DECREF(watch);
+    return NULL;
+}
+
 static PyObject *add_source(Queue *self, const struct source *source, PyObject *object,
                             PyObject *data)
 {
     readyq *core = enter_queue(self, source->call);
     Watch *watch;
-    int error;
+    int result;
 
     if (core == NULL)
         return NULL;
     watch = new_watch(self, object, data != NULL ? data : Py_None);
     if (watch == NULL)
         return NULL;
+    watch->period = source->period;
     Py_BEGIN_CRITICAL_SECTION(self);
-    error = add_to_core(core, &watch->core, source);
-    if (error >= 0)
+    result = add_to_core(core, &watch->core, source);
+    if (result >= 0)
         hold_watch(self, watch);
     Py_END_CRITICAL_SECTION();
-    if (error < 0) {
+    if (result < 0) {
         Py_DECREF(watch);
-        return raise_refusal(source, error);
+        return raise_refusal(source, result);
     }
     drop_stale(self);
     trace_watch(self, source->call, watch);
-    return (PyObject *)watch;
+    return result == 0 ? (PyObject *)watch : finish_blocked(source, watch);
 }
 
 PyObject *add_descriptor(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
@@ -96,12 +119,27 @@ PyObject *add_timer(PyObject *self, PyObject *const *arguments, Py_ssize_t posit
     return add_source((Queue *)self, &source, Py_None, values[1]);
 }
 
-static PyObject *add_number(PyObject *self, struct source *source, const char *name,
-                            PyObject *const *values)
+/* Whether Python's handler of SIGINT is the one that raises KeyboardInterrupt. It is Python's
+ * default action, which a watch replaces as it replaces SIG_DFL. Python's handlers belong to the
+ * main interpreter. */
+static bool is_keyboard_interrupt(bool *is)
 {
-    if (!read_integer(name, values[0], &source->number))
-        return NULL;
-    return add_source((Queue *)self, source, values[0], values[1]);
+    PyObject *module, *present = NULL, *default_handler = NULL;
+
+    *is = false;
+    if (PyInterpreterState_Get() != PyInterpreterState_Main())
+        return true;
+    module = PyImport_ImportModule("_signal");
+    if (module == NULL)
+        return false;
+    default_handler = PyObject_GetAttrString(module, "default_int_handler");
+    if (default_handler != NULL)
+        present = PyObject_CallMethod(module, "getsignal", "i", SIGINT);
+    *is = present != NULL && present == default_handler;
+    Py_DECREF(module);
+    Py_XDECREF(default_handler);
+    Py_XDECREF(present);
+    return PyErr_Occurred() == NULL;
 }
 
 PyObject *add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
@@ -111,9 +149,12 @@ PyObject *add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t posi
     struct source source = {.call = "add_signal", .kind = READYQ_KIND_SIGNAL};
     PyObject *values[2];
 
-    if (!read_arguments(&signature, arguments, positional, keywords, values))
+    if (!read_arguments(&signature, arguments, positional, keywords, values) ||
+        !read_integer("signum", values[0], &source.number))
         return NULL;
-    return add_number(self, &source, "signum", values);
+    if (source.number == SIGINT && !is_keyboard_interrupt(&source.replaces))
+        return NULL;
+    return add_source((Queue *)self, &source, values[0], values[1]);
 }
 
 PyObject *add_process(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
@@ -123,9 +164,10 @@ PyObject *add_process(PyObject *self, PyObject *const *arguments, Py_ssize_t pos
     struct source source = {.call = "add_process", .kind = READYQ_KIND_PROCESS};
     PyObject *values[2];
 
-    if (!read_arguments(&signature, arguments, positional, keywords, values))
+    if (!read_arguments(&signature, arguments, positional, keywords, values) ||
+        !read_integer("pid", values[0], &source.number))
         return NULL;
-    return add_number(self, &source, "pid", values);
+    return add_source((Queue *)self, &source, values[0], values[1]);
 }
 
 PyObject *add_trigger(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,

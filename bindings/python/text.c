@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bits, watches and queues in words, for repr, traces and messages. Nothing here raises for what
- * a user's own repr does.
+ * Texts of bits, watches, batches and queues, for repr, traces and messages. An Exception of a
+ * user's own repr is not raised.
  */
 #include "binding.h"
 
@@ -64,7 +64,7 @@ static PyObject *name_source(Watch *watch)
 
     switch (core->kind) {
     case READYQ_KIND_FD:
-        if (core->queue != NULL) /* else the number may be another's by now */
+        if (core->queue != NULL) /* else the number may belong to another file */
             return name_descriptor(core->fd);
         return PyUnicode_FromFormat("fd %d", core->fd);
     case READYQ_KIND_TIMER: return PyUnicode_FromString("timer");
@@ -95,25 +95,24 @@ static PyObject *show_interest(const readyq_watch *core)
     return text;
 }
 
-static PyObject *show_ready(const readyq_watch *core)
+static PyObject *show_ready(uint32_t ready, uint64_t count)
 {
     PyObject *bits, *text;
 
-    if (core->ready == 0)
+    if (ready == 0)
         return PyUnicode_FromString("");
-    bits = name_bits(core->ready);
+    bits = name_bits(ready);
     if (bits == NULL)
         return NULL;
-    if (core->count > 1)
-        text =
-            PyUnicode_FromFormat(", ready %U, count %llu", bits, (unsigned long long)core->count);
+    if (count > 1)
+        text = PyUnicode_FromFormat(", ready %U, count %llu", bits, (unsigned long long)count);
     else
         text = PyUnicode_FromFormat(", ready %U", bits);
     Py_DECREF(bits);
     return text;
 }
 
-/* The repr of data, cut to fit a line, or its type where there is none to be had. */
+/* The repr of data, cut to fit a line; its type if the repr raises. */
 static PyObject *show_object(PyObject *object)
 {
     PyObject *text = PyObject_Repr(object), *start;
@@ -155,11 +154,11 @@ static PyObject *show_data(Watch *watch)
 
 /* ------------------------------------------------------------------ the whole */
 
-PyObject *describe_watch(Watch *watch)
+static PyObject *describe(Watch *watch, uint32_t bits, uint64_t count)
 {
     PyObject *source = name_source(watch);
     PyObject *interest = source != NULL ? show_interest(&watch->core) : NULL;
-    PyObject *ready = interest != NULL ? show_ready(&watch->core) : NULL;
+    PyObject *ready = interest != NULL ? show_ready(bits, count) : NULL;
     PyObject *data = ready != NULL ? show_data(watch) : NULL;
     PyObject *text = NULL;
 
@@ -172,14 +171,19 @@ PyObject *describe_watch(Watch *watch)
     return text;
 }
 
-PyObject *show_watch(Watch *watch)
+PyObject *describe_watch(Watch *watch)
 {
-    int inside = Py_ReprEnter((PyObject *)watch); /* data may show the watch in turn */
+    return describe(watch, watch->core.ready, watch->core.count);
+}
+
+static PyObject *show(Watch *watch, uint32_t bits, uint64_t count)
+{
+    int inside = Py_ReprEnter((PyObject *)watch); /* the repr of data may include the watch */
     PyObject *inner, *text;
 
     if (inside != 0)
         return inside > 0 ? PyUnicode_FromString("<readyq.Watch ...>") : NULL;
-    inner = describe_watch(watch);
+    inner = describe(watch, bits, count);
     Py_ReprLeave((PyObject *)watch);
     if (inner == NULL)
         return NULL;
@@ -188,9 +192,41 @@ PyObject *show_watch(Watch *watch)
     return text;
 }
 
+PyObject *show_watch(Watch *watch)
+{
+    return show(watch, watch->core.ready, watch->core.count);
+}
+
+/* `ready` is set when a watch is taken; until then own.event has the bits. */
+static PyObject *show_pending(Watch *watch)
+{
+    return show(watch, watch->core.own.event, 1);
+}
+
+PyObject *show_batch(PyObject *watches)
+{
+    PyObject *texts = PyList_New(0), *comma, *joined, *text;
+
+    for (Py_ssize_t i = 0; texts != NULL && i < PyList_GET_SIZE(watches); i++) {
+        text = show_pending((Watch *)PyList_GET_ITEM(watches, i));
+        if (text == NULL || PyList_Append(texts, text) < 0)
+            Py_CLEAR(texts);
+        Py_XDECREF(text);
+    }
+    if (texts == NULL)
+        return NULL;
+    comma = PyUnicode_FromString(", ");
+    joined = comma != NULL ? PyUnicode_Join(comma, texts) : NULL;
+    text = joined != NULL ? PyUnicode_FromFormat("<readyq.Batch [%U]>", joined) : NULL;
+    Py_XDECREF(comma);
+    Py_XDECREF(joined);
+    Py_DECREF(texts);
+    return text;
+}
+
 PyObject *show_queue(Queue *queue)
 {
-    const char *name = Py_TYPE(queue)->tp_name; /* of our own type with its module */
+    const char *name = Py_TYPE(queue)->tp_name; /* with the module for our own type */
     size_t size;
 
     if (queue->closed)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The type Watch: its life, its attributes, its methods. The core's watch is a part of it, so a
- * delivery is this object and needs neither a lookup nor an allocation. How a watch gets into a
- * queue is in sources.c.
+ * The type Watch: its life, its methods, its attributes. It embeds the core's watch, so a delivery
+ * needs neither a lookup nor an allocation. Adding watches to a queue is in sources.c.
  */
 #include "binding.h"
 #include "watch_docs.h"
@@ -96,7 +95,7 @@ static int number_of(const Watch *self)
     return self->core.kind == READYQ_KIND_FD ? self->core.fd : -1;
 }
 
-/* A queue that another thread has closed let go of its watches, and that is what happened. */
+/* If another thread has closed the queue, the watch is in none, but the reason is the close. */
 static PyObject *raise_refusal(Queue *queue, const char *call, Watch *self, int error)
 {
     if (error == -ENOENT && queue->closed)
@@ -125,26 +124,50 @@ PyObject *modify_watch(Watch *self, PyObject *object)
     Py_RETURN_NONE;
 }
 
-PyObject *remove_watch(Watch *self)
+int detach_watch(Watch *self)
 {
-    Queue *queue = enter_own_queue(self, "remove");
-    bool held = false;
     int error;
 
-    if (queue == NULL)
-        return NULL;
-    Py_BEGIN_CRITICAL_SECTION(queue);
+    Py_BEGIN_CRITICAL_SECTION(self->queue);
     error = readyq_remove(&self->core);
-    if (error >= 0 && self->place.next != NULL) {
+    if (error >= 0) {
         release_watch(self);
-        held = true;
+        Py_DECREF(self);
     }
     Py_END_CRITICAL_SECTION();
+    return error;
+}
+
+PyObject *remove_watch(Watch *self)
+{
+    int error = detach_watch(self);
+
+    if (error == -ENOENT || error == -ESHUTDOWN) /* it has fired, was removed or closed */
+        Py_RETURN_FALSE;
     if (error < 0)
-        return raise_refusal(queue, "remove", self, error);
-    trace_watch(queue, "remove", self);
-    if (held)
-        Py_DECREF(self);
+        return raise_error("remove", number_of(self), error);
+    trace_watch((Queue *)self->queue, "remove", self);
+    Py_RETURN_TRUE;
+}
+
+/* A timer that has fired is added to its queue again, and to the ring. */
+static PyObject *watch_restart(PyObject *object, PyObject *delay)
+{
+    Watch *self = (Watch *)object;
+    Queue *queue = enter_own_queue(self, "restart");
+    int64_t nanoseconds;
+    int error;
+
+    if (queue == NULL || !read_seconds("delay", delay, &nanoseconds))
+        return NULL;
+    Py_BEGIN_CRITICAL_SECTION(queue);
+    error = readyq_restart(&self->core, nanoseconds);
+    if (error >= 0 && self->place.next == NULL)
+        hold_watch(queue, self);
+    Py_END_CRITICAL_SECTION();
+    if (error < 0)
+        return raise_refusal(queue, "restart", self, error);
+    trace_watch(queue, "restart", self);
     Py_RETURN_NONE;
 }
 
@@ -206,6 +229,28 @@ static PyObject *get_status(PyObject *object, void *Py_UNUSED(closure))
     return PyLong_FromLong(self->core.status);
 }
 
+/* NULL with an exception; None for -1. */
+static PyObject *make_seconds(int64_t nanoseconds)
+{
+    if (nanoseconds < 0)
+        Py_RETURN_NONE;
+    if (nanoseconds == INT64_MAX)
+        return PyFloat_FromDouble(Py_HUGE_VAL);
+    return PyFloat_FromDouble((double)nanoseconds / 1e9);
+}
+
+static PyObject *get_due(PyObject *self, void *Py_UNUSED(closure))
+{
+    return make_seconds(readyq_due(&((Watch *)self)->core));
+}
+
+static PyObject *get_period(PyObject *object, void *Py_UNUSED(closure))
+{
+    const int64_t period = ((Watch *)object)->period;
+
+    return make_seconds(period > 0 ? period : -1);
+}
+
 static PyObject *get_readable(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyBool_FromLong(((Watch *)self)->core.ready & READYQ_READ);
@@ -241,6 +286,8 @@ static PyGetSetDef attributes[] = {
     {"fd", get_fd, NULL, watch_fd_doc, NULL},
     {"active", get_active, NULL, watch_active_doc, NULL},
     {"status", get_status, NULL, watch_status_doc, NULL},
+    {"due", get_due, NULL, watch_due_doc, NULL},
+    {"period", get_period, NULL, watch_period_doc, NULL},
     {"readable", get_readable, NULL, watch_readable_doc, NULL},
     {"writable", get_writable, NULL, watch_writable_doc, NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -248,6 +295,7 @@ static PyGetSetDef attributes[] = {
 
 static PyMethodDef methods[] = {
     {"modify", watch_modify, METH_O, watch_modify_doc},
+    {"restart", watch_restart, METH_O, watch_restart_doc},
     {"remove", watch_remove, METH_NOARGS, watch_remove_doc},
     {"fire", watch_fire, METH_NOARGS, watch_fire_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, class_getitem_doc},

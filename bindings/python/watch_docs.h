@@ -29,13 +29,13 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(watch_interest_doc, "int: the bits it asks for; 0 while it is paused.");
 PyDoc_STRVAR(
     watch_ready_doc,
-    "int: the bits that the last delivery found, be it to another thread; 0 before the first one\n"
-    "and once it is removed.");
+    "int: the bits that the last delivery found, in whatever thread; 0 before the first one and once\n"
+    "it is removed.");
 PyDoc_STRVAR(
     watch_count_doc,
-    "int: expirations, signals or fires that the last delivery stands for, be it to another thread;\n"
-    "1 for a descriptor.");
-PyDoc_STRVAR(watch_deliveries_doc, "int: how many times it was handed out as ready.");
+    "int: expirations, signals or fires since the delivery before, in whatever thread; 1 for a\n"
+    "descriptor.");
+PyDoc_STRVAR(watch_deliveries_doc, "int: how many times it was delivered.");
 PyDoc_STRVAR(
     watch_armed_doc,
     "bool: False while paused, after a ONESHOT delivery until modify(), and once it is inactive.");
@@ -49,6 +49,11 @@ PyDoc_STRVAR(
     watch_status_doc,
     "int: how the process ended, as os.waitpid() gives it; None before that is delivered and where\n"
     "it cannot be known. The process is not reaped.");
+PyDoc_STRVAR(
+    watch_due_doc,
+    "float: when a timer fires next, in seconds on the queue's clock, which is time.monotonic()'s\n"
+    "unless it is virtual; infinity if never. None for other kinds and for a timer that does not run.");
+PyDoc_STRVAR(watch_period_doc, "float: the seconds after which a timer fires again; None without.");
 PyDoc_STRVAR(watch_readable_doc, "bool: whether ready has READ.");
 PyDoc_STRVAR(watch_writable_doc, "bool: whether ready has WRITE.");
 
@@ -68,10 +73,24 @@ PyDoc_STRVAR(
     "remove($self, /)\n"
     "--\n"
     "\n"
-    "Take it out of its queue: it is not delivered any more, not even from a batch that was fetched.\n"
+    "Take it out of its queue: it is not delivered any more, not even later in the same batch.\n"
     "\n"
-    "This works also when the descriptor was closed. Raises KeyError when it is out already,\n"
-    "ValueError when the queue is closed.");
+    "This works also when the descriptor was closed. Returns whether it was in its queue: on a watch\n"
+    "that has fired, or that was removed, it does nothing and returns False.");
+
+PyDoc_STRVAR(
+    watch_restart_doc,
+    "restart($self, delay, /)\n"
+    "--\n"
+    "\n"
+    "Restart a timer: it fires delay seconds from now, and then with its period.\n"
+    "\n"
+    "An expiration that was not taken yet is dropped. A timer that has fired is added to its queue\n"
+    "again. Raises ValueError for other kinds, for a negative delay or NaN and for a closed queue,\n"
+    "KeyError when it was removed.\n"
+    "\n"
+    "    >>> idle = q.add_timer(30, data=close)\n"
+    "    >>> idle.restart(30)\n");
 
 PyDoc_STRVAR(
     watch_fire_doc,

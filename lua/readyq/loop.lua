@@ -42,7 +42,8 @@ local cancelled = setmetatable({}, {__mode = "k"}) -- whose wait, or next one, i
 local some_cancelled = false                       -- where in `scheduled` it is
 local scheduled, timeouts = {first = 1, last = 0}, {first = 1, last = 0} -- who is to be woken
 local turn = 0 -- how often the queue was asked
-local is_awake = false -- a step is under way, or its host was told to make one
+local is_awake = false -- a step is under way, or its host was woken to make one
+local is_woken = false -- the queue may have a wake for the host that no wait has taken yet
 
 local settle -- below
 
@@ -100,10 +101,10 @@ local function wake(co, ...)
     after(co, place, resume(co, ...))
 end
 
--- A host that sleeps on the queue is to call step().
+-- Has a host that sleeps on the queue call step().
 local function wake_host()
     if is_awake then return end
-    is_awake = true
+    is_awake, is_woken = true, true
     queue:wake()
 end
 
@@ -472,7 +473,10 @@ local function deliver(watch, ready, data, asked)
 end
 
 local function advance(timeout)
-    if is_awake then wait(queue, 0) end -- takes the wake; what else it finds comes again
+    if is_woken then -- takes the wake, unless there are events, which come again below
+        local _, _, count = wait(queue, 0)
+        is_woken = count > 0
+    end
     is_awake = true
     run_list(scheduled)
     if is_somebody_due() or begun == ended then timeout = 0 end

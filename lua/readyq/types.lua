@@ -1,10 +1,10 @@
 ---@meta readyq
 -- SPDX-License-Identifier: MIT
 --
--- What `require "readyq"` gives, for language servers: this file is read by them, never run.
+-- Annotations of `require "readyq"` for language servers: they read this file, Lua never runs it.
 
 ---What a watch asks for: readyq.READ, WRITE, PRIORITY with EDGE, ONESHOT, EXCLUSIVE added, or the
----letters r, w and p; 0 or "" pauses.
+---letters r, w and p; 0 or "" pauses it.
 ---@alias readyq.interest integer | "" | "r" | "w" | "rw" | "p" | "rp" | "rwp"
 
 ---What can be watched: a descriptor, an io file, or an object whose getfd, fileno or pollfd,
@@ -21,24 +21,24 @@
 ---@field WRITE integer interest and ready: writing would not block
 ---@field PRIORITY integer interest and ready: exceptional data
 ---@field READ_CLOSED integer ready: nothing more will arrive after what is buffered
----@field WRITE_CLOSED integer ready: nobody will read what is written
+---@field WRITE_CLOSED integer ready: the peer will not read what is written
 ---@field ERROR integer ready: an error is pending
----@field FIRED integer ready: a timer, signal, process or trigger went off
+---@field FIRED integer ready: a timer, signal, process or trigger fired
 ---@field EDGE integer interest: once per new arrival
 ---@field ONESHOT integer interest: disarm after one delivery; modify arms again
 ---@field EXCLUSIVE integer interest: of several queues wake at least one, not all
 ---@field VERSION string
 local readyq = {}
 
----Opens a queue. A wrong option raises; what the system refuses is nil, message, errno.
+---Opens a queue. A wrong option raises; a failed system call returns nil, message, errno.
 ---@param options? readyq.options
 ---@return readyq.queue? queue
 ---@return string? message
 ---@return integer? errno
 function readyq.new(options) end
 
----Fires a trigger of any Lua state of this process by its handle. That of a trigger that is gone
----fails, unless another trigger with a handle has its place in memory by now.
+---Fires a trigger of any Lua state of this process by its handle. It fails if the trigger was
+---removed or collected, unless another trigger with a handle has its place in memory by now.
 ---@param handle lightuserdata
 ---@return true? fired
 ---@return string? message
@@ -58,7 +58,7 @@ local queue = {}
 ---@return integer? errno
 function queue:add(source, interest, data) end
 
----Goes off after `delay` seconds, then every `period` seconds; without a period once.
+---Fires after `delay` seconds, then every `period` seconds; without a period once.
 ---@param delay number
 ---@param data? any
 ---@param period? number
@@ -67,7 +67,8 @@ function queue:add(source, interest, data) end
 ---@return integer? errno
 function queue:add_timer(delay, data, period) end
 
----Goes off when this process receives the signal: "TERM", "SIGTERM" or its number.
+---Fires when this process receives the signal: "TERM", "SIGTERM" or its number. Handlers that
+---others installed are called too, except for "INT": Ctrl-C does not raise "interrupted!" then.
 ---@param signal string | integer
 ---@param data? any
 ---@return readyq.watch? watch
@@ -75,7 +76,7 @@ function queue:add_timer(delay, data, period) end
 ---@return integer? errno
 function queue:add_signal(signal, data) end
 
----Goes off once when the process has ended, and does not reap it.
+---Fires once when the process has ended, and does not reap it.
 ---@param pid integer
 ---@param data? any
 ---@return readyq.watch? watch
@@ -83,36 +84,38 @@ function queue:add_signal(signal, data) end
 ---@return integer? errno
 function queue:add_process(pid, data) end
 
----Goes off when it is fired.
+---Fires when its `fire` is called.
 ---@param data? any
 ---@return readyq.watch? watch
 ---@return string? message
 ---@return integer? errno
 function queue:add_trigger(data) end
 
----Waits until something is ready, `timeout` seconds at most: nil waits for ever, 0 looks. Gives
----the iterator of a generic `for`, and how many it will give. What the loop leaves comes with the
----next wait. A failed system call raises here too.
+---Waits until something is ready, `timeout` seconds at most: nil waits forever, 0 looks. Returns
+---the iterator of a generic `for` with its state, and how many watches are ready. What the loop
+---does not take comes with the next wait, before newer events. A wait inside the loop is such a
+---wait, and ends the loop. A failed system call raises here too.
 ---@param timeout? number
 ---@param maximum? integer
----@return fun(): readyq.watch?, integer?, any iterator
+---@return fun(state?: integer): readyq.watch?, integer?, any iterator
+---@return integer state
 ---@return integer count
 function queue:wait(timeout, maximum) end
 
----Waits, then calls data(watch, ready) of each ready watch, or resumes it where it is a coroutine.
----An error leaves at once; what was not called yet comes with the next wait.
+---Waits, then calls data(watch, ready) of each ready watch, or resumes it if it is a coroutine.
+---An error propagates at once; watches that were not taken yet come with the next wait.
 ---@param timeout? number
 ---@param maximum? integer
 ---@return integer count
 function queue:dispatch(timeout, maximum) end
 
----Makes one wait, running or next, return at once.
+---Ends one wait, running or next. A wake that comes with events ends another wait.
 ---@return true? woken
 ---@return string? message
 ---@return integer? errno
 function queue:wake() end
 
----Changes the interest of a watch, told by itself or by what was added, and arms it again.
+---Changes the interest of a watch, given by itself or by what was added, and arms it again.
 ---@param watch readyq.watch | readyq.source
 ---@param interest readyq.interest
 ---@return true? modified
@@ -120,9 +123,10 @@ function queue:wake() end
 ---@return integer? errno
 function queue:modify(watch, interest) end
 
----Takes a watch out, told by itself or by what was added, which may be closed by now.
+---Removes a watch, given by itself or by what was added, which may be closed by now. False if it
+---was removed before or has fired and left its queue.
 ---@param watch readyq.watch | readyq.source
----@return true? removed
+---@return boolean? removed
 ---@return string? message
 ---@return integer? errno
 function queue:remove(watch) end
@@ -132,35 +136,35 @@ function queue:remove(watch) end
 ---@return readyq.watch?
 function queue:get(source) end
 
----Walks through the watches with their data, as pairs(queue) does from Lua 5.2 on.
+---Iterates over the watches with their data, as pairs(queue) does from Lua 5.2 on.
 ---@return fun(queue: readyq.queue, watch?: readyq.watch): readyq.watch?, any
 ---@return readyq.queue
 function queue:watches() end
 
----Closes the queue and lets go of all it held; closing again does nothing.
+---Closes the queue and releases everything it held; closing again does nothing.
 ---@return true
 function queue:close() end
 
 ---@return boolean
 function queue:closed() end
 
----A descriptor that polls readable while a wait would return something. It stays the queue's.
+---A descriptor that polls readable while a wait would return something. It belongs to the queue.
 ---@return integer? fd
 ---@return string? message
 ---@return integer? errno
 function queue:fileno() end
 
----The same as fileno, by the name that cqueues asks for.
+---The same as fileno, under the name that cqueues calls.
 ---@return integer? fd
 ---@return string? message
 ---@return integer? errno
 function queue:pollfd() end
 
----What cqueues is to poll the descriptor for.
+---What cqueues polls the descriptor for.
 ---@return "r"
 function queue:events() end
 
----When cqueues is to come back without an event: never.
+---When cqueues comes back without an event: never.
 ---@return nil
 function queue:timeout() end
 
@@ -175,7 +179,8 @@ function queue:now() end
 ---@return readyq.stats
 function queue:stats() end
 
----Hands each call and delivery as a line to an io file or a function; nil stops it.
+---Writes each call and delivery as a line to an io file, or calls a function with it; nil stops
+---that.
 ---@param out file* | fun(line: string) | nil
 ---@return true
 function queue:trace(out) end
@@ -183,25 +188,27 @@ function queue:trace(out) end
 ---@class readyq.stats
 ---@field watches integer in the queue now
 ---@field waits integer
----@field deliveries integer watches handed out
+---@field deliveries integer watches that loops took
 ---@field wakes integer
 ---@field kernel_waits integer system calls that asked the kernel what is ready
 ---@field changes integer system calls that changed what the kernel watches
----@field stale integer kernel events dropped because their watch was gone
+---@field stale integer kernel events dropped because their registration was gone
 ---@field rebuilds integer kernel queues built anew
----@field ghosts integer registrations that went on firing after their watch was gone
+---@field ghosts integer registrations that still fired after their watch was gone
 ---@field ghost_fd? integer the descriptor of the last ghost
 
 ---@class readyq.watch
----@field queue readyq.queue the queue it was added to, still that once it is removed
+---@field queue readyq.queue the queue it was added to, also after it was removed
 ---@field kind readyq.kind
 ---@field fd? integer the descriptor; nil for other kinds
 ---@field source any what was added: the descriptor or object, the signal, the process id
----@field data any yours; may be set
+---@field data any yours; can be set
 ---@field interest integer as last set
 ---@field ready integer what the last delivery found; 0 before it and once it is removed
 ---@field count integer expirations, signals or fires since the delivery before; else 1
 ---@field active boolean it is in its queue
+---@field due? number when the timer fires, on the queue's clock; nil if it is not running
+---@field period? number seconds, of a timer that repeats
 ---@field armed boolean false while paused, and after a ONESHOT delivery until modified
 ---@field status? integer a process's wait status, once it is delivered and if it is known
 ---@field readable boolean READ is in ready
@@ -214,10 +221,19 @@ local watch = {}
 ---@return integer? errno
 function watch:modify(interest) end
 
----@return true? removed
+---False if it was removed before or has fired and left its queue.
+---@return boolean? removed
 ---@return string? message
 ---@return integer? errno
 function watch:remove() end
+
+---Restarts a timer, fired or not: it fires `delay` seconds from now, then with its period. One
+---that was removed cannot be restarted.
+---@param delay number
+---@return true? restarted
+---@return string? message
+---@return integer? errno
+function watch:restart(delay) end
 
 ---Fires a trigger.
 ---@return true? fired
@@ -230,8 +246,8 @@ function watch:fire() end
 ---@return boolean
 function watch:has(bits) end
 
----A trigger's address, for readyq.fire() in another Lua state of this process, and in C for
----readyq_fire() as long as the watch is not collected.
+---A trigger's address, for readyq.fire() in another Lua state of this process, and for
+---readyq_fire() in C as long as the watch is not collected.
 ---@return lightuserdata
 function watch:handle() end
 

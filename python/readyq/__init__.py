@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One event queue for descriptors, timers, signals, processes and triggers.
 
-Put sources into a Queue, sleep in one call until at least one is ready, take the ready ones:
+Add sources to a Queue, wait until at least one is ready, take the ready ones:
 
     import readyq
 
@@ -10,8 +10,8 @@ Put sources into a Queue, sleep in one call until at least one is ready, take th
         for w in q.wait(timeout=1.5):
             print(w.data, readyq.bits(w.ready))
 
-This file only names what readyq offers; the queue itself is in the extension module _core. What
-needs asyncio or the prompt is imported when it is first used.
+This file only lists the names; the queue itself is in the extension module _core. The parts that
+need asyncio or the prompt are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from readyq._core import (
     READ_CLOSED,
     WRITE,
     WRITE_CLOSED,
+    Batch,
     Queue,
     Stats,
     Watch,
@@ -53,6 +54,7 @@ __all__ = [
     "READ_CLOSED",
     "WRITE",
     "WRITE_CLOSED",
+    "Batch",
     "Queue",
     "Selector",
     "Stats",

@@ -72,8 +72,6 @@ def fire(
     """
     called = False
     for watch in queue.wait(0):
-        if not watch.ready:  # removed by one called before
-            continue
         if callable(watch.data):
             if not called:
                 before()

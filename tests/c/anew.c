@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a queue builds anew in a child, where the numbers it knows are others' by then. The rest of
- * what a child may do is in fork.c.
+ * What a queue opens and registers again in a child, where descriptor numbers may belong to other
+ * files by then. The rest of fork is in fork.c.
  */
 #include "things.h"
 
+#include <poll.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 
@@ -22,7 +23,7 @@ static void test_a_wake_is_the_first_call_in_a_child(void)
     const pid_t pid = fork();
     if (pid == 0) {
         CHECK_IS(readyq_wake(q), 0);
-        CHECK_IS(readyq_wait(q, LONG, 0), 0);
+        CHECK_IS(count_ready(q, LONG), 0);
         CHECK_QUIET(q);
         _exit(0);
     }
@@ -43,8 +44,7 @@ static void *fire_all(void *none)
     return none;
 }
 
-/* The first call took them for threads of the parent, which are not there: a fire under way was
- * ended, so that the watch was refused for ever or led round in a circle. */
+/* They must not be taken for threads of the parent, which do not exist in the child. */
 static void test_a_childs_own_threads_fire_before_its_first_call(void)
 {
     readyq *q = open_queue();
@@ -56,11 +56,8 @@ static void test_a_childs_own_threads_fire_before_its_first_call(void)
             pthread_t thread = start(fire_all, NULL);
             while (!firing)
                 ;
-            for (int i = 0; i < 20; i++) {
-                CHECK(readyq_wait(q, LONG, 0) >= 0);
-                while (readyq_next(q) != NULL)
-                    ;
-            }
+            for (int i = 0; i < 20; i++)
+                CHECK(take_all_within(q, LONG) >= 0);
             over = true;
             join(thread);
             for (int i = 0; i < FIRED; i++)
@@ -73,7 +70,7 @@ static void test_a_childs_own_threads_fire_before_its_first_call(void)
     readyq_close(q);
 }
 
-/* The numbers were closed: the last is a file's in the child, the others what the queue opens. */
+/* The numbers were closed. In the child the last one is a file's; the queue itself opens the others. */
 static void test_closed_numbers_that_are_taken_in_a_child_are_stale(void)
 {
     enum { COUNT = 8 };
@@ -108,42 +105,57 @@ static void test_closed_numbers_that_are_taken_in_a_child_are_stale(void)
     close(file);
 }
 
-/* It closed what it had closed before, which was another's by then. */
+/* At the fork no number is free; later, none below the limit is the one that its fileno is to have. It
+ * closed a number twice, which was another file's by then, and changed its parent's. */
 static void test_a_child_that_cannot_have_its_fileno_yet_closes_nothing_of_others(void)
 {
     enum { HIGH = 64, FREE = 40 };
-    int p[2], held[HIGH + 1], nheld = 0, before, own;
-    readyq_watch w;
+    int p[2], meet[2], held[HIGH + 1], nheld = 0, before, own;
+    readyq_watch w, trigger = {0};
     open_pipe(p);
+    CHECK_IS(socketpair(AF_UNIX, SOCK_STREAM, 0, meet), 0);
     do
         held[nheld++] = dup(0);
     while (held[nheld - 1] < HIGH);
     readyq *q = open_queue();
-    const int number = readyq_fileno(q);
+    struct pollfd one = {.fd = readyq_fileno(q), .events = POLLIN};
     add(q, &w, p[0], READYQ_READ);
+    CHECK_IS(readyq_add_trigger(q, &trigger), 0);
+    limit_descriptors(FREE);
     const pid_t pid = fork();
     if (pid == 0) {
         while (nheld > 0)
             close(held[--nheld]);
         before = count_descriptors();
-        limit_descriptors(FREE); /* below the number that its fileno is to have */
         for (int i = 0; i < 3; i++) {
-            CHECK(readyq_wait(q, 0, 0) < 0);
+            count_ready(q, 0);
             own = dup(p[1]);
             CHECK(own >= 0);
             CHECK(readyq_fileno(q) < 0);
             CHECK_IS(close(own), 0);
         }
         limit_descriptors(2 * HIGH);
-        CHECK_IS(readyq_fileno(q), number);
+        CHECK_IS(readyq_fileno(q), one.fd);
         put(p[1]);
         CHECK_TAKES(q, &w);
         CHECK_IS(count_descriptors(), before);
+        get(p[0]);
+        CHECK_IS(readyq_fire(&trigger), 0);
+        CHECK_IS(poll(&one, 1, 0), 1);
+        put(meet[1]);
+        get(meet[1]);
         _exit(0);
     }
+    limit_descriptors(2 * HIGH);
+    close(meet[1]);
+    get(meet[0]);
+    CHECK_IS(poll(&one, 1, 0), 0);
+    put(meet[0]);
     expect_success(pid);
+    CHECK_QUIET(q);
     readyq_close(q);
     close_pair(p);
+    close(meet[0]);
     while (nheld > 0)
         close(held[--nheld]);
 }

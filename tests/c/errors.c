@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Misuse and failure: which error comes, that nothing was changed by it, and the words for it.
+ * Misuse and failure: which error is returned, and that nothing was changed by it. The texts are in
+ * words.c.
  */
 #include "things.h"
 
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
-/* A failed add has left watch and queue as they were: the watch goes in now. */
+/* A failed add has left watch and queue as they were: the watch can be added now. */
 static void check_unchanged(readyq *q, readyq_watch *w, int good_fd)
 {
     size_t size = readyq_size(q);
@@ -117,6 +118,9 @@ static void test_modify_remove_and_fire_of_what_is_in_no_queue_are_enoent(void)
     readyq_watch w = {0};
     CHECK_IS(readyq_modify(&w, READYQ_READ), -ENOENT);
     CHECK_IS(readyq_remove(&w), -ENOENT);
+    CHECK_IS(readyq_fire(&w), -ENOENT);
+    CHECK_IS(readyq_restart(&w, 0), -ENOENT);
+    CHECK_IS(readyq_due(&w), -1);
     readyq *q = open_queue();
     CHECK_IS(readyq_add_trigger(q, &w), 0);
     CHECK_IS(readyq_remove(&w), 0);
@@ -261,11 +265,14 @@ static void test_add_process_without_free_descriptors_is_emfile_and_changes_noth
 
 static void test_every_call_on_a_closed_queue_is_eshutdown(void)
 {
+    readyq_batch batch = {0}, fresh = {0};
     int p[2];
     readyq_watch w = {0}, old;
     readyq *q = readyq_ref(open_queue());
     open_pipe(p);
     add(q, &old, p[0], READYQ_READ);
+    put(p[1]);
+    CHECK_IS(readyq_wait(q, &batch, LONG, 0), 1);
     CHECK_IS(readyq_close(q), 0);
     CHECK_IS(readyq_close(q), 0);
     CHECK_IS(readyq_add(q, &w, p[0], READYQ_READ), -ESHUTDOWN);
@@ -273,12 +280,16 @@ static void test_every_call_on_a_closed_queue_is_eshutdown(void)
     CHECK_IS(readyq_add_signal(q, &w, SIGUSR1), -ESHUTDOWN);
     CHECK_IS(readyq_add_process(q, &w, getpid()), -ESHUTDOWN);
     CHECK_IS(readyq_add_trigger(q, &w), -ESHUTDOWN);
-    CHECK_IS(readyq_wait(q, 0, 0), -ESHUTDOWN);
-    CHECK_IS(readyq_look(q, 0), -ESHUTDOWN);
+    CHECK(readyq_next(&batch) == NULL);
+    CHECK_IS(readyq_peek(&batch, NULL, 0), 0);
+    CHECK_IS(readyq_wait(q, &batch, 0, 0), -ESHUTDOWN);
+    CHECK_IS(readyq_look(q, &batch, 0), -ESHUTDOWN);
+    CHECK_IS(readyq_wait(q, &fresh, 0, 0), -ESHUTDOWN);
     CHECK_IS(readyq_wake(q), -ESHUTDOWN);
     CHECK_IS(readyq_fileno(q), -ESHUTDOWN);
     CHECK_IS(stats_of(q).watches, 0);
-    CHECK(readyq_next(q) == NULL);
+    CHECK(readyq_next(&batch) == NULL);
+    CHECK_IS(readyq_done(&batch), 0);
     CHECK(readyq_find(q, p[0]) == NULL);
     CHECK_IS(readyq_size(q), 0);
     CHECK_IS(readyq_remove(&old), -ENOENT);
@@ -349,7 +360,7 @@ static void test_every_descriptor_of_a_queue_is_closed_on_exec(void)
     CHECK_IS(readyq_add_timer(q, &timer, SECOND, 0), 0);
     CHECK_IS(readyq_add_signal(q, &signal, SIGUSR1), 0);
     CHECK(readyq_fileno(q) >= 0);
-    CHECK_IS(readyq_wait(q, 0, 0), 0);
+    CHECK_IS(count_ready(q, 0), 0);
     for (int fd = 0; fd < 256; fd++) {
         int flags = fcntl(fd, F_GETFD);
         if (before[fd] || flags < 0)

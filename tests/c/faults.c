@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * When the kernel refuses. The linker has the core's system calls and allocations come by
- * faults.h, where one of them fails: each in turn, with each error that it can have, until a whole
- * story passes without. A call that fails says that error, and works when it is made again; what
- * the core can do without, or make again itself, nobody notices.
+ * When the kernel refuses. The linker replaces the core's system calls and allocations by those in
+ * faults.h, of which one fails: each in turn, with each error that it can have, until a whole story
+ * passes without a failure. A call of readyq that fails returns that error, and succeeds when it is
+ * made again. What the core can do without, or repeat by itself, is not noticed.
  */
 #include "faults.h"
 #include "things.h"
@@ -12,13 +12,15 @@ enum { TIMERS = 20, FDS = 5, EVERYTHING = FDS - 1 + 3 + TIMERS + 3, HIT = 10 };
 
 struct story {
     readyq *q;
+    readyq_batch batch;
     int p[FDS][2], high, file, null;
     readyq_watch fds[FDS], table, always, device, timers[TIMERS], signal, trigger, ended;
-    const char *round; /* what has been delivered in this one has it as its data */
+    const char *round; /* the data of all that was taken in this round */
 };
 
 static pid_t dead;   /* has ended and is not reaped */
-static bool removes; /* a child, in its first call */
+static bool removes; /* a child's first call is a remove */
+static bool at_fork; /* system calls of fork()'s handlers fail, too */
 
 /* ------------------------------------------------------------------ the story */
 
@@ -41,7 +43,7 @@ static void add_all(struct story *s)
     CHECK_IS(readyq_size(s->q), FDS + TIMERS + 6);
 }
 
-/* Waits until so many watches have been delivered, whatever is delivered more than once. */
+/* Waits until so many watches have been taken, each counted once. */
 static void take_all(struct story *s, int expected)
 {
     readyq_watch *w;
@@ -49,8 +51,8 @@ static void take_all(struct story *s, int expected)
     s->round++;
     for (int waits = 0; expected > 0; waits++) {
         CHECK(waits < 10);
-        TRY(readyq_wait(s->q, LONG, 0));
-        while ((w = readyq_next(s->q)) != NULL) {
+        TRY(readyq_wait(s->q, &s->batch, LONG, 0));
+        while ((w = readyq_next(&s->batch)) != NULL) {
             expected -= w->data != s->round;
             w->data = (void *)(uintptr_t)s->round;
         }
@@ -76,8 +78,8 @@ static void sleep_for(struct story *s, int64_t timeout)
 {
     const int64_t start = now_ns();
 
-    TRY(readyq_wait(s->q, timeout, 0));
-    CHECK(readyq_next(s->q) == NULL);
+    TRY(readyq_wait(s->q, &s->batch, timeout, 0));
+    CHECK(readyq_next(&s->batch) == NULL);
     CHECK(now_ns() - start >= timeout);
 }
 
@@ -93,8 +95,8 @@ static void modify_all(struct story *s)
     drain_all(s);
 }
 
-/* A number closed while a duplicate keeps its file: where the kernel keeps it too, the queue
- * is built anew. */
+/* A number closed while a duplicate keeps its file: where the kernel keeps it too, its queue is
+ * replaced. */
 static void lose_ghost(struct story *s)
 {
     readyq_watch w = {0};
@@ -106,8 +108,8 @@ static void lose_ghost(struct story *s)
     keeper = dup(p[0]);
     close(p[0]);
     TRY(readyq_remove(&w));
-    TRY(readyq_wait(s->q, 0, 0));
-    CHECK(readyq_next(s->q) == NULL);
+    TRY(readyq_wait(s->q, &s->batch, 0, 0));
+    CHECK(readyq_next(&s->batch) == NULL);
     make_ready(s);
     take_all(s, FDS + 3);
     drain_all(s);
@@ -143,6 +145,7 @@ static void begin(struct story *s)
 static void end(struct story *s)
 {
     TRY(readyq_close(s->q));
+    CHECK_IS(readyq_done(&s->batch), 0);
     for (int i = 0; i < FDS; i++)
         close_pair(s->p[i]);
     close(s->high);
@@ -165,7 +168,8 @@ static void tell(struct story *s)
 
 /* ------------------------------------------------------------------ a child, a second waiter */
 
-/* In the child, where the queue is built anew, and there alone; it says whether a call failed. */
+/* A system call fails in the child, which opens a kernel queue of its own, and nowhere else. The
+ * child's status is whether one failed. */
 static void tell_in_child(struct story *s)
 {
     const int error = fault.error, before = count_descriptors();
@@ -176,9 +180,11 @@ static void tell_in_child(struct story *s)
     s->q = open_queue();
     add_all(s);
     CHECK(readyq_fileno(s->q) >= 0);
+    fault.error = error;
+    fault.armed = at_fork;
     pid = fork();
+    fault.armed = false;
     if (pid == 0) {
-        fault.error = error;
         make_ready(s);
         if (removes)
             TRY(readyq_remove(&s->timers[0]));
@@ -195,27 +201,27 @@ static void tell_in_child(struct story *s)
     drain_all(s);
 }
 
-static void *lead(void *q)
+static void *wait_for_wake(void *q)
 {
-    CHECK_IS(readyq_wait(q, LONG, 0), 0);
+    CHECK_IS(count_ready(q, LONG), 0);
     return NULL;
 }
 
-/* Two threads wait: the second one sleeps on a descriptor that is opened for it. */
+/* Two threads wait, and the wait of the second one fails. */
 static void tell_to_two(struct story *s)
 {
     const int error = fault.error;
-    pthread_t leader;
+    pthread_t first;
 
     s->q = open_queue();
-    leader = start(lead, s->q);
+    first = start(wait_for_wake, s->q);
     while (stats_of(s->q).kernel_waits == 0)
         sleep_ns(MS);
     sleep_ns(SOON);
     sleep_for(s, MS);
     fault.error = NONE;
     CHECK_IS(readyq_wake(s->q), 0);
-    join(leader);
+    join(first);
     fault.error = error;
 }
 
@@ -230,7 +236,7 @@ static void start_dead_child(void)
     CHECK_IS(waitid(P_PID, (id_t)dead, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
 }
 
-/* The story with the n-th call failing; whether there was one. */
+/* Runs the story with the n-th system call failing. Returns whether there was one. */
 static bool hits(void (*story)(struct story *), int error, bool may_show, int n)
 {
     static struct story s;
@@ -261,9 +267,9 @@ static void sweep(int error, bool may_show, int least)
     sweep_story(tell, error, may_show, least);
 }
 
-static void sweep_two(int error, bool may_show)
+static void sweep_two(int error)
 {
-    sweep_story(tell_to_two, error, may_show, 1);
+    sweep_story(tell_to_two, error, false, 1);
 }
 
 static void test_an_interrupted_call_is_made_again(void)
@@ -305,7 +311,25 @@ static void test_a_lack_of_room_for_watches_is_told_and_changes_nothing(void)
 
 static void test_what_the_kernel_does_not_have_is_done_without(void)
 {
+    sweep(EINVAL, false, 1);
     sweep(ENOSYS, true, 2);
+}
+
+/* By its first queue, which a process opens once, so in a process each. */
+static void test_without_a_page_that_a_fork_clears_a_child_has_its_own_queue_too(void)
+{
+    const int errors[] = {ENODEV, ENOTSUP};
+
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        const pid_t pid = fork();
+
+        if (pid == 0) {
+            CHECK(hits(tell, errors[i], false, 0));
+            CHECK(!hits(tell_in_child, NONE, false, 0));
+            _exit(0);
+        }
+        expect_success(pid);
+    }
 }
 
 static void test_what_a_sandbox_forbids_is_done_without(void)
@@ -330,24 +354,28 @@ static void test_what_a_child_makes_anew_can_fail(void)
     removes = true;
     sweep_story(tell_in_child, EMFILE, true, 1);
     sweep_story(tell_in_child, EINTR, false, 1);
+    at_fork = true;
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        sweep_story(tell_in_child, shown[i], true, 1);
     sweep_story(tell_in_child, EBUSY, false, 1);
 }
 
-static void test_a_second_waiter_is_told_what_it_lacks(void)
+static void test_the_wait_of_a_second_thread_is_made_again(void)
 {
-    sweep_two(EINTR, false);
-    sweep_two(ENOSYS, false);
-    sweep_two(EPERM, false);
-    sweep_two(EMFILE, true);
-    sweep_two(ENFILE, true);
+    sweep_two(EINTR);
+    sweep_two(SHORT);
+    sweep_two(ENOSYS); /* from here on ppoll */
+    sweep_two(EINTR);
+    sweep_two(SHORT);
 }
 
 TESTS(TEST(test_what_is_done_instead_can_fail_too), TEST(test_what_a_child_makes_anew_can_fail),
-      TEST(test_a_second_waiter_is_told_what_it_lacks),
+      TEST(test_the_wait_of_a_second_thread_is_made_again),
       TEST(test_an_interrupted_call_is_made_again), TEST(test_a_call_that_has_to_be_made_again_is),
       TEST(test_a_call_that_returns_early_is_made_again), TEST(test_a_close_that_fails_has_closed),
       TEST(test_a_lack_of_descriptors_is_told_and_changes_nothing),
       TEST(test_a_lack_of_memory_is_told_and_changes_nothing),
       TEST(test_a_lack_of_room_for_watches_is_told_and_changes_nothing),
       TEST(test_what_the_kernel_does_not_have_is_done_without),
+      TEST(test_without_a_page_that_a_fork_clears_a_child_has_its_own_queue_too),
       TEST(test_what_a_sandbox_forbids_is_done_without))

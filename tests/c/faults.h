@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults made to order, for faults.c: the linker has the core's calls come by here (see the
- * Makefile). While a call of readyq is under way, the n-th of those that can fail with a given
- * error does. What an error stands beside is where the kernel gives it.
+ * Faults on demand, for faults.c: the linker replaces the core's system calls by those here (see the
+ * Makefile). While a call of readyq is under way, the n-th of the system calls that can fail with a
+ * given error does. Each one here lists the errors that the kernel gives for it.
  */
 #ifndef FAULTS_H
 #define FAULTS_H
@@ -13,18 +13,19 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 
-/* As errors: a call returns early and tells nothing; none fails. */
+/* As errors: a call returns early without a result; none fails. */
 enum { SHORT = 0, NONE = -1 };
 
 static struct {
-    int error;       /* what is to happen */
-    bool may_show;   /* a call of readyq may fail of it; else nobody is to notice */
+    int error;       /* with which a system call fails */
+    bool may_show;   /* a call of readyq may fail with it; else it must not be noticed */
     bool armed;      /* in a call of readyq */
-    int left;        /* calls that pass before */
-    const char *hit; /* the system call that failed, once one did */
+    int left;        /* system calls that pass before */
+    const char *hit; /* the system call that failed, or NULL */
 } fault;
 
 #define IS_DUE(...)                                                                                \
@@ -49,7 +50,7 @@ static int failed(void)
     return fault.error == SHORT ? 0 : -1;
 }
 
-/* Makes a call of readyq; and once more where it was refused. `s` is the story. */
+/* Makes a call of readyq, and once more if it failed. `s` is the story. */
 #define TRY(call)                                                                                  \
     do {                                                                                           \
         const size_t size_ = s->q != NULL ? readyq_size(s->q) : 0;                                 \
@@ -90,6 +91,16 @@ WRAP(void *, realloc, (void *memory, size_t size))
     return IS_DUE(ENOMEM) ? NULL : __real_realloc(memory, size);
 }
 
+WRAP(void *, mmap, (void *at, size_t size, int access, int flags, int fd, off_t offset))
+{
+    return IS_DUE(ENODEV) ? MAP_FAILED : __real_mmap(at, size, access, flags, fd, offset);
+}
+
+WRAP(int, madvise, (void *at, size_t size, int advice)) /* unknown before Linux 4.14 */
+{
+    return IS_DUE(ENOTSUP) ? -1 : __real_madvise(at, size, advice);
+}
+
 /* ------------------------------------------------------------------ descriptors */
 
 WRAP(int, epoll_create1, (int flags))
@@ -122,7 +133,7 @@ WRAP(int, dup3, (int old, int new, int flags))
     return IS_DUE(EBUSY, EINTR) ? failed() : __real_dup3(old, new, flags);
 }
 
-WRAP(int, close, (int fd)) /* the number is free again also where it fails */
+WRAP(int, close, (int fd)) /* the number is free also when it fails */
 {
     const bool due = IS_DUE(EINTR, EIO);
 
@@ -136,7 +147,7 @@ WRAP(ssize_t, read, (int fd, void *bytes, size_t size))
 
 /* ------------------------------------------------------------------ watching */
 
-/* What it has already, or does not watch, it says before it looks for room. */
+/* It refuses what it has already, and what it cannot watch, before it looks for room. */
 WRAP(int, epoll_ctl, (int set, int operation, int fd, struct epoll_event *event))
 {
     const int result = __real_epoll_ctl(set, operation, fd, event);
@@ -160,9 +171,12 @@ WRAP(int, ppoll,
     return IS_DUE(EINTR, ENOMEM, SHORT) ? failed() : __real_ppoll(fds, n, timeout, mask);
 }
 
+/* EINVAL: P_PIDFD, which is unknown before Linux 5.4. */
 WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options))
 {
-    return IS_DUE(EINTR) ? failed() : __real_waitid(type, id, info, options);
+    if (IS_DUE(EINTR) || (type != P_PID && IS_DUE(EINVAL)))
+        return failed();
+    return __real_waitid(type, id, info, options);
 }
 
 /* ------------------------------------------------------------------ by number */

@@ -1,37 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens between two steps of a call. Threads meet there at times; here they do at will, by
+ * What happens between two steps of a call. Threads meet there by chance; here they do at will, by
  * meanwhile.h.
  */
 #include "meanwhile.h"
-#include "things.h"
 
-static struct {
-    readyq *q;
-    readyq_watch w, other;
-    int p[2], file;
-    pthread_t thread;
-} s;
-static atomic_bool reached, go_on;
-
-static void wait_for(atomic_bool *flag)
+static void *look_once(void *unused)
 {
-    while (!atomic_load(flag))
-        sleep_ns(MS / 10);
+    s.result = readyq_wait(s.q, &s.others, 0, 0);
+    while (readyq_next(&s.others) != NULL)
+        ;
+    return unused;
 }
 
-static void begin(void)
+static void look_in_another_thread(void)
 {
-    s.q = open_queue();
-    open_unix(s.p);
-    s.file = open_file();
-}
-
-static void end(void)
-{
-    readyq_close(s.q);
-    close_pair(s.p);
-    close(s.file);
+    join(start(look_once, NULL));
 }
 
 /* ------------------------------------------------------------------ the kernel has answered */
@@ -46,6 +30,7 @@ static void lose_interest_but_once(void)
     CHECK_IS(readyq_modify(&s.w, READYQ_PRIORITY | READYQ_ONESHOT), 0);
 }
 
+/* The event is late, and is not taken for one of a ghost. */
 static void test_what_is_modified_while_the_kernel_answers_is_not_told_of_what_it_was(void)
 {
     void (*const losses[])(void) = {lose_interest, lose_interest_but_once};
@@ -58,25 +43,48 @@ static void test_what_is_modified_while_the_kernel_answers_is_not_told_of_what_i
         CHECK_QUIET(s.q);
         CHECK_IS(readyq_modify(&s.w, READYQ_READ), 0);
         CHECK_TAKES(s.q, &s.w);
+        CHECK_IS(stats_of(s.q).stale, 1);
+        CHECK_IS(stats_of(s.q).ghosts, 0);
         end();
     }
 }
 
-static void wait_too(void)
+static void remove_and_add_again(void)
 {
-    CHECK_IS(readyq_wait(s.q, 0, 0), 0);
+    CHECK_IS(readyq_remove(&s.w), 0);
+    CHECK_IS(readyq_add(s.q, &s.w, s.p[0], READYQ_READ | READYQ_EDGE), 0);
 }
 
-/* What the leader asks of again is not there for another until the kernel has told. */
-static void test_who_waits_while_what_was_left_is_asked_again_gets_none_of_it(void)
+static void test_an_edge_is_told_to_the_watch_that_is_added_while_the_kernel_answers(void)
+{
+    const int64_t timeouts[] = {LONG, 0};
+
+    for (int i = 0; i < 2; i++) {
+        begin();
+        put(s.p[1]);
+        add(s.q, &s.w, s.p[0], READYQ_READ | READYQ_EDGE);
+        happenings[ANSWERED] = remove_and_add_again;
+        CHECK(take_within(s.q, timeouts[i]) == &s.w);
+        CHECK_QUIET(s.q);
+        CHECK_IS(stats_of(s.q).ghosts, 0);
+        end();
+    }
+}
+
+static void test_what_was_left_goes_to_one_of_two_that_wait(void)
 {
     begin();
     put(s.p[1]);
     add(s.q, &s.w, s.p[0], READYQ_READ);
-    CHECK_IS(readyq_wait(s.q, 0, 0), 1);
-    happenings[ANSWERED] = wait_too;
-    CHECK_TAKES(s.q, &s.w);
+    CHECK_IS(readyq_wait(s.q, &s.batch, 0, 0), 1);
+    happenings[ANSWERED] = look_in_another_thread;
+    CHECK_IS(readyq_wait(s.q, &s.batch, 0, 0) + s.result, 1);
     CHECK(happenings[ANSWERED] == NULL);
+    readyq_done(&s.batch);
+    readyq_done(&s.others);
+    CHECK_TAKES(s.q, &s.w);
+    get(s.p[0]);
+    CHECK_QUIET(s.q);
     end();
 }
 
@@ -90,7 +98,7 @@ static void test_the_last_one_in_a_closed_queue_frees_it(void)
     begin();
     add(s.q, &s.w, s.p[0], READYQ_READ);
     happenings[ANSWERED] = close_queue;
-    CHECK_IS(readyq_wait(s.q, MS, 0), -ESHUTDOWN);
+    CHECK_IS(readyq_wait(s.q, &s.batch, MS, 0), -ESHUTDOWN);
     CHECK(s.w.queue == NULL);
     s.q = NULL;
     end();
@@ -117,248 +125,253 @@ static void test_a_file_that_is_added_or_resumed_ends_a_wait_that_is_under_way(v
     end();
 }
 
-/* ------------------------------------------------------------------ a follower sleeps */
-
-static void *follow(void *unused)
+static void start_waiter_and_add_file(void)
 {
-    (void)unused;
-    CHECK(readyq_wait(s.q, LONG, 0) >= 0);
-    while (readyq_next(s.q) != NULL)
-        ;
-    go_on = true;
-    return NULL;
-}
-
-/* Once its wait is counted it follows: who leads is in the middle of asking. */
-static void start_follower_in(void *(*wait)(void *))
-{
-    const uint64_t waits = stats_of(s.q).waits;
-
-    s.thread = start(wait, NULL);
-    while (stats_of(s.q).waits == waits)
-        sleep_ns(MS / 10);
-}
-
-static void start_follower(void)
-{
-    start_follower_in(follow);
-}
-
-static void start_follower_and_add_file(void)
-{
-    start_follower();
+    start_waiter();
     add_file();
-}
-
-static void start_follower_and_close(void)
-{
-    start_follower();
-    close(s.p[0]);
-}
-
-static void wake_follower(void)
-{
-    CHECK_IS(readyq_wake(s.q), 0);
-    join(s.thread);
 }
 
 static void test_a_file_is_handed_to_one_of_two_waiters(void)
 {
     begin();
-    happenings[ANSWERED] = start_follower_and_add_file;
-    CHECK_IS(readyq_wait(s.q, MS, 0), 1);
-    CHECK(readyq_next(s.q) == &s.other);
+    happenings[ANSWERED] = start_waiter_and_add_file;
+    int taken = readyq_wait(s.q, &s.batch, MS, 0);
+    taken += wake_waiter();
+    CHECK_IS(taken, 1);
     CHECK_IS(readyq_remove(&s.other), 0);
-    wake_follower();
     end();
 }
 
-/* What is handed to one of two is made quiet, and loud again by the next wait. */
+static void close_watched(void)
+{
+    close(s.p[0]);
+}
+
+/* Both change the registration of a descriptor that is gone: the wait of another thread mutes the
+ * watch, as it is held; giving it back unmutes it. */
 static void test_a_descriptor_that_is_closed_around_its_delivery_to_one_of_two_is_no_error(void)
 {
     for (int early = 0; early < 2; early++) {
-        const readyq_watch *found;
-
         begin();
         put(s.p[1]);
         add(s.q, &s.w, s.p[0], READYQ_READ);
-        happenings[ANSWERED] = early ? start_follower_and_close : start_follower;
-        CHECK_IS(readyq_wait(s.q, LONG, 0), 1);
-        found = readyq_next(s.q); /* who leads by now may have seen that it was closed */
-        CHECK(found == &s.w || (early && found == NULL));
+        CHECK_IS(readyq_wait(s.q, &s.batch, LONG, 0), 1);
+        CHECK(readyq_next(&s.batch) == &s.w);
+        if (early)
+            happenings[ANSWERED] = close_watched;
+        look_in_another_thread();
+        CHECK_IS(s.result, 0);
         if (!early)
-            close(s.p[0]);
-        CHECK_IS(readyq_wait(s.q, 0, 0), 0);
-        CHECK_IS(readyq_remove(&s.w), 0);
-        wake_follower();
+            close_watched();
+        CHECK_IS(readyq_wait(s.q, &s.batch, 0, 0), 0);
+        CHECK(readyq_stale(s.q) == &s.w);
+        CHECK_IS(readyq_remove(&s.w), -ENOENT);
+        CHECK_IS(stats_of(s.q).ghosts, 0);
         s.p[0] = dup(s.p[1]);
         end();
     }
 }
 
-static void *be_shut_out(void *unused)
+static void start_waiter_and_close(void)
 {
-    CHECK_IS(readyq_wait(s.q, LONG, 0), -ESHUTDOWN);
-    return unused;
-}
-
-static void start_follower_and_close_at_the_next(void)
-{
-    start_follower_in(be_shut_out);
-    happenings[ANSWERED] = close_queue;
+    start_waiter();
+    close_queue();
 }
 
 static void test_a_queue_that_is_closed_while_it_is_handing_out_says_so_to_both_waiters(void)
 {
     begin();
     put(s.p[1]);
-    add(s.q, &s.w, s.p[0], READYQ_READ);
-    happenings[ANSWERED] = start_follower_and_close_at_the_next;
-    CHECK_IS(readyq_wait(s.q, LONG, 0), -ESHUTDOWN);
+    add(s.q, &s.w, s.p[0], READYQ_READ | READYQ_EDGE);
+    happenings[ANSWERED] = start_waiter_and_close;
+    CHECK_IS(readyq_wait(s.q, &s.batch, LONG, 0), -ESHUTDOWN);
     join(s.thread);
+    CHECK_IS(s.result, -ESHUTDOWN);
     s.q = NULL;
     end();
 }
 
-static void hold_follower(void)
-{
-    atomic_store(&reached, true);
-    wait_for(&go_on);
-}
+/* ------------------------------------------------------------------ the virtual clock */
 
-static void release_follower(void)
+static void *wait_5(void *unused)
 {
-    atomic_store(&go_on, true);
-    join(s.thread);
-}
-
-/* It comes from its sleep while the leader asks again of what is in line: that is not there yet. */
-static void test_a_follower_takes_nothing_that_is_being_asked_again(void)
-{
-    begin();
-    add(s.q, &s.w, s.p[0], READYQ_READ);
-    happenings[ANSWERED] = start_follower;
-    happenings[SLEPT] = hold_follower;
-    CHECK_IS(readyq_wait(s.q, MS, 0), 0);
-    wait_for(&reached);
-    put(s.p[1]);
-    CHECK_IS(readyq_wait(s.q, LONG, 0), 1);
-    happenings[ANSWERED] = release_follower;
-    CHECK_IS(readyq_wait(s.q, LONG, 0), 1);
-    CHECK(readyq_next(s.q) == &s.w);
-    end();
-}
-
-static void *wait_a_little(void *unused)
-{
-    CHECK_IS(readyq_wait(s.q, 5, 0), 0);
+    CHECK_IS(count_ready(s.q, 5), 0);
     return unused;
 }
 
-static void start_another_little_wait(void)
+static void *wait_1000(void *unused)
 {
-    start_follower_in(wait_a_little);
+    CHECK_IS(count_ready(s.q, 1000), 0);
+    return unused;
 }
 
-/* Another wait has moved a virtual clock beyond the end of this one. */
+static void wait_5_in_another_thread(void)
+{
+    join(start(wait_5, NULL));
+}
+
+static void wait_1000_in_another_thread(void)
+{
+    join(start(wait_1000, NULL));
+}
+
+/* Another wait has moved it, beyond the end of this one or not. */
 static void test_a_virtual_clock_does_not_go_back(void)
 {
-    begin();
-    readyq_close(s.q);
-    s.q = open_queue_with((struct readyq_options){.virtual_clock = true});
+    begin_with((struct readyq_options){.virtual_clock = true});
     const int64_t before = readyq_now(s.q);
-    CHECK_IS(readyq_wake(s.q), 0);
-    happenings[ANSWERED] = start_another_little_wait;
-    happenings[SLEPT] = hold_follower;
-    CHECK_IS(readyq_wait(s.q, -1, 0), 0);
-    wait_for(&reached);
-    CHECK_IS(readyq_wait(s.q, 1000, 0), 0);
-    release_follower();
+    happenings[ANSWERED] = wait_5_in_another_thread;
+    CHECK_IS(readyq_wait(s.q, &s.batch, 1000, 0), 0);
     CHECK_IS(readyq_now(s.q) - before, 1000);
+    happenings[ANSWERED] = wait_1000_in_another_thread;
+    CHECK_IS(readyq_wait(s.q, &s.batch, 5, 0), 0);
+    CHECK_IS(readyq_now(s.q) - before, 2000);
     end();
 }
 
-static void wake(void)
+/* ------------------------------------------------------------------ a sleep begins */
+
+static void raise_signal(void)
 {
-    CHECK_IS(readyq_wake(s.q), 0);
+    CHECK_IS(raise(SIGUSR1), 0);
 }
 
-static void wake_next_time(void)
+static void fire_other(void)
 {
-    happenings[TIMING] = wake;
+    CHECK_IS(readyq_fire(&s.other), 0);
 }
 
-/* It came after the wait had looked for it and before the kernel was asked, and slept on. */
+static void add_timer(void)
+{
+    CHECK_IS(readyq_add_timer(s.q, &s.other, MS, 0), 0);
+}
+
+static void (*next_time)(void);
+
+static void happen_next_time(void)
+{
+    happenings[TIMING] = next_time;
+}
+
+/* The first reading of the time is for the deadline, the second one for the length of the sleep. */
+static void check_ends_a_wait(void (*happening)(void), int found)
+{
+    for (int asking = 0; asking < 2; asking++) {
+        const int64_t before = now_ns();
+
+        next_time = happening;
+        happenings[asking ? ASKING : TIMING] = asking ? happening : happen_next_time;
+        CHECK_IS(take_all_within(s.q, LONG), found);
+        CHECK(now_ns() - before < LONG / 2);
+    }
+}
+
 static void test_a_wake_ends_a_wait_that_is_reckoning_how_long_to_sleep(void)
 {
     begin();
     CHECK_QUIET(s.q);
-    const int64_t before = now_ns();
-    happenings[TIMING] = wake_next_time; /* the first time is for the deadline */
-    CHECK_IS(readyq_wait(s.q, 5 * SECOND, 0), 0);
-    CHECK(now_ns() - before < 4 * SECOND);
+    check_ends_a_wait(wake, 0);
     end();
 }
 
-/* ------------------------------------------------------------------ who goes waits for who fires */
-
-static void hold_write(void)
+static void test_a_signal_ends_a_wait_that_is_about_to_sleep(void)
 {
-    atomic_store(&reached, true);
-    wait_for(&go_on);
+    begin();
+    CHECK_IS(readyq_add_signal(s.q, &s.w, SIGUSR1), 0);
+    CHECK_QUIET(s.q);
+    check_ends_a_wait(raise_signal, 1);
+    end();
 }
 
-static void let_write(void)
+static void test_a_fire_and_a_nearer_timer_end_a_wait_that_is_about_to_sleep(void)
 {
-    atomic_store(&go_on, true);
+    begin();
+    CHECK_IS(readyq_add_trigger(s.q, &s.other), 0);
+    happenings[ASKING] = fire_other;
+    CHECK_TAKES(s.q, &s.other);
+    CHECK_IS(readyq_remove(&s.other), 0);
+    happenings[ASKING] = add_timer;
+    CHECK_TAKES(s.q, &s.other);
+    end();
 }
 
-static void *raise_signal(void *unused)
+static void test_a_wait_of_0_leaves_a_wake_to_a_thread_that_sleeps(void)
 {
-    CHECK_IS(raise(SIGUSR1), 0);
+    begin();
+    const int64_t before = now_ns();
+    start_waiter_held_at(ANSWERED, wake);
+    CHECK_IS(count_ready(s.q, 0), 0);
+    release_waiter();
+    join(s.thread);
+    CHECK_IS(s.result, 0);
+    CHECK(now_ns() - before < LONG / 2);
+    end();
+}
+
+/* ------------------------------------------------------------------ the kernel queue is replaced */
+
+static void release_waiter_to_sleep(void)
+{
+    release_waiter();
+    sleep_ns(SOON);
+}
+
+static void test_a_thread_that_sleeps_goes_on_in_the_kernel_queue_that_replaces_the_old_one(void)
+{
+    begin();
+    haunt();
+    add(s.q, &s.w, s.p[0], READYQ_READ | READYQ_EDGE);
+    start_waiter_held_at(ASKING, NULL);
+    put(writer);
+    happenings[ANSWERED] = release_waiter_to_sleep;
+    const int64_t before = now_ns();
+    CHECK_IS(count_ready(s.q, 2 * SOON), 0);
+    CHECK(now_ns() - before < LONG / 2);
+    CHECK_IS(stats_of(s.q).rebuilds, has_ghosts(s.q));
+    put(s.p[1]);
+    join(s.thread);
+    CHECK_IS(s.result, 1);
+    end_haunted();
+}
+
+/* ------------------------------------------------------------------ leaving while a kick is sent */
+
+static void *raise_in_thread(void *unused)
+{
+    raise_signal();
     return unused;
 }
 
-static void *fire_trigger(void *unused)
+static void *wake_in_thread(void *unused)
 {
-    CHECK_IS(readyq_fire(&s.w), 0);
+    wake();
     return unused;
 }
 
-static void *wake_queue(void *unused)
-{
-    CHECK_IS(readyq_wake(s.q), 0);
-    return unused;
-}
-
-/* Another thread is in the middle of writing a wake-up until this one gives way to it. */
+/* Another thread is about to write a kick, and does not go on until this one waits for it. */
 static void start_to_write(void *(*run)(void *))
 {
+    CHECK(readyq_fileno(s.q) >= 0); /* as if a thread slept */
     reached = go_on = false;
-    happenings[WRITING] = hold_write;
-    happenings[YIELDING] = let_write;
+    happenings[WRITING] = hold;
+    happenings[PAUSING] = release_waiter;
     s.thread = start(run, NULL);
     wait_for(&reached);
 }
 
-static void check_gave_way(void)
+static void check_waited(void)
 {
     CHECK(go_on);
     join(s.thread);
 }
 
-static void test_a_watch_is_not_gone_while_it_is_fired(void)
+static void test_a_signals_watch_is_not_gone_while_its_handler_runs(void)
 {
     begin();
     CHECK_IS(readyq_add_signal(s.q, &s.w, SIGUSR1), 0);
-    start_to_write(raise_signal);
+    start_to_write(raise_in_thread);
     CHECK_IS(readyq_remove(&s.w), 0);
-    check_gave_way();
-    CHECK_QUIET(s.q);
-    CHECK_IS(readyq_add_trigger(s.q, &s.w), 0);
-    start_to_write(fire_trigger);
-    CHECK_IS(readyq_remove(&s.w), 0);
-    check_gave_way();
+    check_waited();
     CHECK_QUIET(s.q);
     end();
 }
@@ -366,10 +379,10 @@ static void test_a_watch_is_not_gone_while_it_is_fired(void)
 static void test_a_queue_is_not_gone_while_it_is_woken(void)
 {
     begin();
-    start_to_write(wake_queue);
+    start_to_write(wake_in_thread);
     readyq_ref(s.q);
     CHECK_IS(readyq_close(s.q), 0);
-    check_gave_way();
+    check_waited();
     CHECK_IS(readyq_wake(s.q), -ESHUTDOWN);
     readyq_unref(s.q);
     s.q = NULL;
@@ -384,27 +397,35 @@ static void remove_watch(void)
 static void test_a_watch_that_is_removed_on_the_way_into_its_queue_is_enoent(void)
 {
     begin();
-    happenings[ANSWERED] = start_follower; /* a process with one thread takes no lock */
-    CHECK_IS(readyq_wait(s.q, MS, 0), 0);
     for (int i = 0; i < 2; i++) {
         add(s.q, &s.w, s.p[0], READYQ_READ);
         happenings[LOCKING] = remove_watch;
         CHECK_IS(i ? readyq_modify(&s.w, READYQ_WRITE) : readyq_remove(&s.w), -ENOENT);
     }
-    wake_follower();
+    CHECK_IS(readyq_add_trigger(s.q, &s.w), 0);
+    happenings[LOCKING] = remove_watch;
+    CHECK_IS(readyq_fire(&s.w), -ENOENT);
+    CHECK_IS(readyq_add_timer(s.q, &s.w, LONG, 0), 0);
+    happenings[LOCKING] = remove_watch;
+    CHECK_IS(readyq_restart(&s.w, 0), -ENOENT);
+    CHECK_QUIET(s.q);
     end();
 }
 
 TESTS(TEST(test_what_is_modified_while_the_kernel_answers_is_not_told_of_what_it_was),
-      TEST(test_who_waits_while_what_was_left_is_asked_again_gets_none_of_it),
+      TEST(test_an_edge_is_told_to_the_watch_that_is_added_while_the_kernel_answers),
+      TEST(test_what_was_left_goes_to_one_of_two_that_wait),
       TEST(test_the_last_one_in_a_closed_queue_frees_it),
       TEST(test_a_file_that_is_added_or_resumed_ends_a_wait_that_is_under_way),
       TEST(test_a_file_is_handed_to_one_of_two_waiters),
       TEST(test_a_descriptor_that_is_closed_around_its_delivery_to_one_of_two_is_no_error),
-      TEST(test_a_follower_takes_nothing_that_is_being_asked_again),
       TEST(test_a_queue_that_is_closed_while_it_is_handing_out_says_so_to_both_waiters),
       TEST(test_a_virtual_clock_does_not_go_back),
       TEST(test_a_wake_ends_a_wait_that_is_reckoning_how_long_to_sleep),
-      TEST(test_a_watch_is_not_gone_while_it_is_fired),
+      TEST(test_a_signal_ends_a_wait_that_is_about_to_sleep),
+      TEST(test_a_fire_and_a_nearer_timer_end_a_wait_that_is_about_to_sleep),
+      TEST(test_a_wait_of_0_leaves_a_wake_to_a_thread_that_sleeps),
+      TEST(test_a_thread_that_sleeps_goes_on_in_the_kernel_queue_that_replaces_the_old_one),
+      TEST(test_a_signals_watch_is_not_gone_while_its_handler_runs),
       TEST(test_a_queue_is_not_gone_while_it_is_woken),
       TEST(test_a_watch_that_is_removed_on_the_way_into_its_queue_is_enoent))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * When memory runs out. The linker has the core's allocations come by here (see the Makefile), where
- * one of them is refused: each in turn, until a whole story passes without.
+ * When memory runs out. The linker replaces the core's allocations by those here (see the Makefile),
+ * of which one fails: each in turn, until a whole story passes without a failure.
  */
 #include "check.h"
 #include "things.h"
@@ -32,14 +32,14 @@ void *__wrap_realloc(void *memory, size_t size)
     return is_refused() ? NULL : __real_realloc(memory, size);
 }
 
-enum { TIMERS = 40 }; /* more than the heap and the line begin with */
+enum { TIMERS = 40 }; /* more than the heap has room for at first */
 
 struct story {
     readyq *q;
     readyq_watch fd, timers[TIMERS], trigger;
 };
 
-/* What is refused changes nothing, and works when it is asked for again. */
+/* A call that fails changes nothing, and succeeds when it is made again. */
 static void add_everything(struct story *s, int fd)
 {
     size_t size = 0;
@@ -66,7 +66,7 @@ static void add_everything(struct story *s, int fd)
 static void tell(int allowed, int fd)
 {
     static struct story s;
-    int error, n = 0;
+    int error;
 
     memset(&s, 0, sizeof s);
     refused = false;
@@ -79,10 +79,7 @@ static void tell(int allowed, int fd)
     }
     add_everything(&s, fd);
     until_refusal = -1;
-    CHECK_IS(readyq_wait(s.q, LONG, 0), TIMERS + 2);
-    while (readyq_next(s.q) != NULL)
-        n++;
-    CHECK_IS(n, TIMERS + 2);
+    CHECK_IS(take_all_within(s.q, LONG), TIMERS + 2);
     readyq_close(s.q);
 }
 
@@ -103,6 +100,7 @@ static void test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothin
 
 static void test_waiting_allocates_nothing(void)
 {
+    readyq_batch batch = {0};
     int p[2];
     readyq_watch w, timer = {0};
     readyq *q = open_queue();
@@ -114,12 +112,13 @@ static void test_waiting_allocates_nothing(void)
     refused = false;
     until_refusal = 0;
     for (int i = 0; i < 100; i++) {
-        CHECK(readyq_wait(q, LONG, 0) > 0);
-        while (readyq_next(q) != NULL)
+        CHECK(readyq_wait(q, &batch, LONG, 0) > 0);
+        while (readyq_next(&batch) != NULL)
             ;
     }
     until_refusal = -1;
     CHECK(!refused);
+    readyq_done(&batch);
     readyq_close(q);
     close_pair(p);
 }
@@ -132,9 +131,7 @@ static void play_round(readyq *q, const int p[2])
     CHECK_IS(readyq_add_timer(q, &timer, 0, 0), 0);
     CHECK_IS(readyq_add_trigger(q, &trigger), 0);
     CHECK_IS(readyq_fire(&trigger), 0);
-    CHECK_IS(readyq_wait(q, LONG, 0), 3);
-    while (readyq_next(q) != NULL)
-        ;
+    CHECK_IS(take_all_within(q, LONG), 3);
     CHECK_IS(readyq_remove(&w), 0);
     CHECK_IS(readyq_remove(&trigger), 0);
     CHECK_IS(readyq_size(q), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How often a watch is told: level, EDGE, ONESHOT, EXCLUSIVE, paused. What modify changes is in
+ * How often a watch is reported: level, EDGE, ONESHOT, EXCLUSIVE, paused. What modify changes is in
  * modify.c.
  */
 #include "things.h"
@@ -37,7 +37,7 @@ static void test_what_becomes_ready_between_waits_is_one_event(void)
     add(q, &w, p[0], RW | READYQ_EDGE);
     CHECK_QUIET(q);
     put(p[1]);
-    CHECK_IS(readyq_wait(q, LONG, 0), 1);
+    CHECK_IS(count_ready(q, LONG), 1);
     drain(p[1]);
     CHECK_TAKES(q, &w);
     CHECK_IS(w.ready, RW);
@@ -248,18 +248,20 @@ static void test_paused_watch_tells_nothing_at_all(void)
 
 static void test_pause_takes_back_what_was_found(void)
 {
+    readyq_batch batch = {0};
     int p[2];
     readyq_watch w;
     readyq *q = open_queue();
     open_pipe(p);
     put(p[1]);
     add(q, &w, p[0], READYQ_READ);
-    CHECK_IS(readyq_wait(q, LONG, 0), 1);
+    CHECK_IS(readyq_wait(q, &batch, LONG, 0), 1);
     modify(&w, 0);
-    CHECK(readyq_next(q) == NULL);
+    CHECK(readyq_next(&batch) == NULL);
     CHECK_QUIET(q);
     modify(&w, READYQ_READ);
     CHECK_TAKES(q, &w);
+    readyq_done(&batch);
     readyq_close(q);
     close_pair(p);
 }

@@ -32,7 +32,7 @@ static void test_it_is_readable_while_a_descriptor_is_ready(void)
     CHECK_TAKES(q, &w);
     CHECK_READABLE(q);
     get(p[0]);
-    CHECK_IS(readyq_wait(q, 0, 0), 0);
+    CHECK_IS(count_ready(q, 0), 0);
     CHECK_UNREADABLE(q);
     readyq_close(q);
     close_pair(p);
@@ -88,7 +88,7 @@ static void test_it_follows_the_earliest_timer(void)
         CHECK_TAKES(q, &again);
     }
     CHECK_IS(readyq_remove(&again), 0);
-    CHECK_IS(readyq_wait(q, 0, 0), 0);
+    CHECK_IS(count_ready(q, 0), 0);
     CHECK_UNREADABLE(q);
     readyq_close(q);
 }
@@ -138,13 +138,14 @@ static void test_it_is_readable_for_signals_processes_and_wakes(void)
     CHECK_IS(waitpid(pid, NULL, 0), pid);
     CHECK_IS(readyq_wake(q), 0);
     CHECK_READABLE(q);
-    CHECK_IS(readyq_wait(q, -1, 0), 0);
+    CHECK_IS(count_ready(q, -1), 0);
     CHECK_UNREADABLE(q);
     readyq_close(q);
 }
 
 static void test_it_stays_readable_while_something_is_left_untaken(void)
 {
+    readyq_batch batch = {0};
     int p[2];
     readyq_watch w;
     readyq *q = open_queue();
@@ -152,10 +153,11 @@ static void test_it_stays_readable_while_something_is_left_untaken(void)
     put(p[1]);
     add(q, &w, p[0], READYQ_READ | READYQ_EDGE);
     CHECK_READABLE(q);
-    CHECK_IS(readyq_wait(q, LONG, 0), 1);
+    CHECK_IS(readyq_wait(q, &batch, LONG, 0), 1);
     CHECK_READABLE(q);
-    CHECK(readyq_next(q) == &w);
+    CHECK(readyq_next(&batch) == &w);
     CHECK_UNREADABLE(q);
+    readyq_done(&batch);
     readyq_close(q);
     close_pair(p);
 }
@@ -214,7 +216,7 @@ static void test_a_queue_in_a_queue_tells_of_everything(void)
     CHECK_TAKES(outer, &nested);
     CHECK_TAKES(inner, &w);
     get(p[0]);
-    CHECK_IS(readyq_wait(inner, 0, 0), 0);
+    CHECK_IS(count_ready(inner, 0), 0);
     CHECK_QUIET(outer);
     CHECK_IS(readyq_add_timer(inner, &timer, SOON, 0), 0);
     CHECK_TAKES(outer, &nested);
@@ -241,7 +243,7 @@ static void test_three_queues_deep_still_tells(void)
     CHECK_TAKES(q[0], &first);
     CHECK_TAKES(q[1], &second);
     CHECK_TAKES(q[2], &timer);
-    CHECK_IS(readyq_wait(q[1], 0, 0), 0);
+    CHECK_IS(count_ready(q[1], 0), 0);
     CHECK_QUIET(q[0]);
     for (int i = 0; i < 3; i++)
         readyq_close(q[i]);
@@ -308,23 +310,25 @@ static void test_child_and_parent_each_have_their_own(void)
 
 static void test_what_a_child_takes_does_not_silence_the_parents(void)
 {
+    readyq_batch batch = {0};
     readyq_watch w = {0};
     readyq *q = open_queue();
     CHECK_IS(readyq_add_trigger(q, &w), 0);
     CHECK_UNREADABLE(q);
     CHECK_IS(readyq_fire(&w), 0);
-    CHECK_IS(readyq_wait(q, LONG, 0), 1);
+    CHECK_IS(readyq_wait(q, &batch, LONG, 0), 1);
     CHECK_READABLE(q);
     pid_t pid = fork();
     if (pid == 0) {
-        CHECK(readyq_next(q) == &w);
+        CHECK(readyq_next(&batch) == &w);
         CHECK_UNREADABLE(q);
         _exit(0);
     }
     expect_success(pid);
     CHECK_READABLE(q);
-    CHECK(readyq_next(q) == &w);
+    CHECK(readyq_next(&batch) == &w);
     CHECK_UNREADABLE(q);
+    readyq_done(&batch);
     readyq_close(q);
 }
 

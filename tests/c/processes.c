@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Processes: the end of a child is told once, with its status, and left to be reaped.
+ * Processes: the end of a child is reported once, with its status, and the child is not reaped.
  */
 #include "things.h"
 
@@ -29,7 +29,7 @@ static void wait_until_zombie(pid_t pid)
     CHECK_IS(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 }
 
-/* The delivery: everything a process's watch must say, and that the child is still there. */
+/* The delivery: all that a process's watch must report, and that the child is not reaped. */
 static void check_ended(readyq *q, readyq_watch *w, pid_t pid)
 {
     int status = -1;
@@ -100,16 +100,18 @@ static void test_stopped_child_has_not_ended(void)
 
 static void test_removed_process_is_not_told(void)
 {
+    readyq_batch batch = {0};
     readyq_watch w;
     readyq *q = open_queue();
     pid_t pid = start_child(0, 0);
     add_process(q, &w, pid);
     wait_until_zombie(pid);
-    CHECK_IS(readyq_wait(q, LONG, 0), 1);
+    CHECK_IS(readyq_wait(q, &batch, LONG, 0), 1);
     CHECK_IS(readyq_remove(&w), 0);
-    CHECK(readyq_next(q) == NULL);
+    CHECK(readyq_next(&batch) == NULL);
     CHECK_QUIET(q);
     CHECK_IS(waitpid(pid, NULL, 0), pid);
+    readyq_done(&batch);
     readyq_close(q);
 }
 
@@ -123,9 +125,9 @@ static void test_one_process_may_be_watched_by_two_queues_and_twice(void)
     add_process(q[1], &w[2], pid);
     CHECK_TAKES(q[0], &w[0]);
     for (int left = 2; left > 0;) {
-        CHECK(readyq_wait(q[1], LONG, 0) > 0);
-        while (readyq_next(q[1]) != NULL)
-            left--;
+        int n = take_all_within(q[1], LONG);
+        CHECK(n > 0);
+        left -= n;
     }
     for (int i = 0; i < 3; i++)
         CHECK_IS(WEXITSTATUS(w[i].status), 9);
@@ -134,7 +136,7 @@ static void test_one_process_may_be_watched_by_two_queues_and_twice(void)
     readyq_close(q[1]);
 }
 
-/* kqueue has one filter for both, which went with the first. */
+/* kqueue has one filter for both watches; removing the first must not remove it. */
 static void test_a_process_is_told_to_who_still_watches_it(void)
 {
     readyq_watch gone, w;
@@ -177,20 +179,22 @@ static void test_end_of_a_process_that_is_no_child_is_told_without_status(void)
 
 static void test_two_hundred_children_are_told_once_each_with_their_status(void)
 {
+    readyq_batch batch = {0};
     enum { COUNT = 200 };
     static readyq_watch w[COUNT];
     readyq *q = open_queue();
     for (int i = 0; i < COUNT; i++)
         add_process(q, &w[i], start_child(i % 256, i % 2 ? 0 : i * MS / 20));
     for (int left = COUNT; left > 0;) {
-        CHECK(readyq_wait(q, LONG, 0) > 0);
-        for (readyq_watch *found; (found = readyq_next(q)) != NULL; left--) {
+        CHECK(readyq_wait(q, &batch, LONG, 0) > 0);
+        for (readyq_watch *found; (found = readyq_next(&batch)) != NULL; left--) {
             CHECK_IS(found->status, ((found - w) % 256) << 8);
             CHECK_IS(waitpid(found->pid, NULL, 0), found->pid);
         }
     }
     CHECK_QUIET(q);
     CHECK_IS(readyq_size(q), 0);
+    readyq_done(&batch);
     readyq_close(q);
 }
 
@@ -277,7 +281,7 @@ static void test_a_child_that_left_a_core_says_so(void)
         _exit(1);
     }
     add_process(q, &w, pid);
-    check_ended(q, &w, pid); /* whether there is a core is the system's to say */
+    check_ended(q, &w, pid); /* whether a core is written depends on the system */
     CHECK_IS(WTERMSIG(w.status), SIGABRT);
     readyq_close(q);
     pid = fork();
@@ -288,7 +292,7 @@ static void test_a_child_that_left_a_core_says_so(void)
     expect_success(pid);
 }
 
-/* Its descriptor is the queue's, but who closes all numbers closes that too. */
+/* Its descriptor is the queue's, but a program that closes all numbers closes it, too. */
 static void test_a_process_whose_descriptor_was_taken_away_is_not_told(void)
 {
     int p[2];

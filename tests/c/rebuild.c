@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A kernel queue that is built anew to lose a ghost: while other threads change the queue, and
- * where there is no descriptor left for it. The linker has epoll_wait come by here (see the
- * Makefile); on kernels without ghosts nothing is built anew, and nobody notices either.
+ * A kernel queue that is replaced to get rid of a ghost: while other threads change the queue, and
+ * where no descriptor is left for it. The linker replaces epoll_wait by the one here (see the
+ * Makefile). On kernels without ghosts nothing is replaced, and the same holds.
  */
 #include "things.h"
 
@@ -20,7 +20,7 @@ struct late {
 };
 
 static struct late lates[ROUNDS];
-static readyq *busy; /* whose looks are met by a change each */
+static readyq *busy; /* the queue that a thread changes each time the kernel is asked */
 static int rounds;
 
 static void *add_late(void *of)
@@ -38,12 +38,12 @@ int __wrap_epoll_wait(int set, struct epoll_event *events, int max, int timeout)
     if (busy != NULL && rounds < ROUNDS) {
         lates[rounds].thread = start(add_late, &lates[rounds]);
         rounds++;
-        sleep_ns(SOON); /* for the thread to be in it, where it can */
+        sleep_ns(SOON); /* the thread is in the call, or waits for the lock */
     }
     return n;
 }
 
-/* Leaves a registration that fires and that nobody can remove. */
+/* Leaves a registration that is reported and cannot be removed. */
 static void haunt(readyq *q, int *keeper, int *writer)
 {
     int p[2];
@@ -65,11 +65,13 @@ static void *nothing(void *unused)
 
 static void take_each_late(readyq *q, int left)
 {
+    readyq_batch batch = {0};
     while (left > 0) {
-        CHECK(readyq_wait(q, LONG, 0) > 0);
-        for (readyq_watch *w; (w = readyq_next(q)) != NULL; left--)
+        CHECK(readyq_wait(q, &batch, LONG, 0) > 0);
+        for (readyq_watch *w; (w = readyq_next(&batch)) != NULL; left--)
             CHECK_IS(readyq_remove(w), 0);
     }
+    readyq_done(&batch);
     CHECK_QUIET(q);
 }
 
@@ -85,7 +87,7 @@ static void test_what_is_added_while_a_ghost_is_lost_is_told(void)
     }
     haunt(q, &keeper, &writer);
     busy = q;
-    CHECK(readyq_wait(q, 0, 0) >= 0);
+    CHECK(count_ready(q, 0) >= 0);
     busy = NULL;
     CHECK(rounds > 2 || !has_ghosts(q));
     for (int i = 0; i < rounds; i++)
@@ -115,7 +117,7 @@ static void test_a_ghost_that_cannot_be_lost_holds_nothing_back(void)
     CHECK_IS(setrlimit(RLIMIT_NOFILE, &now), 0);
     last = dup(0);
     CHECK_IS(last, lowest);
-    CHECK_IS(readyq_wait(q, 0, 0), has_ghosts(q) ? -EMFILE : 0);
+    CHECK_IS(count_ready(q, 0), has_ghosts(q) ? -EMFILE : 0);
     put(p[1]);
     CHECK_TAKES(q, &w);
     CHECK_TAKES(q, &w);

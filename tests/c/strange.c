@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Strange things to watch: descriptors that poll as few others do, and numbers that change hands.
+ * Unusual descriptors, numbers that come to belong to another file, and waits with an unusual end.
  */
 #include "things.h"
 
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-/* A socket without connections tells of an error alone, without an end. */
+/* A socket without connections reports an error alone, without an end. */
 static void test_an_error_of_a_datagram_socket_is_told_without_an_end(void)
 {
     struct sockaddr_in nobody = {.sin_family = AF_INET};
@@ -31,7 +31,7 @@ static void test_an_error_of_a_datagram_socket_is_told_without_an_end(void)
     close(fd);
 }
 
-/* An attribute of the kernel's that was never read polls as priority data with an error beside. */
+/* A file of sysfs that was never read polls as priority data with an error beside. */
 static void test_an_attribute_of_the_kernels_has_no_error(void)
 {
     readyq_watch w;
@@ -66,17 +66,19 @@ static void test_a_file_under_the_number_of_another_file_is_watched_for_itself(v
     close(other);
 }
 
-/* Of two that are ready one is told, and what the kernel said of the other is kept. */
-static int tell_one_of_two(readyq *q, readyq_watch w[2])
+/* Of two that are ready one is taken. The other one is kept: with a maximum of 1 by the kernel, else
+ * by the queue. Returns the index of the other one. */
+static int take_one_of_two(readyq *q, readyq_watch w[2], int max)
 {
-    const readyq_watch *told;
-    CHECK_IS(readyq_wait(q, LONG, 1), 1);
-    told = readyq_next(q);
-    CHECK(told == &w[0] || told == &w[1]);
-    return told == &w[0];
+    readyq_batch batch = {0};
+    CHECK_IS(readyq_wait(q, &batch, LONG, max), max == 1 ? 1 : 2);
+    const readyq_watch *taken = readyq_next(&batch);
+    CHECK(taken == &w[0] || taken == &w[1]);
+    CHECK_IS(readyq_done(&batch), 0);
+    return taken == &w[0];
 }
 
-static void test_what_was_ready_before_its_number_changed_hands_is_not_told_after(void)
+static void check_number_that_changes_hands(int max)
 {
     int p[2][2], other[2];
     readyq_watch w[2];
@@ -87,7 +89,7 @@ static void test_what_was_ready_before_its_number_changed_hands_is_not_told_afte
         put(p[i][1]);
         add(q, &w[i], p[i][0], READYQ_READ);
     }
-    const int left = tell_one_of_two(q, w);
+    const int left = take_one_of_two(q, w, max);
     get(p[!left][0]);
     put(other[1]);
     CHECK_IS(dup2(other[0], p[left][0]), p[left][0]);
@@ -99,7 +101,13 @@ static void test_what_was_ready_before_its_number_changed_hands_is_not_told_afte
     close_pair(other);
 }
 
-static void test_an_edge_of_priority_data_that_was_kept_is_told_later(void)
+static void test_what_was_ready_before_its_number_changed_hands_is_not_told_after(void)
+{
+    check_number_that_changes_hands(0);
+    check_number_that_changes_hands(1);
+}
+
+static void check_kept_priority_edge(int max)
 {
     int p[2][2];
     readyq_watch w[2];
@@ -111,7 +119,7 @@ static void test_an_edge_of_priority_data_that_was_kept_is_told_later(void)
     sleep_ns(SOON);
     for (int i = 0; i < 2; i++)
         add(q, &w[i], p[i][0], READYQ_PRIORITY | READYQ_EDGE);
-    const int left = tell_one_of_two(q, w);
+    const int left = take_one_of_two(q, w, max);
     CHECK_TAKES(q, &w[left]);
     CHECK_IS(w[left].ready, READYQ_PRIORITY);
     CHECK_QUIET(q);
@@ -120,28 +128,38 @@ static void test_an_edge_of_priority_data_that_was_kept_is_told_later(void)
     close_pair(p[1]);
 }
 
-/* Whether what was read since is told, promise 3 leaves open: the kernel or the core kept it. */
-static void test_an_edge_that_was_kept_tells_of_what_comes_next(void)
+static void test_an_edge_of_priority_data_that_was_kept_is_told_later(void)
+{
+    check_kept_priority_edge(0);
+    check_kept_priority_edge(1);
+}
+
+/* Data that was read in the meantime is reported if the queue kept the edge, not if the kernel did. */
+static void check_kept_edge(int max)
 {
     int p[2][2];
     readyq_watch w[2];
-    const readyq_watch *told;
     readyq *q = open_queue();
     for (int i = 0; i < 2; i++) {
         open_pipe(p[i]);
         put(p[i][1]);
         add(q, &w[i], p[i][0], READYQ_READ | READYQ_EDGE);
     }
-    const int left = tell_one_of_two(q, w);
+    const int left = take_one_of_two(q, w, max);
     get(p[left][0]);
-    told = take_within(q, SOON);
-    CHECK(told == NULL || told == &w[left]);
+    CHECK(take_within(q, SOON) == (max == 1 ? NULL : &w[left]));
     CHECK_QUIET(q);
     put(p[left][1]);
     CHECK_TAKES(q, &w[left]);
     readyq_close(q);
     close_pair(p[0]);
     close_pair(p[1]);
+}
+
+static void test_an_edge_that_was_kept_tells_of_what_comes_next(void)
+{
+    check_kept_edge(0);
+    check_kept_edge(1);
 }
 
 static void test_many_that_are_armed_again_and_closed_are_not_told(void)
@@ -155,9 +173,7 @@ static void test_many_that_are_armed_again_and_closed_are_not_told(void)
         put(p[i][1]);
         add(q, &w[i], p[i][0], READYQ_READ | READYQ_ONESHOT);
     }
-    CHECK_IS(readyq_wait(q, LONG, 0), MANY);
-    while (readyq_next(q) != NULL)
-        ;
+    CHECK_IS(take_all_within(q, LONG), MANY);
     for (int i = 0; i < MANY; i++)
         CHECK_IS(readyq_modify(&w[i], READYQ_READ | READYQ_ONESHOT), 0);
     for (int i = 0; i < MANY; i++)
@@ -171,7 +187,7 @@ static void test_many_that_are_armed_again_and_closed_are_not_told(void)
         close(p[i][1]);
 }
 
-/* ------------------------------------------------------------------ waits that do not go as usual */
+/* ------------------------------------------------------------------ waits with an unusual end */
 
 static atomic_bool interrupted;
 
@@ -186,74 +202,71 @@ static void take_signals(void)
     CHECK_IS(sigaction(SIGUSR1, &action, NULL), 0);
 }
 
-static void *lead(void *q)
+static void *wait_for_wake(void *q)
 {
-    CHECK_IS(readyq_wait(q, -1, 0), 0);
+    CHECK_IS(count_ready(q, -1), 0);
     return NULL;
 }
 
 static void *be_interrupted(void *q)
 {
-    CHECK_IS(readyq_wait(q, LONG, 0), -EINTR);
+    CHECK_IS(count_ready(q, LONG), -EINTR);
     interrupted = true;
     return NULL;
 }
 
 static void test_a_second_waiter_that_may_be_interrupted_is(void)
 {
-    pthread_t leader, follower;
+    pthread_t first, second;
     readyq *q = open_queue_with((struct readyq_options){.interruptible = true});
     take_signals();
-    leader = start(lead, q);
+    first = start(wait_for_wake, q);
     sleep_ns(SOON);
-    follower = start(be_interrupted, q);
+    second = start(be_interrupted, q);
     while (!interrupted) {
-        CHECK_IS(pthread_kill(follower, SIGUSR1), 0);
+        CHECK_IS(pthread_kill(second, SIGUSR1), 0);
         sleep_ns(MS);
     }
-    join(follower);
+    join(second);
     CHECK_IS(readyq_wake(q), 0);
-    join(leader);
+    join(first);
     readyq_close(q);
 }
 
-static void test_a_second_waiter_without_a_descriptor_is_emfile(void)
+static void test_a_second_waiter_needs_no_descriptor(void)
 {
     struct rlimit old, none;
-    pthread_t leader;
     readyq *q = open_queue();
-    leader = start(lead, q);
+    pthread_t first = start(wait_for_wake, q);
     while (stats_of(q).kernel_waits == 0)
         sleep_ns(MS);
     CHECK_IS(getrlimit(RLIMIT_NOFILE, &old), 0);
     none = (struct rlimit){.rlim_cur = 0, .rlim_max = old.rlim_max};
     CHECK_IS(setrlimit(RLIMIT_NOFILE, &none), 0);
-    CHECK_IS(readyq_wait(q, MS, 0), -EMFILE);
+    CHECK_IS(count_ready(q, MS), 0);
     CHECK_IS(setrlimit(RLIMIT_NOFILE, &old), 0);
-    CHECK_IS(readyq_wait(q, MS, 0), 0);
     CHECK_IS(readyq_wake(q), 0);
-    join(leader);
+    join(first);
     readyq_close(q);
 }
 
 static void test_a_signal_does_not_end_the_endless_wait_of_a_virtual_clock(void)
 {
-    pthread_t leader;
     readyq *q = open_queue_with((struct readyq_options){.virtual_clock = true});
     const int64_t before = readyq_now(q);
     take_signals();
-    leader = start(lead, q);
+    pthread_t waiter = start(wait_for_wake, q);
     sleep_ns(SOON);
-    CHECK_IS(pthread_kill(leader, SIGUSR1), 0);
+    CHECK_IS(pthread_kill(waiter, SIGUSR1), 0);
     sleep_ns(SOON);
     CHECK_IS(readyq_wake(q), 0);
-    join(leader);
+    join(waiter);
     CHECK_IS(readyq_now(q), before);
     readyq_close(q);
 }
 
 TESTS(TEST(test_an_edge_that_was_kept_tells_of_what_comes_next),
-      TEST(test_a_second_waiter_without_a_descriptor_is_emfile),
+      TEST(test_a_second_waiter_needs_no_descriptor),
       TEST(test_what_was_ready_before_its_number_changed_hands_is_not_told_after),
       TEST(test_an_edge_of_priority_data_that_was_kept_is_told_later),
       TEST(test_many_that_are_armed_again_and_closed_are_not_told),

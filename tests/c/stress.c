@@ -45,9 +45,10 @@ static void *change_again_and_again(void *argument)
 static void *wait_until_closed(void *argument)
 {
     struct stress *s = argument;
+    readyq_batch batch = {0};
     int n;
-    while ((n = readyq_wait(s->q, MS, 2)) >= 0)
-        while (readyq_next(s->q) != NULL)
+    while ((n = readyq_wait(s->q, &batch, MS, 2)) >= 0)
+        while (readyq_next(&batch) != NULL)
             s->taken++;
     CHECK_IS(n, -ESHUTDOWN);
     return NULL;
@@ -94,7 +95,7 @@ static void fork_again_and_again(readyq *q)
     for (int i = 0; i < 30; i++) {
         pid_t pid = fork();
         if (pid == 0) {
-            CHECK(readyq_wait(q, 0, 0) >= 0);
+            CHECK(count_ready(q, 0) >= 0);
             CHECK_IS(readyq_close(q), 0);
             _exit(0);
         }
@@ -128,8 +129,9 @@ struct relay {
 static void *read_what_comes(void *argument)
 {
     struct relay *r = argument;
-    while (readyq_wait(r->q, -1, 1) >= 0)
-        if (readyq_next(r->q) != NULL)
+    readyq_batch batch = {0};
+    while (readyq_wait(r->q, &batch, -1, 1) >= 0)
+        if (readyq_next(&batch) != NULL)
             for (char byte; read(r->fd, &byte, 1) == 1;)
                 r->bytes++;
     return NULL;
@@ -168,7 +170,7 @@ static void test_no_byte_is_left_lying_by_three_edge_readers(void)
     check_no_byte_is_left_lying(READYQ_READ | READYQ_EDGE);
 }
 
-/* One byte at a time, the next when the last was read: an edge that is lost stops it for ever. */
+/* One byte at a time, the next when the last was read: a lost edge stops it for ever. */
 struct stream {
     int fd;
     atomic_bool enough;
@@ -182,7 +184,7 @@ static void *send_when_read(void *argument)
         if (s->got < s->sent)
             continue;
         for (int64_t until = now_ns() + i * 7919 % 200 * 1000; now_ns() < until;)
-            ; /* at any moment of what the other thread does */
+            ; /* so that it comes at any moment of the other thread's work */
         put(s->fd);
         s->sent++;
     }

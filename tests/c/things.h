@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The real things that tests watch (pipes, sockets, terminals, files), and the few sentences in
- * which tests speak of a queue. Descriptors made here do not block. Pairs are {read from, write
- * to} where that differs.
+ * The real things that tests watch (pipes, sockets, terminals, files), and the few helpers that
+ * most tests of a queue share. Descriptors made here do not block. Pairs are {read from, write to}
+ * where that differs.
  */
 #ifndef THINGS_H
 #define THINGS_H
@@ -193,7 +193,7 @@ static inline void reset(int fd)
     CHECK_IS(close(fd), 0);
 }
 
-/* Lets an error of a socket be told and forgotten. */
+/* Reads and clears the pending error of a socket. */
 static inline int collect_error(int fd)
 {
     int error = 0;
@@ -223,20 +223,44 @@ static inline void add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
     CHECK_IS(readyq_add(q, w, fd, interest), 0);
 }
 
-/* The one watch that a wait finds, or NULL when it finds none. */
+/* The one watch that a wait finds, or NULL when it finds none. Its batch is finished at once, so that
+ * nothing is held. */
 static inline readyq_watch *take_within(readyq *q, int64_t timeout)
 {
-    int n = readyq_wait(q, timeout, 0);
+    readyq_batch batch = {0};
+    int n = readyq_wait(q, &batch, timeout, 0);
     CHECK(n == 0 || n == 1);
-    readyq_watch *w = readyq_next(q);
+    readyq_watch *w = readyq_next(&batch);
     CHECK_IS(w != NULL, n);
-    CHECK(readyq_next(q) == NULL);
+    CHECK(readyq_next(&batch) == NULL);
+    CHECK_IS(readyq_done(&batch), 0);
     return w;
 }
 
 static inline readyq_watch *take(readyq *q)
 {
     return take_within(q, LONG);
+}
+
+/* How many watches a wait finds, or its error. Takes none of them. */
+static inline int count_ready(readyq *q, int64_t timeout)
+{
+    readyq_batch batch = {0};
+    int n = readyq_wait(q, &batch, timeout, 0);
+    CHECK_IS(readyq_done(&batch), 0);
+    return n;
+}
+
+/* The same, and takes all of them. */
+static inline int take_all_within(readyq *q, int64_t timeout)
+{
+    readyq_batch batch = {0};
+    int n = readyq_wait(q, &batch, timeout, 0), taken = 0;
+    while (readyq_next(&batch) != NULL)
+        taken++;
+    CHECK_IS(taken, n > 0 ? n : 0);
+    CHECK_IS(readyq_done(&batch), 0);
+    return n;
 }
 
 static inline struct readyq_stats stats_of(readyq *q)
@@ -246,8 +270,8 @@ static inline struct readyq_stats stats_of(readyq *q)
     return stats;
 }
 
-/* Whether the kernel queue keeps a registration whose number was closed, so that it must be built
- * anew to lose it. With kqueue there are no ghosts. */
+/* Whether the kernel queue keeps a registration whose number was closed, so that it must be replaced
+ * to get rid of it. With kqueue there are no ghosts. */
 static inline bool has_ghosts(readyq *q)
 {
     return strcmp(readyq_backend(q), "epoll") == 0;

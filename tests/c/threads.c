@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * One queue and many threads: changes take effect in a wait that is running, each event goes to
- * exactly one waiter, wake and close reach whoever sleeps. Built with ThreadSanitizer too.
+ * exactly one waiter, wake and close reach the threads that sleep. Built with ThreadSanitizer too.
  */
 #include "things.h"
 
@@ -11,23 +11,20 @@ enum { WAITERS = 3 };
 
 struct waiter {
     readyq *q;
+    readyq_batch batch;
     int64_t timeout;
     int result;
     readyq_watch *found;
     atomic_bool done;
 };
 
-/* Waits once, as several waiters must: what it was promised may have been taken by another. */
+/* Keeps what it takes until finish(). */
 static void *wait_once(void *argument)
 {
     struct waiter *waiter = argument;
-    int64_t end = readyq_now(waiter->q) + waiter->timeout;
-    for (;;) {
-        int64_t left = waiter->timeout < 0 ? -1 : end - readyq_now(waiter->q);
-        waiter->result = readyq_wait(waiter->q, waiter->timeout < 0 || left > 0 ? left : 0, 1);
-        if (waiter->result <= 0 || (waiter->found = readyq_next(waiter->q)) != NULL)
-            break;
-    }
+    waiter->result = readyq_wait(waiter->q, &waiter->batch, waiter->timeout, 1);
+    waiter->found = readyq_next(&waiter->batch);
+    CHECK_IS(waiter->found != NULL, waiter->result > 0);
     waiter->done = true;
     return NULL;
 }
@@ -43,6 +40,12 @@ static pthread_t start_waiter(struct waiter *waiter, readyq *q, int64_t timeout)
     return thread;
 }
 
+static void finish(struct waiter *waiter, pthread_t thread)
+{
+    join(thread);
+    CHECK_IS(readyq_done(&waiter->batch), 0);
+}
+
 /* ------------------------------------------------------------------ changes during a wait */
 
 static void test_add_takes_effect_in_a_running_wait(void)
@@ -55,7 +58,7 @@ static void test_add_takes_effect_in_a_running_wait(void)
     put(p[1]);
     pthread_t thread = start_waiter(&waiter, q, -1);
     add(q, &w, p[0], READYQ_READ);
-    join(thread);
+    finish(&waiter, thread);
     CHECK(waiter.found == &w);
     readyq_close(q);
     close_pair(p);
@@ -69,7 +72,7 @@ static void test_add_of_a_file_takes_effect_in_a_running_wait(void)
     readyq *q = open_queue();
     pthread_t thread = start_waiter(&waiter, q, -1);
     add(q, &w, fd, READYQ_READ);
-    join(thread);
+    finish(&waiter, thread);
     CHECK(waiter.found == &w);
     readyq_close(q);
     close(fd);
@@ -85,7 +88,7 @@ static void test_modify_takes_effect_in_a_running_wait(void)
     add(q, &w, p[0], READYQ_READ);
     pthread_t thread = start_waiter(&waiter, q, -1);
     CHECK_IS(readyq_modify(&w, READYQ_WRITE), 0);
-    join(thread);
+    finish(&waiter, thread);
     CHECK(waiter.found == &w);
     CHECK_IS(w.ready, READYQ_WRITE);
     readyq_close(q);
@@ -103,7 +106,7 @@ static void test_remove_takes_effect_in_a_running_wait(void)
     pthread_t thread = start_waiter(&waiter, q, 5 * SOON);
     CHECK_IS(readyq_remove(&w), 0);
     put(p[1]);
-    join(thread);
+    finish(&waiter, thread);
     CHECK_IS(waiter.result, 0);
     CHECK(waiter.found == NULL);
     readyq_close(q);
@@ -120,7 +123,7 @@ static void test_a_file_closed_during_the_wait_neither_ends_nor_breaks_it(void)
     add(q, &w, p[0], READYQ_READ);
     pthread_t thread = start_waiter(&waiter, q, 5 * SOON);
     close_pair(p);
-    join(thread);
+    finish(&waiter, thread);
     CHECK_IS(waiter.result, 0);
     CHECK_IS(readyq_remove(&w), 0);
     readyq_close(q);
@@ -142,6 +145,8 @@ static int join_and_count_found(struct waiter *waiters, const pthread_t *threads
         CHECK(waiters[i].result >= 0);
         found += waiters[i].found != NULL;
     }
+    for (int i = 0; i < WAITERS; i++)
+        CHECK_IS(readyq_done(&waiters[i].batch), 0);
     return found;
 }
 
@@ -237,11 +242,11 @@ static void test_a_waiter_with_a_timeout_beside_one_without_is_on_time(void)
     pthread_t first = start_waiter(&patient, q, -1);
     int64_t before = now_ns();
     pthread_t second = start_waiter(&hasty, q, 2 * SOON);
-    join(second);
+    finish(&hasty, second);
     CHECK(now_ns() - before >= 2 * SOON);
     CHECK_IS(hasty.result, 0);
     CHECK_IS(readyq_wake(q), 0);
-    join(first);
+    finish(&patient, first);
     CHECK_IS(patient.result, 0);
     readyq_close(q);
 }
@@ -256,9 +261,9 @@ static void test_data_comes_after_one_of_two_waiters_gave_up(void)
     add(q, &w, p[0], READYQ_READ);
     pthread_t first = start_waiter(&hasty, q, 2 * SOON);
     pthread_t second = start_waiter(&patient, q, -1);
-    join(first);
+    finish(&hasty, first);
     put(p[1]);
-    join(second);
+    finish(&patient, second);
     CHECK(patient.found == &w);
     readyq_close(q);
     close_pair(p);
@@ -272,7 +277,7 @@ static void test_wake_ends_a_running_wait(void)
     readyq *q = open_queue();
     pthread_t thread = start_waiter(&waiter, q, -1);
     CHECK_IS(readyq_wake(q), 0);
-    join(thread);
+    finish(&waiter, thread);
     CHECK_IS(waiter.result, 0);
     readyq_close(q);
 }
@@ -299,7 +304,7 @@ static void test_one_wake_ends_one_of_three_waits(void)
         sleep_ns(SOON);
     }
     for (int i = 0; i < WAITERS; i++) {
-        join(threads[i]);
+        finish(&waiters[i], threads[i]);
         CHECK_IS(waiters[i].result, 0);
     }
     readyq_close(q);
@@ -321,7 +326,21 @@ static void test_wake_from_a_signal_handler_ends_a_running_wait(void)
     CHECK_IS(sigaction(SIGUSR1, &action, NULL), 0);
     pthread_t thread = start_waiter(&waiter, handled_queue, -1);
     CHECK_IS(pthread_kill(thread, SIGUSR1), 0);
-    join(thread);
+    finish(&waiter, thread);
+    CHECK_IS(waiter.result, 0);
+    readyq_close(handled_queue);
+}
+
+static void test_wake_from_a_signal_handler_keeps_errno(void)
+{
+    struct waiter waiter;
+    handled_queue = open_queue();
+    pthread_t thread = start_waiter(&waiter, handled_queue, -1);
+    signal(SIGUSR1, wake_from_handler);
+    errno = EDOM;
+    raise(SIGUSR1);
+    CHECK_IS(errno, EDOM);
+    finish(&waiter, thread);
     CHECK_IS(waiter.result, 0);
     readyq_close(handled_queue);
 }
@@ -354,7 +373,7 @@ static void test_close_during_a_wait_frees_watches_and_number(void)
     pthread_t thread = start_waiter(&waiter, q, -1);
     CHECK_IS(readyq_close(q), 0);
     CHECK(w.queue == NULL);
-    join(thread);
+    finish(&waiter, thread);
     CHECK_IS(waiter.result, -ESHUTDOWN);
     readyq_unref(q);
     close_pair(p);
@@ -375,5 +394,6 @@ TESTS(TEST(test_add_takes_effect_in_a_running_wait),
       TEST(test_data_comes_after_one_of_two_waiters_gave_up), TEST(test_wake_ends_a_running_wait),
       TEST(test_one_wake_ends_one_of_three_waits),
       TEST(test_wake_from_a_signal_handler_ends_a_running_wait),
+      TEST(test_wake_from_a_signal_handler_keeps_errno),
       TEST(test_close_ends_every_wait_with_the_closed_error),
       TEST(test_close_during_a_wait_frees_watches_and_number))

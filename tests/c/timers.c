@@ -20,6 +20,7 @@ static void add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period)
 
 static void test_timer_is_never_early(void)
 {
+    readyq_batch batch = {0};
     enum { COUNT = 300 };
     static readyq_watch w[COUNT];
     static int64_t due[COUNT];
@@ -31,11 +32,12 @@ static void test_timer_is_never_early(void)
         w[i].data = &due[i];
     }
     for (int left = COUNT; left > 0; left--) {
-        CHECK(readyq_wait(q, LONG, 1) == 1);
-        readyq_watch *found = readyq_next(q);
+        CHECK(readyq_wait(q, &batch, LONG, 1) == 1);
+        readyq_watch *found = readyq_next(&batch);
         CHECK(now_ns() >= *(int64_t *)found->data);
     }
     CHECK_IS(readyq_size(q), 0);
+    readyq_done(&batch);
     readyq_close(q);
 }
 
@@ -92,15 +94,17 @@ static void test_period_neither_drifts_nor_hurries_until_it_is_removed(void)
 
 static void test_timer_cancelled_in_the_same_batch_is_not_reported(void)
 {
+    readyq_batch batch = {0};
     readyq_watch w[2];
     readyq *q = open_queue();
     add_timer(q, &w[0], 0, 0);
     add_timer(q, &w[1], 0, MS);
-    CHECK_IS(readyq_wait(q, LONG, 0), 2);
-    CHECK(readyq_next(q) == &w[0]);
+    CHECK_IS(readyq_wait(q, &batch, LONG, 0), 2);
+    CHECK(readyq_next(&batch) == &w[0]);
     CHECK_IS(readyq_remove(&w[1]), 0);
-    CHECK(readyq_next(q) == NULL);
+    CHECK(readyq_next(&batch) == NULL);
     CHECK_QUIET(q);
+    readyq_done(&batch);
     readyq_close(q);
 }
 
@@ -131,7 +135,7 @@ static void test_timer_does_not_end_a_wait_that_is_over_before(void)
     readyq *q = open_queue();
     add_timer(q, &w, 10 * SOON, 0);
     int64_t before = now_ns();
-    CHECK_IS(readyq_wait(q, MS, 0), 0);
+    CHECK_IS(count_ready(q, MS), 0);
     CHECK(now_ns() - before >= MS);
     CHECK_TAKES(q, &w);
     readyq_close(q);
@@ -178,6 +182,22 @@ static void test_huge_delays_and_periods_work(void)
 }
 
 /* ------------------------------------------------------------------ the virtual clock */
+
+static void test_a_wake_ends_a_wait_of_the_virtual_clock_and_time_stands_still(void)
+{
+    readyq_watch w;
+    readyq *q = open_virtual();
+    int64_t begin = readyq_now(q);
+    CHECK_IS(readyq_wake(q), 0);
+    CHECK_IS(count_ready(q, SECOND), 0);
+    CHECK_IS(readyq_now(q), begin);
+    add_timer(q, &w, SECOND, 0);
+    CHECK_IS(readyq_wake(q), 0);
+    CHECK_IS(count_ready(q, -1), 0);
+    CHECK_IS(readyq_now(q), begin);
+    CHECK_TAKES(q, &w);
+    readyq_close(q);
+}
 
 static void test_virtual_clock_stands_still_and_jumps_to_the_next_deadline(void)
 {
@@ -260,17 +280,19 @@ static void test_virtual_day_of_heartbeats_passes_at_once_without_drift(void)
 
 static void test_virtual_clock_does_not_jump_while_something_is_left_untaken(void)
 {
+    readyq_batch batch = {0};
     readyq_watch w;
     readyq *q = open_virtual();
     int64_t begin = readyq_now(q);
     add_timer(q, &w, 5 * MS, 10 * MS);
-    CHECK_IS(readyq_wait(q, -1, 0), 1);
-    CHECK_IS(readyq_wait(q, -1, 0), 1);
+    CHECK_IS(readyq_wait(q, &batch, -1, 0), 1);
+    CHECK_IS(readyq_wait(q, &batch, -1, 0), 1);
     CHECK_IS(readyq_now(q), begin + 5 * MS);
-    CHECK(readyq_next(q) == &w);
+    CHECK(readyq_next(&batch) == &w);
     CHECK_IS(w.count, 1);
     CHECK(take_within(q, -1) == &w);
     CHECK_IS(readyq_now(q), begin + 15 * MS);
+    readyq_done(&batch);
     readyq_close(q);
 }
 
@@ -292,6 +314,7 @@ static void test_missed_periods_come_as_one_delivery_with_their_count(void)
 
 static void test_timers_fire_in_the_order_of_their_deadlines(void)
 {
+    readyq_batch batch = {0};
     enum { COUNT = 1000 };
     static readyq_watch w[COUNT];
     readyq *q = open_virtual();
@@ -299,29 +322,33 @@ static void test_timers_fire_in_the_order_of_their_deadlines(void)
     for (int i = 0; i < COUNT; i++)
         add_timer(q, &w[i], (int64_t)(i * 7919 % COUNT) * SECOND, 0);
     for (int i = 0; i < COUNT; i++) {
-        CHECK_IS(readyq_wait(q, -1, 1), 1);
-        readyq_watch *found = readyq_next(q);
+        CHECK_IS(readyq_wait(q, &batch, -1, 1), 1);
+        readyq_watch *found = readyq_next(&batch);
         CHECK_IS((found - w) * 7919 % COUNT, i);
         CHECK(readyq_now(q) >= last);
         last = readyq_now(q);
     }
+    readyq_done(&batch);
     readyq_close(q);
 }
 
 static void test_timers_of_one_deadline_fire_in_the_order_they_were_set(void)
 {
+    readyq_batch batch = {0};
     readyq_watch w[20];
     readyq *q = open_virtual();
     for (int i = 0; i < 20; i++)
         add_timer(q, &w[i], SECOND, 0);
-    CHECK_IS(readyq_wait(q, -1, 0), 20);
+    CHECK_IS(readyq_wait(q, &batch, -1, 0), 20);
     for (int i = 0; i < 20; i++)
-        CHECK(readyq_next(q) == &w[i]);
+        CHECK(readyq_next(&batch) == &w[i]);
+    readyq_done(&batch);
     readyq_close(q);
 }
 
 static void test_hundred_thousand_timers_fire_once_each_and_half_are_cancelled(void)
 {
+    readyq_batch batch = {0};
     enum { COUNT = 100000 };
     int fired = 0;
     readyq_watch *w = calloc(COUNT, sizeof *w);
@@ -333,8 +360,8 @@ static void test_hundred_thousand_timers_fire_once_each_and_half_are_cancelled(v
         CHECK_IS(readyq_remove(&w[i]), 0);
     int64_t last = 0;
     while (readyq_size(q) > 0) {
-        CHECK(readyq_wait(q, -1, 0) > 0);
-        for (readyq_watch *found; (found = readyq_next(q)) != NULL; fired++) {
+        CHECK(readyq_wait(q, &batch, -1, 0) > 0);
+        for (readyq_watch *found; (found = readyq_next(&batch)) != NULL; fired++) {
             int64_t due = (found - w) * 7919LL % COUNT;
             CHECK_IS((found - w) % 2, 1);
             CHECK(due >= last);
@@ -342,21 +369,24 @@ static void test_hundred_thousand_timers_fire_once_each_and_half_are_cancelled(v
         }
     }
     CHECK_IS(fired, COUNT / 2);
+    readyq_done(&batch);
     readyq_close(q);
     free(w);
 }
 
 static void test_two_hundred_thousand_due_timers_can_be_taken_one_by_one(void)
 {
+    readyq_batch batch = {0};
     enum { COUNT = 200000 };
     readyq_watch *w = calloc(COUNT, sizeof *w);
     readyq *q = open_queue();
     for (int i = 0; i < COUNT; i++)
         CHECK_IS(readyq_add_timer(q, &w[i], 0, 0), 0);
     for (int i = 0; i < COUNT; i++) {
-        CHECK_IS(readyq_wait(q, LONG, 1), 1);
-        CHECK(readyq_next(q) == &w[i]);
+        CHECK_IS(readyq_wait(q, &batch, LONG, 1), 1);
+        CHECK(readyq_next(&batch) == &w[i]);
     }
+    readyq_done(&batch);
     readyq_close(q);
     free(w);
 }
@@ -379,4 +409,5 @@ TESTS(TEST(test_timer_is_never_early), TEST(test_timer_leaves_the_queue_when_it_
       TEST(test_timers_fire_in_the_order_of_their_deadlines),
       TEST(test_timers_of_one_deadline_fire_in_the_order_they_were_set),
       TEST(test_hundred_thousand_timers_fire_once_each_and_half_are_cancelled),
-      TEST(test_two_hundred_thousand_due_timers_can_be_taken_one_by_one))
+      TEST(test_two_hundred_thousand_due_timers_can_be_taken_one_by_one),
+      TEST(test_a_wake_ends_a_wait_of_the_virtual_clock_and_time_stands_still))

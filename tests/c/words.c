@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The words for descriptors and errors: readyq_describe() and readyq_explain().
+ * The texts for descriptors and errors: readyq_describe() and readyq_explain().
  */
 #include "things.h"
 
@@ -114,7 +114,7 @@ static void test_pipes_terminals_and_files_are_described(void)
     close(fd);
 }
 
-/* A peer that named its socket so wrote to the terminal of who printed a watch. */
+/* With such a name a peer could write to the terminal that shows a watch. */
 static void test_names_of_others_do_not_command_a_terminal(void)
 {
     const char name[] = "/tmp/readyq-\033[31m\n\302\233m\177\303\251\302\251\302";

@@ -28,6 +28,7 @@ OURS = (readyq.Queue, readyq.Watch, readyq.Selector, Iterator, Mapping)
 METHODS = [
     *("add", "add_timer", "add_signal", "add_process", "add_trigger", "modify", "remove", "wait"),
     *("dispatch", "wake", "close", "fileno", "stats", "trace", "fire", "_repr_html_", "__init__"),
+    "restart",
     *("__len__", "__iter__", "__next__", "__contains__", "__getitem__", "__enter__", "__exit__"),
     *("__repr__", "__hash__", "__eq__", "__class_getitem__", "__reduce__", "register"),
     *("unregister", "select", "get_map", "get_key", "__call__", "__setattr__", "__delattr__"),
@@ -46,6 +47,7 @@ MEMBERS = [
         "active",
     ),
     *("armed", "status", "readable", "writable", "closed", "backend", "ghost_fd", "watches"),
+    *("due", "period"),
 ]
 FUNCTIONS = [readyq.Queue, readyq.Selector, readyq.bits, readyq.describe]
 NAMES = ["source", "interest", "data", "delay", "period", "signum", "pid", "timeout", "maxevents"]

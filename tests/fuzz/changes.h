@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The operations of operations.c that change something: queues, descriptors and watches.
+ * The operations of operations.c that change queues, descriptors and watches.
  */
 #ifndef CHANGES_H
 #define CHANGES_H
@@ -17,10 +17,12 @@ static pid_t dead; /* a child that has ended with status 7 and is never reaped *
 static void open_one(struct world *o, struct queue *of)
 {
     const bool has_options = byte(o) != 255;
+    const unsigned generation = of->generation + 1;
     struct readyq_options options;
     int error;
 
     memset(of, 0, sizeof *of);
+    of->generation = generation;
     of->nest = -1;
     options.virtual_clock = byte(o) % 4 != 0;
     options.interruptible = byte(o) % 2;
@@ -33,14 +35,14 @@ static void open_one(struct world *o, struct queue *of)
     fail(__FILE__, __LINE__, "an error of opening that was not expected");
 }
 
-/* One that is there, be it closed; or NULL. */
+/* One that is open, or closed and referenced. */
 static struct queue *get_queue(struct world *o)
 {
     struct queue *of = any_queue(o);
 
     if (of->q == NULL)
         open_one(o, of);
-    return of->q != NULL ? of : NULL;
+    return of;
 }
 
 static void queue_ended(struct world *o, struct queue *of)
@@ -50,9 +52,8 @@ static void queue_ended(struct world *o, struct queue *of)
     forget_number(o, of->nest);
     for (int i = 0; i < WATCHES; i++) /* it may have been watched under any of its numbers */
         if (o->watches[i].in != NULL && !is_ours(o, o->watches[i].w->fd))
-            o->watches[i].closed = true;
+            mark_closed(&o->watches[i]);
     of->nest = -1;
-    of->left = 0;
     of->closed = true;
 }
 
@@ -72,8 +73,6 @@ static void do_ref(struct world *o)
 {
     struct queue *of = get_queue(o);
 
-    if (of == NULL)
-        return;
     CHECK(readyq_ref(of->q) == of->q);
     of->refs++;
 }
@@ -176,34 +175,31 @@ static void do_shutdown(struct world *o)
 
 /* ------------------------------------------------------------------ adding */
 
+/* There is a reason in words. */
+static void check_explained(int fd, int error)
+{
+    char text[600];
+
+    CHECK(strstr(readyq_explain("call", fd, error, text, sizeof text), "see errno") == NULL);
+}
+
 /* What an add of any kind has done to a watch. */
 static void check_added(struct world *o, struct queue *of, struct watch *s, int error, bool was_in)
 {
     if (error < 0) {
         CHECK(error > -4096);
+        check_explained(-1, error);
         CHECK(!was_in || s->closed || s->w->queue == s->in->q);
         CHECK(error != -ESHUTDOWN || of->closed);
         return;
     }
     CHECK(!was_in && !of->closed && s->w->queue == of->q &&
           s->w->armed == (s->w->interest != 0 || s->w->kind != READYQ_KIND_FD) && s->w->data == s);
-    s->in = of;
+    *s = (struct watch){.w = s->w, .in = of};
     check_size(o, of);
 }
 
-static struct watch *start_watch(struct watch *s, bool *was_in)
-{
-    *was_in = s->in != NULL;
-    if (!*was_in) {
-        readyq_watch *w = s->w;
-
-        memset(s, 0, sizeof *s);
-        s->w = w;
-    }
-    return s;
-}
-
-/* Whose number it is in that queue, as far as can be told. */
+/* The watch of that number in that queue, if its number was not closed. */
 static struct watch *living(struct world *o, const struct queue *of, int fd)
 {
     for (int i = 0; i < WATCHES; i++) {
@@ -215,27 +211,23 @@ static struct watch *living(struct world *o, const struct queue *of, int fd)
     return NULL;
 }
 
-/* A number of ours that nobody has can be watched; one that somebody has cannot. */
+/* A number of ours can be watched, if no watch of the queue has it. */
 static void do_add(struct world *o)
 {
     struct queue *of = get_queue(o);
     struct watch *s = any_watch(o), *old;
     const int fd = any_number(o);
     const uint32_t interest = any_interest(o);
-    bool was_in;
+    const bool was_in = s->in != NULL;
     int error;
 
-    if (of == NULL)
-        return;
     old = living(o, of, fd);
-    start_watch(s, &was_in);
     error = readyq_add(of->q, s->w, fd, interest);
     check_added(o, of, s, error, was_in);
     CHECK(error != 0 || ((interest & ~0x707u) == 0 && old == NULL));
     if (error == 0) {
         CHECK(s->w->fd == fd && s->w->interest == interest && readyq_find(of->q, fd) == s->w);
         s->closed = !is_ours(o, fd);
-        of->disturbed = true;
     } else if (error != -EINVAL && !of->closed && !was_in && is_ours(o, fd)) {
         CHECK(error == -EEXIST || error == -ELOOP);
     }
@@ -247,12 +239,9 @@ static void do_add_timer(struct world *o)
     struct watch *s = any_watch(o);
     const int64_t delay = any_time(o), period = any_time(o);
     int64_t now;
-    bool was_in;
+    const bool was_in = s->in != NULL;
     int error;
 
-    if (of == NULL)
-        return;
-    start_watch(s, &was_in);
     now = readyq_now(of->q);
     error = readyq_add_timer(of->q, s->w, delay, period);
     check_added(o, of, s, error, was_in);
@@ -269,12 +258,9 @@ static void do_add_signal(struct world *o)
     struct queue *of = get_queue(o);
     struct watch *s = any_watch(o);
     const int number = signals[byte(o) % 8];
-    bool was_in;
+    const bool was_in = s->in != NULL;
     int error;
 
-    if (of == NULL)
-        return;
-    start_watch(s, &was_in);
     error = readyq_add_signal(of->q, s->w, number);
     check_added(o, of, s, error, was_in);
     CHECK((error == -EINVAL) == (number != SIGUSR1 && number != SIGUSR2));
@@ -286,29 +272,21 @@ static void do_add_process(struct world *o)
     struct queue *of = get_queue(o);
     struct watch *s = any_watch(o);
     const pid_t pid = pids[byte(o) % 7];
-    bool was_in;
+    const bool was_in = s->in != NULL;
     int error;
 
-    if (of == NULL)
-        return;
-    start_watch(s, &was_in);
     error = readyq_add_process(of->q, s->w, pid);
     check_added(o, of, s, error, was_in);
     CHECK((error == -EINVAL) == (pid <= 0));
     CHECK(error != 0 || s->w->pid == pid);
-    if (error == 0)
-        of->disturbed = true; /* its descriptor may have taken the number of a closed one */
 }
 
 static void do_add_trigger(struct world *o)
 {
     struct queue *of = get_queue(o);
     struct watch *s = any_watch(o);
-    bool was_in;
+    const bool was_in = s->in != NULL;
 
-    if (of == NULL)
-        return;
-    start_watch(s, &was_in);
     check_added(o, of, s, readyq_add_trigger(of->q, s->w), was_in);
 }
 
@@ -322,12 +300,65 @@ static void do_modify(struct world *o)
 
     CHECK(error <= 0);
     CHECK((error == -ENOENT) == (s->in == NULL));
+    if (error < 0)
+        check_explained(s->in != NULL ? s->w->fd : -1, error);
     if (s->in == NULL)
         return;
     CHECK(error != 0 || (s->w->kind == READYQ_KIND_FD && s->w->interest == interest));
     CHECK(error != -EBADF || s->closed);
     s->spent = s->spent && error < 0;
-    s->in->disturbed = true;
+    if (error == 0)
+        release(s);
+}
+
+/* Where a timer that is in no queue must be restarted. */
+static struct queue *home_of(const struct watch *s)
+{
+    struct queue *of = s->home;
+
+    return of != NULL && of->generation == s->generation && !of->closed ? of : NULL;
+}
+
+/* What was not taken is dropped; a batch that has taken it goes on holding it. */
+static void do_restart(struct world *o)
+{
+    struct watch *s = any_watch(o);
+    const int64_t delay = any_time(o);
+    struct queue *of = s->in != NULL ? s->in : home_of(s);
+    const int64_t now = of != NULL && of->q != NULL ? readyq_now(of->q) : 0;
+    const int error = readyq_restart(s->w, delay);
+
+    if (error < 0)
+        check_explained(-1, error);
+    if (delay < 0)
+        CHECK(error == -EINVAL);
+    else if (s->in != NULL)
+        CHECK(error == (s->w->kind == READYQ_KIND_TIMER ? 0 : -EINVAL));
+    else if (s->home != NULL)
+        CHECK(error == (of != NULL ? 0 : -ESHUTDOWN));
+    else
+        CHECK(error == -ENOENT);
+    if (error < 0)
+        return;
+    CHECK(s->w->queue == of->q && s->w->armed);
+    if (s->pending || s->held == NULL)
+        release(s);
+    s->in = of;
+    s->home = NULL;
+    s->due = delay < INT64_MAX - now ? now + delay : INT64_MAX;
+    s->told = 0;
+    check_size(o, of);
+}
+
+static void do_due(struct world *o)
+{
+    const struct watch *s = any_watch(o);
+    const int64_t due = readyq_due(s->w);
+
+    if (s->in == NULL || s->w->kind != READYQ_KIND_TIMER)
+        CHECK(due == -1);
+    else if (readyq_now(s->in->q) < s->due)
+        CHECK(s->in->is_virtual ? due == s->due : due >= s->due);
 }
 
 static void left(struct world *o, struct watch *s, bool again)
@@ -336,10 +367,10 @@ static void left(struct world *o, struct watch *s, bool again)
 
     CHECK(s->w->queue == NULL && s->w->ready == 0);
     s->in = NULL;
-    of->disturbed = true;
+    release(s);
     check_size(o, of);
     if (again)
-        renew(s, byte(o) % 2);
+        renew(s);
 }
 
 static void do_remove(struct world *o)
@@ -351,15 +382,15 @@ static void do_remove(struct world *o)
         CHECK(error == 0);
         left(o, s, byte(o) % 2);
     } else {
-        CHECK(error == -ENOENT || error == 0); /* 0: readyq_stale() gave it */
-        CHECK(readyq_remove(s->w) == -ENOENT);
+        CHECK(error == -ENOENT);
+        s->home = NULL; /* it cannot be restarted any more */
     }
 }
 
 static void do_stale(struct world *o)
 {
     struct queue *of = get_queue(o);
-    readyq_watch *w = of != NULL ? readyq_stale(of->q) : NULL;
+    readyq_watch *w = readyq_stale(of->q);
     struct watch *s;
 
     if (w == NULL)
@@ -375,7 +406,7 @@ static void do_fire(struct world *o)
     const int error = readyq_fire(s->w);
 
     if (s->in == NULL)
-        CHECK(error == -ENOENT || error == -EINVAL);
+        CHECK(error == -ENOENT);
     else if (s->w->kind != READYQ_KIND_TRIGGER)
         CHECK(error == -EINVAL);
     else
@@ -389,7 +420,8 @@ static void do_raise(struct world *o)
 
     CHECK(raise(number) == 0);
     for (int i = 0; i < WATCHES; i++)
-        if (o->watches[i].in != NULL && o->watches[i].w->signal == number)
+        if (o->watches[i].in != NULL && o->watches[i].w->kind == READYQ_KIND_SIGNAL &&
+            o->watches[i].w->signal == number)
             o->watches[i].fired++;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the fuzzers in C share: a check whose failure is a finding, and the count of descriptors.
+ * What the fuzzers in C share: a check whose failure is a finding, and the open descriptors.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NUMBERS = 64 }; /* descriptors that are looked at */
+enum { NUMBERS = 64 }; /* descriptors that are checked */
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \

@@ -1,14 +1,64 @@
 /* SPDX-License-Identifier: MIT
  *
- * A fuzzer of the C API: bytes become calls on a small world (world.h, changes.h), good ones and bad ones, and
- * what must be true is checked after each. No input sleeps: a wait is on a virtual clock, or short,
- * or woken before.
+ * A fuzzer of the C API: bytes become calls on a small world (world.h, changes.h), valid and invalid
+ * ones, and what must be true is checked after each. No input sleeps: a wait is on a virtual clock,
+ * or short, or woken before.
  */
 #include "changes.h"
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <sys/wait.h>
 
 enum { OPERATIONS = 200 };
+
+/* ------------------------------------------------------------------ the other thread */
+
+/* A call of readyq_wait() that thread 1 makes while this one waits for it. */
+static struct {
+    sem_t go, done;
+    readyq *q;
+    readyq_batch *b;
+    int64_t timeout;
+    int max, result;
+} other;
+
+static void *run_other(void *unused)
+{
+    for (;;) {
+        while (sem_wait(&other.go) < 0)
+            ;
+        other.result = readyq_wait(other.q, other.b, other.timeout, other.max);
+        sem_post(&other.done);
+    }
+    return unused;
+}
+
+static void start_other(void)
+{
+    pthread_t thread;
+    sigset_t all, mask;
+
+    CHECK(sem_init(&other.go, 0, 0) == 0 && sem_init(&other.done, 0, 0) == 0);
+    sigfillset(&all);
+    CHECK(pthread_sigmask(SIG_SETMASK, &all, &mask) == 0);
+    CHECK(pthread_create(&thread, NULL, run_other, NULL) == 0);
+    CHECK(pthread_sigmask(SIG_SETMASK, &mask, NULL) == 0);
+}
+
+static int wait_in(int thread, readyq *q, readyq_batch *b, int64_t timeout, int max)
+{
+    if (thread == 0)
+        return readyq_wait(q, b, timeout, max);
+    other.q = q;
+    other.b = b;
+    other.timeout = timeout;
+    other.max = max;
+    sem_post(&other.go);
+    while (sem_wait(&other.done) < 0)
+        ;
+    return other.result;
+}
 
 /* ------------------------------------------------------------------ waiting */
 
@@ -18,19 +68,49 @@ static bool will_end(const struct world *o, const struct queue *of)
     for (int i = 0; i < WATCHES; i++) {
         const struct watch *s = &o->watches[i];
 
-        if (s->in == of && s->w->kind == READYQ_KIND_TIMER && of->is_virtual &&
-            s->due < INT64_MAX - 1 && s->period < 1000000000)
+        if (s->in != of || s->held != NULL)
+            continue;
+        if (s->w->kind == READYQ_KIND_TIMER && of->is_virtual && s->due < INT64_MAX - 1 &&
+            s->period < 1000000000)
             return true;
-        if (s->in == of && s->fired > s->told)
+        if (s->fired > s->told)
             return true;
     }
     return false;
 }
 
-static int wait_for(struct queue *of, int64_t timeout, int max)
+/* The batch is open in that queue now, and what the thread held there is given back. */
+static void begin_wait(struct world *o, struct queue *of, struct batch *b, int thread)
+{
+    if (b->of != NULL && b->of != of)
+        give_back(o, b);
+    b->of = of;
+    b->thread = thread;
+    for (int i = 0; i < BATCHES; i++)
+        if (o->batches[i].of == of && o->batches[i].thread == thread)
+            give_back(o, &o->batches[i]);
+}
+
+/* After a wait or a look that was valid. */
+static void end_wait(struct world *o, struct queue *of, struct batch *b, int n, int max)
+{
+    if (n == -ESHUTDOWN) {
+        if (b->of != NULL)
+            give_back(o, b);
+        b->of = NULL;
+        CHECK(readyq_next(b->b) == NULL && readyq_peek(b->b, NULL, 0) == 0);
+    } else {
+        begin_wait(o, of, b, b->thread);
+        if (n >= 0)
+            check_found(o, b, n, max > 0 && n == max);
+    }
+}
+
+static int wait_for(struct world *o, struct queue *of, struct batch *b, int thread,
+                    int64_t timeout, int max)
 {
     const int64_t before = readyq_now(of->q);
-    const int n = readyq_wait(of->q, timeout, max);
+    const int n = wait_in(thread, of->q, b->b, timeout, max);
 
     CHECK((n == -EINVAL) == (timeout < -1 || max < 0));
     CHECK(n == -EINVAL || (n == -ESHUTDOWN) == of->closed);
@@ -39,98 +119,131 @@ static int wait_for(struct queue *of, int64_t timeout, int max)
     if (n == 0 && timeout > 0 && !of->woken)
         CHECK(readyq_now(of->q) - before >= timeout);
     CHECK(n != 0 || timeout != -1 || of->woken);
-    if (n < 0 && n != -EINTR)
+    if (n == -EINVAL)
         return n;
-    of->left = n > 0 ? n : 0;
-    of->woken = of->disturbed = false;
+    b->thread = thread;
+    of->woken &= n != 0; /* one that finds something leaves the wake to the next */
+    end_wait(o, of, b, n, max);
     return n;
 }
 
 static void do_wait(struct world *o)
 {
     struct queue *of = get_queue(o);
+    struct batch *b = any_batch(o);
+    const int thread = byte(o) % 4 == 3;
     const int64_t time = any_time(o);
     const int max = (int8_t)byte(o);
-    const bool is_long = of != NULL && (time == -1 || !of->is_virtual ? time == -1 || time > 255
-                                                                      : time >= INT64_MAX / 2);
+    const bool is_long =
+        time == -1 || (of->is_virtual ? time >= INT64_MAX / 2 : time > 255);
 
-    if (of == NULL)
-        return;
     if (is_long && !of->closed && !(time == -1 && will_end(o, of))) {
         CHECK(readyq_wake(of->q) == 0);
         of->woken = true;
     }
-    wait_for(of, time, max);
+    wait_for(o, of, b, thread, time, max);
 }
 
-static readyq_watch *take(struct queue *of)
+static readyq_watch *take(struct world *o, struct batch *b)
 {
-    readyq_watch *w = readyq_next(of->q);
+    readyq_watch *first, *w;
 
-    CHECK(w != NULL || of->left == 0 || of->disturbed);
-    if (w == NULL) {
-        of->left = 0;
-        return NULL;
-    }
-    CHECK(of->left-- > 0);
-    check_delivery(of, w);
+    check_batch(o, b);
+    first = NULL;
+    readyq_peek(b->b, &first, 1);
+    w = readyq_next(b->b);
+    CHECK(w == first);
+    if (w != NULL)
+        check_delivery(o, b, w);
     return w;
 }
 
 static void do_next(struct world *o)
 {
-    struct queue *of = get_queue(o);
+    struct batch *b = any_batch(o);
 
-    for (int n = byte(o) % 8; of != NULL && n >= 0 && take(of) != NULL; n--)
+    for (int n = byte(o) % 8; n >= 0 && take(o, b) != NULL; n--)
         ;
+}
+
+static void finish(struct world *o, struct batch *b)
+{
+    CHECK(readyq_done(b->b) == 0);
+    if (b->of != NULL)
+        give_back(o, b);
+    b->of = NULL;
+}
+
+static void do_done(struct world *o)
+{
+    struct batch *b = any_batch(o);
+
+    finish(o, b);
+    if (byte(o) % 2)
+        renew_batch(b);
 }
 
 static void do_look(struct world *o)
 {
     struct queue *of = get_queue(o);
+    struct batch *b = any_batch(o);
     const int max = byte(o) % 4;
-    const int n = of != NULL ? readyq_look(of->q, max) : -1;
+    const int n = readyq_look(of->q, b->b, max);
 
-    if (of == NULL || n < 0)
-        return;
-    of->left = n;
-    of->disturbed = false;
+    CHECK((n == -ESHUTDOWN) == of->closed);
+    b->thread = 0;
+    end_wait(o, of, b, n, max);
 }
 
 static void do_wake(struct world *o)
 {
     struct queue *of = get_queue(o);
 
-    if (of == NULL)
-        return;
     CHECK(readyq_wake(of->q) == (of->closed ? -ESHUTDOWN : 0));
     of->woken = true;
 }
 
-/* Takes all there is: then everything due is told, and nothing else. */
-static void settle(struct world *o, struct queue *of)
+/* On the real clock they may have come due a moment ago. */
+static bool has_only_timers(const struct world *o, const struct batch *b)
+{
+    for (int i = 0; i < WATCHES; i++)
+        if (o->watches[i].held == b && o->watches[i].w->kind != READYQ_KIND_TIMER)
+            return false;
+    return !b->of->is_virtual;
+}
+
+/* Takes all there is: then everything due is reported, and nothing else, but for what the other
+ * thread holds. */
+static void settle(struct world *o, struct queue *of, struct batch *b)
 {
     struct pollfd nest = {.fd = of->nest, .events = POLLIN};
-    const bool shown = of->nest < 0 || poll(&nest, 1, 0) == 1;
-    const int n = wait_for(of, 0, 0);
+    bool shown;
+    int n;
 
+    for (int i = 0; i < BATCHES; i++) /* as its readyq_fileno() asks for */
+        if (of->nest >= 0 && o->batches[i].of == of && o->batches[i].thread == 0)
+            finish(o, &o->batches[i]);
+    shown = of->nest < 0 || poll(&nest, 1, 0) == 1;
+    n = wait_for(o, of, b, 0, 0, 0);
     if (n < 0)
         return;
-    CHECK(n == 0 || shown);
+    CHECK(shown || has_only_timers(o, b) || n == 0);
     for (int i = 0; i < WATCHES; i++)
         o->watches[i].delivered = false;
-    while (take(of) != NULL)
+    while (take(o, b) != NULL)
         ;
-    for (int i = 0; i < WATCHES; i++)
-        CHECK(o->watches[i].in != of || is_told(&o->watches[i]));
+    for (int i = 0; i < WATCHES; i++) {
+        const struct watch *s = &o->watches[i];
+
+        CHECK(s->in != of || (s->held != NULL && s->held->thread != 0) || is_told(s));
+    }
 }
 
 static void do_settle(struct world *o)
 {
     struct queue *of = get_queue(o);
 
-    if (of != NULL)
-        settle(o, of);
+    settle(o, of, any_batch(o));
 }
 
 /* ------------------------------------------------------------------ looking into it, and fork */
@@ -141,8 +254,6 @@ static void do_fileno(struct world *o)
     struct queue *of = get_queue(o);
     int fd;
 
-    if (of == NULL)
-        return;
     fd = readyq_fileno(of->q);
     CHECK(of->closed ? fd == -ESHUTDOWN : fd >= 0);
     CHECK(of->closed || of->nest < 0 || of->nest == fd);
@@ -156,8 +267,8 @@ static void do_ask(struct world *o)
     struct readyq_stats stats;
     readyq_watch *w;
 
-    if (of == NULL)
-        return;
+    for (int i = 0; i < BATCHES; i++)
+        check_batch(o, &o->batches[i]);
     w = readyq_find(of->q, fd);
     CHECK(w == NULL || (((struct watch *)w->data)->w == w && w->fd == fd));
     CHECK(readyq_stats(of->q, &stats) == 0 && stats.watches == readyq_size(of->q));
@@ -182,14 +293,37 @@ static void do_explain(struct world *o)
     free(text);
 }
 
-/* In a child epoll cannot tell what has a closed number by now: it may be another queue, in a
- * circle, which is ELOOP. */
+/* In a child epoll does not know what file a closed number had: it may be another queue's by now, in
+ * a circle, which is ELOOP. */
 static bool has_closed(const struct world *o, const struct queue *of)
 {
     for (int i = 0; i < WATCHES; i++)
         if (o->watches[i].in == of && o->watches[i].closed)
             return true;
     return false;
+}
+
+/* There is one thread in it. What the other one held is free, as it never gives it back. */
+static _Noreturn void run_child(struct world *o)
+{
+    signal(SIGABRT, SIG_DFL);
+    for (int i = 0; i < BATCHES; i++)
+        if (o->batches[i].of != NULL && o->batches[i].thread != 0) {
+            give_back(o, &o->batches[i]);
+            o->batches[i].of = NULL;
+        }
+    for (int i = 0; i < QUEUES; i++) {
+        struct queue *of = &o->queues[i];
+
+        if (of->q == NULL || of->closed || has_closed(o, of))
+            continue;
+        of->nest = -1; /* its parent's until it is used */
+        settle(o, of, &o->batches[i]);
+        settle(o, of, &o->batches[0]);
+        CHECK(readyq_close(of->q) == 0);
+        empty_queue(o, of);
+    }
+    _exit(0);
 }
 
 static void do_fork(struct world *o)
@@ -202,17 +336,8 @@ static void do_fork(struct world *o)
     o->forked = true;
     pid = fork();
     CHECK(pid >= 0);
-    if (pid == 0) {
-        signal(SIGABRT, SIG_DFL);
-        for (int i = 0; i < QUEUES; i++)
-            if (o->queues[i].q != NULL && !o->queues[i].closed && !has_closed(o, &o->queues[i])) {
-                o->queues[i].nest = -1; /* its parent's until it is used */
-                settle(o, &o->queues[i]);
-                settle(o, &o->queues[i]);
-                CHECK(readyq_close(o->queues[i].q) == 0);
-            }
-        _exit(0);
-    }
+    if (pid == 0)
+        run_child(o);
     while (waitpid(pid, &status, 0) < 0)
         CHECK(errno == EINTR); /* the fuzzer's clock */
     CHECK(status == 0);
@@ -227,7 +352,8 @@ static void (*const operations[])(struct world *) = {
     do_modify, do_remove,    do_remove,      do_stale,   do_fire,        do_raise,
     do_wait,   do_wait,      do_next,        do_next,    do_look,        do_settle,
     do_settle, do_fileno,    do_ask,         do_explain, do_fork,        do_close,
-    do_ref,    do_unref,
+    do_ref,    do_unref,     do_done,        do_done,    do_restart,     do_restart,
+    do_due,    do_wait,
 };
 enum { KINDS = sizeof operations / sizeof *operations };
 
@@ -239,7 +365,9 @@ static void begin(struct world *o, const uint8_t *data, size_t size)
     for (int i = 0; i < THINGS; i++)
         o->things[i] = -1;
     for (int i = 0; i < WATCHES; i++)
-        renew(&o->watches[i], i % 2);
+        renew(&o->watches[i]);
+    for (int i = 0; i < BATCHES; i++)
+        renew_batch(&o->batches[i]);
 }
 
 static void end(struct world *o)
@@ -249,12 +377,16 @@ static void end(struct world *o)
 
         if (of->q == NULL)
             continue;
-        settle(o, of);
+        settle(o, of, &o->batches[i]);
         CHECK(readyq_close(of->q) == 0);
         if (!of->closed)
             empty_queue(o, of);
         for (; of->refs > 0; of->refs--)
             readyq_unref(of->q);
+    }
+    for (int i = 0; i < BATCHES; i++) { /* it may be open in a queue that is closed */
+        CHECK(readyq_done(o->batches[i].b) == 0);
+        free(o->batches[i].b);
     }
     for (int i = 0; i < WATCHES; i++)
         free(o->watches[i].w);
@@ -263,7 +395,7 @@ static void end(struct world *o)
             close(o->things[i]);
 }
 
-/* The default action would end the fuzzer, and must be in force again after each input. */
+/* The default action would end the fuzzer. The action must be the same after each input. */
 static void prepare(void)
 {
     signal(SIGUSR1, SIG_IGN);
@@ -274,6 +406,7 @@ static void prepare(void)
         _exit(7);
     CHECK(dead > 0);
     CHECK(waitid(P_PID, (id_t)dead, &(siginfo_t){0}, WEXITED | WNOWAIT) == 0);
+    start_other();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The world that operations.c turns bytes into: two queues, a few descriptors, a few watches, and
- * beside each watch what must be true of it. A watch's memory is its own block and goes when the
- * contract says that it may, so that AddressSanitizer sees who looks at it later.
+ * The world that operations.c turns bytes into: two queues, a few descriptors, watches and batches,
+ * and beside each of them what must be true of it. The memory of a watch or a batch is a block of its
+ * own and is freed as soon as the contract allows it, so that AddressSanitizer finds a later use.
+ *
+ * Two threads wait, one after the other, never at once: what one of them holds the other must not
+ * get.
  */
 #ifndef WORLD_H
 #define WORLD_H
@@ -16,35 +19,47 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { QUEUES = 2, THINGS = 10, WATCHES = 12 };
+enum { QUEUES = 2, THINGS = 10, WATCHES = 12, BATCHES = 4 };
 
 #define DIRECTIONS (READYQ_READ | READYQ_WRITE | READYQ_PRIORITY)
 
 struct queue {
-    readyq *q;   /* NULL: there is none */
-    int refs;    /* beside the one of readyq_open() */
-    int nest;    /* its readyq_fileno(), or -1 */
-    int left;    /* what readyq_next() still owes, at most */
-    bool closed; /* a reference keeps it */
+    readyq *q;           /* NULL: there is none */
+    int refs;            /* beside the one of readyq_open() */
+    int nest;            /* its readyq_fileno(), or -1 */
+    unsigned generation; /* how many queues were opened in this place */
+    bool closed;         /* a reference keeps it */
     bool is_virtual;
-    bool woken;     /* the next wait may return early */
-    bool disturbed; /* what it owes may have gone */
+    bool woken; /* the next wait may return early */
+};
+
+struct batch {
+    readyq_batch *b;
+    struct queue *of; /* where it is open, or NULL */
+    int thread;       /* that waited last */
 };
 
 struct watch {
     readyq_watch *w;
-    struct queue *in;     /* where it was added, NULL when it is out */
-    bool closed;          /* its number was closed: it may become inactive at any time */
-    bool spent;           /* ONESHOT, delivered, not modified since */
-    bool delivered;       /* in this round */
-    int64_t due, period;  /* of a timer */
-    uint64_t fired, told; /* of a trigger or signal: fires; what counts told */
+    struct queue *in;      /* where it was added, NULL when it is out */
+    struct batch *held;    /* the batch that holds it */
+    bool pending;          /* and did not take it yet */
+    bool returned;         /* it was pending when it was given back */
+    bool owed;             /* it must come with the next wait, before newer ones */
+    bool closed;           /* its number was closed: it may become inactive at any time */
+    bool spent;            /* ONESHOT, delivered, not modified since */
+    bool delivered;        /* in this round */
+    int64_t due, period;   /* of a timer */
+    struct queue *home;    /* of a timer that has fired: where, and that queue's generation */
+    unsigned generation;
+    uint64_t fired, told; /* of a trigger or signal: fires; the counts delivered */
 };
 
 struct world {
     const uint8_t *at, *end;
     struct queue queues[QUEUES];
     struct watch watches[WATCHES];
+    struct batch batches[BATCHES];
     int things[THINGS]; /* descriptors, or -1 */
     bool forked;        /* once is enough */
 };
@@ -64,6 +79,11 @@ static inline struct queue *any_queue(struct world *o)
 static inline struct watch *any_watch(struct world *o)
 {
     return &o->watches[byte(o) % WATCHES];
+}
+
+static inline struct batch *any_batch(struct world *o)
+{
+    return &o->batches[byte(o) % BATCHES];
 }
 
 static inline int *any_thing(struct world *o)
@@ -103,17 +123,51 @@ static inline int any_number(struct world *o)
     return b < 230 ? 3 + b % (NUMBERS - 3) : odd[b % 5];
 }
 
-/* ------------------------------------------------------------------ watches */
+/* ------------------------------------------------------------------ watches and batches */
 
-/* Fresh memory, clean or stray. */
-static inline void renew(struct watch *s, bool stray)
+/* Fresh memory. */
+static inline void renew(struct watch *s)
 {
     free(s->w);
     memset(s, 0, sizeof *s);
-    s->w = malloc(sizeof *s->w);
+    s->w = calloc(1, sizeof *s->w);
     CHECK(s->w != NULL);
-    memset(s->w, stray ? 0xa5 : 0, sizeof *s->w);
     s->w->data = s;
+}
+
+static inline void renew_batch(struct batch *b)
+{
+    free(b->b);
+    b->of = NULL;
+    b->b = calloc(1, sizeof *b->b);
+    CHECK(b->b != NULL);
+}
+
+/* It is in no batch, and whatever was found of it is dropped. */
+static inline void release(struct watch *s)
+{
+    s->held = NULL;
+    s->pending = s->returned = s->owed = false;
+}
+
+static inline bool is_level(const struct watch *s)
+{
+    return s->w->kind == READYQ_KIND_FD && !(s->w->interest & (READYQ_EDGE | READYQ_ONESHOT));
+}
+
+/* The batch's watches are given back. */
+static inline void give_back(struct world *o, struct batch *b)
+{
+    for (int i = 0; i < WATCHES; i++) {
+        struct watch *s = &o->watches[i];
+
+        if (s->held != b)
+            continue;
+        s->returned |= s->pending;
+        s->owed |= s->pending && !is_level(s) && !s->closed;
+        s->held = NULL;
+        s->pending = false;
+    }
 }
 
 static inline bool is_ours(const struct world *o, int fd)
@@ -124,14 +178,18 @@ static inline bool is_ours(const struct world *o, int fd)
     return false;
 }
 
+static inline void mark_closed(struct watch *s)
+{
+    s->closed = true;
+    s->owed = false;
+}
+
 /* The number was closed, or is another file's now. */
 static inline void forget_number(struct world *o, int fd)
 {
     for (int i = 0; i < WATCHES; i++)
         if (o->watches[i].in != NULL && o->watches[i].w->fd == fd)
-            o->watches[i].closed = true;
-    for (int i = 0; i < QUEUES; i++)
-        o->queues[i].disturbed = true;
+            mark_closed(&o->watches[i]);
 }
 
 static inline void close_thing(struct world *o, int *thing)
@@ -143,14 +201,20 @@ static inline void close_thing(struct world *o, int *thing)
     *thing = -1;
 }
 
-/* All of a queue's watches are out. */
+/* All watches of a queue are out, and its batches are empty. */
 static inline void empty_queue(struct world *o, struct queue *of)
 {
+    for (int i = 0; i < BATCHES; i++)
+        if (o->batches[i].of == of) {
+            CHECK(readyq_next(o->batches[i].b) == NULL);
+            CHECK(readyq_peek(o->batches[i].b, NULL, 0) == 0);
+            o->batches[i].of = NULL;
+        }
     for (int i = 0; i < WATCHES; i++)
         if (o->watches[i].in == of) {
             CHECK(o->watches[i].w->queue == NULL);
             CHECK(o->watches[i].w->ready == 0);
-            renew(&o->watches[i], i % 2);
+            renew(&o->watches[i]);
         }
 }
 
@@ -203,26 +267,86 @@ static inline void check_counts(struct watch *s)
         CHECK(s->told <= s->fired);
 }
 
-/* One delivery. */
-static inline void check_delivery(struct queue *of, readyq_watch *w)
+/* One delivery. A timer that has fired is kept now and then, to be restarted. */
+static inline void check_delivery(struct world *o, struct batch *b, readyq_watch *w)
 {
     struct watch *s = w->data;
+    struct queue *of = b->of;
     const bool leaves =
         w->kind == READYQ_KIND_PROCESS || (w->kind == READYQ_KIND_TIMER && s->period == 0);
 
-    CHECK(s->w == w && s->in == of);
+    CHECK(s->w == w && s->in == of && s->held == b && s->pending);
     CHECK(w->queue == (leaves ? NULL : of->q));
+    s->pending = false;
     s->delivered = true;
     if (w->kind == READYQ_KIND_FD)
         check_descriptor(s);
     else
         check_counts(s);
-    if (leaves)
-        renew(s, false);
+    if (!leaves)
+        return;
+    release(s);
+    s->in = NULL;
+    s->home = of;
+    s->generation = of->generation;
+    if (w->kind == READYQ_KIND_PROCESS || byte(o) % 2)
+        renew(s);
 }
 
-/* After a wait and all its deliveries, nothing having been done in between: whether poll(2) and
- * the queue are of one mind about a level-triggered descriptor. */
+/* What a batch has is what it must have. A watch whose number was closed may have gone. */
+static inline void check_batch(struct world *o, struct batch *b)
+{
+    readyq_watch *found[WATCHES];
+    const size_t n = readyq_peek(b->b, found, WATCHES);
+
+    CHECK(n <= WATCHES);
+    for (size_t i = 0; i < n; i++) {
+        const struct watch *s = found[i]->data;
+
+        CHECK(s->w == found[i] && s->held == b && s->pending);
+    }
+    for (int i = 0; i < WATCHES; i++) {
+        struct watch *s = &o->watches[i];
+        bool there = false;
+
+        for (size_t j = 0; j < n; j++)
+            there |= found[j] == s->w;
+        CHECK(there || s->held != b || !s->pending || s->closed);
+        if (!there && s->held == b && s->pending)
+            release(s);
+    }
+}
+
+/* After a wait that put `n` watches into a batch: no other batch has them, the owed ones come first,
+ * and all of them are there unless the batch is `full`. */
+static inline void check_found(struct world *o, struct batch *b, int n, bool full)
+{
+    readyq_watch *found[WATCHES];
+    bool newer = false;
+
+    CHECK(readyq_peek(b->b, found, WATCHES) == (size_t)n && n <= WATCHES);
+    for (int i = 0; i < n; i++) {
+        struct watch *s = found[i]->data;
+
+        CHECK(s->w == found[i] && s->in == b->of && s->held == NULL);
+        CHECK(!newer || !s->owed);
+        newer |= !s->returned;
+        release(s);
+        s->held = b;
+        s->pending = true;
+    }
+    for (int i = 0; i < WATCHES; i++) {
+        struct watch *s = &o->watches[i];
+
+        if (s->in == b->of && s->held == NULL) {
+            CHECK(full || !s->owed);
+            s->returned &= full;
+        }
+    }
+}
+
+/* After a wait and all its deliveries, nothing having been done in between: whether poll(2) and the
+ * queue agree about a level-triggered descriptor. */
 static inline bool agrees_with_poll(const struct watch *s)
 {
     const uint32_t interest = s->w->interest;

@@ -52,6 +52,25 @@ function T.test_a_timer_that_went_off_is_let_go()
     equal(next(seen), nil)
 end
 
+function T.test_a_timer_that_is_restarted_is_kept_again()
+    local q, seen = readyq.new(), weak()
+    do
+        local timer = q:add_timer(0, {"data"})
+        seen[timer] = true
+        for watch in q:wait() do watch:restart(0.01) end
+    end
+    collect()
+    assert(next(seen))
+    for watch, data in q:watches() do
+        assert(seen[watch])
+        equal(data[1], "data")
+    end
+    equal(select(3, things.event(q))[1], "data")
+    collect()
+    equal(next(seen), nil)
+    equal(#q, 0)
+end
+
 function T.test_a_closed_queue_lets_everything_go()
     local q, seen = readyq.new(), weak()
     for i = 1, 10 do
@@ -267,14 +286,32 @@ function T.test_no_memory_is_lost_by_adding_and_removing()
     equal(#q, 0)
 end
 
+function T.test_no_memory_is_lost_by_restarting()
+    local q = readyq.new()
+    local timer, other = q:add_timer(0, {}), q:add_timer(1000, {})
+    local grown = memory_of(function()
+        for turn = 1, 2000 do
+            for watch in q:wait() do watch:restart(turn % 2 * 1e-9) end
+            other:restart(1000)
+        end
+    end)
+    assert(grown < 16, "grown by " .. grown .. " KiB")
+    equal(#q, 2)
+    equal(timer.active, true)
+end
+
 function T.test_no_memory_is_lost_by_failures()
     local q = readyq.new()
+    local late = q:add_timer(1)
+    late:remove()
     local grown = memory_of(function()
         for _ = 1, 2000 do
             assert(not q:add(999, "r", {}))
             assert(not pcall(q.add, q, 0, readyq.FIRED, {}))
             assert(not pcall(q.add_signal, q, "KILL", {}))
             assert(not pcall(q.wait, q, -1))
+            assert(not q:remove(999))
+            assert(not late:restart(1))
         end
     end)
     assert(grown < 16, "grown by " .. grown .. " KiB")
@@ -287,6 +324,10 @@ function T.test_a_wait_allocates_nothing()
     local function turn()
         for _ = 1, 1000 do
             for _ in q:wait(0) do end
+            for _ in q:wait(0) do break end
+            for _ in q:wait(0) do
+                for _ in q:wait(0) do end
+            end
         end
     end
     turn()

@@ -7,7 +7,7 @@ local things = require "things"
 local unix = require "unix"
 local raises, fails, equal = things.raises, things.fails, things.equal
 
-local EBADF, EEXIST, ENOENT, ESRCH, EMFILE = 9, 17, 2, 3, 24
+local EBADF, EEXIST, ENOENT, ESRCH, EMFILE, ESHUTDOWN = 9, 17, 2, 3, 24, 108
 local NAN = 0 / 0
 
 local T = {}
@@ -63,16 +63,16 @@ function T.test_an_interest_must_mean_something()
     end
     raises("an interest is a string", method, "add", fd)
     for _, bits in ipairs {readyq.FIRED, readyq.READ_CLOSED, readyq.ERROR, readyq.EDGE, 2 ^ 20} do
-        raises("#3 to .*the interest means nothing.* an interest is READ", method, "add", fd, bits)
+        raises("#3 to .*the interest is not valid.* combine READ", method, "add", fd, bits)
     end
 end
 
 function T.test_a_wrong_interest_of_modify_changes_nothing()
     local q = readyq.new()
     local watch = q:add(things.eventfd(1), "r")
-    local nothing = "to 'modify' %(modify of descriptor.*the interest means nothing"
-    raises("#1 " .. nothing, function() watch:modify(readyq.FIRED) end)
-    raises("#2 " .. nothing, function() q:modify(watch, readyq.FIRED) end)
+    local invalid = "to 'modify' %(modify of descriptor.*the interest is not valid"
+    raises("#1 " .. invalid, function() watch:modify(readyq.FIRED) end)
+    raises("#2 " .. invalid, function() q:modify(watch, readyq.FIRED) end)
     raises("#1 to 'modify' %(an interest is .*, not no value", function() watch:modify() end)
     raises("#2 to 'modify' %(an interest is .*, not nil", function() q:modify(watch) end)
     equal(watch.interest, readyq.READ)
@@ -82,8 +82,8 @@ end
 function T.test_only_a_descriptor_has_an_interest()
     local q = readyq.new()
     local timer = q:add_timer(1)
-    raises("the watch is not of a descriptor", timer.modify, timer, "r")
-    raises("the watch is not of a descriptor", q.modify, q, timer, "r")
+    raises("it is not a descriptor's watch", timer.modify, timer, "r")
+    raises("it is not a descriptor's watch", q.modify, q, timer, "r")
 end
 
 function T.test_a_timeout_must_be_a_number_of_seconds()
@@ -123,21 +123,21 @@ function T.test_a_descriptor_that_is_not_open_fails()
     local r = things.pipe()
     local watch = q:add(r, "r")
     things.close(r)
-    fails("not open", EBADF, watch:modify("w"))
+    fails("it was closed", EBADF, watch:modify("w"))
     equal(watch.interest, readyq.READ)
 end
 
 function T.test_an_unknown_watch_fails()
     local q = readyq.new()
     local r = things.pipe()
-    fails("descriptor " .. r .. " %(pipe%)", ENOENT, q:remove(r))
-    fails("descriptor " .. r .. " %(pipe%)", ENOENT, q:modify(r, "r"))
+    local unknown = "descriptor " .. r .. " %(pipe%) failed: this queue does not watch it"
+    fails("remove of " .. unknown, ENOENT, q:remove(r))
+    fails("modify of " .. unknown, ENOENT, q:modify(r, "r"))
     local watch = q:add(r, "r")
     equal(watch:remove(), true)
-    fails("not in a queue", ENOENT, watch:remove())
-    fails("not in a queue", ENOENT, watch:modify("r"))
-    fails("not in a queue", ENOENT, q:remove(watch))
-    fails("not in a queue", ENOENT, q:modify(watch, "r"))
+    fails("the watch was removed", ENOENT, watch:modify("r"))
+    fails("the watch was removed", ENOENT, q:modify(watch, "r"))
+    fails("remove of " .. unknown, ENOENT, q:remove(r))
     equal(q:get(r), nil)
 end
 
@@ -164,7 +164,7 @@ function T.test_every_call_on_a_closed_queue_raises()
     equal(q:closed(), true)
     equal(tostring(q), "readyq.queue: closed")
     equal(watch.active, false)
-    fails("not in a queue", ENOENT, watch:remove())
+    equal(watch:remove(), false)
 end
 
 function T.test_methods_refuse_other_objects()
@@ -189,9 +189,13 @@ function T.test_options_are_checked()
 end
 
 function T.test_signals_that_cannot_be_caught_are_refused()
-    for _, signal in ipairs {0, -1, 9, 19, 11, 1000, "KILL", "SIGSTOP", "SEGV", "BUS"} do
-        raises("no signal that a process can go on after.*any but SIGKILL", method, "add_signal",
-            signal)
+    local reasons = {
+        ["there is no such signal"] = {0, -1, 1000},
+        ["this signal cannot be caught; SIGKILL, SIGSTOP"] = {9, 19, "KILL", "SIGSTOP"},
+        ["the thread cannot continue after this signal"] = {11, "SEGV", "BUS"},
+    }
+    for reason, signals in pairs(reasons) do
+        for _, signal in ipairs(signals) do raises(reason, method, "add_signal", signal) end
     end
     raises("no signal is called 'SIGFOO'", method, "add_signal", "SIGFOO")
     raises("out of range", method, "add_signal", 2 ^ 40)
@@ -215,11 +219,34 @@ end
 function T.test_only_a_trigger_that_is_in_a_queue_can_be_fired()
     local q = readyq.new()
     local timer, trigger = q:add_timer(1), q:add_trigger()
-    raises("only what add_trigger made can be fired", timer.fire, timer)
+    raises("it is not a trigger", timer.fire, timer)
     raises("only a trigger has a handle", timer.handle, timer)
     trigger:remove()
-    fails("not in a queue", ENOENT, trigger:fire())
+    fails("the watch was removed", ENOENT, trigger:fire())
     raises("the handle of a trigger expected", readyq.fire, 5)
+end
+
+function T.test_only_a_timer_that_was_not_removed_can_be_restarted()
+    local q = readyq.new()
+    local timer, trigger = q:add_timer(1), q:add_trigger()
+    raises("it is not a timer", trigger.restart, trigger, 1)
+    for _, delay in ipairs {NAN, -1, -math.huge} do
+        raises("is no number of seconds from 0 on", timer.restart, timer, delay)
+    end
+    raises("number expected", timer.restart, timer)
+    timer:remove()
+    fails("the watch was removed", ENOENT, timer:restart(1))
+    equal(timer.active, false)
+    local fired = q:add_timer(0)
+    things.event(q)
+    equal(fired:remove(), false)
+    fails("restart failed", ENOENT, fired:restart(1))
+    for watch in q:watches() do equal(watch, trigger) end
+    local late = q:add_timer(0)
+    things.event(q)
+    q:close()
+    fails("the queue is closed", ESHUTDOWN, late:restart(1))
+    equal(late.active, false)
 end
 
 function T.test_a_full_descriptor_table_fails_and_leaks_nothing()

@@ -68,10 +68,26 @@ function T.test_a_removed_watch_reports_nothing()
     local r, w = things.pipe()
     local watch = q:add(r, "r")
     unix.write(w, "x")
-    assert(watch:remove())
+    equal(watch:remove(), true)
     things.nothing(q)
     equal(#q, 0)
     equal(watch.active, false)
+end
+
+function T.test_remove_tells_whether_the_watch_was_in_the_queue()
+    local q = readyq.new()
+    local fd = things.eventfd(1)
+    local watch, timer = q:add(fd, "r"), q:add_timer(0)
+    equal(watch:remove(), true)
+    equal(watch:remove(), false)
+    equal(q:remove(watch), false)
+    equal(q:add(fd, "r") ~= watch, true)
+    equal(watch:remove(), false)
+    equal(q:remove(fd), true)
+    things.event(q)
+    equal(timer:remove(), false)
+    equal(q:remove(timer), false)
+    equal(#q, 0)
 end
 
 function T.test_a_hundred_ready_descriptors_come_in_one_wait()
@@ -87,9 +103,10 @@ end
 
 function T.test_wait_tells_how_many_are_ready()
     local q = readyq.new()
-    equal(select(2, q:wait(0)), 0)
+    equal(select(3, q:wait(0)), 0)
     for _ = 1, 3 do q:add(things.eventfd(1), "r") end
-    equal(select(2, q:wait(0)), 3)
+    equal(select(3, q:wait(0)), 3)
+    equal(select(3, q:wait(0, 2)), 2)
 end
 
 function T.test_a_maximum_of_k_reaches_all_in_n_over_k_waits()
@@ -136,6 +153,16 @@ function T.test_wake_ends_the_next_wait_once()
     local start = unix.now()
     things.nothing(q, 0.02)
     assert(unix.now() - start >= 0.02)
+end
+
+function T.test_a_wake_that_comes_with_an_event_ends_the_next_wait()
+    local q = readyq.new()
+    q:add_trigger("mail"):fire()
+    q:wake()
+    equal(select(3, things.event(q)), "mail")
+    local start = unix.now()
+    things.nothing(q, 30)
+    assert(unix.now() - start < 20)
 end
 
 function T.test_two_queues_on_one_descriptor_each_get_the_event()

@@ -534,6 +534,62 @@ function T.test_a_host_that_sleeps_on_the_queue_hears_of_a_spawn()
     outer:close()
 end
 
+function T.test_a_spawn_beside_an_event_does_not_shorten_a_later_step()
+    local r, w = things.pipe()
+    local reads = 0
+    loop.queue:add(r, "r", function()
+        unix.read(r)
+        reads = reads + 1
+    end)
+    unix.write(w, "x")
+    local sleeper = loop.spawn(function() loop.sleep(60) end)
+    loop.step(0)
+    equal(reads, 1)
+    local start = unix.now()
+    equal(loop.step(0.03), true)
+    assert(unix.now() - start >= 0.03)
+    loop.cancel(sleeper)
+    loop.run()
+    loop.queue:remove(r)
+end
+
+function T.test_a_wait_on_the_loops_queue_in_a_callback_loses_nothing()
+    local q = loop.queue
+    local seen = {}
+    for i = 1, 5 do
+        q:add(things.eventfd(1), readyq.READ + readyq.EDGE, function()
+            seen[i] = (seen[i] or 0) + 1
+            if i == 2 then
+                for watch, ready, data in q:wait(0, 1) do
+                    data(watch, ready)
+                    break
+                end
+            end
+        end)
+    end
+    run(function() loop.sleep(0.001) end)
+    for i = 1, 5 do equal(seen[i], 1) end
+    for watch in q:watches() do watch:remove() end
+end
+
+function T.test_coroutines_wait_while_a_callback_steps_the_loop()
+    local r, w = things.pipe()
+    local log = {}
+    loop.spawn(function()
+        loop.readable(r)
+        log[#log + 1] = "read " .. unix.read(r)
+    end)
+    loop.queue:add_timer(0, function()
+        loop.step(0)
+        log[#log + 1] = "stepped"
+    end)
+    unix.write(w, "x")
+    loop.step(0)
+    loop.run()
+    table.sort(log)
+    equal(table.concat(log, ", "), "read x, stepped")
+end
+
 function T.test_a_host_hears_of_what_is_left_after_an_error()
     local outer, ran = readyq.new(), false
     outer:add(loop.queue:fileno(), "r")

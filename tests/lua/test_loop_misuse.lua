@@ -338,9 +338,12 @@ function T.test_no_watch_keeps_its_object_alive()
     local kept = setmetatable({}, {__mode = "k"})
     local function wait_for_some()
         for _ = 1, 5 do
-            local file = io.popen("echo hello")
+            local r, w = things.pipe()
+            local file = assert(io.open("/dev/fd/" .. r))
+            file:setvbuf("no")
+            unix.write(w, "x")
             assert(loop.readable(file, 60))
-            local r = things.pipe()
+            equal(file:read(1), "x")
             local object = {}
             function object.getfd() return object and r end
             loop.readable(object, 0)
@@ -353,10 +356,11 @@ function T.test_no_watch_keeps_its_object_alive()
         collectgarbage()
         collectgarbage()
         equal(next(kept), nil)
-        assert(#loop.queue > 0)
+        local watched = 0
         for watch in loop.queue:watches() do
-            if watch.kind == "fd" then watch:remove() end
+            if watch.kind == "fd" and watch:remove() then watched = watched + 1 end
         end
+        assert(watched > 0)
     end)
 end
 

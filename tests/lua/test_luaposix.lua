@@ -48,6 +48,48 @@ function T.test_a_signal_sent_by_luaposix_arrives()
     things.event(q)
 end
 
+function T.test_a_handler_of_luaposix_from_before_a_watch_runs_too()
+    local q = readyq.new()
+    local handled = 0
+    signal.signal(signal.SIGUSR1, function() handled = handled + 1 end)
+    local watch = q:add_signal("USR1")
+    for turn = 1, 3 do
+        signal.kill(unistd.getpid(), signal.SIGUSR1)
+        equal(things.event(q), watch)
+        equal(handled, turn)
+    end
+    watch:remove()
+    signal.kill(unistd.getpid(), signal.SIGUSR1)
+    things.nothing(q, 0.001)
+    equal(handled, 4)
+end
+
+function T.test_a_handler_that_luaposix_puts_above_ours_runs_too()
+    local q = readyq.new()
+    local handled = 0
+    local watch = q:add_signal("USR1")
+    signal.signal(signal.SIGUSR1, function() handled = handled + 1 end)
+    things.nothing(q, 0.001)
+    for turn = 1, 3 do
+        signal.kill(unistd.getpid(), signal.SIGUSR1)
+        equal(things.event(q), watch)
+        equal(handled, turn)
+    end
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    things.nothing(q, 0.001)
+    signal.kill(unistd.getpid(), signal.SIGUSR1)
+    things.event(q)
+    equal(handled, 3)
+end
+
+function T.test_a_watched_ctrl_c_does_not_call_luaposix()
+    local q = readyq.new()
+    signal.signal(signal.SIGINT, function() error("called") end)
+    local watch = q:add_signal("INT")
+    signal.kill(unistd.getpid(), signal.SIGINT)
+    equal(things.event(q), watch)
+end
+
 function T.test_signals_of_luaposix_interrupt_and_do_not_shorten_a_wait()
     local q = readyq.new()
     local handled = 0

@@ -75,6 +75,11 @@ function T.test_what_memory_was_refused_to_changes_nothing_and_works_again()
         watches[1] = q:add(reader, "r", "data")
     end)
     equal(#q, 3)
+    starve(function() return assert(watches[2]:restart(0)) end, function(failed)
+        equal(#q, failed and 3 or 4)
+        equal(watches[2].active, not failed)
+    end, function() for _ in q:wait(0) do end end)
+    equal(select(3, things.event(q)), "timer")
     q:close()
 end
 
@@ -127,6 +132,24 @@ function T.test_two_hundred_thousand_rounds_of_adding_and_removing_do_not_grow()
     assert(least < 100000, "grew by " .. least)
     equal(#q, 0)
     q:close()
+end
+
+function T.test_two_thousand_queues_that_waited_leave_nothing()
+    local least = math.huge
+    for _ = 1, 4 do
+        local before = resident()
+        for turn = 1, 2000 do
+            local q = readyq.new()
+            q:add_trigger():handle()
+            for _ in q:wait(0) do end
+            if turn % 2 == 0 then q:close() end
+            if turn % 100 == 0 then collectgarbage() end -- the others, before descriptors run out
+        end
+        collectgarbage()
+        collectgarbage()
+        least = math.min(least, resident() - before)
+    end
+    assert(least < 100000, "grew by " .. least)
 end
 
 function T.test_a_collector_at_every_step_takes_nothing_that_is_needed()

@@ -47,6 +47,8 @@ function T.test_a_timer_has_no_descriptor_and_no_source()
     equal(watch.fd, nil)
     equal(watch.source, nil)
     equal(watch.data, nil)
+    equal(watch.period, nil)
+    assert(watch.due > watch.queue:now())
 end
 
 function T.test_pairs_gives_each_watch_with_its_data()
@@ -157,6 +159,8 @@ function T.test_trace_tells_each_call_and_delivery()
     things.event(q, 1.5)
     watch:modify("rw")
     watch:remove()
+    watch:remove()
+    q:add_timer(5):restart(6)
     q:wake()
     things.nothing(q, 0)
     q:trace(nil)
@@ -168,6 +172,8 @@ function T.test_trace_tells_each_call_and_delivery()
         "readyq: ready " .. name .. "READ, ready READ",
         "readyq: modify " .. name .. "READ|WRITE, ready READ",
         "readyq: remove fd " .. r .. ", inactive",
+        "readyq: add_timer timer",
+        "readyq: restart timer",
         "readyq: wake",
         ("readyq: wait (%s s): 0 ready"):format(0.0),
     }, "\n"))

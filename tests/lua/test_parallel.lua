@@ -24,7 +24,7 @@ local life = [[
         q:add_process(unix.getpid()):remove()
         local trigger = q:add_trigger("trigger")
         local own = trigger:handle()
-        q:add_timer(0.0001, "once")
+        local once = q:add_timer(0.0001, "once")
         local timer = q:add_timer(0.0001, "again", 0.0001)
         for turn = 1, 10 do
             unix.write(far, "x")
@@ -37,12 +37,14 @@ local life = [[
             assert(q:get(near) == pipe and #q >= 4 and q:stats().watches == #q)
             assert(q:fileno() > 2 and q:backend() and q:now() and tostring(q) and tostring(pipe))
             for w in q:watches() do assert(w.active and w.interest) end
+            assert(once:restart(0.0001) and timer:restart(0.0001) and timer.period == 0.0001)
+            assert(timer.due > 0)
             if turn == 5 then unix.kill(unix.getpid(), 10) end
         end
         signal:remove()
         timer:remove()
         if round % 3 > 0 then q:close() end
-        q, pipe, signal, trigger, timer = nil, nil, nil, nil, nil
+        q, pipe, signal, trigger, once, timer = nil, nil, nil, nil, nil, nil
         collectgarbage()
         readyq.fire(own)
         unix.close(near)

@@ -7,7 +7,7 @@ local things = require "things"
 local unix = require "unix"
 local equal, fails = things.equal, things.fails
 
-local TERM, USR1, ALRM, KILL = 15, 10, 14, 9
+local INT, TERM, USR1, ALRM, KILL = 2, 15, 10, 14, 9
 
 local T = {}
 
@@ -87,6 +87,77 @@ function T.test_a_closed_and_a_collected_queue_leave_no_handler()
     collectgarbage()
     collectgarbage()
     assert(unix.is_default(USR1))
+end
+
+function T.test_a_handler_from_before_a_watch_is_called_too()
+    unix.handle(USR1)
+    local q = readyq.new()
+    local watch = q:add_signal("USR1")
+    unix.kill(unix.getpid(), USR1)
+    equal(unix.handled(), 1)
+    things.event(q)
+    watch:remove()
+    unix.kill(unix.getpid(), USR1)
+    equal(unix.handled(), 2)
+    things.nothing(q)
+end
+
+function T.test_a_handler_that_replaces_ours_is_called_too()
+    local q = readyq.new()
+    q:add_signal("USR1", "first")
+    unix.handle(USR1)
+    q:add_signal("USR1", "second")
+    unix.kill(unix.getpid(), USR1)
+    equal(unix.handled(), 1)
+    equal(#things.events(q), 2)
+    unix.handle(USR1)
+    q:add_timer(0.001)
+    things.event(q) -- sleeps, and installs ours again
+    unix.kill(unix.getpid(), USR1)
+    equal(unix.handled(), 2)
+    equal(#things.events(q), 2)
+end
+
+function T.test_a_watched_ctrl_c_is_an_event_and_no_interruption()
+    unix.interrupt_on(INT) -- as the stock interpreter
+    local q = readyq.new()
+    for _, signal in ipairs {"INT", "SIGINT", INT} do
+        local watch = q:add_signal(signal)
+        unix.kill(unix.getpid(), INT)
+        equal(things.event(q), watch)
+        equal(watch:remove(), true)
+    end
+    things.raises("interrupted!", function()
+        unix.kill(unix.getpid(), INT)
+        for _ = 1, 1e6 do end
+    end)
+    things.nothing(q)
+end
+
+function T.test_another_signal_s_handler_that_interrupts_does_so_while_it_is_watched()
+    unix.interrupt_on(TERM)
+    local q = readyq.new()
+    q:add_signal("TERM")
+    things.raises("interrupted!", function()
+        unix.kill(unix.getpid(), TERM)
+        for _ = 1, 1e6 do end
+    end)
+    things.event(q)
+end
+
+function T.test_a_signal_that_is_blocked_in_every_thread_is_a_warning()
+    local q = readyq.new()
+    unix.block(USR1, true)
+    local warnings, watch = things.warnings(function() return q:add_signal("USR1", "late") end)
+    local _, count = warnings:gsub("readyq: signal 10 %(.-%) is blocked in every thread", "")
+    equal(count, 1)
+    equal(watch.active, true)
+    unix.kill(unix.getpid(), USR1)
+    things.nothing(q)
+    unix.block(USR1, false)
+    equal(select(3, things.event(q)), "late")
+    warnings = things.warnings(function() return q:add_signal("USR1") end)
+    equal(warnings:find("blocked"), nil)
 end
 
 function T.test_a_process_that_ends_is_delivered_with_its_status()

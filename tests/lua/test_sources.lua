@@ -164,7 +164,7 @@ function T.test_a_closed_socket_is_still_found_by_itself()
     equal(q:get(server), watch)
     equal(q:remove(server), true)
     equal(q:get(server), nil)
-    fails("not in a queue", 2, q:remove(server))
+    fails("this queue does not watch it", 2, q:remove(server))
     raises("its getfd gives %-1", q.add, q, server, "r")
 end
 
@@ -207,7 +207,7 @@ end
 
 function T.test_a_queue_cannot_watch_itself_nor_in_a_circle()
     local one, two = readyq.new(), readyq.new()
-    raises("the queue's own descriptor", one.add, one, one, "r")
+    raises("it belongs to this queue", one.add, one, one, "r")
     assert(one:add(two, "r"))
     fails("watch each other", 40, two:add(one, "r"))
 end

@@ -66,6 +66,89 @@ function T.test_missed_periods_come_as_one_delivery_with_a_count()
     watch:remove()
 end
 
+function T.test_a_timer_is_restarted_before_it_fires()
+    local q = readyq.new {clock = "virtual"}
+    local start = q:now()
+    local timer = q:add_timer(10, "idle")
+    for _ = 1, 5 do
+        things.nothing(q, 6)
+        equal(timer:restart(10), true)
+    end
+    equal(#q, 1)
+    equal(things.event(q, 60), timer)
+    equal(q:now() - start, 40)
+    things.nothing(q, 100)
+end
+
+function T.test_a_timer_that_has_fired_is_restarted()
+    local q = readyq.new {clock = "virtual"}
+    local start = q:now()
+    local timer = q:add_timer(1, "again")
+    for turn = 1, 3 do
+        equal(things.event(q), timer)
+        equal(timer.ready, readyq.FIRED)
+        equal(timer.active, false)
+        equal(#q, 0)
+        equal(timer:restart(turn), true)
+        equal(timer.active, true)
+        equal(timer.ready, 0)
+        equal(#q, 1)
+    end
+    equal(select(3, things.event(q)), "again")
+    equal(q:now() - start, 1 + 1 + 2 + 3)
+    timer:restart(1)
+    equal(timer:remove(), true)
+    things.nothing(q, 10)
+end
+
+function T.test_restarting_a_timer_drops_an_expiration_that_was_not_taken()
+    local q = readyq.new {clock = "virtual"}
+    local one, two = q:add_timer(1, "one"), q:add_timer(1, "two")
+    local seen = {}
+    for watch, _, data in q:wait(5) do
+        seen[#seen + 1] = data
+        if watch == one then two:restart(10) end
+    end
+    equal(table.concat(seen), "one")
+    equal(select(3, things.event(q, 60)), "two")
+end
+
+function T.test_a_restarted_timer_keeps_its_period()
+    local q = readyq.new {clock = "virtual"}
+    local start, times = q:now(), {}
+    local timer = q:add_timer(1, nil, 10)
+    things.event(q)
+    timer:restart(3)
+    for _ = 1, 3 do
+        things.event(q, 60)
+        times[#times + 1] = math.floor(q:now() - start + 0.5)
+    end
+    equal(table.concat(times, " "), "4 14 24")
+end
+
+function T.test_a_timer_knows_when_it_is_due_and_its_period()
+    local q = readyq.new {clock = "virtual"}
+    local timer, periodic = q:add_timer(5), q:add_timer(1, nil, 10)
+    local function close_to(got, expected) assert(math.abs(got - expected) < 1e-6, got) end
+    close_to(timer.due, q:now() + 5)
+    close_to(periodic.due, q:now() + 1)
+    equal(timer.period, nil)
+    equal(periodic.period, 10)
+    things.event(q)
+    close_to(periodic.due, q:now() + 10)
+    close_to(timer.due, q:now() + 4)
+    timer:restart(2)
+    close_to(timer.due, q:now() + 2)
+    things.event(q)
+    equal(timer.due, nil)
+    periodic:remove()
+    equal(periodic.due, nil)
+    equal(periodic.period, 10)
+    equal(q:add_timer(math.huge).due, math.huge)
+    equal(q:add_trigger().due, nil)
+    equal(q:add_trigger().period, nil)
+end
+
 function T.test_a_part_of_a_nanosecond_is_rounded_up()
     local q = readyq.new {clock = "virtual"}
     q:add_timer(1e-10)

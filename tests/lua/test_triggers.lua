@@ -77,14 +77,26 @@ function T.test_the_handle_of_a_removed_trigger_fails()
     local trigger = q:add_trigger()
     local handle = trigger:handle()
     trigger:remove()
-    fails("not in a queue", 2, readyq.fire(handle))
+    fails("the watch was removed", 2, readyq.fire(handle))
+    fails("the watch was removed", 2, readyq.fire(trigger:handle()))
+    local late = q:add_trigger()
+    late:remove()
+    fails("the watch was removed", 2, readyq.fire(late:handle()))
+end
+
+function T.test_the_handle_of_a_closed_queue_s_trigger_fails()
+    local q = readyq.new()
+    local trigger = q:add_trigger()
+    local handle = trigger:handle()
+    q:close()
+    fails("the watch was removed", 2, readyq.fire(handle))
 end
 
 function T.test_the_handle_of_a_collected_trigger_fails()
     local handle = readyq.new():add_trigger():handle()
     collectgarbage()
     collectgarbage()
-    fails("not in a queue", 2, readyq.fire(handle))
+    fails("the trigger was collected", 2, readyq.fire(handle))
 end
 
 function T.test_the_handle_of_a_collected_trigger_fires_no_other_in_its_place()
@@ -94,7 +106,7 @@ function T.test_the_handle_of_a_collected_trigger_fires_no_other_in_its_place()
     collectgarbage()
     collectgarbage()
     for _ = 1, 100 do q:add_trigger() end
-    fails("not in a queue", 2, readyq.fire(handle))
+    fails("the trigger was collected", 2, readyq.fire(handle))
     things.nothing(q)
 end
 

@@ -87,6 +87,23 @@ function things.collect_early()
     end
 end
 
+-- The warnings of f(), and what it returns. Those of Lua 5.4 go to stderr.
+function things.warnings(f)
+    local lines, real = "", rawget(_G, "warn")
+    local function take(message) lines = lines .. message .. "\n" end
+    if real then real("@on") else rawset(_G, "warn", take) end
+    local path = things.path()
+    assert(unix.mkfifo(path))
+    local fifo, kept = things.open(path, "rw"), things.dup(2)
+    os.remove(path)
+    unix.dup2(fifo, 2)
+    io.stderr:write("\n") -- so that there is something to read
+    local ok, first, second = pcall(f)
+    unix.dup2(kept, 2)
+    assert(ok, first)
+    return lines .. unix.read(fifo), first, second
+end
+
 -- What one wait gives: a list of {watch, ready, data}.
 function things.events(q, timeout, max)
     local list = {}

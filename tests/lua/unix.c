@@ -274,17 +274,37 @@ static int unix_kill(lua_State *L)
     return give(L, kill(check_int(L, 1), check_int(L, 2)));
 }
 
-static void ignore(int number)
+static volatile sig_atomic_t handled;
+
+static void count(int number)
 {
     (void)number;
+    handled++;
 }
 
-/* A handler that does nothing, so that the signal only interrupts. */
+/* A handler that only counts, so that the signal interrupts system calls. */
 static int unix_handle(lua_State *L)
 {
-    const struct sigaction action = {.sa_handler = ignore};
+    const struct sigaction action = {.sa_handler = count};
 
     return give(L, sigaction(check_int(L, 1), &action, NULL));
+}
+
+/* How often that handler was called. */
+static int unix_handled(lua_State *L)
+{
+    return give(L, handled);
+}
+
+/* unix.block(signal, how): blocks it in this thread, or unblocks it if `how` is false. */
+static int unix_block(lua_State *L)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, check_int(L, 1));
+    errno = pthread_sigmask(lua_toboolean(L, 2) ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+    return give(L, errno == 0 ? 0 : -1);
 }
 
 static int unix_is_default(lua_State *L)
@@ -420,6 +440,7 @@ static int unix_starve(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"alarm", unix_alarm},
+    {"block", unix_block},
     {"close", unix_close},
     {"count_open", unix_count_open},
     {"dup", unix_dup},
@@ -430,6 +451,7 @@ static const luaL_Reg functions[] = {
     {"fork", unix_fork},
     {"getpid", unix_getpid},
     {"handle", unix_handle},
+    {"handled", unix_handled},
     {"interrupt_on", unix_interrupt_on},
     {"is_default", unix_is_default},
     {"is_linux", unix_is_linux},

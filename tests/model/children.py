@@ -76,7 +76,7 @@ class Children(Descriptors):
 
     def fork(self):
         """The child's queue has the same watches, and what it does with it is not seen here."""
-        self.say("if os.fork() == 0:\n    print(q.wait(0), q.wait(1), q.close())\n    os._exit(0)")
+        self.say("if os.fork() == 0:\n    print(*q.wait(0), *q.wait(1))\n    os._exit(0)")
         self.say("os.wait()")
         reader, writer = os.pipe()
         sys.stdout.flush()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The queue's side of the model: what a wait may tell, and what it must.
+"""The queue's side of the model: what a wait may report, and what it must.
 
-This is the contract in executable form. It knows nothing of readyq: a test does the same to a real
-queue and to this one, and hands over what the real one told. Whatever the contract leaves open is
-open here: the order of what is ready at once, and which ones a wait with a maximum picks.
+This is the contract in executable form. It does not import readyq: a test does the same to a real
+queue and to this one, and hands over what the real one reported. Whatever the contract leaves open
+is open here: the order of what is ready at once, and which ones a wait with a maximum picks.
 
 A watch *offers* two sets of bits: what must be told of it now, and what may be. For most they are
 the same. They differ where the contract promises less:
@@ -11,6 +11,9 @@ the same. They differ where the contract promises less:
 - EDGE and ONESHOT are not asked of the kernel again once they were fetched: what an earlier wait
   may have fetched, and did not deliver because of its maximum, may still be told (`seen`).
 - A watch whose number was closed (`doubtful`) need tell nothing more, as long as it does not lie.
+
+A watch that was in a batch and was not taken is *left*: where it is still ready, the next wait
+reports it before all that are not.
 """
 
 from model.files import (
@@ -27,7 +30,7 @@ from model.files import (
 )
 
 FOREVER = float("inf")
-LINES = {"timer": "due", "signal": "fired", "trigger": "fired"}  # whose order is told
+LINES = {"timer": "due", "trigger": "fired"}  # kinds that are reported in order
 ANYTHING = DIRECTIONS | READ_CLOSED | WRITE_CLOSED | ERROR
 
 
@@ -55,7 +58,7 @@ class Watch:
         self.line = LINES.get(kind)
         self.active = self.armed = True
         self.interest = self.owed = self.seen = self.pending = 0
-        self.stirred = self.doubtful = self.confused = False
+        self.stirred = self.doubtful = self.confused = self.removed = False
         self.fd = self.file = self.stamp = self.signal = self.child = self.status = None
         self.due = self.period = self.order = None
         self.passed = {}  # who was delivered, how often, while this one was ready and was not
@@ -103,6 +106,7 @@ class Watch:
 class Queue:
     def __init__(self):
         self.watches = []
+        self.left = set()  # in a batch, and not taken
         self.ghosts = []  # (file, number, interest) that the kernel may still tell of
         self.now = 0  # nanoseconds, on the virtual clock
         self.woken = False
@@ -127,10 +131,12 @@ class Queue:
         return self.enter(watch)
 
     def modify(self, watch, interest):
+        self.left.discard(watch)
         watch.ask_anew(interest)
 
     def forget(self, watch):
         """It has left the queue."""
+        self.left.discard(watch)
         if watch.active:
             watch.active = False
             watch.armed = False
@@ -141,6 +147,7 @@ class Queue:
     def forked(self):
         """In a child: all that it has is the numbers and what is so."""
         self.ghosts = []
+        self.left.clear()
         for watch in self.watches:
             watch.status = None  # it is no child of this process
             watch.line = None  # what fired before comes in any order
@@ -155,6 +162,7 @@ class Queue:
     def remove(self, watch, table):
         """Taken out by its user. The kernel cannot be told to forget a number that was closed."""
         self.forget(watch)
+        watch.removed = True
         if watch.kind != "fd" or watch.file.never_blocks:
             return  # the kernel has nothing of it
         self.lay(table.get(watch.fd), watch.fd)  # a ghost with its number back goes in its stead
@@ -225,6 +233,15 @@ class Queue:
         watch = Watch(self, "timer", name)
         watch.due, watch.period, watch.order = self.now + delay, period, self.stamp()
         return self.enter(watch)
+
+    def restart(self, watch, delay):
+        """Fired or not."""
+        self.left.discard(watch)
+        watch.pending = 0
+        watch.due, watch.order = self.now + delay, self.stamp()
+        if not watch.active:
+            watch.active = watch.armed = True
+            self.enter(watch)
 
     def next_due(self):
         dues = [w.due for w in self.watches if w.kind == "timer" and w.due is not None]

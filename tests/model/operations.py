@@ -21,6 +21,7 @@ INTERESTS = (
     0,
 )
 QUARTERS = (0, 0, 1, 4, 7, None)  # of a second on the virtual clock; None is for ever
+LIMITS = (None, None, 1, 2, 3)
 CHANGES = ("remove", "modify", "add", "close_number", "fire", "nothing")
 
 OPERATIONS = {
@@ -40,13 +41,17 @@ OPERATIONS = {
     "remove": (3, {"index": ANY}),
     "remove_number": (1, {"index": ANY}),
     "add_timer": (3, {"quarters": (0, 1, 2, 5), "period": (0, 0, 1, 3)}),
+    "restart": (2, {"index": ANY, "quarters": (0, 1, 3)}),
     "add_trigger": (1, {}),
     "fire": (3, {"index": ANY, "n": (1, 2)}),
     "add_signal": (1, {"index": ANY}),
     "send": (1, {"index": ANY}),
     "wake": (1, {}),
     "nest": (0.1, {}),
-    "wait": (20, {"quarters": QUARTERS, "limit": (None, None, 1, 2, 3)}),
+    "wait": (20, {"quarters": QUARTERS, "limit": LIMITS}),
+    "take": (6, {"quarters": QUARTERS, "limit": LIMITS, "n": (0, 1, 1, 2)}),
+    "resume": (2, {"n": (1, 2, 9)}),
+    "drop": (2, {}),
     "dispatch": (
         4,
         {

@@ -8,7 +8,7 @@ import re
 from model import calls
 
 IMPORTS = """\
-import contextlib, fcntl, os, select, signal, socket, struct, sys, termios
+import contextlib, fcntl, itertools, os, select, signal, socket, struct, sys, termios
 import readyq
 from readyq import *
 from readyq import EDGE, ERROR, EXCLUSIVE, FIRED, ONESHOT, PRIORITY, READ, READ_CLOSED, WRITE

@@ -16,6 +16,7 @@ class Turn:
         self.queue, self.timeout, self.limit = queue, timeout, limit
         self.deadline = FOREVER if timeout is None else queue.now + timeout
         self.told = 0
+        self.left = set()  # in the batch, and not taken
         self.jumped = False
         self.news = None
         self.delivered = []
@@ -61,6 +62,7 @@ class Turn:
             self.jump()
         if watch not in self.offers:
             raise DisagreementError(f"{watch.name} was told, and nothing of it is so")
+        self.check_order(watch)
         self.take_news()
         must, may = self.offers.pop(watch)
         if ready == 0 or ready & ~may:
@@ -75,7 +77,38 @@ class Turn:
         else:
             self.deliver_fired(watch, count)
         self.delivered.append(watch)
+        self.left.discard(watch)
+        self.queue.left.discard(watch)
         watch.passed = {}
+
+    def check_order(self, watch):
+        """What was left is reported before anything else."""
+        if watch in self.queue.left or watch in self.left or watch.doubtful:
+            return
+        for other in self.queue.left:
+            if self.offers.get(other, (0, 0))[0] and not other.doubtful:
+                raise DisagreementError(f"{watch.name} was told before {other.name}, left before")
+
+    def leave(self, watches):
+        """These are in the batch, and the loop over it was left."""
+        for watch in watches:
+            if watch not in self.offers and self.may_jump():
+                self.jump()
+            if watch not in self.offers:
+                raise DisagreementError(f"{watch.name} is in the batch, and nothing of it is so")
+        self.left = set(watches)
+
+    def give_back(self):
+        """The batch was dropped, or its thread waits again. Triggers that were taken and fired
+        meanwhile are in line from now on."""
+        for watch in self.delivered:
+            if watch.kind == "trigger" and watch.pending:
+                watch.stamp = self.queue.stamp()
+        for watch in self.left:
+            if watch in self.news:
+                self.keep_news(watch)
+        self.queue.left |= self.left
+        self.left = set()
 
     def deliver_descriptor(self, watch, ready, count):
         if count != 1:
@@ -99,20 +132,22 @@ class Turn:
     def withdraw(self, watch):
         """It was removed or changed after the wait had found it."""
         self.offers.pop(watch, None)
+        self.left.discard(watch)
         if self.news is not None:
             self.news.pop(watch, None)
 
     def end(self, stopped=False):
-        """The wait is over; `stopped`: the loop over what was ready was left early."""
+        """The wait is over; `stopped`: an error left what was not called to the next."""
         full = self.is_full() or stopped
         self.be_fair()
-        late = [watch.name for watch in self.must()]
+        late = [watch for watch in self.must() if watch not in self.left]
         if late and not full:
-            raise DisagreementError(f"{', '.join(late)} was ready and not told")
-        if not self.told and not stopped:
+            names = ", ".join(watch.name for watch in late)
+            raise DisagreementError(f"{names} was ready and not told")
+        if not self.told and not self.left and not stopped:
             self.end_empty()
-        if self.timeout == 0:
-            self.queue.woken = False
+        if stopped and len(late) == len(self.offers):  # else what was in the batch is not known
+            self.queue.left.update(late)
         self.remember(full)
 
     def be_fair(self):
@@ -128,16 +163,16 @@ class Turn:
 
     def is_full(self):
         """A maximum was reached, of which what was found out to be closed may have had a part."""
-        if self.limit is None or not self.told:
+        found = self.told + len(self.left)
+        if self.limit is None or not found:
             return False
         closed = sum(watch.doubtful for watch in self.queue.watches)
-        return self.told + closed >= self.limit
+        return found + closed >= self.limit
 
     def end_empty(self):
-        if self.timeout == 0:
-            return
-        if self.queue.woken:
-            self.queue.woken = False
+        """Only such a wait uses up a wake."""
+        woken, self.queue.woken = self.queue.woken, False
+        if woken or self.timeout == 0:
             return
         self.jump()
         if self.must() or self.deadline == FOREVER:
@@ -156,10 +191,18 @@ class Turn:
     def remember(self, full):
         """What the kernel was asked is no news any more, unless it may not have been asked."""
         self.take_news()
-        for watch, (owed, stirred) in self.news.items():
+        for watch in self.news:
+            if watch in self.left:
+                continue  # that is seen to when the batch is given back
             if full:
-                watch.owed |= owed
-                watch.stirred |= stirred
-                watch.seen |= self.offers.get(watch, (0, 0))[1]
+                self.keep_news(watch)
             else:
                 watch.seen = 0
+        self.queue.left -= {watch for watch in self.queue.left if not watch.offer()[1]}
+
+    def keep_news(self, watch):
+        """It was found, or may have been, and was not taken."""
+        owed, stirred = self.news[watch]
+        watch.owed |= owed
+        watch.stirred |= stirred
+        watch.seen |= self.offers.get(watch, (0, 0))[1]

@@ -40,7 +40,7 @@ class Watching(Children):
         self.say("q = readyq.Queue('virtual')")
         self.real = readyq.Queue("virtual")
         self.queue = Queue()
-        self.nested = None
+        self.nested = self.batch = self.kept = None
         self.model_of.clear()
         self.real_of.clear()
 
@@ -48,6 +48,8 @@ class Watching(Children):
         """Closes it, and opens another."""
         self.say("q.close()")
         self.real.close()
+        if self.batch is not None and (len(self.batch) or next(self.batch, None) is not None):
+            raise DisagreementError("a batch outlived its queue")
         for watch in list(self.queue.watches):
             self.queue.forget(watch)
             if self.real_of[watch].active or self.real_of[watch].ready:
@@ -147,9 +149,13 @@ class Watching(Children):
         if watch is None:
             return
         self.say(f"{watch.name}.remove()")
-        self.outcome("remove", self.attempt(self.real_of[watch].remove)[1], [None])
-        self.take_out(watch)
         real = self.real_of[watch]
+        for expected in (True, False):
+            removed, raised = self.attempt(real.remove)
+            self.outcome("remove", raised, [None])
+            if removed is not expected and not watch.doubtful:
+                raise DisagreementError(f"remove() of {watch.name} returned {removed}")
+        self.take_out(watch)
         if real.active or real.ready or real in self.real:
             raise DisagreementError(f"{watch.name} is there after it was removed")
 
@@ -169,8 +175,15 @@ class Watching(Children):
         self.queue.remove(watch, self.table)
 
     def withdraw(self, watch):
-        if self.turn is not None:
-            self.turn.withdraw(watch)
+        for turn in (self.turn, self.kept):
+            if turn is not None:
+                turn.withdraw(watch)
+
+    def give_back(self):
+        """The batch that was kept: its thread waits again, or has dropped it."""
+        if self.kept is not None:
+            self.kept.give_back()
+            self.kept = None
 
     def nothing(self, *_):
         """Done by a callback that does nothing."""
@@ -185,6 +198,19 @@ class Watching(Children):
             quarter = SECOND // 4
             watch = self.queue.add_timer(name, quarters * quarter, period * quarter)
             self.enter_watch(watch, real)
+
+    def restart(self, index, quarters):
+        """Also one that has fired, and one that was removed, which is refused."""
+        timers = [watch for watch in self.real_of if watch.kind == "timer"]
+        watch = self.pick(index, timers[-4:])
+        if watch is None or not self.room():
+            return
+        raised = self.attempt(self.real_of[watch].restart, quarters / 4)[1]
+        self.say_tried(raised, f"{watch.name}.restart({quarters / 4})")
+        self.outcome("restart", raised, ["unknown"] if watch.removed else [None])
+        if raised is None:
+            self.withdraw(watch)
+            self.queue.restart(watch, quarters * SECOND // 4)
 
     def add_trigger(self):
         if self.room():

@@ -4,6 +4,7 @@ what they say of it is compared. Here are those that wait, and what is compared 
 delivery, and after it all that can be seen of the watches.
 """
 
+import itertools
 import select
 
 from model import calls
@@ -22,10 +23,12 @@ class World(Watching):
 
     def begin(self, quarters, limit):
         """A turn and its seconds. For ever is only for what is sure to end."""
+        self.give_back()
         timeout = None if quarters is None else quarters * SECOND // 4
         turn = Turn(self.queue, timeout, limit)
         if timeout is None and turn.is_endless():
             return None, None
+        self.waits += 1
         return turn, None if quarters is None else quarters / 4
 
     def wait(self, quarters, limit):
@@ -33,14 +36,15 @@ class World(Watching):
         if turn is None:
             return
         told = self.see(self.real.wait(seconds, limit))
-        self.waits += 1
-        names = ", ".join(f"{self.name_of(real)} {bits(ready)}" for real, ready, _ in told)
-        self.say(f"q.wait({seconds}, {limit})  # [{names}]")
+        self.say(f"list(q.wait({seconds}, {limit}))  # [{self.names_of(told)}]")
         if limit is not None and len(told) > limit:
             raise DisagreementError(f"{len(told)} were told, and {limit} asked for")
         for one in told:
             self.deliver(turn, *one)
         self.finish(turn, False)
+
+    def names_of(self, told):
+        return ", ".join(f"{self.name_of(real)} {bits(ready)}" for real, ready, _ in told)
 
     def see(self, told):
         """What was told: each watch, its bits and its count."""
@@ -64,9 +68,13 @@ class World(Watching):
         ghosts = [int(str(one.message).split()[1]) for one in self.warned]
         self.warned.clear()
         turn.end(stopped)
+        if turn is not self.kept:
+            turn.give_back()
         turn.tell_of_ghosts(ghosts)
         self.compare()
-        if self.nested is not None:
+        if self.batch is not None and self.kept is None and next(self.batch, None) is not None:
+            raise DisagreementError("a batch has something though its thread has waited again")
+        if self.nested is not None and self.kept is None:
             self.compare_nested(turn)
 
     def nest(self):
@@ -74,6 +82,48 @@ class World(Watching):
         self.say("q.fileno()")
         self.nested = self.real.fileno()
         self.queue.looked_at()
+
+    # ------------------------------------------------------------------ batches
+
+    def take(self, quarters, limit, n):
+        """Takes some of what is ready, and leaves the loop. The batch is kept."""
+        turn, seconds = self.begin(quarters, limit)
+        if turn is None:
+            return
+        batch = self.real.wait(seconds, limit)
+        told = self.see(itertools.islice(batch, n))
+        self.say(f"batch = q.wait({seconds}, {limit})")
+        self.say(f"list(itertools.islice(batch, {n}))  # [{self.names_of(told)}]")
+        for one in told:
+            self.deliver(turn, *one)
+        turn.leave(self.left_in(batch))
+        self.kept = turn
+        self.finish(turn, False)
+        self.batch = batch
+
+    def left_in(self, batch):
+        left = [watch for watch in self.queue.watches if self.real_of[watch] in batch]
+        if len(left) != len(batch):
+            raise DisagreementError(f"{len(left)} of {batch!r} are in the queue")
+        return left
+
+    def resume(self, n):
+        """Takes more of the batch that was kept."""
+        if self.kept is None:
+            return
+        told = self.see(itertools.islice(self.batch, n))
+        self.say(f"list(itertools.islice(batch, {n}))  # [{self.names_of(told)}]")
+        for one in told:
+            self.deliver(self.kept, *one)
+        if set(self.left_in(self.batch)) != self.kept.left:
+            raise DisagreementError(f"{self.batch!r} has something else than was left in it")
+        self.compare()
+
+    def drop(self):
+        if self.batch is not None:
+            self.say("batch = None")
+            self.batch = None
+            self.give_back()
 
     # ------------------------------------------------------------------ callbacks
 
@@ -83,7 +133,7 @@ class World(Watching):
         turn, seconds = self.begin(quarters, None)
         if turn is None:
             return
-        self.turn, self.waits = turn, self.waits + 1
+        self.turn = turn
         arguments = {"modify": (index, interest), "add": (index, interest), "nothing": ()}
         self.plan, self.stops = (after + 1, change, arguments.get(change, (index,))), stops
         stopped = False
@@ -116,6 +166,8 @@ class World(Watching):
                 raise DisagreementError(f"{watch.name} was let go of")
             elif real.armed != watch.armed or real.interest != watch.interest:
                 raise DisagreementError(f"{watch.name} has another interest: {real}")
+            elif real.due != (None if watch.due is None else watch.due / SECOND):
+                raise DisagreementError(f"{watch.name} is due at {real.due}, not at {watch.due} ns")
         if len(self.real) != len(self.queue.watches):
             raise DisagreementError(
                 f"{len(self.real)} watches instead of {len(self.queue.watches)}"

@@ -208,7 +208,7 @@ def test_a_detached_queue_is_left_alone(make):
         await asyncio.sleep(0.02)
 
     asyncio.run(main())
-    assert len(queue.wait(0)) == 1
+    assert len(list(queue.wait(0))) == 1
 
 
 def test_what_a_callback_raises_goes_to_the_loops_handler(make):

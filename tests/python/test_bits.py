@@ -25,7 +25,7 @@ def ready():
         with readyq.Queue() as queue:
             watch = queue.add(thing, interest)
             interest = watch.interest
-            found = queue.wait(timeout)
+            found = list(queue.wait(timeout))
             assert found in ([], [watch])
             unasked = 0 if interest & READ else READ_CLOSED
             return watch.ready & ~(unasked if interest & WRITE else unasked | WRITE_CLOSED)
@@ -174,7 +174,7 @@ def test_read_and_write_readiness_come_as_one_event(queue, make):
     here, there = make.unix()
     there.send(b"x")
     watch = queue.add(here, "rw")
-    assert queue.wait(0) == [watch]
+    assert list(queue.wait(0)) == [watch]
     assert (watch.ready, watch.readable, watch.writable, watch.count) == (RW, True, True, 1)
 
 

@@ -10,6 +10,8 @@ import pytest
 import readyq
 from readyq import EDGE, EXCLUSIVE, FIRED, PRIORITY, READ, READ_CLOSED, WRITE, _core
 
+SOON = 10
+
 
 @pytest.fixture
 def unchanged(queue, make):
@@ -19,9 +21,9 @@ def unchanged(queue, make):
     yield queue
     assert list(queue) == [watch]
     assert (watch.interest, watch.active, watch.armed, watch.data) == (READ, True, True, "mine")
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
     there.send(b"x")
-    assert queue.wait(0) == [watch]
+    assert list(queue.wait(0)) == [watch]
 
 
 def test_second_add_is_refused_with_what_it_is(unchanged):
@@ -110,9 +112,9 @@ def test_numbers_out_of_range_are_refused(unchanged, wrong):
 def test_interest_that_means_nothing_is_refused(unchanged, make, wrong):
     here, _ = make.unix()
     (watch,) = unchanged
-    with pytest.raises(ValueError, match=r"means nothing|out of range"):
+    with pytest.raises(ValueError, match=r"is not valid|out of range"):
         unchanged.add(here, wrong)
-    with pytest.raises(ValueError, match=r"means nothing|out of range"):
+    with pytest.raises(ValueError, match=r"is not valid|out of range"):
         watch.modify(wrong)
     assert here not in unchanged
 
@@ -191,24 +193,38 @@ def test_object_that_was_closed_and_never_watched_is_a_key_error(unchanged, make
     here.close()
     reader.close()
     for wrong in (here, reader):
-        with pytest.raises(KeyError, match="is not watched by this queue"):
+        with pytest.raises(KeyError, match="this queue does not watch it"):
             unchanged.remove(wrong)
         assert wrong not in unchanged
 
 
-def test_removed_watch_answers_with_key_errors(queue, make):
+def test_calls_on_a_removed_watch_are_key_errors(queue, make):
     here, _ = make.unix()
     watch = queue.add(here, "r")
     trigger = queue.add_trigger()
     watch.remove()
     trigger.remove()
-    for call in (watch.remove, lambda: watch.modify("r"), trigger.fire, trigger.remove):
-        with pytest.raises(KeyError, match="not in a queue"):
+    for call in (lambda: watch.modify("r"), trigger.fire):
+        with pytest.raises(KeyError, match="the watch was removed"):
             call()
-    with pytest.raises(KeyError):
-        queue.remove(watch)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="not in this queue"):
         queue[watch]
+
+
+def test_remove_returns_whether_the_watch_was_in_its_queue(queue, make):
+    here, _ = make.unix()
+    for remove in (readyq.Watch.remove, queue.remove):
+        watch = queue.add(here, "r")
+        assert remove(watch) is True
+        assert remove(watch) is False
+        timer = queue.add_timer(0)
+        assert list(queue.wait(SOON)) == [timer]
+        assert remove(timer) is False
+    queue.add(here, "r")
+    assert queue.remove(here) is True
+    watch = queue.add(here, "r")
+    queue.close()
+    assert watch.remove() is False
 
 
 def test_modify_is_for_descriptors_and_fire_for_triggers(unchanged):
@@ -229,7 +245,7 @@ def test_modify_of_a_closed_descriptor_is_refused(queue, make):
     here, _ = make.unix()
     watch = queue.add(here, "r")
     here.close()
-    with pytest.raises(OSError, match="not open") as caught:
+    with pytest.raises(OSError, match="it was closed") as caught:
         watch.modify("w")
     assert caught.value.errno == errno.EBADF
 
@@ -238,7 +254,8 @@ def test_closed_queue_refuses_everything_that_does_something(make):
     queue = make.queue()
     here, _ = make.unix()
     watch = queue.add(here, "w")
-    trigger = queue.add_trigger()
+    trigger, timer, fired = queue.add_trigger(), queue.add_timer(9), queue.add_timer(0)
+    assert fired in list(queue.wait(SOON))
     queue.close()
     for call in (
         lambda: queue.add(here, "r"),
@@ -258,8 +275,9 @@ def test_closed_queue_refuses_everything_that_does_something(make):
         lambda: queue.trace(None),
         queue.__enter__,
         lambda: watch.modify("r"),
-        watch.remove,
         trigger.fire,
+        lambda: timer.restart(1),
+        lambda: fired.restart(1),
     ):
         with pytest.raises(ValueError, match="the queue is closed"):
             call()
@@ -315,7 +333,7 @@ def test_arguments_may_be_named(queue, make):
     assert queue.add(data=1, interest=WRITE, source=here).data == 1
     assert queue.add_timer(data=2, delay=0, period=5).data == 2
     assert queue.add_trigger(data=3).data == 3
-    assert len(queue.wait(maxevents=1, timeout=0)) == 1
+    assert len(list(queue.wait(maxevents=1, timeout=0))) == 1
     assert 1 in [watch.data for watch in queue.wait(maxevents=None, timeout=0)]
     queue.modify(watch=here, interest="r")
     assert queue.dispatch.__doc__.startswith("Wait, then call")
@@ -329,7 +347,7 @@ def test_data_that_cannot_be_called_is_named_by_dispatch(queue, make):
 
 
 def test_queue_cannot_watch_itself(queue):
-    with pytest.raises(ValueError, match="means nothing"):
+    with pytest.raises(ValueError, match="a queue cannot watch itself"):
         queue.add(queue, "r")
 
 
@@ -342,9 +360,10 @@ def test_queues_cannot_watch_each_other(queue, make):
     assert len(other) == 0
 
 
-def test_watches_are_made_by_queues_alone():
-    with pytest.raises(TypeError, match=r"cannot create 'readyq\.Watch' instances"):
-        readyq.Watch()
+@pytest.mark.parametrize("kind", [readyq.Watch, readyq.Batch])
+def test_watches_and_batches_are_made_by_queues_alone(kind):
+    with pytest.raises(TypeError, match=rf"cannot create 'readyq\.{kind.__name__}' instances"):
+        kind()
 
 
 def test_queue_is_opened_once(queue):

@@ -32,7 +32,7 @@ for call in (readyq.Queue, q.fileno, lambda: q.add_process(os.getppid())):
     assert refused(call)
 assert len(q) == 1
 there.send(b"x")
-assert len(q.wait(0)) == 1
+assert len(list(q.wait(0))) == 1
 for fd in taken:
     os.close(fd)
 before = os.listdir("/proc/self/fd")
@@ -96,7 +96,7 @@ trigger.fire()
 there.send(b"x")
 found = []
 while len(found) < 2:
-    found += q.wait(10)
+    found += list(q.wait(10))
 assert set(found) == {watch, trigger}
 """
     )

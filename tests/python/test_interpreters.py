@@ -34,7 +34,7 @@ with readyq.Queue() as q:
     there.send(b"x")
     w = q.add(here, "r", data=1)
     q.add_signal(10)
-    assert q.wait(1) == [w]
+    assert list(q.wait(1)) == [w]
     q.add_timer(0.001, data=2)
     q.modify(here, 0)
     assert [w.data for w in q.wait(5)] == [2]
@@ -70,7 +70,7 @@ with readyq.Queue() as q:
         run(one, "left = readyq.Queue(); left.add_signal(10); left.add_timer(100)")
         interpreters.destroy(one)
     q.add_timer(0)
-    assert len(q.wait()) == 1
+    assert len(list(q.wait())) == 1
 assert signal.getsignal(10) == signal.SIG_DFL
 """
     )
@@ -134,13 +134,13 @@ ones = [interpreters.create() for _ in range(2)]
 for one in ones:
     run(one, "import readyq; q = readyq.Queue(); w = q.add_signal(10)")
 os.kill(os.getpid(), 10)
-assert q.wait(10) == [mine]
+assert list(q.wait(10)) == [mine]
 for one in ones:
-    run(one, "assert q.wait(10) == [w]")
+    run(one, "assert list(q.wait(10)) == [w]")
 for one in ones:
     interpreters.destroy(one)
 os.kill(os.getpid(), 10)
-assert q.wait(10) == [mine]
+assert list(q.wait(10)) == [mine]
 """
     )
 
@@ -178,7 +178,7 @@ with readyq.Queue() as q:
     if {place} == 0:
         os.write({writer}, b"x")
     for turn in range(200):
-        assert q.wait(30) == [w]
+        assert list(q.wait(30)) == [w]
         os.read({reader}, 1)
         if turn < 199 or {place} != 0:
             os.write({writer}, b"x")

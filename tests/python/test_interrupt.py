@@ -33,7 +33,7 @@ def test_handler_runs_and_the_wait_goes_on_for_the_time_left(queue, alarm):
     calls = []
     alarm(lambda *_: calls.append(time.monotonic()))
     begin = time.monotonic()
-    assert queue.wait(0.2) == []
+    assert list(queue.wait(0.2)) == []
     assert time.monotonic() - begin >= 0.2
     assert len(calls) >= 2
 
@@ -54,7 +54,7 @@ def test_handler_may_make_the_wait_return(queue, make, alarm):
     here, there = make.unix()
     watch = queue.add(here, "r")
     alarm(lambda *_: there.send(b"x"))
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
 
 
 def test_handler_may_add_to_the_queue(queue, alarm):
@@ -65,7 +65,7 @@ def test_handler_may_add_to_the_queue(queue, alarm):
             added.append(queue.add_timer(0))
 
     alarm(handler)
-    assert queue.wait(SOON) == added
+    assert list(queue.wait(SOON)) == added
 
 
 def test_handler_may_close_the_queue(queue, alarm):
@@ -81,7 +81,7 @@ def test_nothing_is_lost_to_an_interruption(queue, make, alarm):
     os.kill(os.getpid(), 0)
     alarm(lambda *_: None)
     for _ in range(20):
-        assert queue.wait(SOON) == [watch]
+        assert list(queue.wait(SOON)) == [watch]
         time.sleep(0.005)
 
 
@@ -121,7 +121,7 @@ import readyq, signal, threading, os, time
 signal.signal(signal.SIGUSR1, lambda *_: None)
 q = readyq.Queue()
 found = []
-thread = threading.Thread(target=lambda: found.append(q.wait(0.3)))
+thread = threading.Thread(target=lambda: found.append(list(q.wait(0.3))))
 begin = time.monotonic()
 thread.start()
 while thread.is_alive():

@@ -28,9 +28,9 @@ def test_each_way_out_gives_back_data_and_source(queue, make):
     ways = [
         lambda: queue.add(here, "r", data).remove(),
         lambda: queue.remove(queue.add(here, "r", data)),
-        lambda: queue.add(here, "r", data) and queue.wait(0) and queue.remove(here),
+        lambda: queue.add(here, "r", data) and list(queue.wait(0)) and queue.remove(here),
         lambda: queue.add(here, "r", data) and queue.dispatch(0) and queue.remove(here),
-        lambda: queue.add_timer(0, data) and queue.wait(),
+        lambda: queue.add_timer(0, data) and list(queue.wait()),
         lambda: queue.add_timer(0, data) and queue.dispatch(),
         lambda: queue.add_timer(9, data).remove(),
         lambda: queue.add_signal(10, data).remove(),
@@ -112,7 +112,7 @@ def test_watch_that_is_kept_keeps_its_queue():
     del queue
     gc.collect()
     trigger.fire()
-    assert trigger.queue.wait(0) == [trigger]
+    assert list(trigger.queue.wait(0)) == [trigger]
     trigger.queue.close()
 
 
@@ -123,7 +123,7 @@ def test_finalizer_may_use_the_queue_that_is_collected_with_it():
         def __del__(self):
             try:
                 self.queue.add_trigger()
-                self.queue.wait(0)
+                list(self.queue.wait(0))
             except ValueError as error:
                 seen.append(str(error))
             else:
@@ -146,12 +146,15 @@ def grows(queue, make, measure):
     sizes = []
     for _ in range(4):
         for _ in range(1000):
-            queue.wait(0)
+            list(queue.wait(0))
             queue.dispatch(0)
             watch.modify("r")
-            queue.wait(0.0001)
-            queue.add_timer(0)
-            queue.wait()
+            repr(queue.wait(0.0001))
+            queue.add_timer(0).restart(0)
+            kept = queue.wait()
+            for _ in queue.wait():
+                pass
+            assert watch not in kept
             repr(watch)
             list(queue)
             queue.stats()
@@ -210,7 +213,7 @@ def test_collection_during_a_wait_is_harmless(queue, make, start, nap):
     for _ in range(10):
         gc.collect()
     there.send(b"x")
-    assert waiting.result(10) == [watch]
+    assert list(waiting.result(10)) == [watch]
 
 
 def test_module_can_be_loaded_again_and_again(python):
@@ -221,7 +224,7 @@ def load():
     import readyq
     q = readyq.Queue()
     q.add_timer(0, data=q)
-    assert len(q.wait()) == 1
+    assert len(list(q.wait())) == 1
     q.add_timer(9, data=q)
     return weakref.ref(readyq.Queue)
 first = None

@@ -21,13 +21,13 @@ def ready_watches(request, queue, make):
 def test_maxevents_leaves_the_rest_for_the_next_waits(queue, ready_watches):
     taken = []
     for _ in range(4):
-        batch = queue.wait(0, maxevents=3)
+        batch = list(queue.wait(0, maxevents=3))
         assert len(batch) <= 3
         taken += batch
         for watch in batch:
             watch.source.recv(1)
     assert sorted(watch.data for watch in taken) == list(range(10))
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
 
 
 def test_dispatch_that_raises_leaves_the_rest_for_the_next(queue, ready_watches):
@@ -57,7 +57,7 @@ def test_level_that_is_over_meanwhile_is_not_delivered(queue, make):
     (first,) = queue.wait(0, 1)
     for here, _ in pairs:
         here.recv(1)
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
     assert first.active
 
 
@@ -85,7 +85,7 @@ def test_wait_inside_dispatch_takes_what_dispatch_has_not_called_yet(queue, read
         watch.data = call
     assert queue.dispatch(0) == 1
     assert len(inner) == 9
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
 
 
 def test_everything_ready_comes_in_one_wait(queue, make):

@@ -73,7 +73,7 @@ fd, timer, signalled, process, trigger = watches
 assert all(w.active for w in watches) and q[reader] is fd
 starve(lambda: trigger.fire())
 os.kill(os.getpid(), signal.SIGUSR1)
-ready = starve(lambda: q.wait(5))
+ready = list(starve(lambda: q.wait(5)))
 assert {w.data for w in ready} == {"fd", "timer", "signal", "trigger"}, ready
 assert trigger.count == 1 and not timer.active
 for call in (
@@ -91,7 +91,7 @@ for call in (
     starve(call)
 assert fd.interest == readyq.READ and len(q) == 4
 for _ in range(300):
-    q.wait(0)
+    list(q.wait(0))
 assert starve(lambda: q.stats()).waits > 300
 
 def check_removed(failed):
@@ -115,13 +115,16 @@ starve(lambda: q.dispatch(0))
 assert called and set(called) == {fd}
 lines = []
 starve(lambda: q.trace(lines.append))
-starve(lambda: q.wait(0))
+list(starve(lambda: q.wait(0)))
 q.trace(None)
 assert any("ready" in line for line in lines), lines
 trigger = q.add_trigger("kept")
 for _ in range(20):
     trigger.fire()
-    starve(lambda: q.wait(0))
+    batch = starve(lambda: q.wait(0))
+    starve(lambda: repr(batch))
+    assert starve(lambda: fd in batch)
+    assert set(batch) == {fd, trigger}
 assert [w.data for w in q.wait(0)] == [called.append]
 q.close()
 print("as ever", sum(refused) >= 5)
@@ -138,8 +141,8 @@ fd = q.add(reader, "r", "x" * 200)
 for target in (File(), lambda line: lines.append(line + "\\n")):
     q.trace(target)
     del lost[:], lines[:]
-    taken = [found for found in sweep(lambda: q.wait(0), 60) if found is not MemoryError]
-    assert all(found == [fd] for found in taken) and len(taken) > 30
+    taken = [found for found in sweep(lambda: next(q.wait(0)), 60) if found is not MemoryError]
+    assert all(found is fd for found in taken) and len(taken) > 30
     refused.append(len(lost))
     assert set(lost) == {MemoryError} and len(lost) > 5, lost
     assert lines[-1].startswith("readyq: ready fd") and lines[-1].endswith("xxx...\\n"), lines
@@ -189,7 +192,7 @@ loaded = sweep(load, 400, lambda: gc.get_referents(kept[0])) # also of a half-ma
 assert set(loaded) - {SystemError} == {MemoryError, None}, set(loaded)
 refused.append(loaded.count(MemoryError))
 module = kept[0]
-names = ("Queue", "Watch", "Stats")
+names = ("Queue", "Watch", "Batch", "Stats")
 assert all(getattr(module, name) in gc.get_referents(module) for name in names)
 assert module.Queue is not readyq.Queue
 with module.Queue() as q:

@@ -22,10 +22,10 @@ def test_descriptor_is_readable_for_a_ready_descriptor(queue, make):
     assert not readable(queue)
     there.send(b"x")
     assert readable(queue, SOON)
-    queue.wait(0)
+    list(queue.wait(0))
     assert readable(queue)
     here.recv(1)
-    queue.wait(0)
+    list(queue.wait(0))
     assert not readable(queue)
 
 
@@ -36,7 +36,7 @@ def test_descriptor_is_readable_for_a_timer_when_it_is_due(queue):
     assert not readable(queue)
     assert readable(queue, SOON)
     assert time.monotonic() - begin >= 0.3
-    assert len(queue.wait(0)) == 1
+    assert len(list(queue.wait(0))) == 1
     assert not readable(queue)
 
 
@@ -55,11 +55,11 @@ def test_descriptor_is_readable_for_a_fired_trigger_and_a_wake(queue):
     queue.fileno()
     queue.add_trigger().fire()
     assert readable(queue, SOON)
-    queue.wait(0)
+    list(queue.wait(0))
     assert not readable(queue)
     queue.wake()
     assert readable(queue, SOON)
-    queue.wait(0)
+    list(queue.wait(0))
     assert not readable(queue)
 
 
@@ -68,7 +68,7 @@ def test_descriptor_is_readable_for_what_was_left(queue, make):
         here, _ = make.unix()
         queue.add(here, "w")
     queue.fileno()
-    assert len(queue.wait(0, 1)) == 1
+    assert len(list(queue.wait(0, 1))) == 1
     assert readable(queue)
 
 
@@ -99,16 +99,16 @@ def test_queue_in_a_queue(queue, make):
     inner = make.queue()
     watch = inner.add(here, "r")
     outer = queue.add(inner, "r", data=inner)
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
     there.send(b"x")
-    assert queue.wait(SOON) == [outer]
-    assert outer.data.wait(0) == [watch]
+    assert list(queue.wait(SOON)) == [outer]
+    assert list(outer.data.wait(0)) == [watch]
     here.recv(1)
-    inner.wait(0)
-    assert queue.wait(0) == []
+    list(inner.wait(0))
+    assert list(queue.wait(0)) == []
     timer = inner.add_timer(0.01)
-    assert queue.wait(SOON) == [outer]
-    assert inner.wait(0) == [timer]
+    assert list(queue.wait(SOON)) == [outer]
+    assert list(inner.wait(0)) == [timer]
 
 
 def test_queue_in_asyncio(queue, make):
@@ -143,9 +143,9 @@ def test_queues_in_queues(make, depth):
     for outer, inner in zip(queues, queues[1:]):
         outer.add(inner, "r", data=inner)
     trigger = queues[-1].add_trigger()
-    assert queues[0].wait(0) == []
+    assert list(queues[0].wait(0)) == []
     trigger.fire()
-    found = queues[0].wait(SOON)
+    found = list(queues[0].wait(SOON))
     while found[0].kind == "fd":
-        found = found[0].data.wait(0)
+        found = list(found[0].data.wait(0))
     assert found == [trigger]

@@ -65,7 +65,8 @@ def test_only_data_can_be_set(queue, make):
     assert watch.data is None
     watch.data = "new"
     assert watch.data == "new"
-    for name in ("queue", "kind", "fd", "source", "interest", "ready", "count", "active", "armed"):
+    names = "queue kind fd source interest ready count active armed status due period"
+    for name in names.split():
         with pytest.raises(AttributeError):
             setattr(watch, name, 1)
     with pytest.raises(AttributeError):
@@ -98,7 +99,7 @@ def test_repr_of_a_descriptor_s_watch(queue, make):
     start = f"<readyq.Watch fd {here.fileno()} (TCP {names[0]} to {names[1]}) interest READ|ONESHOT"
     assert repr(watch) == start + ", data=['conn']>"
     there.send(b"x")
-    assert queue.wait(10) == [watch]
+    assert list(queue.wait(10)) == [watch]
     assert repr(watch) == start + " (disarmed), ready READ, data=['conn']>"
     watch.modify(0)
     assert " interest 0 (paused)" in repr(watch)
@@ -110,12 +111,12 @@ def test_repr_of_the_other_kinds(virtual, make):
     child = make.child()
     timer = virtual.add_timer(1, period=1)
     assert repr(timer) == "<readyq.Watch timer>"
-    virtual.wait(3)
+    list(virtual.wait(3))
     assert repr(timer) == "<readyq.Watch timer, ready FIRED>"
     trigger = virtual.add_trigger()
     trigger.fire()
     trigger.fire()
-    assert trigger in virtual.wait(0)
+    assert trigger in list(virtual.wait(0))
     assert repr(trigger) == "<readyq.Watch trigger, ready FIRED, count 2>"
     assert repr(virtual.add_signal(10)) == "<readyq.Watch signal 10>"
     assert repr(virtual.add_process(child.pid)) == f"<readyq.Watch process {child.pid}>"
@@ -163,7 +164,7 @@ def test_queue_can_be_subclassed():
         watch = queue.add_timer(0)
         assert watch.queue is queue
         assert queue.name == "a"
-        assert queue.wait(10) == [watch]
+        assert list(queue.wait(10)) == [watch]
         assert repr(queue) == f"<Mine {queue.backend}, 0 watches>"
 
 
@@ -193,7 +194,7 @@ def test_stats_count_what_was_done(queue, make):
     here, _ = make.unix()
     before = queue.stats()
     queue.add(here, "w")
-    queue.wait(0)
+    list(queue.wait(0))
     after = queue.stats()
     assert (after.watches, after.waits - before.waits) == (1, 1)
     assert after.deliveries == 1
@@ -213,7 +214,7 @@ def test_wait_with_something_ready_asks_the_kernel_once(queue, make):
 
 
 def test_docstrings_show_what_is_called(queue):
-    for kind in (readyq.Queue, readyq.Watch):
+    for kind in (readyq.Queue, readyq.Watch, readyq.Batch):
         for name, value in vars(kind).items():
             if not name.startswith("_"):
                 assert value.__doc__, name
@@ -229,7 +230,7 @@ def test_trace_tells_every_call_and_delivery_in_a_line(queue, make):
     queue.trace(lines.append)
     watch = queue.add(here, "r", data="conn")
     there.send(b"x")
-    queue.wait(1.5)
+    list(queue.wait(1.5))
     watch.modify(READ | EDGE)
     queue.wake()
     watch.remove()
@@ -269,7 +270,7 @@ def test_trace_shows_what_dispatch_calls(queue):
     trigger.fire()
     queue.dispatch()
     assert lines[1].startswith("readyq: fire trigger")
-    assert lines[2] == "readyq: dispatch (for ever): 1 ready"
+    assert lines[2] == "readyq: dispatch (forever): 1 ready"
     assert lines[3].startswith("readyq: ready trigger, ready FIRED")
     assert lines[4] == "called"
 
@@ -284,7 +285,7 @@ def test_tracer_that_raises_changes_nothing(queue, monkeypatch):
     queue.trace(rude)
     trigger = queue.add_trigger()
     trigger.fire()
-    assert queue.wait(0) == [trigger]
+    assert list(queue.wait(0)) == [trigger]
     assert trigger.ready == FIRED
     assert [error.exc_type for error in unraisable] == [LookupError] * 4
     queue.trace(None)
@@ -293,7 +294,7 @@ def test_tracer_that_raises_changes_nothing(queue, monkeypatch):
 
 def test_tracer_may_use_the_queue(queue):
     lines = []
-    queue.trace(lambda line: lines.append((line, queue.wait(0))))
+    queue.trace(lambda line: lines.append((line, list(queue.wait(0)))))
     queue.add_trigger()
     assert len(lines) == 1
 
@@ -313,7 +314,7 @@ def test_the_table_shows_every_kind_of_watch(make, queue):
     queue.add(reader, "r", data="of a pipe")
     queue.add_timer(5, data=print)
     queue.add_trigger(data=[1]).fire()
-    queue.wait(0)
+    list(queue.wait(0))
     lines = str(queue).splitlines()
     assert lines[0] == repr(queue)
     assert lines[1].split() == "kind source interest ready deliveries data".split()
@@ -351,7 +352,7 @@ def test_deliveries_are_counted(queue):
     watch = queue.add_trigger()
     for _ in range(3):
         watch.fire()
-        queue.wait(0)
+        assert list(queue.wait(0)) == [watch]
     assert watch.deliveries == 3
 
 

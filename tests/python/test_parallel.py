@@ -57,7 +57,7 @@ def random_calls(queue, sockets, watches):
         lambda: (queue.closed, queue.backend, queue.fileno(), queue.stats().watches),
         lambda: (repr(queue), str(queue), queue._repr_html_(), repr(any_watch)),
         lambda: queue.wake(),
-        lambda: queue.wait(0.001, maxevents=2),
+        lambda: list(queue.wait(0.001, maxevents=2)),
         lambda: [watch.ready and watch.count for watch in queue.wait(0)],
         lambda: queue.trace(random.choice([None, str])),
         lambda: any_watch.kind == "fd" and any_watch.modify(random.choice(["rw", 0])),
@@ -99,12 +99,12 @@ def test_every_call_from_every_thread_at_once(queue, make, start):
     queue.trace(None)
     for watch in queue:
         watch.remove()
-    assert (len(queue), list(queue), queue.wait(0)) == (0, [], [])
+    assert (len(queue), list(queue), list(queue.wait(0))) == (0, [], [])
     here, there = make.unix()
     there.send(b"x")
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
     watch = queue.add(here, "r")
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     watch.remove()
     del watch
     watches.clear()
@@ -131,7 +131,7 @@ def test_dispatch_from_every_thread_calls_each_fire(queue, start):
         thread.result(SOON)
     queue.dispatch(0)
     assert 8 <= next(called) <= next(fired)
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
 
 
 def test_signals_are_watched_in_many_queues_at_once(start):
@@ -140,7 +140,7 @@ def test_signals_are_watched_in_many_queues_at_once(start):
             with readyq.Queue() as queue:
                 watch = queue.add_signal(10)
                 queue.add_signal(12).remove()
-                assert queue.wait(0) in ([], [watch])
+                assert list(queue.wait(0)) in ([], [watch])
 
     for thread in [start(work) for _ in range(4)]:
         thread.result(SOON)

@@ -19,9 +19,9 @@ def test_flags_of_a_descriptor_stay_as_they_are(queue, make, blocking):
     flags = [fcntl.fcntl(here, fcntl.F_GETFL), fcntl.fcntl(here, fcntl.F_GETFD)]
     watch = queue.add(here, "rw")
     there.send(b"x")
-    queue.wait(0)
+    list(queue.wait(0))
     watch.modify(READ | EDGE)
-    queue.wait(0)
+    list(queue.wait(0))
     watch.remove()
     assert [fcntl.fcntl(here, fcntl.F_GETFL), fcntl.fcntl(here, fcntl.F_GETFD)] == flags
     assert here.recv(10) == b"x"
@@ -90,27 +90,27 @@ def never_blocks(request, make):
 def test_what_never_blocks_is_always_ready(queue, never_blocks):
     watch = queue.add(never_blocks, "rw")
     for _ in range(3):
-        assert queue.wait() == [watch]
+        assert list(queue.wait()) == [watch]
         assert watch.ready == READ | WRITE
     watch.modify(READ)
-    assert queue.wait()[0].ready == READ
+    assert next(queue.wait()).ready == READ
     watch.modify(0)
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
     watch.modify(WRITE)
-    assert queue.wait()[0].ready == WRITE
+    assert next(queue.wait()).ready == WRITE
     watch.remove()
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
 
 
 def test_what_never_blocks_knows_edge_and_oneshot(queue, never_blocks):
     watch = queue.add(never_blocks, READ | EDGE)
-    assert queue.wait(0) == [watch]
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == [watch]
+    assert list(queue.wait(0)) == []
     watch.modify(READ | ONESHOT)
-    assert queue.wait(0) == [watch]
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == [watch]
+    assert list(queue.wait(0)) == []
     watch.modify(PRIORITY)
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
 
 
 def test_what_never_blocks_does_not_hide_the_others(queue, make, never_blocks):
@@ -133,7 +133,7 @@ import os, readyq
 with readyq.Queue() as q, open({str(make.file().name)!r}) as file:
     os.dup2(file.fileno(), 0)
     q.add(0, "r")
-    while q.wait():
+    while list(q.wait()):
         data = os.read(0, 100)
         if not data:
             break

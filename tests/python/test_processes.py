@@ -27,20 +27,20 @@ def test_end_of_a_child_is_reported_once_with_its_status(queue):
     child = spawn("import sys; sys.exit(7)")
     watch = queue.add_process(child.pid, data=child)
     assert watch.status is None
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     assert (watch.ready, watch.count, watch.data, watch.fd) == (FIRED, 1, child, None)
     assert os.WIFEXITED(watch.status)
     assert os.WEXITSTATUS(watch.status) == 7
     assert not watch.active
     assert len(queue) == 0
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
     assert child.wait() == 7
 
 
 def test_child_is_not_reaped_and_the_status_is_that_of_waitpid(queue):
     child = spawn("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
     watch = queue.add_process(child.pid)
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     assert os.WTERMSIG(watch.status) == signal.SIGTERM
     assert os.waitpid(child.pid, 0) == (child.pid, watch.status)
     child.wait()
@@ -50,7 +50,7 @@ def test_zombie_is_reported_at_once(queue):
     child = spawn()
     await_end(child.pid)
     watch = queue.add_process(child.pid)
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     assert watch.status == 0
     child.wait()
 
@@ -59,7 +59,7 @@ def test_watch_works_beside_subprocess(queue, make):
     child = make.child("import sys; sys.exit(len(sys.stdin.read()))")
     queue.add_process(child.pid, data=lambda watch: codes.append(child.wait()))
     codes = []
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
     child.stdin.write(b"abc")
     child.stdin.close()
     assert queue.dispatch(SOON) == 1
@@ -70,7 +70,7 @@ def test_child_that_was_reaped_before_the_wait_is_still_reported(queue):
     child = spawn()
     watch = queue.add_process(child.pid)
     child.wait()
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     assert watch.status is None
 
 
@@ -79,7 +79,7 @@ def test_removed_watch_reports_nothing(queue):
     watch = queue.add_process(child.pid)
     await_end(child.pid)
     watch.remove()
-    assert queue.wait(0.02) == []
+    assert list(queue.wait(0.02)) == []
     assert watch.status is None
     child.wait()
 
@@ -93,7 +93,7 @@ def test_several_watches_of_one_child(queue, make):
     found = set()
     while found != watches:
         found.update(queue.wait(SOON))
-    assert other.wait(SOON) == [elsewhere]
+    assert list(other.wait(SOON)) == [elsewhere]
     child.wait()
 
 
@@ -106,7 +106,7 @@ def test_process_that_is_no_child_can_be_watched_without_status(queue, make):
     with middle.stdout:
         pid = int(middle.stdout.readline())
     watch = queue.add_process(pid)
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     assert watch.status is None
 
 

@@ -40,17 +40,17 @@ def action_of(signum):
 def test_signal_makes_its_watch_ready(queue):
     watch = queue.add_signal(USR1, data="signal")
     send(USR1)
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     assert (watch.ready, watch.count, watch.data, watch.source) == (FIRED, 1, "signal", USR1)
     assert watch.active
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
 
 
 def test_signal_ends_a_sleep(queue):
     watch = queue.add_signal(USR1)
     timer = threading.Timer(0.05, send, [USR1])
     timer.start()
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     timer.join()
 
 
@@ -58,10 +58,10 @@ def test_signals_before_the_delivery_are_counted(queue):
     watch = queue.add_signal(USR1)
     for _ in range(5):
         send(USR1)
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     assert watch.count == 5
     send(USR1)
-    assert queue.wait(SOON)[0].count == 1
+    assert next(queue.wait(SOON)).count == 1
 
 
 def test_several_watches_and_queues_share_a_signal(queue, make):
@@ -69,11 +69,11 @@ def test_several_watches_and_queues_share_a_signal(queue, make):
     watches = [queue.add_signal(USR1), queue.add_signal(USR1), other.add_signal(USR1)]
     send(USR1)
     assert set(queue.wait(SOON)) == set(watches[:2])
-    assert other.wait(SOON) == watches[2:]
+    assert list(other.wait(SOON)) == watches[2:]
     watches[0].remove()
     send(USR1)
-    assert queue.wait(SOON) == watches[1:2]
-    assert other.wait(SOON) == watches[2:]
+    assert list(queue.wait(SOON)) == watches[1:2]
+    assert list(other.wait(SOON)) == watches[2:]
 
 
 def test_removed_watch_hears_nothing(queue):
@@ -81,7 +81,7 @@ def test_removed_watch_hears_nothing(queue):
     other = queue.add_signal(USR1)
     send(USR1)
     watch.remove()
-    assert queue.wait(SOON) == [other]
+    assert list(queue.wait(SOON)) == [other]
     assert watch.ready == 0
 
 
@@ -100,19 +100,108 @@ def test_default_action_comes_back_with_the_last_watch(make, end):
     assert action_of(USR2) == "default"
 
 
-def test_handler_of_python_comes_back_with_the_last_watch(queue):
+def test_handler_of_python_runs_beside_a_watch_and_after_it(queue):
     heard = []
     before = signal.signal(USR1, lambda *_: heard.append("python"))
     try:
         watch = queue.add_signal(USR1)
         send(USR1)
-        assert queue.wait(SOON) == [watch]
-        assert heard == []
+        assert list(queue.wait(SOON)) == [watch]
+        assert heard == ["python"]
         watch.remove()
         send(USR1)
-        assert heard == ["python"]
+        assert heard == ["python"] * 2
     finally:
         signal.signal(USR1, before)
+
+
+def test_handler_of_python_ends_with_the_wait_that_it_interrupts(queue, start):
+    """A handler that raises loses no event."""
+
+    def fail(*_):
+        raise LookupError("from the handler")
+
+    before = signal.signal(USR1, fail)
+    try:
+        watch = queue.add_signal(USR1, data=pytest.fail)
+        for call in (queue.wait, queue.dispatch):
+            timer = threading.Timer(0.05, send, [USR1])
+            timer.start()
+            with pytest.raises(LookupError, match="from the handler"):
+                call(SOON)
+            timer.join()
+            assert list(queue.wait(0)) == [watch]
+    finally:
+        signal.signal(USR1, before)
+
+
+def test_handler_of_python_that_is_installed_later_runs_too(queue):
+    heard = []
+    watch = queue.add_signal(USR1)
+    before = signal.signal(USR1, lambda *_: heard.append("python"))
+    try:
+        assert list(queue.wait(0.01)) == []
+        for _ in range(2):
+            send(USR1)
+            assert list(queue.wait(SOON)) == [watch]
+        assert heard == ["python"] * 2
+        watch.remove()
+        send(USR1)
+        assert heard == ["python"] * 3
+    finally:
+        signal.signal(USR1, before)
+    assert action_of(USR1) == "default"
+
+
+def test_handler_of_ctrl_c_that_is_not_pythons_default_runs_beside_a_watch(queue):
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append("python"))
+    try:
+        watch = queue.add_signal(signal.SIGINT)
+        send(signal.SIGINT)
+        assert list(queue.wait(SOON)) == [watch]
+        assert heard == ["python"]
+        watch.remove()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_two_watches_of_ctrl_c_both_replace_keyboard_interrupt(queue):
+    watches = [queue.add_signal(signal.SIGINT) for _ in range(2)]
+    send(signal.SIGINT)
+    assert set(queue.wait(SOON)) == set(watches)
+    watches[0].remove()
+    send(signal.SIGINT)
+    assert list(queue.wait(SOON)) == watches[1:]
+
+
+def test_signal_that_every_thread_blocks_is_warned_of(queue):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [USR2])
+    try:
+        with pytest.warns(RuntimeWarning, match=f"signal {int(USR2)} is blocked") as caught:
+            watch = queue.add_signal(USR2)
+        assert [warning.filename for warning in caught] == [__file__]
+        assert watch.active
+        with pytest.raises(RuntimeWarning):  # made an error here
+            queue.add_signal(USR2)
+        assert list(queue) == [watch]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    send(USR2)
+    assert list(queue.wait(SOON)) == [watch]
+
+
+def test_signal_that_another_thread_does_not_block_is_not_warned_of(queue, start):
+    go_on = threading.Event()
+    other = start(go_on.wait, SOON)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [USR2])
+    try:
+        watch = queue.add_signal(USR2)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    go_on.set()
+    assert other.result(SOON)
+    assert watch.active
 
 
 def test_handlers_of_other_signals_go_on_working(queue):
@@ -121,10 +210,10 @@ def test_handlers_of_other_signals_go_on_working(queue):
     try:
         watch = queue.add_signal(USR1)
         send(USR2)
-        assert queue.wait(0.02) == []
+        assert list(queue.wait(0.02)) == []
         assert heard == ["python"]
         send(USR1)
-        assert queue.wait(SOON) == [watch]
+        assert list(queue.wait(SOON)) == [watch]
     finally:
         signal.signal(USR2, before)
 
@@ -132,7 +221,7 @@ def test_handlers_of_other_signals_go_on_working(queue):
 def test_ctrl_c_can_be_watched_instead_of_raising(queue):
     watch = queue.add_signal(signal.SIGINT)
     send(signal.SIGINT)
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     watch.remove()
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
@@ -166,16 +255,15 @@ def test_signals_from_outside_arrive(queue):
     watch = queue.add_signal(signal.SIGTERM)
     for _ in range(20):
         subprocess.run(["sh", "-c", f"kill -TERM {os.getpid()}"], check=True)
-        assert queue.wait(SOON) == [watch]
+        assert list(queue.wait(SOON)) == [watch]
 
 
 def test_no_signal_is_lost_in_a_storm(queue):
-    watch = queue.add_signal(USR1)
+    queue.add_signal(USR1)
     total, sent = 0, 2000
     for _ in range(sent):
         send(USR1)
-        if queue.wait(0):
-            total += watch.count
+        total += sum(watch.count for watch in queue.wait(0))
     deadline = time.monotonic() + SOON
     while total < sent and time.monotonic() < deadline:
         total += sum(watch.count for watch in queue.wait(0.01))
@@ -187,4 +275,4 @@ def test_threads_share_a_watched_signal(queue, start, nap):
     waiting = start(queue.wait, SOON)
     nap()
     send(USR1)
-    assert waiting.result(SOON) == [watch]
+    assert list(waiting.result(SOON)) == [watch]

@@ -3,6 +3,7 @@
 
 import decimal
 import fractions
+import gc
 import math
 import time
 
@@ -41,7 +42,7 @@ def test_huge_and_infinite_timeouts_wait_until_something_comes(queue, make, star
     nap()
     assert not waiting.done()
     there.send(b"x")
-    assert waiting.result(SOON) == [watch]
+    assert list(waiting.result(SOON)) == [watch]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_huge_and_infinite_timeouts_wait_until_something_comes(queue, make, star
 def test_any_number_is_a_timeout(queue, make, timeout):
     here, _ = make.unix()
     watch = queue.add(here, "w")
-    assert queue.wait(timeout) == [watch]
+    assert list(queue.wait(timeout)) == [watch]
 
 
 @pytest.mark.parametrize("timeout", [-1, -1e-9, -math.inf, math.nan, -(10**30)], ids=repr)
@@ -82,12 +83,12 @@ def test_timeouts_that_are_no_numbers_are_refused(queue, timeout):
 def test_timer_goes_off_once_and_not_early(queue, delay):
     begin = time.monotonic()
     watch = queue.add_timer(delay, data="tick")
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     assert time.monotonic() - begin >= delay
     assert (watch.ready, watch.count, watch.data) == (FIRED, 1, "tick")
     assert not watch.active
     assert len(queue) == 0
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
 
 
 def test_timers_go_off_in_the_order_of_their_deadlines(virtual):
@@ -100,56 +101,56 @@ def test_timer_that_is_removed_does_not_go_off(virtual):
     watch = virtual.add_timer(1)
     later = virtual.add_timer(2)
     watch.remove()
-    assert virtual.wait() == [later]
+    assert list(virtual.wait()) == [later]
     assert len(virtual) == 0
 
 
-def test_timer_that_went_off_cannot_be_removed(queue):
+def test_timer_that_went_off_is_removed_already(queue):
     watch = queue.add_timer(0)
-    queue.wait(SOON)
-    with pytest.raises(KeyError):
-        watch.remove()
+    assert list(queue.wait(SOON)) == [watch]
+    assert not watch.remove()
+    assert not queue.remove(watch)
 
 
 def test_period_repeats_and_counts_what_was_missed(queue):
     watch = queue.add_timer(0.01, period=0.01)
     time.sleep(0.055)
-    assert queue.wait(0) == [watch]
+    assert list(queue.wait(0)) == [watch]
     assert watch.count >= 5
-    assert queue.wait(SOON) == [watch]
+    assert list(queue.wait(SOON)) == [watch]
     assert watch.active
     watch.remove()
-    assert queue.wait(0.02) == []
+    assert list(queue.wait(0.02)) == []
 
 
 def test_period_does_not_drift(virtual):
     ticks = virtual.add_timer(1, period=1)
     for _ in range(5):
-        assert virtual.wait() == [ticks]
+        assert list(virtual.wait()) == [ticks]
         assert ticks.count == 1
-    assert virtual.wait(0.5) == []
-    assert virtual.wait(0.5) == [ticks]
+    assert list(virtual.wait(0.5)) == []
+    assert list(virtual.wait(0.5)) == [ticks]
 
 
 def test_first_delay_and_period_differ(virtual):
     watch = virtual.add_timer(0, period=10)
-    assert virtual.wait(0) == [watch]
-    assert virtual.wait(9) == []
-    assert virtual.wait(1) == [watch]
+    assert list(virtual.wait(0)) == [watch]
+    assert list(virtual.wait(9)) == []
+    assert list(virtual.wait(1)) == [watch]
 
 
 @pytest.mark.parametrize("delay", [math.inf, 1e300, 10**30])
 def test_timer_that_is_too_far_away_never_comes(virtual, delay):
     watch = virtual.add_timer(delay)
     soon = virtual.add_timer(1e9)
-    assert virtual.wait() == [soon]
+    assert list(virtual.wait()) == [soon]
     assert watch.active
 
 
 @pytest.mark.parametrize("period", [None, 0, 0.0])
 def test_no_period_is_a_timer_that_goes_off_once(virtual, period):
     watch = virtual.add_timer(1, period=period)
-    assert virtual.wait() == [watch]
+    assert list(virtual.wait()) == [watch]
     assert not watch.active
 
 
@@ -168,7 +169,7 @@ def test_timer_added_by_another_thread_shortens_a_wait(queue, start, nap):
     waiting = start(queue.wait, SOON)
     nap()
     watch = queue.add_timer(0)
-    assert waiting.result(SOON) == [watch]
+    assert list(waiting.result(SOON)) == [watch]
 
 
 def test_timer_does_not_end_a_wait_of_others_events(queue, make):
@@ -184,7 +185,7 @@ def test_timer_does_not_end_a_wait_of_others_events(queue, make):
 
 def test_virtual_hour_takes_no_time(virtual):
     watch = virtual.add_timer(3600)
-    assert took(virtual.wait) < SOON
+    assert took(list, virtual.wait()) < SOON
     assert not watch.active
     assert took(virtual.wait, 3600) < SOON
 
@@ -194,22 +195,22 @@ def test_virtual_time_stands_still_while_something_is_ready(virtual, make):
     there.send(b"x")
     ready = virtual.add(here, "r")
     timer = virtual.add_timer(1)
-    assert virtual.wait() == [ready]
+    assert list(virtual.wait()) == [ready]
     here.recv(1)
-    assert virtual.wait(0.5) == []
-    assert virtual.wait(0.5) == [timer]
+    assert list(virtual.wait(0.5)) == []
+    assert list(virtual.wait(0.5)) == [timer]
 
 
 def test_fractions_of_a_nanosecond_are_rounded_up(virtual):
     timer = virtual.add_timer(1.5e-9)
-    assert virtual.wait(1e-9) == []
-    assert virtual.wait(0.5e-9) == [timer]
+    assert list(virtual.wait(1e-9)) == []
+    assert list(virtual.wait(0.5e-9)) == [timer]
 
 
 def test_virtual_timeout_comes_before_a_later_timer(virtual):
     timer = virtual.add_timer(2)
-    assert virtual.wait(1) == []
-    assert virtual.wait(1) == [timer]
+    assert list(virtual.wait(1)) == []
+    assert list(virtual.wait(1)) == [timer]
 
 
 def test_virtual_queue_waits_for_real_descriptors(virtual, make, start, nap):
@@ -219,4 +220,122 @@ def test_virtual_queue_waits_for_real_descriptors(virtual, make, start, nap):
     nap()
     assert not waiting.done()
     there.send(b"x")
-    assert waiting.result(SOON) == [watch]
+    assert list(waiting.result(SOON)) == [watch]
+
+
+# ------------------------------------------------------------------ restarting
+
+
+def test_restart_pushes_a_timer_back(virtual):
+    idle = virtual.add_timer(10)
+    for _ in range(5):
+        assert list(virtual.wait(9)) == []
+        idle.restart(10)
+    assert list(virtual.wait(10)) == [idle]
+
+
+def test_restart_brings_a_timer_forward_in_a_running_wait(queue, start, nap):
+    timer = queue.add_timer(60)
+    waiting = start(lambda: list(queue.wait(SOON)))
+    nap()
+    timer.restart(0)
+    assert waiting.result(SOON) == [timer]
+
+
+def test_a_timer_that_has_fired_is_restarted_and_kept_by_its_queue(virtual):
+    timer = virtual.add_timer(1, data="kept")
+    for _ in range(3):
+        assert list(virtual.wait()) == [timer]
+        assert (timer.active, len(virtual), timer in virtual) == (False, 0, False)
+        timer.restart(1)
+        assert (timer.active, len(virtual), list(virtual)) == (True, 1, [timer])
+    del timer
+    gc.collect()
+    (timer,) = virtual.wait()
+    assert timer.data == "kept"
+
+
+def test_restart_keeps_the_period(virtual):
+    ticks = virtual.add_timer(1, period=2)
+    ticks.restart(5)
+    assert list(virtual.wait(4)) == []
+    assert list(virtual.wait(1)) == [ticks]
+    assert list(virtual.wait(1.5)) == []
+    assert list(virtual.wait(0.5)) == [ticks]
+
+
+def test_restart_drops_what_was_not_taken(virtual):
+    timer = virtual.add_timer(1)
+    assert len(virtual.wait()) == 1
+    timer.restart(1)
+    assert list(virtual.wait(0.5)) == []
+    assert list(virtual.wait(0.5)) == [timer]
+    assert timer.count == 1
+
+
+def test_restart_inside_its_own_callback(virtual):
+    fired = []
+
+    def again(timer):
+        fired.append(timer.count)
+        if len(fired) < 3:
+            timer.restart(1)
+
+    virtual.add_timer(1, data=again)
+    while len(virtual):
+        virtual.dispatch()
+    assert fired == [1, 1, 1]
+
+
+def test_restart_is_for_timers_that_were_not_removed(queue, make):
+    here, _ = make.unix()
+    timer, gone, fired = queue.add_timer(9), queue.add_timer(9), queue.add_timer(0)
+    gone.remove()
+    assert list(queue.wait(SOON)) == [fired]
+    fired.remove()
+    for other in (queue.add(here, "r"), queue.add_trigger()):
+        with pytest.raises(ValueError, match="only a timer can be restarted"):
+            other.restart(1)
+    for removed in (gone, fired):
+        with pytest.raises(KeyError, match="restart failed"):
+            removed.restart(1)
+    for wrong in (-1, math.nan, "1", None):
+        with pytest.raises((ValueError, TypeError), match="delay must be a number of seconds"):
+            timer.restart(wrong)
+    assert (timer.active, len(queue)) == (True, 3)
+
+
+def test_due_is_on_the_clock_of_the_queue(queue, virtual):
+    before = time.monotonic()
+    timer = queue.add_timer(60)
+    assert before + 60 <= timer.due <= time.monotonic() + 60
+    due = timer.due
+    timer.restart(120)
+    assert timer.due - due >= 60
+    one = virtual.add_timer(2, period=3)
+    two = virtual.add_timer(7)
+    assert two.due - one.due == 5
+    first = one.due
+    assert list(virtual.wait()) == [one]
+    assert one.due == first + 3
+    timer.remove()
+    assert timer.due is None
+
+
+def test_due_is_none_for_what_is_not_running_and_infinite_for_never(queue, make):
+    here, _ = make.unix()
+    fired = queue.add_timer(0)
+    assert list(queue.wait(SOON)) == [fired]
+    for watch in (fired, queue.add(here, "r"), queue.add_trigger()):
+        assert (watch.due, watch.period) == (None, None)
+    assert queue.add_timer(math.inf).due == math.inf
+    timer = queue.add_timer(9, period=2.5)
+    queue.close()
+    assert (timer.due, timer.period) == (None, 2.5)
+
+
+def test_period_is_in_seconds_and_none_without(queue):
+    assert queue.add_timer(1, period=0.25).period == 0.25
+    assert queue.add_timer(1, period=math.inf).period == math.inf
+    assert queue.add_timer(1).period is None
+    assert queue.add_timer(1, period=0).period is None

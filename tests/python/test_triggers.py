@@ -8,11 +8,11 @@ SOON = 10
 
 def test_fired_trigger_is_ready_once(queue):
     trigger = queue.add_trigger(data="mailbox")
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
     trigger.fire()
-    assert queue.wait(0) == [trigger]
+    assert list(queue.wait(0)) == [trigger]
     assert (trigger.ready, trigger.count, trigger.data) == (FIRED, 1, "mailbox")
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
     assert trigger.active
 
 
@@ -20,10 +20,10 @@ def test_fires_before_the_delivery_merge_into_one_with_their_count(queue):
     trigger = queue.add_trigger()
     for _ in range(5):
         trigger.fire()
-    assert queue.wait(0) == [trigger]
+    assert list(queue.wait(0)) == [trigger]
     assert trigger.count == 5
     trigger.fire()
-    assert queue.wait(0) == [trigger]
+    assert list(queue.wait(0)) == [trigger]
     assert trigger.count == 1
 
 
@@ -32,7 +32,7 @@ def test_fire_ends_a_sleep_in_another_thread(queue, start, nap):
     waiting = start(queue.wait, SOON)
     nap()
     trigger.fire()
-    assert waiting.result(SOON) == [trigger]
+    assert list(waiting.result(SOON)) == [trigger]
 
 
 def test_fire_inside_dispatch_comes_with_the_next(queue):
@@ -54,7 +54,7 @@ def test_removed_trigger_is_silent_though_it_was_fired(queue):
     trigger = queue.add_trigger()
     trigger.fire()
     trigger.remove()
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
     assert trigger.ready == 0
 
 
@@ -70,14 +70,14 @@ def test_fires_of_several_threads_are_all_counted(queue, start):
     workers = [start(fire_often) for _ in range(3)]
     counts = dict.fromkeys(triggers, 0)
     while sum(counts.values()) < 3 * 3 * each:
-        found = queue.wait(SOON)
+        found = list(queue.wait(SOON))
         assert found
         for watch in found:
             counts[watch] += watch.count
     for worker in workers:
         worker.result(SOON)
     assert set(counts.values()) == {3 * each}
-    assert queue.wait(0) == []
+    assert list(queue.wait(0)) == []
 
 
 def test_triggers_are_delivered_in_the_order_of_their_first_fire(queue):

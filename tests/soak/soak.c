@@ -7,17 +7,19 @@
  *
  *     soak SECONDS SOCKETS
  *
- * The writing end of each pair belongs to a thread of its own; all else to the main thread.
+ * A pool of threads waits. There is no lock: what belongs to a watch belongs to the thread whose
+ * batch holds it. The writing end of each pair belongs to a thread of its own.
  */
 #include "soak.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #define TIMERS 1000
 #define CHILDREN 16
+#define WORKERS 3 /* the first one is the main thread */
+#define BATCHES 2
 #define WAIT (50 * MS)
 
 struct pair {
@@ -35,7 +37,16 @@ struct timer {
 
 struct child {
     readyq_watch watch;
-    int status; /* expected */
+    int status;         /* expected */
+    atomic_bool active; /* started, and not delivered yet */
+};
+
+struct worker {
+    readyq_batch batches[BATCHES];
+    readyq_watch idle; /* a timer that each turn restarts, so that it never fires */
+    uint64_t random;
+    struct account account;
+    pthread_t thread;
 };
 
 static readyq *q;
@@ -43,12 +54,13 @@ static struct pair *pairs;
 static size_t npairs;
 static struct timer timers[TIMERS];
 static struct child children[CHILDREN];
-static uint64_t main_random = 88172645463325252u;
-static struct account account;
+static struct worker workers[WORKERS];
+static atomic_bool over; /* for the workers, when nothing is sent any more */
 
 /* ------------------------------------------------------------------ sockets */
 
-static void open_one(struct pair *pair)
+/* From the last line on it may be another thread's. */
+static void open_one(struct pair *pair, uint64_t *random)
 {
     static const uint32_t modes[] = {0, 0, READYQ_EDGE, READYQ_ONESHOT};
     int ends[2];
@@ -56,41 +68,40 @@ static void open_one(struct pair *pair)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
     pair->near = ends[0];
     pair->got = 0;
-    CHECK(readyq_add(q, &pair->watch, pair->near, READYQ_READ | modes[draw(&main_random) % 4]) ==
-          0);
+    CHECK(readyq_add(q, &pair->watch, pair->near, READYQ_READ | modes[draw(random) % 4]) == 0);
     atomic_store(&pair->sent, 0);
     atomic_store(&pair->far, ends[1]);
 }
 
 /* Half of them are closed first and removed then, as careless programs do. */
-static void renew(struct pair *pair)
+static void renew(struct worker *worker, struct pair *pair)
 {
-    account.lost += atomic_load(&pair->sent) - pair->got;
-    account.ends++;
-    if (draw(&main_random) % 2) {
+    worker->account.lost += atomic_load(&pair->sent) - pair->got;
+    worker->account.ends++;
+    if (draw(&worker->random) % 2) {
         CHECK(readyq_remove(&pair->watch) == 0);
         CHECK(close(pair->near) == 0);
     } else {
         CHECK(close(pair->near) == 0);
         CHECK(readyq_remove(&pair->watch) == 0);
     }
-    open_one(pair);
+    open_one(pair, &worker->random);
 }
 
-/* An edge may tell of what was read with the one before; nothing else may come with nothing. */
-static void read_all(struct pair *pair)
+/* An edge may report what was read with the one before; all else is reported with data only. */
+static void read_all(struct worker *worker, struct pair *pair)
 {
-    static char bytes[4096];
+    char bytes[4096];
     ssize_t n, all = 0;
 
     while ((n = read(pair->near, bytes, sizeof bytes)) > 0)
         all += n;
     pair->got += (uint64_t)all;
-    account.bytes += (uint64_t)all;
+    worker->account.bytes += (uint64_t)all;
     if (n == 0)
-        renew(pair);
+        renew(worker, pair);
     else if (all == 0 && !(pair->watch.interest & READYQ_EDGE))
-        account.stale++;
+        worker->account.stale++;
     else if (pair->watch.interest & READYQ_ONESHOT)
         CHECK(readyq_modify(&pair->watch, READYQ_READ | READYQ_ONESHOT) == 0);
 }
@@ -125,17 +136,22 @@ static void *run_peer(void *unused)
 
 /* ------------------------------------------------------------------ timers and children */
 
-static void set_timer(struct timer *timer)
+/* One that has fired is added again, or restarted, which is the same. */
+static void set_timer(struct timer *timer, uint64_t *random)
 {
-    const int64_t delay = (int64_t)(draw(&main_random) % (100 * (uint64_t)MS));
+    const int64_t delay = (int64_t)(draw(random) % (100 * (uint64_t)MS));
 
     timer->due = readyq_now(q) + delay;
-    CHECK(readyq_add_timer(q, &timer->watch, delay, 0) == 0);
+    if (timer->watch.kind == READYQ_KIND_TIMER && draw(random) % 2)
+        CHECK(readyq_restart(&timer->watch, delay) == 0);
+    else
+        CHECK(readyq_add_timer(q, &timer->watch, delay, 0) == 0);
 }
 
-/* A child that uses the queue: it is its own, with everything in it. */
+/* A child that uses the queue, which is its own there, with all watches. */
 static int use_inherited(void)
 {
+    readyq_batch batch = {0};
     readyq_watch trigger = {0}, timer = {0}, *w;
     bool fired = false, expired = false;
 
@@ -144,9 +160,9 @@ static int use_inherited(void)
         readyq_add_timer(q, &timer, MS, 0) < 0)
         return 2;
     while (!fired || !expired) {
-        if (readyq_wait(q, 10 * SECOND, 0) < 0)
+        if (readyq_wait(q, &batch, 10 * SECOND, 0) < 0)
             return 3;
-        while ((w = readyq_next(q)) != NULL) {
+        while ((w = readyq_next(&batch)) != NULL) {
             fired |= w == &trigger;
             expired |= w == &timer;
         }
@@ -156,13 +172,14 @@ static int use_inherited(void)
 
 static void spawn(struct child *child, bool uses)
 {
-    const int code = (int)(draw(&main_random) % 100) + 10;
+    const int code = (int)(draw(&workers[0].random) % 100) + 10;
     const pid_t pid = fork();
 
     if (pid == 0)
         _exit(uses ? use_inherited() : code);
     CHECK(pid > 0);
     child->status = (uses ? 0 : code) << 8;
+    atomic_store(&child->active, true);
     CHECK(readyq_add_process(q, &child->watch, pid) == 0);
     atomic_fetch_add(&made.children, 1);
 }
@@ -170,7 +187,7 @@ static void spawn(struct child *child, bool uses)
 static void spawn_one(bool uses)
 {
     for (int i = 0; i < CHILDREN; i++)
-        if (children[i].watch.queue == NULL) {
+        if (!atomic_load(&children[i].active)) {
             spawn(&children[i], uses);
             return;
         }
@@ -178,44 +195,72 @@ static void spawn_one(bool uses)
 
 /* ------------------------------------------------------------------ deliveries */
 
-static void deliver(readyq_watch *w)
+static void deliver_timer(struct worker *worker, struct timer *timer)
 {
-    if (w->kind == READYQ_KIND_FD) {
-        read_all(w->data);
-    } else if (w->kind == READYQ_KIND_TIMER) {
-        struct timer *timer = w->data;
-
-        account.early += readyq_now(q) < timer->due;
-        account.timers++;
-        if (!atomic_load(&stopping))
-            set_timer(timer);
-    } else if (w->kind == READYQ_KIND_PROCESS) {
-        const struct child *child = w->data;
-
-        account.children++;
-        CHECK(w->status == child->status);
-        CHECK(waitpid(w->pid, NULL, 0) == w->pid);
-    } else {
-        *(uint64_t *)w->data += w->count;
-    }
+    worker->account.early += readyq_now(q) < timer->due;
+    worker->account.timers++;
+    if (!atomic_load(&stopping))
+        set_timer(timer, &worker->random);
 }
 
-/* One wait, of which something is left untaken now and then. At most one of them may end with
- * nothing before its time for each wake. */
-static bool turn(void)
+static void deliver_child(struct worker *worker, struct child *child)
 {
-    const bool picky = draw(&main_random) % 8 == 0;
+    worker->account.children++;
+    CHECK(child->watch.status == child->status);
+    CHECK(waitpid(child->watch.pid, NULL, 0) == child->watch.pid);
+    atomic_store(&child->active, false);
+}
+
+static void deliver(struct worker *worker, readyq_watch *w)
+{
+    if (w == &worker->idle)
+        worker->account.early++;
+    else if (w->kind == READYQ_KIND_FD)
+        read_all(worker, w->data);
+    else if (w->kind == READYQ_KIND_TIMER)
+        deliver_timer(worker, w->data);
+    else if (w->kind == READYQ_KIND_PROCESS)
+        deliver_child(worker, w->data);
+    else
+        *(uint64_t *)w->data += w->count;
+}
+
+/* One wait, with any batch. Now and then some watches are left untaken, or the batch is closed. At
+ * most one wait may end with nothing before its time for each wake. */
+static bool turn(struct worker *worker)
+{
+    readyq_batch *batch = &worker->batches[draw(&worker->random) % BATCHES];
+    const bool picky = draw(&worker->random) % 8 == 0;
     const int64_t begin = readyq_now(q);
-    const int n = readyq_wait(q, WAIT, picky ? 20 : 0);
-    int left = picky ? 10 : INT32_MAX;
+    const int n = readyq_wait(q, batch, WAIT, picky ? 20 : 0);
+    const int most = picky && n > 10 ? 10 : n;
+    int taken = 0;
     readyq_watch *w;
 
     CHECK(n >= 0);
     if (n == 0 && readyq_now(q) - begin < WAIT)
-        account.empty++;
-    for (; left > 0 && (w = readyq_next(q)) != NULL; left--)
-        deliver(w);
+        worker->account.empty++;
+    for (; taken < most && (w = readyq_next(batch)) != NULL; taken++)
+        deliver(worker, w);
+    CHECK(taken == most);
+    CHECK(readyq_restart(&worker->idle, 60 * SECOND) == 0);
+    if (draw(&worker->random) % 8 == 0)
+        CHECK(readyq_done(batch) == 0);
     return n > 0;
+}
+
+static void close_batches(struct worker *worker)
+{
+    for (int i = 0; i < BATCHES; i++)
+        CHECK(readyq_done(&worker->batches[i]) == 0);
+}
+
+static void *run_worker(void *worker)
+{
+    while (!atomic_load(&over))
+        turn(worker);
+    close_batches(worker);
+    return NULL;
 }
 
 static void run(int64_t seconds)
@@ -224,7 +269,7 @@ static void run(int64_t seconds)
     int64_t next_child = 0, next_user = 0;
 
     while (readyq_now(q) < end) {
-        turn();
+        turn(&workers[0]);
         if (readyq_now(q) >= next_child) {
             spawn_one(false);
             next_child = readyq_now(q) + 20 * MS;
@@ -238,38 +283,61 @@ static void run(int64_t seconds)
 
 /* ------------------------------------------------------------------ beginning and end */
 
+static void start_workers(void)
+{
+    for (int i = 0; i < WORKERS; i++) {
+        struct worker *worker = &workers[i];
+
+        worker->random = 88172645463325252u + (uint64_t)i;
+        CHECK(readyq_add_timer(q, &worker->idle, 60 * SECOND, 0) == 0);
+        if (i > 0)
+            CHECK(pthread_create(&worker->thread, NULL, run_worker, worker) == 0);
+    }
+}
+
 static void begin(size_t sockets)
 {
+    uint64_t random = 123456789;
+
     npairs = sockets / 2;
     pairs = calloc(npairs, sizeof *pairs);
     CHECK(pairs != NULL);
     for (size_t i = 0; i < npairs; i++) {
         pairs[i].watch.data = &pairs[i];
-        open_one(&pairs[i]);
+        open_one(&pairs[i], &random);
     }
     for (int i = 0; i < TIMERS; i++) {
         timers[i].watch.data = &timers[i];
-        set_timer(&timers[i]);
+        set_timer(&timers[i], &random);
     }
     for (int i = 0; i < CHILDREN; i++)
         children[i].watch.data = &children[i];
 }
 
-/* What is on its way arrives while nobody sends any more. */
-static void end(void)
+/* What the other workers left untaken is given back, and taken here. */
+static void stop_workers(struct account *account)
 {
+    atomic_store(&over, true);
+    for (int i = 1; i < WORKERS; i++)
+        CHECK(pthread_join(workers[i].thread, NULL) == 0);
     for (int quiet = 0; quiet < 4;)
-        quiet = turn() ? 0 : quiet + 1;
+        quiet = turn(&workers[0]) ? 0 : quiet + 1;
+    for (int i = 0; i < WORKERS; i++)
+        add_account(account, &workers[i].account);
+}
+
+static void end(struct account *account)
+{
     for (size_t i = 0; i < npairs; i++) {
-        account.lost += atomic_load(&pairs[i].sent) - pairs[i].got;
+        account->lost += atomic_load(&pairs[i].sent) - pairs[i].got;
         CHECK(close(pairs[i].near) == 0);
         if (pairs[i].far >= 0)
             CHECK(close(pairs[i].far) == 0);
     }
     for (int i = 0; i < TIMERS; i++)
-        account.lost += timers[i].watch.queue != NULL;
+        account->lost += timers[i].watch.queue != NULL;
     for (int i = 0; i < CHILDREN; i++)
-        account.lost += children[i].watch.queue != NULL;
+        account->lost += atomic_load(&children[i].active);
 }
 
 int main(int argc, char **argv)
@@ -277,6 +345,7 @@ int main(int argc, char **argv)
     const int64_t seconds = argc > 1 ? atoi(argv[1]) : 10;
     size_t sockets = argc > 2 ? (size_t)atoi(argv[2]) : 10000;
     struct rlimit limit = {sockets + 200, sockets + 200};
+    struct account account = {0};
     struct readyq_stats stats;
     struct threads threads;
 
@@ -286,13 +355,16 @@ int main(int argc, char **argv)
     }
     CHECK(readyq_open(&q, NULL) == 0);
     begin(sockets);
-    start(&threads, q, run_peer, &account);
+    start(&threads, q, run_peer);
+    start_workers();
     run(seconds);
     stop(&threads);
-    end();
+    stop_workers(&account);
+    end(&account);
     CHECK(readyq_stats(q, &stats) == 0);
     printf("soak: %zu sockets, %lld s\n", sockets, (long long)seconds);
     readyq_close(q);
+    close_batches(&workers[0]); /* of the closed queue */
     free(pairs);
-    return report(&account, &stats);
+    return report(&account, &threads, &stats);
 }

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,8 +39,8 @@ static inline uint64_t draw(uint64_t *state)
     return *state >> 11;
 }
 
-struct account { /* what was delivered */
-    uint64_t bytes, ends, timers, children, signals, fires[FIRERS];
+struct account { /* deliveries, and faults */
+    uint64_t bytes, ends, timers, children;
     uint64_t lost, stale, early, empty;
 };
 
@@ -52,6 +53,7 @@ static struct made made;
 
 struct threads {
     readyq_watch signal, triggers[FIRERS];
+    uint64_t signals, fires[FIRERS]; /* delivered; each belongs to the thread that took the watch */
     pthread_t firers[FIRERS], signaller, waker, peer;
 };
 
@@ -97,13 +99,13 @@ static inline void *run_waker(void *queue)
     return NULL;
 }
 
-static inline void start(struct threads *all, readyq *q, void *(*peer)(void *),
-                         struct account *account)
+static inline void start(struct threads *all, readyq *q, void *(*peer)(void *))
 {
-    *all = (struct threads){.signal.data = &account->signals};
+    memset(all, 0, sizeof *all);
+    all->signal.data = &all->signals;
     CHECK(readyq_add_signal(q, &all->signal, SIGRTMIN) == 0);
     for (int i = 0; i < FIRERS; i++) {
-        all->triggers[i].data = &account->fires[i];
+        all->triggers[i].data = &all->fires[i];
         CHECK(readyq_add_trigger(q, &all->triggers[i]) == 0);
         CHECK(pthread_create(&all->firers[i], NULL, run_firer, &all->triggers[i]) == 0);
     }
@@ -129,18 +131,31 @@ static inline uint64_t print_row(const char *name, uint64_t sent, uint64_t deliv
     return sent > delivered ? sent - delivered : delivered - sent;
 }
 
-/* 0 when the account is even. */
-static inline int report(const struct account *got, const struct readyq_stats *stats)
+static inline void add_account(struct account *sum, const struct account *one)
+{
+    sum->bytes += one->bytes;
+    sum->ends += one->ends;
+    sum->timers += one->timers;
+    sum->children += one->children;
+    sum->lost += one->lost;
+    sum->stale += one->stale;
+    sum->early += one->early;
+    sum->empty += one->empty;
+}
+
+/* 0 when the account balances. */
+static inline int report(const struct account *got, const struct threads *threads,
+                         const struct readyq_stats *stats)
 {
     const uint64_t spins = got->empty > made.wakes ? got->empty - made.wakes : 0;
     uint64_t fires = 0, lost = got->lost;
 
     for (int i = 0; i < FIRERS; i++)
-        fires += got->fires[i];
+        fires += threads->fires[i];
     lost += print_row("bytes", made.bytes, got->bytes);
     lost += print_row("ends", made.ends, got->ends);
     lost += print_row("children", made.children, got->children);
-    lost += print_row("signals", made.signals, got->signals);
+    lost += print_row("signals", made.signals, threads->signals);
     lost += print_row("fires", made.fires, fires);
     printf("  %llu timers, %llu waits, %llu deliveries, %llu ghosts, %llu rebuilds\n",
            (unsigned long long)got->timers, (unsigned long long)stats->waits,

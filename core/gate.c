@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The gate of a queue: every call that may change it enters and leaves here.
+ */
+#include "internal.h"
+
+int readyq__enter(readyq *q)
+{
+    int error = 0;
+
+    if (*readyq__epoch == 0)
+        readyq__begin_child();
+    readyq__lock_whole(q);
+    if (q->closed)
+        error = readyq__refuse(READYQ__QUEUE_CLOSED);
+    else if (readyq__is_forked(q))
+        error = readyq__rebuild_forked(q);
+    if (error < 0)
+        readyq__unlock_whole(q);
+    return error;
+}
+
+/* Something for a thread that sleeps. */
+static bool is_work_left(const readyq *q)
+{
+    return !readyq__list_empty(&q->ready) || q->closed || q->rebuild_due ||
+           readyq__next_due(q) < q->covered || atomic_load(&q->woken) || atomic_load(&q->signalled);
+}
+
+void readyq__leave(readyq *q)
+{
+    if (q->asleep > 0 && is_work_left(q))
+        readyq__kick(q);
+    if (q->pollable >= 0)
+        readyq__pollable_update(q);
+    readyq__unlock_whole(q);
+}
+
+/* Why a watch is in no queue. */
+static int refuse(const readyq_watch *w)
+{
+    if (__atomic_load_n(&w->kind, __ATOMIC_RELAXED) == READYQ_KIND_NONE)
+        return readyq__refuse(READYQ__NOT_ADDED);
+    return readyq__refuse(readyq__fired_in(w) != 0 ? READYQ__HAS_FIRED : READYQ__REMOVED);
+}
+
+readyq *readyq__enter_of(readyq_watch *w, int *error)
+{
+    readyq *q = __atomic_load_n(&w->queue, __ATOMIC_ACQUIRE);
+
+    if (q == NULL) {
+        *error = refuse(w);
+        return NULL;
+    }
+    *error = readyq__enter(q);
+    if (*error < 0)
+        return NULL;
+    if (w->queue == q)
+        return q;
+    readyq__leave(q);
+    *error = refuse(w);
+    return NULL;
+}
+
+readyq *readyq__enter_by_id(uint32_t id, int *error)
+{
+    readyq *q;
+
+    readyq__lock_registry();
+    q = readyq__find_queue(id);
+    *error = q != NULL ? readyq__enter(q) : readyq__refuse(READYQ__QUEUE_CLOSED);
+    readyq__unlock_registry();
+    return *error == 0 ? q : NULL;
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The process's signal handlers. One handler serves the watches of all queues; it marks them, kicks
+ * their queues, and calls the handler that was there before. No signal is blocked that children
+ * would inherit.
+ *
+ * Handlers of others may stand below ours and above it. A handler that was installed above ours may
+ * call ours or not, which cannot be found out. So when ours is wanted and is not the present
+ * action, it is installed again on top. Each installation is a level: a handler function with its
+ * own `before`, since one function at two places of a chain would call itself forever. Only the
+ * newest level marks watches, or the one that is the present action; the others pass the signal
+ * down. Levels are used in turn. Another copy of this library (Python's beside Lua's) is known by
+ * its signal mask. It passes a signal down, and also a probe, a call that asks whether a handler of
+ * this copy is below it.
+ *
+ * A handler walks a list that other threads may change. A watch that was unlinked is waited for
+ * until no handler that may still see it is running.
+ */
+#include "internal.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#if defined(__linux__)
+#include <dirent.h>
+#endif
+
+#ifndef NSIG
+#define NSIG 65
+#endif
+
+enum { LEVELS = 4 };
+
+static struct handled {
+    readyq_watch *first; /* linked by own.source.next_same_signal; atomic */
+    int running;         /* handlers under way; atomic */
+    int newest;          /* the level installed last; atomic */
+    struct sigaction before[LEVELS];
+} handled[NSIG];
+
+static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
+
+/* ------------------------------------------------------------------ in the handler */
+
+static void mark_watches(struct handled *of)
+{
+    readyq_watch *w = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST);
+
+    for (; w != NULL; w = __atomic_load_n(&w->own.source.next_same_signal, __ATOMIC_SEQ_CST)) {
+        readyq *q = __atomic_load_n(&w->queue, __ATOMIC_ACQUIRE);
+
+        __atomic_fetch_add(&w->caught, 1, __ATOMIC_SEQ_CST);
+        atomic_store(&q->signalled, true); /* then `sleepers`; see wait.c */
+        if (atomic_load(&q->sleepers) > 0 && !readyq__is_forked(q))
+            readyq__kick(q);
+    }
+}
+
+/* Whether a watch asks that a plain handler below is not called: readyq_replace_signal(). */
+static bool is_replaced(const struct handled *of, const struct sigaction *before)
+{
+    const readyq_watch *w = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST);
+
+    if (before->sa_flags & SA_SIGINFO)
+        return false;
+    for (; w != NULL; w = __atomic_load_n(&w->own.source.next_same_signal, __ATOMIC_SEQ_CST))
+        if (w->own.flags & READYQ__REPLACES)
+            return true;
+    return false;
+}
+
+static void call_before(const struct sigaction *before, int signal, siginfo_t *info, void *context)
+{
+    if (before->sa_flags & SA_SIGINFO)
+        before->sa_sigaction(signal, info, context);
+    else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN)
+        before->sa_handler(signal);
+}
+
+/* The mask of our handlers, by which copies of the library know each other: no other program blocks
+ * all but these two. */
+static void fill_mask(sigset_t *mask)
+{
+    sigfillset(mask);
+    sigdelset(mask, SIGTRAP);
+    sigdelset(mask, SIGSYS);
+}
+
+static bool is_a_copys(const struct sigaction *action)
+{
+    sigset_t mask;
+    bool same = (action->sa_flags & SA_SIGINFO) != 0;
+
+    fill_mask(&mask);
+    for (int signal = 1; signal < 32; signal++)
+        if (signal != SIGKILL && signal != SIGSTOP)
+            same &= sigismember(&mask, signal) == sigismember(&action->sa_mask, signal);
+    return same;
+}
+
+/* Asks the present action, if it is a copy's, whether it leads to the asking copy. */
+enum { PROBE = 0x72647971 }; /* si_code; positive, so that only the process itself could send it */
+struct probe {
+    const void *asker; /* address of its table */
+    bool is_reached;
+};
+
+static void on_signal(int level, int signal, siginfo_t *info, void *context);
+
+#define LEVEL(n)                                                                                   \
+    static void on_level_##n(int signal, siginfo_t *info, void *context)                           \
+    {                                                                                              \
+        on_signal(n, signal, info, context);                                                       \
+    }
+LEVEL(0)
+LEVEL(1)
+LEVEL(2)
+LEVEL(3)
+static void (*const handlers[LEVELS])(int, siginfo_t *, void *) = {on_level_0, on_level_1,
+                                                                   on_level_2, on_level_3};
+
+static bool is_level(const struct sigaction *action, int level)
+{
+    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == handlers[level];
+}
+
+static bool is_present(int level, int signal)
+{
+    struct sigaction now;
+
+    return sigaction(signal, NULL, &now) == 0 && is_level(&now, level);
+}
+
+/* Without a watch, as the present action: an installation that was left below another handler,
+ * which restored it since. What it replaced is restored, and gets the signal; unless another thread
+ * has added a watch meanwhile, which found this handler present. */
+static void withdraw(const struct handled *of, int signal, const struct sigaction *before)
+{
+    struct sigaction ours;
+
+    sigaction(signal, before, &ours);
+    if (__atomic_load_n(&of->first, __ATOMIC_SEQ_CST) != NULL)
+        sigaction(signal, &ours, NULL);
+    raise(signal); /* blocked until this handler returns */
+}
+
+/* A probe is no signal: it is passed down to copies of the library alone. */
+static void answer(const struct handled *of, int level, int signal, siginfo_t *info)
+{
+    struct probe *probe = info->si_value.sival_ptr;
+    const struct sigaction *before = &of->before[level];
+
+    if (probe->asker == handled && level == of->newest)
+        probe->is_reached = true;
+    else if (is_a_copys(before))
+        before->sa_sigaction(signal, info, NULL);
+}
+
+/* The handler before is called last, as it may not return (siglongjmp). */
+static void on_signal(int level, int signal, siginfo_t *info, void *context)
+{
+    const int error = errno;
+    struct handled *of = &handled[signal];
+    const struct sigaction before = of->before[level];
+    bool over = false, replaced;
+    int state;
+
+    if (info != NULL && info->si_code == PROBE) {
+        answer(of, level, signal, info);
+        return;
+    }
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state); /* it may interrupt a sleep (wait.c) */
+    __atomic_fetch_add(&of->running, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&of->first, __ATOMIC_SEQ_CST) == NULL)
+        over = is_present(level, signal);
+    else if (level == __atomic_load_n(&of->newest, __ATOMIC_SEQ_CST) || is_present(level, signal))
+        mark_watches(of);
+    replaced = is_replaced(of, &before);
+    if (over)
+        withdraw(of, signal, &before);
+    __atomic_fetch_sub(&of->running, 1, __ATOMIC_SEQ_CST);
+    pthread_setcancelstate(state, &state);
+    errno = error;
+    if (!over && !replaced)
+        call_before(&before, signal, info, context);
+}
+
+/* ------------------------------------------------------------------ installing */
+
+/* The thread that changes the table must not be interrupted by a handler that reads it. */
+static void lock_table(sigset_t *mask)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, mask);
+    pthread_mutex_lock(&table);
+}
+
+static void unlock_table(const sigset_t *mask)
+{
+    pthread_mutex_unlock(&table);
+    pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+static bool is_function(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) ||
+           (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+}
+
+/* Whether a signal reaches our watches: ours is the present action, or below copies of the
+ * library. */
+static bool is_reached(int signal, const struct sigaction *now)
+{
+    struct probe probe = {.asker = handled};
+    siginfo_t info;
+
+    for (int level = 0; level < LEVELS; level++)
+        if (is_level(now, level))
+            return true;
+    if (!is_a_copys(now))
+        return false;
+    memset(&info, 0, sizeof info);
+    info.si_code = PROBE;
+    info.si_value.sival_ptr = &probe;
+    now->sa_sigaction(signal, &info, NULL);
+    return probe.is_reached;
+}
+
+static int refuse(int error)
+{
+    return error == EINVAL ? readyq__refuse(READYQ__RESERVED_SIGNAL) : -error;
+}
+
+/* What the handler before wants of the kernel is kept: that its signal interrupts system calls, so
+ * that an interpreter can run its own handlers; that children are not reported when they stop, or
+ * not kept as zombies. */
+static int install(struct handled *of, int signal, const struct sigaction *now)
+{
+    const int level = (of->newest + 1) % LEVELS;
+    struct sigaction ours = {.sa_flags = SA_SIGINFO | SA_ONSTACK}, *before = &of->before[level];
+
+    *before = *now;
+    ours.sa_flags |= before->sa_flags & (SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT);
+    if (!is_function(before))
+        ours.sa_flags |= SA_RESTART;
+    if (signal == SIGCHLD && before->sa_handler == SIG_IGN)
+        ours.sa_flags |= SA_NOCLDWAIT;
+    ours.sa_sigaction = handlers[level];
+    fill_mask(&ours.sa_mask);
+    if (sigaction(signal, &ours, NULL) < 0)
+        return refuse(errno);
+    __atomic_store_n(&of->newest, level, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+/* Installs our handler if the signal would not reach it. */
+static int ensure(int signal)
+{
+    struct sigaction now;
+
+    if (sigaction(signal, NULL, &now) < 0)
+        return refuse(errno);
+    return is_reached(signal, &now) ? 0 : install(&handled[signal], signal, &now);
+}
+
+static void link_in(struct handled *of, readyq_watch *w)
+{
+    w->own.source.next_same_signal = of->first;
+    __atomic_store_n(&of->first, w, __ATOMIC_SEQ_CST);
+}
+
+/* After this no handler sees the watch. */
+static void take_out(struct handled *of, readyq_watch *w)
+{
+    readyq_watch **link = &of->first;
+
+    while (*link != w)
+        link = &(*link)->own.source.next_same_signal;
+    __atomic_store_n(link, w->own.source.next_same_signal, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&of->running, __ATOMIC_SEQ_CST) > 0)
+        readyq__pause();
+}
+
+/* Linked first: a handler of ours that was left behind without a watch may be about to withdraw. */
+int readyq__handle_signal(readyq_watch *w)
+{
+    struct handled *of = &handled[w->signal];
+    sigset_t mask;
+    int error;
+
+    lock_table(&mask);
+    link_in(of, w);
+    error = ensure(w->signal);
+    if (error < 0)
+        take_out(of, w);
+    unlock_table(&mask);
+    return error;
+}
+
+void readyq__check_handler(int signal)
+{
+    struct sigaction now;
+    sigset_t mask;
+
+    if (sigaction(signal, NULL, &now) < 0 || is_level(&now, handled[signal].newest))
+        return;
+    lock_table(&mask);
+    ensure(signal);
+    unlock_table(&mask);
+}
+
+/* Restores the action before the last watch's, if ours is the present one. */
+static void uninstall(const struct handled *of, int signal)
+{
+    for (int level = 0; level < LEVELS; level++)
+        if (is_present(level, signal)) {
+            sigaction(signal, &of->before[level], NULL);
+            return;
+        }
+}
+
+void readyq__unhandle_signal(readyq_watch *w)
+{
+    struct handled *of = &handled[w->signal];
+    sigset_t mask;
+
+    lock_table(&mask);
+    if (of->first == w && w->own.source.next_same_signal == NULL)
+        uninstall(of, w->signal);
+    take_out(of, w);
+    unlock_table(&mask);
+}
+
+/* ------------------------------------------------------------------ blocked signals */
+
+#if defined(__linux__)
+/* Whether /proc says that thread `id` blocks the signal; true if it cannot say. */
+static bool is_blocked_in(const char *id, int signal)
+{
+    char path[64], line[256];
+    bool blocked = true;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/self/task/%.20s/status", id);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return true;
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "SigBlk:", 7) == 0)
+            blocked = strtoull(line + 7, NULL, 16) >> (signal - 1) & 1;
+    fclose(file);
+    return blocked;
+}
+
+static bool is_blocked_in_all(int signal)
+{
+    DIR *threads = opendir("/proc/self/task");
+    const struct dirent *thread;
+    bool blocked = threads != NULL;
+
+    /* cppcheck-suppress readdirCalled ; the DIR is this call's own */
+    while (blocked && (thread = readdir(threads)) != NULL)
+        if (thread->d_name[0] != '.')
+            blocked = is_blocked_in(thread->d_name, signal);
+    if (threads != NULL)
+        closedir(threads);
+    return blocked;
+}
+#else
+static bool is_blocked_in_all(int signal)
+{
+    (void)signal; /* the masks of other threads cannot be read */
+    return false;
+}
+#endif
+
+bool readyq__is_blocked_everywhere(int signal)
+{
+    sigset_t mask;
+
+    if (pthread_sigmask(SIG_SETMASK, NULL, &mask) != 0 || !sigismember(&mask, signal))
+        return false;
+    return readyq__alone() || is_blocked_in_all(signal);
+}
+
+/* ------------------------------------------------------------------ fork */
+
+void readyq__handlers_lock(void)
+{
+    pthread_mutex_lock(&table);
+}
+
+void readyq__handlers_unlock(void)
+{
+    pthread_mutex_unlock(&table);
+}
+
+/* Handlers of the parent's other threads are not running here. */
+void readyq__handlers_child(bool reset_lock)
+{
+    for (int signal = 0; signal < NSIG; signal++)
+        handled[signal].running = 0;
+    if (reset_lock)
+        pthread_mutex_init(&table, NULL);
+}

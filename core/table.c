@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table by descriptor, and how a watch gets in and out of a queue. A number may be closed and
+ * opened again without the library's knowledge, so each registration has a generation, and the
+ * kernel is asked whether an old one still lives.
+ */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* ------------------------------------------------------------------ registrations */
+
+/* A paused or spent watch stays registered, silent, so that its number is known to be taken. */
+uint32_t readyq__kernel_interest(const readyq_watch *w)
+{
+    if (w->kind == READYQ_KIND_PROCESS)
+        return READYQ_READ | READYQ_ONESHOT;
+    if (!w->armed || (w->own.flags & READYQ__MUTED))
+        return READYQ_EDGE;
+    return w->interest | (w->own.flags & READYQ__ONCE ? READYQ_ONESHOT : 0);
+}
+
+/* From now on events of the registration that the number had are stale. */
+static void begin_generation(readyq *q, struct readyq__slot *slot)
+{
+    slot->generation++;
+    slot->changed = q->fetches & 0x7fffffffu;
+}
+
+int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest)
+{
+    struct readyq__slot *slot = &q->slots[fd];
+    const struct readyq__slot before = *slot;
+    int error;
+
+    if (readyq__is_forked(q))
+        return 0;
+    begin_generation(q, slot);
+    if (old == 0)
+        slot->counted = 0;
+    error = q->backend->update(q, fd, old, interest);
+    if (error < 0)
+        *slot = before;
+    return error;
+}
+
+static void vacate(readyq *q, struct readyq__slot *slot)
+{
+    slot->watch = NULL;
+    begin_generation(q, slot);
+}
+
+static int grow(readyq *q, int fd)
+{
+    size_t need = (size_t)fd + 1, room = q->nslots ? q->nslots : 64;
+    struct readyq__slot *slots;
+
+    if (need <= q->nslots)
+        return 0;
+    if (fcntl(fd, F_GETFD) < 0) /* no memory for a number that is not open */
+        return -errno;
+    while (room < need)
+        room *= 2;
+    slots = realloc(q->slots, room * sizeof *slots);
+    if (slots == NULL)
+        return -ENOMEM;
+    memset(slots + q->nslots, 0, (room - q->nslots) * sizeof *slots);
+    q->slots = slots;
+    q->nslots = room;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ files never block */
+
+bool readyq__is_same_file(const readyq_watch *w)
+{
+    struct stat file;
+
+    return fstat(w->fd, &file) == 0 && w->own.file.device == (uint64_t)file.st_dev &&
+           w->own.file.inode == (uint64_t)file.st_ino;
+}
+
+/* The kernel refuses to watch it: ready at any time. -EEXIST: `old`, another watch of its number,
+ * is of this very file. */
+static int register_file(readyq *q, readyq_watch *w, const readyq_watch *old)
+{
+    struct stat file;
+
+    if (fstat(w->fd, &file) < 0)
+        return -errno;
+    w->own.file.device = (uint64_t)file.st_dev;
+    w->own.file.inode = (uint64_t)file.st_ino;
+    if (old != NULL && (old->own.flags & READYQ__FILE) &&
+        old->own.file.device == w->own.file.device && old->own.file.inode == w->own.file.inode)
+        return -EEXIST;
+    w->own.flags |= READYQ__FILE;
+    q->nfiles++;
+    begin_generation(q, &q->slots[w->fd]);
+    return 0;
+}
+
+static int register_in_kernel(readyq *q, readyq_watch *w, const readyq_watch *old)
+{
+    const uint32_t interest = readyq__kernel_interest(w);
+    int error = readyq__update(q, w->fd, 0, interest);
+
+    if (error == -EEXIST && old == NULL) { /* of one that went, duplicated back to its number */
+        readyq__update(q, w->fd, interest, 0);
+        error = readyq__update(q, w->fd, 0, interest);
+    }
+    return error == -EPERM ? register_file(q, w, old) : error;
+}
+
+/* ------------------------------------------------------------------ the table */
+
+int readyq__register(readyq *q, readyq_watch *w)
+{
+    readyq_watch *old;
+    int error = grow(q, w->fd);
+
+    if (error < 0)
+        return error;
+    old = q->slots[w->fd].watch;
+    error = register_in_kernel(q, w, old);
+    if (error < 0)
+        return error;
+    q->slots[w->fd].watch = w;
+    if (old != NULL)
+        readyq__mark_stale(q, old);
+    q->exclusive |= (w->interest & READYQ_EXCLUSIVE) != 0;
+    return 0;
+}
+
+void readyq__unregister(readyq *q, readyq_watch *w)
+{
+    struct readyq__slot *slot = &q->slots[w->fd];
+
+    if (slot->watch != w)
+        return;
+    if (!(w->own.flags & READYQ__FILE))
+        readyq__update(q, w->fd, readyq__kernel_interest(w), 0);
+    vacate(q, slot);
+}
+
+/* The kernel is silent about it, but for a hang-up, which it reports once (epoll.c, note 2). */
+void readyq__mute(readyq *q, readyq_watch *w)
+{
+    const uint32_t old = readyq__kernel_interest(w);
+
+    w->own.flags |= READYQ__MUTED;
+    if (readyq__update(q, w->fd, old, READYQ_EDGE) < 0)
+        readyq__mark_stale(q, w);
+}
+
+/* While several batches are open it is armed for one event: the kernel then mutes it by itself when
+ * it reports it, and no other thread is woken for it. The change is made also where it was not
+ * muted: another thread may have fetched an event of it, which is stale by the new generation. */
+void readyq__unmute(readyq *q, readyq_watch *w)
+{
+    const uint32_t old = readyq__kernel_interest(w);
+
+    w->own.flags &= (uint8_t) ~(READYQ__MUTED | READYQ__ONCE);
+    if (q->nbatches > 1)
+        w->own.flags |= READYQ__ONCE;
+    if (readyq__update(q, w->fd, old, readyq__kernel_interest(w)) < 0)
+        readyq__mark_stale(q, w);
+}
+
+/* ------------------------------------------------------------------ in and out of a queue */
+
+int readyq__prepare(readyq_watch *w, enum readyq_kind kind)
+{
+    if (w->queue != NULL)
+        return readyq__refuse(READYQ__IN_A_QUEUE);
+    readyq__refuse(READYQ__NO_REASON);
+    memset(&w->own, 0, offsetof(readyq_watch, own.fired.home) - offsetof(readyq_watch, own));
+    readyq__set_fired_in(w, 0);
+    w->interest = w->ready = 0;
+    w->count = 1;
+    w->fd = w->status = -1;
+    w->pid = 0;
+    __atomic_store_n(&w->kind, (uint8_t)kind, __ATOMIC_RELAXED);
+    readyq__arm(w, true);
+    return 0;
+}
+
+void readyq__arm(readyq_watch *w, bool armed)
+{
+    const bool plain = armed && w->kind == READYQ_KIND_FD && !(w->interest & READYQ_ONESHOT);
+
+    w->armed = armed;
+    w->own.flags = (uint8_t)((w->own.flags & ~READYQ__SLOW) | (plain ? 0 : READYQ__SLOW));
+}
+
+void readyq__activate(readyq *q, readyq_watch *w)
+{
+    q->size++;
+    __atomic_store_n(&w->queue, q, __ATOMIC_RELEASE);
+}
+
+/* Ends all but the membership in the queue. */
+static void stop(readyq *q, readyq_watch *w)
+{
+    readyq__unlist(q, w);
+    q->kinds[w->kind]->stop(q, w);
+    q->nfiles -= (w->own.flags & READYQ__FILE) != 0;
+    w->armed = false;
+    w->own.flags = 0;
+}
+
+void readyq__detach(readyq *q, readyq_watch *w)
+{
+    if (w->own.place != READYQ__STALE) {
+        stop(q, w);
+        q->size--;
+    } else {
+        readyq__unlist(q, w);
+    }
+    __atomic_store_n(&w->queue, NULL, __ATOMIC_RELEASE);
+}
+
+void readyq__mark_stale(readyq *q, readyq_watch *w)
+{
+    struct readyq__slot *slot = &q->slots[w->fd];
+
+    if (slot->watch == w) /* what the kernel has of the number is not to be removed with it */
+        vacate(q, slot);
+    stop(q, w);
+    q->size--;
+    w->ready = 0;
+    w->own.place = READYQ__STALE;
+    readyq__link_before(&q->stale, &w->own.link);
+}
+
+readyq_watch *readyq_stale(readyq *q)
+{
+    readyq_watch *w = NULL;
+
+    readyq__lock(q);
+    if (!readyq__list_empty(&q->stale)) {
+        w = readyq__owner(q->stale.next, link);
+        readyq__detach(q, w);
+    }
+    readyq__unlock(q);
+    return w;
+}
