@@ -372,6 +372,7 @@ static int wait_for(struct call *call)
 {
     readyq *q = call->q;
     int n, filled, error;
+    size_t files;
 
     mark_unconfirmed(q);
     for (;;) {
@@ -389,9 +390,12 @@ static int wait_for(struct call *call)
             drop_unconfirmed(q);
         if (q->virtual_clock && n == 0 && readyq__list_empty(&q->ready))
             jump(call);
+        files = q->nfiles;
         filled = fill_batch(q, call->batch, call->max);
         if (filled > 0)
             return filled;
+        if (q->nfiles != files)
+            continue; /* closed ones had taken the room of events */
         if (error < 0 || (n < 0 && n != -EINTR))
             return error < 0 ? error : n;
         if (take_wake(call))

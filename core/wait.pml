@@ -439,7 +439,7 @@ inline system_call()
     fi
 }
 
-/* The system call without the lock, and what it reported. A look may follow if nothing is listed. */
+/* The system call without the lock, and its events. If nothing is listed a look may follow. */
 inline fetch_some()
 {
     do

@@ -1,12 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
  * Signal handlers of others below and above the library's, and other copies of the library in the
- * process (see the Makefile): all keep working, and a watch that is active fires.
+ * process (see the Makefile): all keep working, and a watch that is active fires. The linker
+ * replaces sigaction by the one here, so that a test can act between two steps of a handler.
  */
 #include "workers.h"
 
 #include <dlfcn.h>
 #include <setjmp.h>
+
+int __real_sigaction(int signal, const struct sigaction *new, struct sigaction *old);
+int __wrap_sigaction(int signal, const struct sigaction *new, struct sigaction *old);
+
+static void (*_Atomic after_question)(void); /* is called once, after the action was asked for */
+
+int __wrap_sigaction(int signal, const struct sigaction *new, struct sigaction *old)
+{
+    const int result = __real_sigaction(signal, new, old);
+    void (*then)(void) = new == NULL ? atomic_exchange(&after_question, NULL) : NULL;
+    if (then != NULL)
+        then();
+    return result;
+}
 
 /* ------------------------------------------------------------------ handlers of others */
 
@@ -491,6 +506,39 @@ static void test_a_watch_added_after_a_handler_was_left_behind_fires(void)
         unwatch(&one);
         check_calls(SIGTERM, 1, 0);
     }
+}
+
+static struct {
+    struct worker worker;
+    readyq_watch w;
+} adder;
+
+static void add_signal_in_worker(struct worker *worker)
+{
+    CHECK_IS(readyq_add_signal(worker->q, &adder.w, SIGTERM), 0);
+}
+
+static void add_in_another_thread(void)
+{
+    make(&adder.worker, add_signal_in_worker);
+}
+
+/* It finds our handler present, which has found that it has no watch. */
+static void test_a_watch_added_while_a_handler_that_was_left_behind_is_undone_fires(void)
+{
+    readyq *q = open_queue();
+    install(SIGTERM, on_below, 0);
+    hire(&adder.worker, q);
+    leave_ours_behind();
+    after_question = add_in_another_thread;
+    check_calls(SIGTERM, 1, 0);
+    CHECK(adder.w.queue == q);
+    CHECK_TAKES(q, &adder.w);
+    check_calls(SIGTERM, 1, 0);
+    CHECK(take_within(q, 0) == &adder.w);
+    dismiss(&adder.worker);
+    readyq_close(q);
+    check_calls(SIGTERM, 1, 0);
 }
 
 static void unwind_two_levels_and_die(void *unused)
@@ -1015,6 +1063,44 @@ static void test_a_watch_fires_though_signals_undo_a_handler_that_was_left_behin
     readyq_close(q);
 }
 
+enum { OTHERS = 20 };
+
+static atomic_bool enough;
+
+static void raise_again_and_again(struct worker *worker)
+{
+    while (!enough)
+        CHECK_IS(raise(SIGUSR1), 0);
+    (void)worker;
+}
+
+/* The handler in another thread may just have found it. */
+static void test_the_memory_of_a_watch_may_be_freed_when_it_was_removed_in_a_storm(void)
+{
+    struct worker workers[2];
+    readyq_watch others[OTHERS] = {0};
+    readyq *q = open_queue();
+    for (int i = 0; i < OTHERS; i++)
+        CHECK_IS(readyq_add_signal(q, &others[i], SIGUSR1), 0);
+    for (int i = 0; i < 2; i++) {
+        hire(&workers[i], q);
+        tell(&workers[i], raise_again_and_again);
+    }
+    const int64_t end = now_ns() + SECOND / 2;
+    while (now_ns() < end) {
+        readyq_watch w = {0};
+        CHECK_IS(readyq_add_signal(q, &w, SIGUSR1), 0);
+        CHECK_IS(readyq_remove(&w), 0);
+        memset(&w, 0xff, sizeof w);
+    }
+    enough = true;
+    for (int i = 0; i < 2; i++) {
+        await(&workers[i]);
+        dismiss(&workers[i]);
+    }
+    readyq_close(q);
+}
+
 TESTS(TEST(test_a_handler_that_was_installed_before_is_called_too),
       TEST(test_a_handler_that_was_installed_before_gets_the_signals_information),
       TEST(test_watches_in_several_queues_call_the_handler_below_once), TEST(test_errno_is_kept),
@@ -1034,6 +1120,7 @@ TESTS(TEST(test_a_handler_that_was_installed_before_is_called_too),
       TEST(test_a_signal_is_ignored_again_though_another_handler_was_on_top),
       TEST(test_the_handler_before_is_called_again_though_another_handler_was_on_top),
       TEST(test_a_watch_added_after_a_handler_was_left_behind_fires),
+      TEST(test_a_watch_added_while_a_handler_that_was_left_behind_is_undone_fires),
       TEST(test_handlers_that_were_left_behind_at_two_places_are_undone_one_by_one),
       TEST(test_copies_of_the_library_all_get_a_signal_whatever_the_order_of_adding),
       TEST(test_copies_that_come_and_go_in_turn_do_not_call_each_other_in_a_circle),
@@ -1052,4 +1139,5 @@ TESTS(TEST(test_a_handler_that_was_installed_before_is_called_too),
       TEST(test_a_child_has_the_same_chain_and_the_parent_keeps_its_own),
       TEST(test_a_child_that_removes_its_watch_has_the_default_action_again),
       TEST(test_the_handler_below_is_called_for_each_signal_while_watches_come_and_go),
-      TEST(test_a_watch_fires_though_signals_undo_a_handler_that_was_left_behind))
+      TEST(test_a_watch_fires_though_signals_undo_a_handler_that_was_left_behind),
+      TEST(test_the_memory_of_a_watch_may_be_freed_when_it_was_removed_in_a_storm))

@@ -58,7 +58,7 @@ struct family {
     readyq_batch batch;
     int p[SOCKETS][2], spare[2];
     pid_t pid;
-    readyq_watch w[SOCKETS], timer, fired, trigger, signal, process, other;
+    readyq_watch w[SOCKETS], timer, fired, trigger, noted, signal, process, other;
     struct worker worker;
 };
 
@@ -83,9 +83,13 @@ static void open_family(struct family *f)
     CHECK_IS(readyq_add_trigger(f->q, &f->trigger), 0);
     CHECK_IS(readyq_add_signal(f->q, &f->signal, SIGUSR1), 0);
     CHECK_IS(readyq_add_process(f->q, &f->process, f->pid), 0);
-    put(f->p[LEVEL][1]); /* this thread holds the first one */
-    CHECK_IS(readyq_wait(f->q, &f->batch, LONG, 0), 1);
+    CHECK_IS(readyq_add_trigger(f->q, &f->noted), 0);
+    CHECK_IS(readyq_fire(&f->noted), 0);
+    put(f->p[LEVEL][1]);
+    CHECK_IS(readyq_wait(f->q, &f->batch, LONG, 0), 2); /* this thread holds these two */
+    CHECK(readyq_next(&f->batch) == &f->noted);
     CHECK(readyq_next(&f->batch) == &f->w[LEVEL]);
+    CHECK_IS(readyq_fire(&f->noted), 0);
     hire(&f->worker, f->q);
     send_to_sleep(&f->worker, -1);
 }
@@ -103,7 +107,10 @@ static void check_family(struct family *f)
         put(f->p[i][1]);
         check_worker_takes(f, &f->w[i]);
     }
+    get(f->p[LEVEL][0]);
     CHECK_IS(readyq_done(&f->batch), 0);
+    check_worker_takes(f, &f->noted);
+    put(f->p[LEVEL][1]);
     CHECK(await_taken(&f->worker) == &f->w[LEVEL]);
     get(f->p[LEVEL][0]);
     send_to_sleep(&f->worker, -1);
@@ -140,6 +147,7 @@ static void child_removes_all(void *argument)
         CHECK_IS(readyq_remove(&f->w[i]), 0);
     CHECK_IS(readyq_remove(&f->timer), 0);
     CHECK_IS(readyq_remove(&f->trigger), 0);
+    CHECK_IS(readyq_remove(&f->noted), 0);
     CHECK_IS(readyq_remove(&f->signal), 0);
     CHECK_IS(readyq_remove(&f->process), 0);
     CHECK_IS(readyq_size(f->q), 0);
@@ -170,12 +178,13 @@ static void child_adds_other_kinds(void *argument)
     CHECK_IS(readyq_add_process(f->q, &w[3], getpid()), 0);
 }
 
-/* What the parent's threads hold is free here. */
+/* It gives back what its batch holds. */
 static void child_waits(void *argument)
 {
     struct family *f = argument;
     readyq_batch batch = {0};
-    CHECK_IS(readyq_wait(f->q, &batch, LONG, 0), 1);
+    CHECK_IS(readyq_wait(f->q, &batch, LONG, 0), 2);
+    CHECK(readyq_next(&batch) == &f->noted);
     CHECK(readyq_next(&batch) == &f->w[LEVEL]);
     get(f->p[LEVEL][0]);
     put(f->p[LEVEL][1]);
@@ -225,7 +234,7 @@ static void child_restarts_what_had_fired(void *argument)
 static void child_asks(void *argument)
 {
     struct family *f = argument;
-    CHECK_IS(readyq_size(f->q), 7);
+    CHECK_IS(readyq_size(f->q), 8);
     CHECK(readyq_find(f->q, f->p[EDGE][0]) == &f->w[EDGE]);
     CHECK(readyq_stale(f->q) == NULL);
     CHECK_IS(readyq_ghost(f->q), -1);

@@ -235,6 +235,25 @@ static void test_one_timer_wakes_exactly_one_of_three_waiters(void)
     readyq_close(q);
 }
 
+static void test_a_timer_ends_the_sleep_of_one_thread_only(void)
+{
+    readyq_watch timer = {0};
+    pthread_t threads[WAITERS];
+    struct waiter waiters[WAITERS];
+    readyq *q = open_queue();
+    const uint64_t before = stats_of(q).kernel_waits;
+    CHECK_IS(readyq_add_timer(q, &timer, 5 * SOON, 0), 0);
+    start_waiters(waiters, threads, q, -1);
+    sleep_ns(10 * SOON);
+    CHECK_IS(stats_of(q).kernel_waits - before, WAITERS);
+    for (int i = 1; i < WAITERS; i++) {
+        CHECK_IS(readyq_wake(q), 0);
+        sleep_ns(SOON);
+    }
+    CHECK_IS(join_and_count_found(waiters, threads), 1);
+    readyq_close(q);
+}
+
 static void test_a_waiter_with_a_timeout_beside_one_without_is_on_time(void)
 {
     struct waiter patient, hasty;
@@ -390,6 +409,7 @@ TESTS(TEST(test_add_takes_effect_in_a_running_wait),
       TEST(test_unread_level_comes_to_a_wait_that_begins_later),
       TEST(test_three_events_go_to_three_waiters),
       TEST(test_one_timer_wakes_exactly_one_of_three_waiters),
+      TEST(test_a_timer_ends_the_sleep_of_one_thread_only),
       TEST(test_a_waiter_with_a_timeout_beside_one_without_is_on_time),
       TEST(test_data_comes_after_one_of_two_waiters_gave_up), TEST(test_wake_ends_a_running_wait),
       TEST(test_one_wake_ends_one_of_three_waits),

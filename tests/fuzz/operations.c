@@ -106,8 +106,8 @@ static void end_wait(struct world *o, struct queue *of, struct batch *b, int n, 
     }
 }
 
-static int wait_for(struct world *o, struct queue *of, struct batch *b, int thread,
-                    int64_t timeout, int max)
+static int wait_for(struct world *o, struct queue *of, struct batch *b, int thread, int64_t timeout,
+                    int max)
 {
     const int64_t before = readyq_now(of->q);
     const int n = wait_in(thread, of->q, b->b, timeout, max);
@@ -134,8 +134,7 @@ static void do_wait(struct world *o)
     const int thread = byte(o) % 4 == 3;
     const int64_t time = any_time(o);
     const int max = (int8_t)byte(o);
-    const bool is_long =
-        time == -1 || (of->is_virtual ? time >= INT64_MAX / 2 : time > 255);
+    const bool is_long = time == -1 || (of->is_virtual ? time >= INT64_MAX / 2 : time > 255);
 
     if (is_long && !of->closed && !(time == -1 && will_end(o, of))) {
         CHECK(readyq_wake(of->q) == 0);

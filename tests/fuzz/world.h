@@ -41,16 +41,16 @@ struct batch {
 
 struct watch {
     readyq_watch *w;
-    struct queue *in;      /* where it was added, NULL when it is out */
-    struct batch *held;    /* the batch that holds it */
-    bool pending;          /* and did not take it yet */
-    bool returned;         /* it was pending when it was given back */
-    bool owed;             /* it must come with the next wait, before newer ones */
-    bool closed;           /* its number was closed: it may become inactive at any time */
-    bool spent;            /* ONESHOT, delivered, not modified since */
-    bool delivered;        /* in this round */
-    int64_t due, period;   /* of a timer */
-    struct queue *home;    /* of a timer that has fired: where, and that queue's generation */
+    struct queue *in;    /* where it was added, NULL when it is out */
+    struct batch *held;  /* the batch that holds it */
+    bool pending;        /* and did not take it yet */
+    bool returned;       /* it was pending when it was given back */
+    bool owed;           /* it must come with the next wait, before newer ones */
+    bool closed;         /* its number was closed: it may become inactive at any time */
+    bool spent;          /* ONESHOT, delivered, not modified since */
+    bool delivered;      /* in this round */
+    int64_t due, period; /* of a timer */
+    struct queue *home;  /* of a timer that has fired: where, and that queue's generation */
     unsigned generation;
     uint64_t fired, told; /* of a trigger or signal: fires; the counts delivered */
 };

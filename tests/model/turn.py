@@ -22,6 +22,7 @@ class Turn:
         self.delivered = []
         self.sure_ghosts, self.ghosts = queue.haunting()
         self.look()
+        queue.left &= self.offers.keys()  # the others are not ready any more, and lose their place
 
     def look(self):
         self.queue.expire()
