@@ -80,17 +80,26 @@ static void drop_unconfirmed(readyq *q)
     }
 }
 
-/* A thread that waits again gives back what all its batches hold, this one and others. */
+/* A thread that waits again is done with what it has: other batches of it are closed. */
 static void begin_wait(readyq *q, readyq_batch *batch)
 {
     const uintptr_t thread = (uintptr_t)pthread_self();
+    struct readyq__link *at, *next;
 
     if (batch->own.queue == NULL)
         readyq__open_batch(q, batch);
+    else
+        readyq__give_back(q, batch);
     batch->own.thread = thread;
-    for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next)
-        if (readyq__batch_at(at)->own.thread == thread)
-            readyq__give_back(q, readyq__batch_at(at));
+    for (at = q->batches.next; at != &q->batches; at = next) {
+        readyq_batch *other = readyq__batch_at(at);
+
+        next = at->next;
+        if (other->own.thread != thread || other == batch)
+            continue;
+        readyq__close_batch(q, other);
+        q->refs--; /* not the last one: this batch has one */
+    }
 }
 
 /* ------------------------------------------------------------------ 2. without the kernel */
