@@ -23,8 +23,8 @@
  *  3. An event counts only if its generation is that of the slot. Each change of a registration
  *     gives a new generation.
  *  4. A watch on the ready list whose event is 0 is unconfirmed: level-triggered, and armed in the
- *     kernel, or fetched by a thread that does not have the lock yet. To take it off the list loses
- *     nothing but its turn.
+ *     kernel, or fetched by a thread that does not have the lock yet. To take it off the list costs
+ *     it only its place in the order.
  *  5. When something is left for a wait and a thread sleeps, then a kick is under way. Every call
  *     that holds the lock sees to it in readyq__leave(); wake() and signal handlers publish first
  *     and read `sleepers` afterwards, and a thread that is about to sleep does the reverse.
@@ -139,7 +139,7 @@ struct readyq__kind {
     void (*event)(readyq *q, readyq_watch *w, uint32_t bits);
 
     /* It is taken by readyq_next(): sets `count`, disarms it, takes it out of the queue. Called
-     * for watches that are SLOW. */
+     * for watches that have a flag. */
     void (*deliver)(readyq *q, readyq_watch *w);
 
     /* A batch gives it back: is it to be armed or listed again? Called for all but plain watches
@@ -278,7 +278,7 @@ static inline void readyq__list_splice(struct readyq__link *to, struct readyq__l
     to->next = list->next;
 }
 
-/* Harmless on one that was unlinked by this function, or is zero. */
+/* Not for a watch that is IDLE, whose link may dangle. */
 static inline void readyq__unlink(struct readyq__link *link)
 {
     if (link->next == NULL)
@@ -596,7 +596,8 @@ void readyq__mark_stale(readyq *q, readyq_watch *w);
 
 /* ------------------------------------------------------------------ rebuild.c */
 
-int readyq__fetch_all(readyq *q);       /* lists everything that is ready now; or -errno */
+/* Fetches without sleeping until the kernel has no more; as backend->wait. */
+int readyq__fetch_all(readyq *q);
 int readyq__rebuild(readyq *q);         /* removes ghosts, keeps edges; nobody is in the kernel */
 int readyq__rebuild_forked(readyq *q);  /* a child's own */
 void readyq__tear_down(readyq *q);      /* closes the descriptors of a closed queue */
@@ -657,6 +658,6 @@ int readyq__start_signal(readyq *q, readyq_watch *w, int signal);
 
 /* ------------------------------------------------------------------ queue.c */
 
-void readyq__release(readyq *q); /* leaves the queue and drops a reference to it */
+void readyq__release(readyq *q); /* readyq__leave(), and drops a reference */
 
 #endif

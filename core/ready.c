@@ -47,10 +47,12 @@ void readyq__unlist(readyq *q, readyq_watch *w)
     w->own.event = 0;
 }
 
-/* Whether a fetch began before a registration changed: fetch <= changed, in 31 bits that wrap. */
+/* Whether a fetch began before a registration changed: fetch <= changed, modulo 2^31. A thread is
+ * not expected to be behind by more than a million fetches; an older number is one that has
+ * wrapped. */
 static bool is_late(uint32_t fetch, uint32_t changed)
 {
-    return ((changed - fetch) & 0x7fffffffu) < 0x40000000u;
+    return ((changed - fetch) & 0x7fffffffu) < 0x100000u;
 }
 
 /* An event of a registration that is gone. It is late if it was fetched by a call that began before

@@ -225,8 +225,8 @@ READYQ_API size_t readyq_size(readyq *q);
 /* ------------------------------------------------------------------ waiting */
 
 /* The result of a wait. Zero it before its first use (`readyq_batch b = {0}`), keep it where it is
- * between its first wait and readyq_done(), and let one thread use it at a time. While a batch
- * holds a watch, no other batch gets it. */
+ * between its first wait and readyq_done(). It belongs to the thread that waited with it last.
+ * While a batch holds a watch, no other batch gets it. */
 struct readyq_batch {
     struct {                        /* private */
         readyq *queue;              /* NULL: not open */
@@ -240,10 +240,10 @@ struct readyq_batch {
 
 /* Waits until something is ready and puts up to `max` watches (0: no limit) into `batch`, first
  * giving back what the batch holds, as readyq_done() does; other batches of this thread and queue
- * are closed. `timeout`: nanoseconds; -1 waits forever; 0 looks and returns; longer than the clock's
- * range is forever. Returns how many watches the batch holds now; 0: the time is over, or
- * readyq_wake() was called. A wake that comes with events ends another wait. A batch that is open in
- * another queue is closed there first.
+ * are closed. `timeout`: nanoseconds; -1 waits forever; 0 looks and returns; longer than the
+ * clock's range is forever. Returns how many watches the batch holds now; 0: the time is over, or
+ * readyq_wake() was called. A wake that comes with events ends another wait. A batch that is open
+ * in another queue is closed there first.
  * -EINVAL: timeout < -1 or max < 0. -ESHUTDOWN: the queue was closed; the batch is closed, too.
  * -EINTR: a signal, if the queue is interruptible. -EMFILE, -ENFILE, -ENOMEM: a ghost cannot be
  * removed and nothing else is ready. In a child, as every call: the errors of readyq_open(). */

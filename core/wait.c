@@ -7,16 +7,17 @@
  *     3. fetch kernel events, sleeping if nothing is listed   fetch()
  *     4. move the front of the ready list to the batch        fill_batch()
  *
- * 2 and 3 are repeated until there is something for 4, or the wait is over; 2 is done again after
- * 3. The lock is released in 3 while the thread is in the kernel, and in await_replacement().
+ * Steps 2, 3 and 2 again are repeated until step 4 has something to move, or the wait is over. The
+ * lock is released in 3 while the thread is in the kernel, and in await_replacement().
  *
  * Sleeping. readyq_wake() and signal handlers take no lock, so they may come between a thread's
  * last look at the queue and its sleep. They publish (`woken`, `signalled`) and then read
  * `sleepers`; a thread that is about to sleep counts itself in `sleepers` and then reads both once
  * more. All of these are sequentially consistent, so one of the two sides sees the other.
- * Everything else that may end a sleep happens under the lock and is seen to in readyq__leave()
- * (gate.c), which kicks one sleeping thread if something is left for it. wait.pml is a model of
- * this for the model checker spin; `make spin` runs it.
+ * Everything else that may end a sleep happens under the lock and is handled in readyq__leave()
+ * (gate.c), which kicks one sleeping thread if there is work left: a listed watch, a wake, a
+ * signal, a deadline that is not covered, a kernel queue to be replaced, the close. wait.pml is a
+ * model of this for the model checker spin; `make spin` runs it.
  *
  * Time. One sleeping thread is the timekeeper: its sleep ends at the next deadline of a timer,
  * which is then `covered`. The others sleep until their own deadlines. When the timekeeper leaves,
@@ -39,8 +40,9 @@ struct call { /* of readyq_wait() or readyq_look() */
 
 /* ------------------------------------------------------------------ 1. giving back */
 
-/* Level-triggered watches that are on the ready list from earlier waits become unconfirmed: their
- * event is 0, and they are armed in the kernel. */
+/* Makes the level-triggered watches that earlier waits left on the ready list unconfirmed: clears
+ * their event and arms them, so that the kernel reports them again. They may be muted since
+ * several batches were open (readyq__unmute). */
 static void mark_unconfirmed(readyq *q)
 {
     struct readyq__link *link, *next;
@@ -113,8 +115,8 @@ static void collect(readyq *q)
 }
 
 /* Whether a wake ends this call; it is used up. A call with timeout 0 returns anyway, so it leaves
- * the wake to a thread that sleeps. The exchange is also a read, so that all is seen that was
- * published before a later wake. */
+ * the wake to a thread that sleeps. An exchange, unlike a store, also reads: everything is seen
+ * that was published before the wake that it uses up. */
 static bool take_wake(const struct call *call)
 {
     readyq *q = call->q;
@@ -141,7 +143,7 @@ static void jump(const struct call *call)
 /* ------------------------------------------------------------------ 3. asking the kernel */
 
 /* The deadline that ends the sleep. If no sleeping thread covers the next timer, this one becomes
- * the timekeeper. */
+ * the timekeeper. One that covered a later timer just wakes up then. */
 static int64_t claim_deadline(const struct call *call)
 {
     readyq *q = call->q;
@@ -154,7 +156,7 @@ static int64_t claim_deadline(const struct call *call)
     return due < call->deadline ? due : call->deadline;
 }
 
-/* How long the kernel may sleep. On the virtual clock it does not while there is any deadline. */
+/* How long the kernel may sleep. On the virtual clock it sleeps only if there is no deadline. */
 static int64_t time_to_sleep(const struct call *call)
 {
     readyq *q = call->q;
@@ -218,9 +220,9 @@ static size_t count_ready(readyq *q)
 }
 
 /* Fetches as many events as the batch has room for beside what is listed, at least one, so that a
- * list that is never empty does not keep the kernel's events away. More is fetched without sleeping
- * where the kernel may have more, and where events were stale: their watches were armed again
- * since, and may be ready. */
+ * list that is never empty does not keep the kernel's events away. Fetches again, without sleeping,
+ * if the kernel may have more, or if stale events were dropped: their watches may have been armed
+ * again since, and be ready. */
 static int fetch_some(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
@@ -235,7 +237,7 @@ static int fetch_some(const struct call *call, int64_t timeout)
     if (n == room)
         more = count_ready(q) < call->max;
     else
-        more = q->stats.stale != stale && readyq__list_empty(&q->ready);
+        more = n > 0 && q->stats.stale != stale && readyq__list_empty(&q->ready);
     return more ? readyq__fetch_all(q) : n;
 }
 
@@ -266,8 +268,9 @@ static int fetch_cancellable(struct call *call, int64_t timeout)
     return n;
 }
 
-/* Sleeps until there are events, if nothing is listed. Returns the number of kernel events, 0 also
- * after a kick, or -errno. */
+/* Sleeps until there are events, if nothing is listed. Returns the number of kernel events, a kick
+ * included; 0 also before the time is over; or -errno. A thread is counted as asleep also if the
+ * last look (begin_sleep) makes it return at once. */
 static int fetch(struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
@@ -310,8 +313,8 @@ static int replace_if_possible(readyq *q)
     return error;
 }
 
-/* No thread enters the kernel while its queue has to be replaced. This one kicks out one thread;
- * that one kicks the next, here or in readyq__leave(). */
+/* No thread enters the kernel while a replacement is due. This one kicks out a sleeping thread;
+ * each one that is kicked out kicks the next, here or in readyq__leave(). */
 static int await_replacement(readyq *q)
 {
     const int cancel_state = q->cancel_state;
@@ -395,9 +398,9 @@ static int wait_for(struct call *call)
         if (q->closed)
             return -ESHUTDOWN;
         collect(q);
-        if (q->any_unconfirmed)
+        if (q->any_unconfirmed) /* by this call, or by another thread during the fetch */
             drop_unconfirmed(q);
-        if (q->virtual_clock && n == 0 && readyq__list_empty(&q->ready))
+        if (q->virtual_clock && n == 0 && error == 0 && readyq__list_empty(&q->ready))
             jump(call);
         files = q->nfiles;
         filled = fill_batch(q, call->batch, call->max);

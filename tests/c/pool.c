@@ -751,11 +751,13 @@ static void check_succession(readyq_watch *timer, bool nearer)
     open_pool(&pool, 2, READYQ_READ);
     *timer = (readyq_watch){0};
     if (!nearer)
-        CHECK_IS(readyq_add_timer(pool.q, timer, SOON, 0), 0);
-    for (int i = 0; i < 2; i++)
+        CHECK_IS(readyq_add_timer(pool.q, timer, 10 * SOON, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        pool.workers[i].max = 1; /* on a slow machine both are ready when the first one wakes up */
         send_to_sleep(&pool.workers[i], -1);
+    }
     if (nearer)
-        CHECK_IS(readyq_add_timer(pool.q, timer, SOON, 0), 0);
+        CHECK_IS(readyq_add_timer(pool.q, timer, 10 * SOON, 0), 0);
     sleep_ns(MS);
     put(pool.p[1]);
     struct worker *first = await_one_of_two(&pool);
