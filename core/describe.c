@@ -204,6 +204,11 @@ static const struct {
     {ECHILD, "it is not a child of this process", "without pidfd only children can be watched"},
 };
 
+/* Of this thread. With glibc in the memory that each thread has from its start: otherwise a module
+ * that was opened by dlopen() would allocate it at the first refusal. */
+#if defined(__GLIBC__)
+__attribute__((tls_model("initial-exec")))
+#endif
 static _Thread_local enum readyq__reason last_reason;
 
 int readyq__refuse(enum readyq__reason reason)

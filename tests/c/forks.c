@@ -91,6 +91,7 @@ static void open_family(struct family *f)
     CHECK(readyq_next(&f->batch) == &f->w[LEVEL]);
     CHECK_IS(readyq_fire(&f->noted), 0);
     hire(&f->worker, f->q);
+    CHECK_IS(wait_within(&f->worker, 0), 0); /* the kernel does not report the held one again */
     send_to_sleep(&f->worker, -1);
 }
 

@@ -308,6 +308,46 @@ static void test_a_watch_removed_while_held_can_be_added_and_comes_to_another_th
     }
 }
 
+/* The kernel reports a hang-up without being asked. */
+static void test_a_hang_up_while_a_thread_holds_a_watch_comes_when_it_is_given_back(void)
+{
+    for (int take = 0; take < 2; take++) {
+        struct pool pool;
+        hold_level(&pool, take, 0);
+        const uint64_t before = count_kernel_waits(&pool);
+        CHECK_IS(close(pool.p[1]), 0);
+        CHECK(!is_idle_within(&pool.workers[1], SOON));
+        CHECK_FEW(&pool, before);
+        make(&pool.workers[0], work_done);
+        CHECK(await_taken(&pool.workers[1]) == &pool.w);
+        CHECK_IS(pool.w.ready, READYQ_READ | READYQ_READ_CLOSED);
+        pool.p[1] = dup(pool.p[0]);
+        close_pool(&pool);
+    }
+}
+
+/* The worker has the event of a watch that was removed since; another one has its number. */
+static void test_an_event_of_a_removed_watch_is_not_delivered_to_the_next_one_of_its_number(void)
+{
+    struct pool pool;
+    readyq_watch other;
+    open_pool(&pool, 1, READYQ_READ);
+    pool.workers[0].stops = AFTER;
+    send_to_sleep(&pool.workers[0], -1);
+    put(pool.p[1]);
+    await_stop(&pool.workers[0], AFTER);
+    CHECK_IS(readyq_remove(&pool.w), 0);
+    memset(&pool.w, 0xff, sizeof pool.w);
+    get(pool.p[0]);
+    add(pool.q, &other, pool.p[0], READYQ_READ);
+    let_go(&pool.workers[0], AFTER);
+    CHECK(!is_idle_within(&pool.workers[0], SOON));
+    CHECK_IS(stats_of(pool.q).ghosts, 0);
+    put(pool.p[1]);
+    CHECK(await_taken(&pool.workers[0]) == &other);
+    close_pool(&pool);
+}
+
 /* A duplicate keeps the file open, so the kernel goes on reporting it. It is closed before the
  * second thread sleeps, or while it does. */
 static void check_closed_while_held(bool take, bool before_sleep)
@@ -635,7 +675,7 @@ static void test_a_sleeper_gets_what_a_wait_with_a_maximum_found_beside_its_own(
         CHECK_IS(readyq_add_timer(pool.q, &w[i], SOON, 0), 0);
     }
     for (int i = 0; i < POOL; i++)
-        send_to_sleep(&pool.workers[i], -1);
+        start_wait(&pool.workers[i], -1);
     for (int i = 0; i < POOL; i++)
         CHECK(await_taken(&pool.workers[i]) != NULL);
     for (int i = 0; i < POOL; i++)
@@ -750,14 +790,14 @@ static void check_succession(readyq_watch *timer, bool nearer)
     struct pool pool;
     open_pool(&pool, 2, READYQ_READ);
     *timer = (readyq_watch){0};
+    for (int i = 0; i < 2; i++)
+        pool.workers[i].max = 1;
     if (!nearer)
-        CHECK_IS(readyq_add_timer(pool.q, timer, 10 * SOON, 0), 0);
-    for (int i = 0; i < 2; i++) {
-        pool.workers[i].max = 1; /* on a slow machine both are ready when the first one wakes up */
-        send_to_sleep(&pool.workers[i], -1);
-    }
+        CHECK_IS(readyq_add_timer(pool.q, timer, SOON, 0), 0);
+    for (int i = 0; i < 2; i++)
+        start_wait(&pool.workers[i], -1);
     if (nearer)
-        CHECK_IS(readyq_add_timer(pool.q, timer, 10 * SOON, 0), 0);
+        CHECK_IS(readyq_add_timer(pool.q, timer, SOON, 0), 0);
     sleep_ns(MS);
     put(pool.p[1]);
     struct worker *first = await_one_of_two(&pool);
@@ -788,7 +828,7 @@ static void test_a_timer_is_on_time_after_each_sleeper_but_one_has_left(void)
     const int64_t before = now_ns();
     CHECK_IS(readyq_add_timer(pool.q, &w, 3 * SOON, 0), 0);
     for (int i = 0; i < POOL; i++)
-        send_to_sleep(&pool.workers[i], -1);
+        start_wait(&pool.workers[i], -1);
     while (idle < POOL - 1) {
         CHECK_IS(readyq_wake(pool.q), 0);
         const int was = idle;
@@ -809,33 +849,47 @@ static void test_a_timer_is_on_time_after_each_sleeper_but_one_has_left(void)
 
 static void test_a_timeout_shorter_than_the_timer_of_another_sleeper_is_kept(void)
 {
-    struct pool pool;
-    readyq_watch w = {0};
-    open_pool(&pool, 2, READYQ_READ);
-    CHECK_IS(readyq_add_timer(pool.q, &w, 4 * SOON, 0), 0);
-    send_to_sleep(&pool.workers[0], SOON); /* it sleeps until its own end first */
-    send_to_sleep(&pool.workers[1], -1);
-    await(&pool.workers[0]);
-    CHECK_IS(pool.workers[0].result, 0);
-    CHECK(await_taken(&pool.workers[1]) == &w);
-    close_pool(&pool);
+    for (int done = 0; done < 2;) {
+        struct pool pool;
+        readyq_watch w = {0};
+        open_pool(&pool, 2, READYQ_READ);
+        CHECK_IS(readyq_add_timer(pool.q, &w, 4 * SOON, 0), 0);
+        start_wait(&pool.workers[0], SOON); /* it sleeps until its own end first */
+        start_wait(&pool.workers[1], -1);
+        await(&pool.workers[0]);
+        if (pool.workers[0].result == 0) { /* in time; a busy machine may be too slow */
+            CHECK(await_taken(&pool.workers[1]) == &w);
+            done++;
+        }
+        close_pool(&pool);
+    }
 }
 
-/* The deadline that the timekeeper sleeps to is moved away, and another one set. */
+/* The deadline that the timekeeper sleeps to is moved away, and another one is set. */
+static bool replace_timer(struct pool *pool, readyq_watch w[2])
+{
+    CHECK_IS(readyq_add_timer(pool->q, &w[0], SOON, 0), 0);
+    for (int i = 0; i < 2; i++)
+        start_wait(&pool->workers[i], -1);
+    const int error = readyq_remove(&w[0]);
+    CHECK_IS(readyq_add_timer(pool->q, &w[1], 2 * SOON, 0), 0);
+    return error == 0 && !is_idle(&pool->workers[0]) && !is_idle(&pool->workers[1]);
+}
+
 static void test_a_timer_removed_and_another_added_are_seen_by_the_sleepers(void)
 {
-    struct pool pool;
-    readyq_watch w[2] = {0};
-    open_pool(&pool, 2, READYQ_READ);
-    CHECK_IS(readyq_add_timer(pool.q, &w[0], SOON, 0), 0);
-    for (int i = 0; i < 2; i++)
-        send_to_sleep(&pool.workers[i], -1);
-    CHECK_IS(readyq_remove(&w[0]), 0);
-    CHECK_IS(readyq_add_timer(pool.q, &w[1], 2 * SOON, 0), 0);
-    struct worker *first = await_one_of_two(&pool);
-    CHECK(take_next(first) == &w[1]);
-    CHECK(!is_idle_within(other_of_two(&pool, first), SOON));
-    close_pool(&pool);
+    for (int done = 0; done < 3;) {
+        struct pool pool;
+        readyq_watch w[2] = {0};
+        open_pool(&pool, 2, READYQ_READ);
+        if (replace_timer(&pool, w)) { /* in time; a busy machine may be too slow */
+            struct worker *first = await_one_of_two(&pool);
+            CHECK(take_next(first) == &w[1]);
+            CHECK(!is_idle_within(other_of_two(&pool, first), MS));
+            done++;
+        }
+        close_pool(&pool);
+    }
 }
 
 static void test_the_timeouts_of_two_waits_on_a_virtual_clock_both_come(void)
@@ -1092,7 +1146,7 @@ static void serve(struct worker *worker)
             CHECK_IS(write(w->fd, &byte, 1), 1);
             if (messages->mode & READYQ_ONESHOT) { /* at the end, the queue is closed */
                 const int error = readyq_modify(w, READYQ_READ | messages->mode);
-                CHECK(error == 0 || error == -ENOENT);
+                CHECK(error == 0 || error == -ENOENT || error == -ESHUTDOWN);
             }
         }
 }
@@ -1197,6 +1251,8 @@ TESTS(TEST(test_what_one_thread_took_comes_to_another_when_it_is_done_and_still_
       TEST(test_what_one_thread_left_and_was_drained_comes_to_no_wait_that_begins_later),
       TEST(test_a_modified_watch_is_released_before_its_thread_is_done),
       TEST(test_a_watch_removed_while_held_can_be_added_and_comes_to_another_thread),
+      TEST(test_a_hang_up_while_a_thread_holds_a_watch_comes_when_it_is_given_back),
+      TEST(test_an_event_of_a_removed_watch_is_not_delivered_to_the_next_one_of_its_number),
       TEST(test_a_descriptor_closed_while_a_thread_holds_it_makes_nobody_spin),
       TEST(test_an_edge_that_comes_while_its_watch_is_held_is_delivered_when_it_is_given_back),
       TEST(test_an_edge_that_comes_while_its_watch_is_held_comes_to_the_holders_next_wait),

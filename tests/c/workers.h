@@ -112,8 +112,8 @@ static inline void dismiss(struct worker *worker)
     join(worker->thread);
 }
 
-/* Its wait sleeps, or is about to. */
-static inline void send_to_sleep(struct worker *worker, int64_t timeout)
+/* Its wait has begun, and sleeps if there is nothing for it. */
+static inline void start_wait(struct worker *worker, int64_t timeout)
 {
     const uint64_t before = stats_of(worker->q).kernel_waits;
     worker->timeout = timeout;
@@ -121,6 +121,11 @@ static inline void send_to_sleep(struct worker *worker, int64_t timeout)
     while (stats_of(worker->q).kernel_waits == before)
         sleep_ns(MS / 20);
     sleep_ns(MS);
+}
+
+static inline void send_to_sleep(struct worker *worker, int64_t timeout)
+{
+    start_wait(worker, timeout);
     CHECK(!is_idle(worker));
 }
 
