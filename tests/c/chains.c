@@ -581,6 +581,10 @@ struct copy {
     bool active;
 };
 
+#ifndef COPIES /* the Makefile's: the beginning of the names of the copies */
+#define COPIES "copy"
+#endif
+
 enum { COPIES_LOADED = 3 };
 static struct copy copies[COPIES_LOADED];
 
