@@ -164,13 +164,13 @@ static void on_signal(int level, int signal, siginfo_t *info, void *context)
     struct handled *of = &handled[signal];
     const struct sigaction before = of->before[level];
     bool over = false, replaced;
-    int state;
+    struct readyq__cancel cancel;
 
     if (info != NULL && info->si_code == PROBE) {
         answer(of, level, signal, info);
         return;
     }
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state); /* it may interrupt a sleep (wait.c) */
+    cancel = readyq__hold_cancel();
     __atomic_fetch_add(&of->running, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&of->first, __ATOMIC_SEQ_CST) == NULL)
         over = is_present(level, signal);
@@ -180,7 +180,7 @@ static void on_signal(int level, int signal, siginfo_t *info, void *context)
     if (over)
         withdraw(of, signal, &before);
     __atomic_fetch_sub(&of->running, 1, __ATOMIC_SEQ_CST);
-    pthread_setcancelstate(state, &state);
+    readyq__release_cancel(cancel);
     errno = error;
     if (!over && !replaced)
         call_before(&before, signal, info, context);

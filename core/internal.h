@@ -303,6 +303,27 @@ static inline void readyq__unlock(readyq *q)
         pthread_mutex_unlock(&q->lock);
 }
 
+/* For functions that signal handlers call, which may interrupt a sleep that can be cancelled at any
+ * instruction. glibc 2.36 looks at the type alone when a cancellation is on its way already. */
+struct readyq__cancel {
+    int state, type;
+};
+
+static inline struct readyq__cancel readyq__hold_cancel(void)
+{
+    struct readyq__cancel before;
+
+    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &before.type);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before.state);
+    return before;
+}
+
+static inline void readyq__release_cancel(struct readyq__cancel before)
+{
+    pthread_setcanceltype(before.type, &before.type);
+    pthread_setcancelstate(before.state, &before.state);
+}
+
 /* With these a thread is not cancelled while it holds the lock. */
 static inline void readyq__lock_whole(readyq *q)
 {

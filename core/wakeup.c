@@ -125,17 +125,17 @@ void readyq__kick(readyq *q)
  * caller may be a signal handler in a thread that is cancelled asynchronously, in its sleep. */
 int readyq_wake(readyq *q)
 {
-    int state;
+    struct readyq__cancel before;
 
     if (atomic_load(&q->shut))
         return -ESHUTDOWN;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    before = readyq__hold_cancel();
     if (!atomic_exchange(&q->woken, true)) {
         atomic_fetch_add(&q->wakes, 1);
         if (atomic_load(&q->sleepers) > 0 && !readyq__is_forked(q))
             readyq__kick(q);
     }
-    pthread_setcancelstate(state, &state);
+    readyq__release_cancel(before);
     return 0;
 }
 
