@@ -152,7 +152,7 @@ static void test_a_finished_batch_keeps_no_memory(void)
     CHECK_IS(count_blocks(), 0);
 }
 
-static void test_a_batch_that_was_never_finished_holds_nothing_after_its_threads_next_wait(void)
+static void test_a_batch_that_was_never_finished_is_closed_by_its_threads_next_wait(void)
 {
     struct some s;
     readyq_batch forgotten = {0};
@@ -162,8 +162,10 @@ static void test_a_batch_that_was_never_finished_holds_nothing_after_its_threads
     CHECK_IS(readyq_fire(&s.w[0]), 0);
     CHECK_IS(readyq_wait(s.q, &s.batch, LONG, 0), SOME);
     CHECK(readyq_next(&forgotten) == NULL);
+    CHECK_IS(count_left(&forgotten), 0);
     CHECK_IS(count_left(&s.batch), SOME);
     close_some(&s);
+    CHECK_IS(count_blocks(), 0);
     CHECK_IS(readyq_done(&forgotten), 0);
 }
 
@@ -572,8 +574,9 @@ enum giving_back { BY_DONE, BY_ITS_NEXT_WAIT, BY_ANOTHER_BATCH, WAYS };
 static void check_left(int taken, enum giving_back way, int max)
 {
     struct kinds k;
-    readyq_batch other = {0}, *batch = way == BY_ANOTHER_BATCH ? &other : &k.batch;
+    readyq_batch other = {0};
     open_kinds(&k);
+    readyq_batch *const batch = way == BY_ANOTHER_BATCH ? &other : &k.batch;
     for (int i = 0; i < taken; i++)
         CHECK(readyq_next(&k.batch) == k.order[i]);
     if (way == BY_DONE)
@@ -670,16 +673,27 @@ static void test_counts_go_on_while_a_watch_is_not_taken(void)
 
 /* ------------------------------------------------------------------ not taken, level-triggered */
 
+/* Another thread has a batch that is open and empty. */
+static void open_batch_elsewhere(struct worker *worker, readyq *q)
+{
+    hire(worker, q);
+    CHECK_IS(wait_within(worker, 0), 0);
+}
+
 /* Sockets, the second with edges, and a trigger that is fired later. What is in `drained` is read
  * before the next wait. */
-static void check_level_left(unsigned drained, enum giving_back way)
+static void check_level_left(unsigned drained, enum giving_back way, bool in_pool)
 {
     struct sockets s;
-    readyq_batch other = {0}, *batch = way == BY_ANOTHER_BATCH ? &other : &s.batch;
+    readyq_batch other = {0};
     readyq_watch *order[SOME], *expected[SOME + 1], newer;
     size_t n = 0;
-    open_sockets(&s, READYQ_READ);
-    CHECK_IS(readyq_modify(&s.w[1], READYQ_READ | READYQ_EDGE), 0);
+    struct worker worker;
+    open_sockets(&s, 0);
+    if (in_pool)
+        open_batch_elsewhere(&worker, s.q);
+    for (int i = 0; i < SOME; i++)
+        CHECK_IS(readyq_modify(&s.w[i], READYQ_READ | (i == 1 ? READYQ_EDGE : 0)), 0);
     CHECK_IS(readyq_wait(s.q, &s.batch, LONG, 0), SOME);
     CHECK_IS(readyq_peek(&s.batch, order, SOME), SOME);
     if (way == BY_DONE)
@@ -692,17 +706,22 @@ static void check_level_left(unsigned drained, enum giving_back way)
     }
     add_fired_trigger(s.q, &newer);
     expected[n++] = &newer;
+    readyq_batch *const batch = way == BY_ANOTHER_BATCH ? &other : &s.batch;
     CHECK_IS(readyq_wait(s.q, batch, LONG, 0), n);
     check_takes(batch, expected, n);
     CHECK_IS(readyq_done(&other), 0);
+    if (in_pool)
+        dismiss(&worker);
     close_sockets(&s);
 }
 
 static void test_level_triggered_ones_that_were_not_taken_keep_their_place_if_still_ready(void)
 {
     for (unsigned drained = 0; drained < 1 << SOME; drained++)
-        for (int way = 0; way < WAYS; way++)
-            check_level_left(drained, (enum giving_back)way);
+        for (int way = 0; way < WAYS; way++) {
+            check_level_left(drained, (enum giving_back)way, false);
+            check_level_left(drained, (enum giving_back)way, true);
+        }
 }
 
 static void test_level_triggered_ones_that_were_not_taken_do_not_end_a_wait_in_vain(void)
@@ -721,20 +740,21 @@ static void test_level_triggered_ones_that_were_not_taken_do_not_end_a_wait_in_v
 
 enum { EIGHT = 8, TURNS = 10 };
 
-static void check_nobody_starves(int max, bool finish, bool with_file, bool with_other_batch)
+static void check_nobody_starves(int max, bool finish, bool with_file, bool in_pool)
 {
-    readyq_batch batch = {0}, other = {0};
+    readyq_batch batch = {0};
+    struct worker other;
     readyq_watch w[EIGHT];
     int p[EIGHT][2], taken[EIGHT] = {0}, file = open_file();
     readyq *q = open_queue();
+    if (in_pool)
+        open_batch_elsewhere(&other, q);
     for (int i = 0; i < EIGHT; i++) {
         open_pipe(p[i]);
         put(p[i][1]);
         add(q, &w[i], with_file && i == 5 ? file : p[i][0], READYQ_READ);
         w[i].data = &taken[i];
     }
-    if (with_other_batch)
-        CHECK(readyq_wait(q, &other, 0, 0) > 0);
     for (int i = 0; i < EIGHT * TURNS; i++) {
         CHECK(readyq_wait(q, &batch, LONG, max) > 0);
         ++*(int *)readyq_next(&batch)->data;
@@ -744,7 +764,8 @@ static void check_nobody_starves(int max, bool finish, bool with_file, bool with
     for (int i = 0; i < EIGHT; i++) /* a file is listed before the others, when it is added */
         CHECK(abs(taken[i] - TURNS) <= (with_file ? 1 : 0));
     CHECK_IS(readyq_done(&batch), 0);
-    CHECK_IS(readyq_done(&other), 0);
+    if (in_pool)
+        dismiss(&other);
     readyq_close(q);
     for (int i = 0; i < EIGHT; i++)
         close_pair(p[i]);
@@ -921,7 +942,7 @@ TESTS(TEST(test_a_zeroed_batch_yields_nothing_and_can_be_finished),
       TEST(test_a_wait_on_a_closed_queue_finishes_the_batch),
       TEST(test_an_open_batch_keeps_the_memory_of_its_queue_and_nothing_else),
       TEST(test_a_finished_batch_keeps_no_memory),
-      TEST(test_a_batch_that_was_never_finished_holds_nothing_after_its_threads_next_wait),
+      TEST(test_a_batch_that_was_never_finished_is_closed_by_its_threads_next_wait),
       TEST(test_a_batch_can_be_finished_by_another_thread),
       TEST(test_a_batch_used_with_another_queue_gives_back_to_the_first),
       TEST(test_a_batch_used_with_another_queue_keeps_no_reference_to_the_first),

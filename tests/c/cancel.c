@@ -220,6 +220,34 @@ static void test_a_queue_is_freed_though_a_thread_was_cancelled_in_its_wait(void
     CHECK_IS(readyq_done(&c.batch), 0);
 }
 
+/* The events of the one that was cancelled are asked for again, but not of what is held. */
+static void test_what_a_thread_holds_stays_silent_when_another_one_is_cancelled(void)
+{
+    struct cancelled c;
+    struct worker holder, other;
+    open_cancelled(&c);
+    hire(&holder, c.q);
+    hire(&other, c.q);
+    put(c.p[1]);
+    CHECK_IS(wait_within(&holder, LONG), 1);
+    CHECK(take_next(&holder) == &c.w);
+    CHECK_IS(wait_within(&other, 0), 0);
+    send_to_sleep(&other, -1);
+    const uint64_t waits = stats_of(c.q).kernel_waits;
+    pthread_t thread = start(sleep_once, &c);
+    await_sleep(c.q, waits);
+    CHECK_IS(pthread_cancel(thread), 0);
+    join(thread);
+    const uint64_t before = stats_of(c.q).kernel_waits;
+    CHECK(!is_idle_within(&other, SOON));
+    CHECK(stats_of(c.q).kernel_waits - before < 10);
+    make(&holder, work_done);
+    CHECK(await_taken(&other) == &c.w);
+    dismiss(&holder);
+    dismiss(&other);
+    close_cancelled(&c);
+}
+
 static void *sleep_disabled(void *argument)
 {
     struct cancelled *c = argument;
@@ -342,6 +370,7 @@ static void test_each_thread_leaves_a_wait_with_the_cancellation_state_that_it_h
 TESTS(TEST(test_when_a_waiting_thread_is_cancelled_the_others_get_all_events),
       TEST(test_the_memory_of_a_batch_whose_thread_was_cancelled_is_not_used_any_more),
       TEST(test_a_queue_is_freed_though_a_thread_was_cancelled_in_its_wait),
+      TEST(test_what_a_thread_holds_stays_silent_when_another_one_is_cancelled),
       TEST(test_a_thread_that_has_disabled_cancellation_is_not_cancelled_in_a_wait),
       TEST(test_a_cancellation_takes_effect_in_a_wait_that_sleeps_and_in_no_other_call),
       TEST(test_each_thread_leaves_a_wait_with_the_cancellation_state_that_it_had))
