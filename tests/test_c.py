@@ -39,7 +39,7 @@ def marks_of(name):
 TESTS = [
     pytest.param(source.stem, name, marks=marks_of(name))
     for source in sorted(SOURCES.glob("*.c"))
-    for name in re.findall(r"^static void (test_\w+)\(void\)", source.read_text(), re.MULTILINE)
+    for name in re.findall(r"^static void\s(test_\w+)\(void\)", source.read_text(), re.MULTILINE)
 ]
 
 
