@@ -76,11 +76,11 @@ $(LUA_OBJECTS): HEADERS = -isystem $(lua_include) -fno-plt
 $(LUA_OBJECTS): | need-lua
 build/%.o: %.c build/config.mk build/flags
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(HARDENED) $(HEADERS) $(WARNINGS) $(CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(FLAGS) $(HARDENED) $(HEADERS) $(WARNINGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 build/examples/%: examples/%.c build/libreadyq.a
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -MMD -o $@ $< build/libreadyq.a
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -MMD -MP -o $@ $< build/libreadyq.a
 
 -include $(wildcard build/*/*.d build/*/*/*.d)
 

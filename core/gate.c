@@ -66,6 +66,8 @@ readyq *readyq__enter_by_id(uint32_t id, int *error)
 {
     readyq *q;
 
+    if (*readyq__epoch == 0) /* before the registry is locked, which a child makes anew */
+        readyq__begin_child();
     readyq__lock_registry();
     q = readyq__find_queue(id);
     *error = q != NULL ? readyq__enter(q) : readyq__refuse(READYQ__QUEUE_CLOSED);

@@ -6,7 +6,7 @@
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
  *     describe  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table  rebuild
- *     fork  gate  watches  timers  signals  processes  triggers  queue  wait
+ *     fork  gate  watches  timers  signals  processes  triggers  queue  batches  wait
  *
  * Lock. One mutex in each queue guards all of it but the atomics. It is not held while a thread is
  * in the kernel to wait. Functions named readyq__x expect it held where a queue is an argument,
@@ -227,7 +227,7 @@ struct readyq {
     atomic_bool woken;          /* readyq_wake() was called */
     atomic_bool signalled;      /* a watched signal was caught */
     atomic_int kicking;         /* threads about to write to wakeup_write */
-    atomic_bool shut;           /* nobody may write to it any more */
+    atomic_bool shut;           /* no thread may write to it any more */
     atomic_uint_fast64_t wakes; /* for the statistics */
 
     readyq_watch sigchld; /* of kind SIGCHLD */
@@ -241,148 +241,7 @@ struct readyq {
     struct readyq_stats stats;
 };
 
-/* ------------------------------------------------------------------ lists */
-
-#define readyq__owner(link, member)                                                                \
-    ((readyq_watch *)(void *)((char *)(link)-offsetof(readyq_watch, own.member)))
-
-static inline void readyq__list_init(struct readyq__link *list)
-{
-    list->next = list->prev = list;
-}
-
-static inline bool readyq__list_empty(const struct readyq__link *list)
-{
-    return list->next == list;
-}
-
-/* Before `at`: at a list's head this is its end. */
-static inline void readyq__link_before(struct readyq__link *at, struct readyq__link *link)
-{
-    struct readyq__link *prev = at->prev;
-
-    link->next = at;
-    prev->next = link;
-    link->prev = prev;
-    at->prev = link;
-}
-
-/* All of `list` to the front of `to`. */
-static inline void readyq__list_splice(struct readyq__link *to, struct readyq__link *list)
-{
-    if (readyq__list_empty(list))
-        return;
-    list->prev->next = to->next;
-    to->next->prev = list->prev;
-    list->next->prev = to;
-    to->next = list->next;
-}
-
-/* Not for a watch that is IDLE, whose link may dangle. */
-static inline void readyq__unlink(struct readyq__link *link)
-{
-    if (link->next == NULL)
-        return;
-    link->prev->next = link->next;
-    link->next->prev = link->prev;
-    link->next = link->prev = NULL;
-}
-
-/* ------------------------------------------------------------------ lock */
-
-/* A process that has one thread takes no lock: glibc knows, and it cannot change in between. */
-static inline void readyq__lock(readyq *q)
-{
-    if (!readyq__alone())
-        pthread_mutex_lock(&q->lock);
-}
-
-static inline void readyq__unlock(readyq *q)
-{
-    if (!readyq__alone())
-        pthread_mutex_unlock(&q->lock);
-}
-
-/* For functions that signal handlers call, which may interrupt a sleep that can be cancelled at any
- * instruction. glibc 2.36 looks at the type alone when a cancellation is on its way already. */
-struct readyq__cancel {
-    int state, type;
-};
-
-static inline struct readyq__cancel readyq__hold_cancel(void)
-{
-    struct readyq__cancel before;
-
-    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &before.type);
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before.state);
-    return before;
-}
-
-static inline void readyq__release_cancel(struct readyq__cancel before)
-{
-    pthread_setcanceltype(before.type, &before.type);
-    pthread_setcancelstate(before.state, &before.state);
-}
-
-/* With these a thread is not cancelled while it holds the lock. */
-static inline void readyq__lock_whole(readyq *q)
-{
-    int state;
-
-    if (readyq__alone())
-        return;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    pthread_mutex_lock(&q->lock);
-    q->cancel_state = state;
-}
-
-static inline void readyq__unlock_whole(readyq *q)
-{
-    int state;
-
-    if (readyq__alone())
-        return;
-    state = q->cancel_state;
-    pthread_mutex_unlock(&q->lock);
-    pthread_setcancelstate(state, &state);
-}
-
-/* Around the system call that fetches events. A sleep can be cancelled in the system call alone, if
- * the thread can be cancelled at all. */
-struct readyq__syscall {
-    uint32_t fetch;                /* its number */
-    int cancel_state, cancel_type; /* of the thread */
-};
-
-static inline struct readyq__syscall readyq__unlock_for_syscall(readyq *q, int64_t timeout)
-{
-    struct readyq__syscall call = {++q->fetches, q->cancel_state, PTHREAD_CANCEL_DEFERRED};
-    int before;
-
-    if (q->lock_kept || readyq__alone())
-        return call;
-    pthread_mutex_unlock(&q->lock);
-    if (timeout != 0 && call.cancel_state == PTHREAD_CANCEL_ENABLE) {
-        pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &call.cancel_type);
-        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
-    }
-    return call;
-}
-
-static inline void readyq__relock(readyq *q, struct readyq__syscall call, int64_t timeout)
-{
-    int before;
-
-    if (!q->lock_kept && !readyq__alone()) {
-        if (timeout != 0 && call.cancel_state == PTHREAD_CANCEL_ENABLE) {
-            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-            pthread_setcanceltype(call.cancel_type, &before);
-        }
-        pthread_mutex_lock(&q->lock);
-        q->cancel_state = call.cancel_state;
-    }
-    q->fetch = call.fetch;
-}
+#include "inline.h"
 
 /* ------------------------------------------------------------------ describe.c */
 
@@ -619,7 +478,7 @@ void readyq__mark_stale(readyq *q, readyq_watch *w);
 
 /* Fetches without sleeping until the kernel has no more; as backend->wait. */
 int readyq__fetch_all(readyq *q);
-int readyq__rebuild(readyq *q);         /* removes ghosts, keeps edges; nobody is in the kernel */
+int readyq__rebuild(readyq *q);         /* removes ghosts, keeps edges; in_kernel is 0 */
 int readyq__rebuild_forked(readyq *q);  /* a child's own */
 void readyq__tear_down(readyq *q);      /* closes the descriptors of a closed queue */
 void readyq__forget_threads(readyq *q); /* in a child: all but this one */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting and taking. Every thread that waits asks the kernel itself:
+ * Waiting. Every thread that waits asks the kernel itself:
  *
  *     1. give back what this thread's batches hold            begin_wait()
  *     2. list what is ready without the kernel                collect()
@@ -25,8 +25,8 @@
  *
  * Ghosts are registrations that the kernel keeps after their number was closed, because a duplicate
  * keeps the file open. To remove one the kernel queue is replaced, while no thread is in the
- * kernel: each is kicked out, those that arrive wait, and whoever finds the kernel empty replaces
- * it.
+ * kernel: each is kicked out, those that arrive wait, and the thread that finds the kernel empty
+ * replaces it.
  */
 #include "internal.h"
 
@@ -469,77 +469,4 @@ int readyq_look(readyq *q, readyq_batch *batch, int max)
     struct call call = {.q = q, .batch = batch, .leaves_wake = true};
 
     return wait_once(&call, max);
-}
-
-/* ------------------------------------------------------------------ the batch */
-
-static readyq_watch *next_of(readyq_batch *batch)
-{
-    struct readyq__link *link = batch->own.next;
-    readyq_watch *w = readyq__owner(link, link);
-
-    batch->own.next = link->next;
-    w->ready = w->own.event;
-    w->own.event = 0;
-    w->own.place = READYQ__TAKEN;
-    return w;
-}
-
-static READYQ__OUT_OF_LINE readyq_watch *next_slow(readyq *q, readyq_batch *batch)
-{
-    readyq_watch *w = NULL;
-
-    if (q == NULL)
-        return NULL;
-    readyq__lock(q);
-    if (batch->own.next != batch->own.end) { /* both are NULL in a batch that is not open */
-        w = next_of(batch);
-        if (w->own.flags != 0)
-            q->kinds[w->kind]->deliver(q, w);
-    } else if (q->pollable >= 0) {
-        readyq__pollable_update(q);
-    }
-    readyq__unlock(q);
-    return w;
-}
-
-/* The short path, in a process with one thread and for a plain watch, makes no call and has no
- * stack frame: 21 instructions instead of 46. */
-readyq_watch *readyq_next(readyq_batch *batch)
-{
-    if (!readyq__alone() || batch->own.next == batch->own.end ||
-        readyq__owner(batch->own.next, link)->own.flags != 0)
-        return next_slow(batch->own.queue, batch);
-    return next_of(batch);
-}
-
-size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], size_t size)
-{
-    readyq *q = batch->own.queue;
-    size_t n = 0;
-
-    if (q == NULL)
-        return 0;
-    readyq__lock(q);
-    for (struct readyq__link *at = batch->own.next; at != batch->own.end; at = at->next, n++)
-        if (n < size)
-            watches[n] = readyq__owner(at, link);
-    readyq__unlock(q);
-    return n;
-}
-
-/* Works on a closed queue, too. In a child whose kernel queue is still the parent's, nothing is
- * changed in the kernel. */
-int readyq_done(readyq_batch *batch)
-{
-    readyq *q = batch->own.queue;
-
-    if (q == NULL)
-        return 0;
-    if (*readyq__epoch == 0)
-        readyq__begin_child();
-    readyq__lock_whole(q);
-    readyq__close_batch(q, batch);
-    readyq__release(q);
-    return 0;
 }

@@ -76,7 +76,7 @@ void readyq__wakeup_close(readyq *q)
     close_ends(q);
 }
 
-/* A kick was received. `kicked` is cleared last: until then nobody writes. */
+/* A kick was received. `kicked` is cleared last: until then no thread writes. */
 static void receive(readyq *q, readyq_watch *w, uint32_t bits)
 {
     char bytes[64];

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A part of internal.h: lists, the lock, and holding off cancellation, in line since every call uses
+ * them.
+ */
+#ifndef READYQ_INLINE_H
+#define READYQ_INLINE_H
+
+/* ------------------------------------------------------------------ lists */
+
+#define readyq__owner(link, member)                                                                \
+    ((readyq_watch *)(void *)((char *)(link)-offsetof(readyq_watch, own.member)))
+
+static inline void readyq__list_init(struct readyq__link *list)
+{
+    list->next = list->prev = list;
+}
+
+static inline bool readyq__list_empty(const struct readyq__link *list)
+{
+    return list->next == list;
+}
+
+/* Before `at`: at a list's head this is its end. */
+static inline void readyq__link_before(struct readyq__link *at, struct readyq__link *link)
+{
+    struct readyq__link *prev = at->prev;
+
+    link->next = at;
+    prev->next = link;
+    link->prev = prev;
+    at->prev = link;
+}
+
+/* All of `list` to the front of `to`. */
+static inline void readyq__list_splice(struct readyq__link *to, struct readyq__link *list)
+{
+    if (readyq__list_empty(list))
+        return;
+    list->prev->next = to->next;
+    to->next->prev = list->prev;
+    list->next->prev = to;
+    to->next = list->next;
+}
+
+/* Not for a watch that is IDLE, whose link may dangle. */
+static inline void readyq__unlink(struct readyq__link *link)
+{
+    if (link->next == NULL)
+        return;
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    link->next = link->prev = NULL;
+}
+
+/* ------------------------------------------------------------------ lock */
+
+/* A process that has one thread takes no lock: glibc knows, and it cannot change in between. */
+static inline void readyq__lock(readyq *q)
+{
+    if (!readyq__alone())
+        pthread_mutex_lock(&q->lock);
+}
+
+static inline void readyq__unlock(readyq *q)
+{
+    if (!readyq__alone())
+        pthread_mutex_unlock(&q->lock);
+}
+
+/* For functions that signal handlers call, which may interrupt a sleep that can be cancelled at any
+ * instruction. glibc 2.36 looks at the type alone when a cancellation is on its way already. */
+struct readyq__cancel {
+    int state, type;
+};
+
+static inline struct readyq__cancel readyq__hold_cancel(void)
+{
+    struct readyq__cancel before;
+
+    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &before.type);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before.state);
+    return before;
+}
+
+static inline void readyq__release_cancel(struct readyq__cancel before)
+{
+    pthread_setcanceltype(before.type, &before.type);
+    pthread_setcancelstate(before.state, &before.state);
+}
+
+/* With these a thread is not cancelled while it holds the lock. */
+static inline void readyq__lock_whole(readyq *q)
+{
+    int state;
+
+    if (readyq__alone())
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_mutex_lock(&q->lock);
+    q->cancel_state = state;
+}
+
+static inline void readyq__unlock_whole(readyq *q)
+{
+    int state;
+
+    if (readyq__alone())
+        return;
+    state = q->cancel_state;
+    pthread_mutex_unlock(&q->lock);
+    pthread_setcancelstate(state, &state);
+}
+
+/* Around the system call that fetches events. A sleep can be cancelled in the system call alone, if
+ * the thread can be cancelled at all. */
+struct readyq__syscall {
+    uint32_t fetch;                /* its number */
+    int cancel_state, cancel_type; /* of the thread */
+};
+
+static inline struct readyq__syscall readyq__unlock_for_syscall(readyq *q, int64_t timeout)
+{
+    struct readyq__syscall call = {++q->fetches, q->cancel_state, PTHREAD_CANCEL_DEFERRED};
+    int before;
+
+    if (q->lock_kept || readyq__alone())
+        return call;
+    pthread_mutex_unlock(&q->lock);
+    if (timeout != 0 && call.cancel_state == PTHREAD_CANCEL_ENABLE) {
+        pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &call.cancel_type);
+        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
+    }
+    return call;
+}
+
+static inline void readyq__relock(readyq *q, struct readyq__syscall call, int64_t timeout)
+{
+    int before;
+
+    if (!q->lock_kept && !readyq__alone()) {
+        if (timeout != 0 && call.cancel_state == PTHREAD_CANCEL_ENABLE) {
+            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+            pthread_setcanceltype(call.cancel_type, &before);
+        }
+        pthread_mutex_lock(&q->lock);
+        q->cancel_state = call.cancel_state;
+    }
+    q->fetch = call.fetch;
+}
+
+#endif
