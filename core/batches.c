@@ -45,7 +45,7 @@ readyq_watch *readyq_next(readyq_batch *batch)
     return next_of(batch);
 }
 
-size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], size_t size)
+size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[], size_t size)
 {
     readyq *q = batch->own.queue;
     size_t n = 0;
@@ -53,9 +53,12 @@ size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], size_t size)
     if (q == NULL)
         return 0;
     readyq__lock(q);
-    for (struct readyq__link *at = batch->own.next; at != batch->own.end; at = at->next, n++)
-        if (n < size)
+    for (struct readyq__link *at = batch->own.next; at != batch->own.end; at = at->next, n++) {
+        if (n < size && watches != NULL)
             watches[n] = readyq__owner(at, link);
+        if (n < size && ready != NULL)
+            ready[n] = readyq__owner(at, link)->own.event;
+    }
     readyq__unlock(q);
     return n;
 }
@@ -68,9 +71,7 @@ int readyq_done(readyq_batch *batch)
 
     if (q == NULL)
         return 0;
-    if (*readyq__epoch == 0)
-        readyq__begin_child();
-    readyq__lock_whole(q);
+    readyq__lock(q);
     readyq__close_batch(q, batch);
     readyq__release(q);
     return 0;

@@ -16,16 +16,6 @@ int64_t readyq__now(const readyq *q)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-int64_t readyq_now(readyq *q)
-{
-    int64_t now;
-
-    readyq__lock(q);
-    now = readyq__now(q);
-    readyq__unlock(q);
-    return now;
-}
-
 int64_t readyq__deadline(int64_t now, int64_t timeout)
 {
     return timeout < READYQ__FOREVER - now ? now + timeout : READYQ__FOREVER;

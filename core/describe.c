@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Texts: what a descriptor is, and why a call failed and what to do. Called only to be read by a
- * person; never while an event is handled.
+ * Texts that say what something is: a descriptor, bits, a watch. They are made to be read by a
+ * person, in all three languages; never while an event is handled. Why a call failed is in
+ * explain.c.
  */
 #include "internal.h"
 
@@ -133,112 +134,99 @@ char *readyq_describe(int fd, char *text, size_t size)
     return disarm(text);
 }
 
-/* ------------------------------------------------------------------ why a call failed */
+/* ------------------------------------------------------------------ bits and watches */
 
-#define SIGNALS "SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE and SIGILL cannot be watched"
-
-/* The refusals of the core itself. */
 static const struct {
-    int error;
-    const char *why, *advice;
-} refusals[] = {
-    [READYQ__BAD_INTEREST] = {EINVAL, "the interest is not valid",
-                              "combine READ, WRITE and PRIORITY, with EDGE, ONESHOT or EXCLUSIVE "
-                              "if wanted, or use 0 to pause"},
-    [READYQ__NOT_OPEN] = {EBADF, "it is not open", "use the number of an open descriptor"},
-    [READYQ__OWN_DESCRIPTOR] = {EINVAL, "it belongs to this queue", "a queue cannot watch itself"},
-    [READYQ__NEGATIVE_DELAY] = {EINVAL, "the delay is negative", "use 0 or more"},
-    [READYQ__NEGATIVE_PERIOD] = {EINVAL, "the period is negative", "use 0 or more"},
-    [READYQ__NEGATIVE_TIMEOUT] = {EINVAL, "the timeout is negative",
-                                  "use 0 or more, or -1 to wait forever"},
-    [READYQ__NEGATIVE_MAXIMUM] = {EINVAL, "the maximum is negative", "use 0 for no maximum"},
-    [READYQ__NO_SIGNAL] = {EINVAL, "there is no such signal", "kill -l lists the signals"},
-    [READYQ__UNCATCHABLE_SIGNAL] = {EINVAL, "this signal cannot be caught", SIGNALS},
-    [READYQ__FATAL_SIGNAL] = {EINVAL, "the thread cannot continue after this signal", SIGNALS},
-    [READYQ__RESERVED_SIGNAL] = {EINVAL, "the C library reserves this signal",
-                                 "real-time signals begin at SIGRTMIN"},
-    [READYQ__NO_PROCESS_ID] = {EINVAL, "it is not a process id", "a process id is greater than 0"},
-    [READYQ__NOT_A_DESCRIPTOR] = {EINVAL, "it is not a descriptor's watch",
-                                  "only a descriptor's watch has an interest"},
-    [READYQ__NOT_A_TIMER] = {EINVAL, "it is not a timer", "only a timer can be restarted"},
-    [READYQ__NOT_A_TRIGGER] = {EINVAL, "it is not a trigger", "only a trigger can be fired"},
-    [READYQ__IN_A_QUEUE] = {EBUSY, "the watch is in a queue already",
-                            "remove it first, or use another watch"},
-    [READYQ__NOT_ADDED] = {ENOENT, "the watch was never added to a queue", "add it first"},
-    [READYQ__REMOVED] = {ENOENT, "the watch was removed from its queue", "add it again"},
-    [READYQ__HAS_FIRED] = {ENOENT, "it has fired and left its queue", "nothing is left to do"},
-    [READYQ__DESCRIPTOR_CLOSED] = {EBADF, "it was closed",
-                                   "remove a watch before its descriptor is closed"},
-    [READYQ__NUMBER_REUSED] = {EBADF, "it was closed, and the number belongs to another file now",
-                               "remove a watch before its descriptor is closed"},
-    [READYQ__QUEUE_CLOSED] = {ESHUTDOWN, "the queue is closed", "open a new one"},
-    [READYQ__CIRCLE] = {ELOOP, "queues would watch each other in a circle", "break the circle"},
-    [READYQ__TOO_DEEP] = {ELOOP, "too many queues would watch each other in a row",
-                          "the kernel allows two queues below a queue"},
-    [READYQ__NOT_A_CHILD] = {ECHILD, "it is not a child of this process",
-                             "without pidfd only children can be watched"},
+    uint32_t bit;
+    const char *name;
+} bit_names[] = {
+    {READYQ_READ, "READ"},
+    {READYQ_WRITE, "WRITE"},
+    {READYQ_PRIORITY, "PRIORITY"},
+    {READYQ_READ_CLOSED, "READ_CLOSED"},
+    {READYQ_WRITE_CLOSED, "WRITE_CLOSED"},
+    {READYQ_ERROR, "ERROR"},
+    {READYQ_FIRED, "FIRED"},
+    {READYQ_EDGE, "EDGE"},
+    {READYQ_ONESHOT, "ONESHOT"},
+    {READYQ_EXCLUSIVE, "EXCLUSIVE"},
 };
 
-/* What the kernel refuses. */
-static const struct {
-    int error;
-    const char *why, *advice;
-} errors[] = {
-    {EBADF, "it is not open", "remove a watch before its descriptor is closed"},
-    {EEXIST, "it is watched by this queue already", "modify its watch, or remove it first"},
-    {EBUSY, "the watch is in a queue already", "remove it first, or use another watch"},
-    {ENOENT, "the watch is not in a queue", "add it first"},
-    {ESHUTDOWN, "the queue is closed", "open a new one"},
-    {EINTR, "a signal interrupted it", "call it again"},
-    {ELOOP, "queues would watch each other in a circle", "break the circle"},
-    {EMFILE, "this process has no descriptor left",
-     "close some, or raise RLIMIT_NOFILE (ulimit -n)"},
-    {ENFILE, "the system has no descriptor left", "close some, or raise fs.file-max"},
-    {ENOMEM, "no memory is left", "remove watches, or free memory"},
-    {ENOSPC, "the user's limit of watches is reached",
-     "remove watches, or raise fs.epoll.max_user_watches"},
-    {ENOSYS, "this kernel does not support it", "see docs/kernels.md for what it needs"},
-    {ENOTSUP, "this kernel does not report that interest", "ask for READ or WRITE alone"},
-    {EPERM, "it is not permitted here", "find the sandbox or policy that forbids it"},
-    {ESRCH, "there is no such process", "it has ended and was reaped, or the id is wrong"},
-    {ECHILD, "it is not a child of this process", "without pidfd only children can be watched"},
-};
+enum { BITS = sizeof bit_names / sizeof *bit_names };
 
-/* Of this thread. With glibc in the memory that each thread has from its start: otherwise a module
- * that was opened by dlopen() would allocate it at the first refusal. */
-#if defined(__GLIBC__)
-__attribute__((tls_model("initial-exec")))
-#endif
-static _Thread_local enum readyq__reason last_reason;
-
-int readyq__refuse(enum readyq__reason reason)
+const char *readyq_bit_name(unsigned index, uint32_t *bit)
 {
-    last_reason = reason;
-    return -refusals[reason].error;
+    if (index >= BITS)
+        return NULL;
+    *bit = bit_names[index].bit;
+    return bit_names[index].name;
 }
 
-char *readyq_explain(const char *call, int fd, int error, char *text, size_t size)
+/* Appends to text[size] from `used` on, and returns how much is used then; the end is cut off. */
+static size_t append(char *text, size_t size, size_t used, const char *separator, const char *word)
 {
-    const int number = error < 0 ? -error : error;
-    const enum readyq__reason reason = last_reason;
-    const char *why = strerror(number), *advice = "see errno(3)";
-    char what[160], of[192] = "";
+    const int more = used < size ? snprintf(text + used, size - used, "%s%s", separator, word) : 0;
 
-    last_reason = 0;
-    if (reason != 0 && refusals[reason].error == number) {
-        why = refusals[reason].why;
-        advice = refusals[reason].advice;
-    } else {
-        for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
-            if (errors[i].error == number) {
-                why = errors[i].why;
-                advice = errors[i].advice;
-            }
+    return used + (more > 0 ? (size_t)more : 0);
+}
+
+char *readyq_describe_bits(uint32_t bits, char *text, size_t size)
+{
+    char number[16];
+    size_t used = 0;
+
+    for (size_t i = 0; i < BITS; i++) {
+        if (bits & bit_names[i].bit)
+            used = append(text, size, used, used > 0 ? "|" : "", bit_names[i].name);
+        bits &= ~bit_names[i].bit;
     }
-    if (fd >= 0)
-        snprintf(of, sizeof of, " of descriptor %d (%s)", fd,
-                 readyq_describe(fd, what, sizeof what));
+    if (bits != 0 || used == 0) {
+        snprintf(number, sizeof number, bits != 0 ? "%#x" : "%x", (unsigned)bits);
+        append(text, size, used, used > 0 ? "|" : "", number);
+    }
+    return text;
+}
+
+const char *readyq_kind_name(int kind)
+{
+    static const char *const names[] = {"none", "fd", "timer", "signal", "process", "trigger"};
+
+    return kind > 0 && kind <= READYQ_KIND_TRIGGER ? names[kind] : names[0];
+}
+
+/* A number that its watch does not hold any more may belong to another file. */
+static void describe_source(const readyq_watch *w, char *text, size_t size)
+{
+    char what[256];
+
+    if (w->kind == READYQ_KIND_FD && w->queue != NULL)
+        snprintf(text, size, "fd %d (%s)", w->fd, readyq_describe(w->fd, what, sizeof what));
+    else if (w->kind == READYQ_KIND_FD)
+        snprintf(text, size, "fd %d", w->fd);
+    else if (w->kind == READYQ_KIND_SIGNAL)
+        snprintf(text, size, "signal %d", w->signal);
+    else if (w->kind == READYQ_KIND_PROCESS)
+        snprintf(text, size, "process %ld", (long)w->pid);
+    else
+        snprintf(text, size, "%s", readyq_kind_name(w->kind));
+}
+
+char *readyq_describe_watch(const readyq_watch *w, uint32_t ready, char *text, size_t size)
+{
+    const char *state = w->interest == 0 ? " (paused)" : w->armed ? "" : " (disarmed)";
+    char source[288], bits[128], interest[160] = "", event[160] = "", count[40] = "";
+
+    describe_source(w, source, sizeof source);
+    if (w->queue == NULL)
+        snprintf(interest, sizeof interest, ", inactive");
+    else if (w->kind == READYQ_KIND_FD)
+        snprintf(interest, sizeof interest, " interest %s%s",
+                 readyq_describe_bits(w->interest, bits, sizeof bits), state);
+    if (ready != 0)
+        snprintf(event, sizeof event, ", ready %s", readyq_describe_bits(ready, bits, sizeof bits));
+    if (ready != 0 && ready == w->ready && w->count > 1)
+        snprintf(count, sizeof count, ", count %llu", (unsigned long long)w->count);
     if (size > 0)
-        snprintf(text, size, "%s%s failed: %s; %s", call, of, why, advice);
+        snprintf(text, size, "%s%s%s%s", source, interest, event, count);
     return text;
 }

@@ -9,8 +9,7 @@
  *  2. EPOLLHUP and EPOLLERR are reported unasked, also for an empty mask; with EPOLLET once.
  *  3. The write end of a pipe whose reader is gone is EPOLLERR alone, the read end whose writer is
  *     gone EPOLLHUP alone. Neither has an error to collect.
- *  4. A socket that never connected is EPOLLHUP without EPOLLRDHUP: nothing is closed. EPOLLRDHUP
- * is
+ *  4. A socket that never connected is EPOLLHUP without EPOLLRDHUP: nothing is closed. EPOLLRDHUP is
  *     reported only where it was asked for. It is asked for with READ alone: otherwise a peer that
  *     has stopped writing would wake a writer again and again.
  *  5. Files of sysfs report EPOLLERR beside EPOLLPRI; no error is meant.

@@ -96,43 +96,43 @@ static void install(void)
     pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
-void readyq__register_queue(readyq *q)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, install);
-    if (*readyq__epoch == 0)
-        readyq__begin_child();
-    pthread_mutex_lock(&registry);
-    q->epoch = *readyq__epoch;
-    q->id = ++last_id;
-    q->next = queues;
-    if (queues != NULL)
-        queues->previous = q;
-    queues = q;
-    pthread_mutex_unlock(&registry);
-}
-
-void readyq__unregister_queue(readyq *q)
-{
-    pthread_mutex_lock(&registry);
-    if (q->previous != NULL)
-        q->previous->next = q->next;
-    else
-        queues = q->next;
-    if (q->next != NULL)
-        q->next->previous = q->previous;
-    pthread_mutex_unlock(&registry);
-}
-
 void readyq__lock_registry(void)
 {
+    if (*readyq__epoch == 0)
+        readyq__begin_child();
     pthread_mutex_lock(&registry);
 }
 
 void readyq__unlock_registry(void)
 {
     pthread_mutex_unlock(&registry);
+}
+
+void readyq__register_queue(readyq *q)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, install);
+    readyq__lock_registry();
+    q->epoch = *readyq__epoch;
+    q->id = ++last_id;
+    q->next = queues;
+    if (queues != NULL)
+        queues->previous = q;
+    queues = q;
+    readyq__unlock_registry();
+}
+
+void readyq__unregister_queue(readyq *q)
+{
+    readyq__lock_registry();
+    if (q->previous != NULL)
+        q->previous->next = q->next;
+    else
+        queues = q->next;
+    if (q->next != NULL)
+        q->next->previous = q->previous;
+    readyq__unlock_registry();
 }
 
 readyq *readyq__find_queue(uint32_t id)

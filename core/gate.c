@@ -8,15 +8,13 @@ int readyq__enter(readyq *q)
 {
     int error = 0;
 
-    if (*readyq__epoch == 0)
-        readyq__begin_child();
-    readyq__lock_whole(q);
+    readyq__lock(q);
     if (q->closed)
         error = readyq__refuse(READYQ__QUEUE_CLOSED);
     else if (readyq__is_forked(q))
         error = readyq__rebuild_forked(q);
     if (error < 0)
-        readyq__unlock_whole(q);
+        readyq__unlock(q);
     return error;
 }
 
@@ -33,7 +31,7 @@ void readyq__leave(readyq *q)
         readyq__kick(q);
     if (q->pollable >= 0)
         readyq__pollable_update(q);
-    readyq__unlock_whole(q);
+    readyq__unlock(q);
 }
 
 /* Why a watch is in no queue. */
@@ -66,8 +64,6 @@ readyq *readyq__enter_by_id(uint32_t id, int *error)
 {
     readyq *q;
 
-    if (*readyq__epoch == 0) /* before the registry is locked, which a child makes anew */
-        readyq__begin_child();
     readyq__lock_registry();
     q = readyq__find_queue(id);
     *error = q != NULL ? readyq__enter(q) : readyq__refuse(READYQ__QUEUE_CLOSED);

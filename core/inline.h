@@ -55,17 +55,31 @@ static inline void readyq__unlink(struct readyq__link *link)
 
 /* ------------------------------------------------------------------ lock */
 
-/* A process that has one thread takes no lock: glibc knows, and it cannot change in between. */
+/* Takes the lock of a queue; with it a thread is not cancelled. Notices first that this process is a
+ * child, whose copy of the lock may be held by a thread of its parent. A process that has one thread
+ * takes no lock: glibc knows, and it cannot change in between. */
 static inline void readyq__lock(readyq *q)
 {
-    if (!readyq__alone())
-        pthread_mutex_lock(&q->lock);
+    int state;
+
+    if (*readyq__epoch == 0)
+        readyq__begin_child();
+    if (readyq__alone())
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_mutex_lock(&q->lock);
+    q->cancel_state = state;
 }
 
 static inline void readyq__unlock(readyq *q)
 {
-    if (!readyq__alone())
-        pthread_mutex_unlock(&q->lock);
+    int state;
+
+    if (readyq__alone())
+        return;
+    state = q->cancel_state;
+    pthread_mutex_unlock(&q->lock);
+    pthread_setcancelstate(state, &state);
 }
 
 /* For functions that signal handlers call, which may interrupt a sleep that can be cancelled at any
@@ -87,29 +101,6 @@ static inline void readyq__release_cancel(struct readyq__cancel before)
 {
     pthread_setcanceltype(before.type, &before.type);
     pthread_setcancelstate(before.state, &before.state);
-}
-
-/* With these a thread is not cancelled while it holds the lock. */
-static inline void readyq__lock_whole(readyq *q)
-{
-    int state;
-
-    if (readyq__alone())
-        return;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    pthread_mutex_lock(&q->lock);
-    q->cancel_state = state;
-}
-
-static inline void readyq__unlock_whole(readyq *q)
-{
-    int state;
-
-    if (readyq__alone())
-        return;
-    state = q->cancel_state;
-    pthread_mutex_unlock(&q->lock);
-    pthread_setcancelstate(state, &state);
 }
 
 /* Around the system call that fetches events. A sleep can be cancelled in the system call alone, if

@@ -5,7 +5,7 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table  rebuild
+ *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table  rebuild
  *     fork  gate  watches  timers  signals  processes  triggers  queue  batches  wait
  *
  * Lock. One mutex in each queue guards all of it but the atomics. It is not held while a thread is
@@ -241,11 +241,25 @@ struct readyq {
     struct readyq_stats stats;
 };
 
+/* ------------------------------------------------------------------ epoch.c */
+
+/* Of this process; 0 in a child that has not begun, see fork.c. */
+extern volatile uint32_t *readyq__epoch;
+void readyq__open_epoch(void); /* once */
+
+/* The kernel queue is the parent's. */
+static inline bool readyq__is_forked(const readyq *q)
+{
+    return *readyq__epoch != q->epoch;
+}
+
+void readyq__begin_child(void); /* fork.c: where the epoch is 0, before a lock is taken */
+
 #include "inline.h"
 
-/* ------------------------------------------------------------------ describe.c */
+/* ------------------------------------------------------------------ explain.c */
 
-/* The reasons of the core's own refusals: one text each (describe.c). */
+/* The reasons of the core's own refusals: one text each. */
 enum readyq__reason {
     READYQ__NO_REASON = 0, /* the kernel's error, if any, says it */
     READYQ__BAD_INTEREST,
@@ -277,18 +291,6 @@ enum readyq__reason {
 
 /* Remembers the reason for readyq_explain() in this thread, and returns its negative errno. */
 int readyq__refuse(enum readyq__reason reason);
-
-/* ------------------------------------------------------------------ epoch.c */
-
-/* Of this process; 0 in a child that has not begun, see fork.c. */
-extern volatile uint32_t *readyq__epoch;
-void readyq__open_epoch(void); /* once */
-
-/* The kernel queue is the parent's. */
-static inline bool readyq__is_forked(const readyq *q)
-{
-    return *readyq__epoch != q->epoch;
-}
 
 /* ------------------------------------------------------------------ clock.c */
 
@@ -488,8 +490,6 @@ void readyq__forget_threads(readyq *q); /* in a child: all but this one */
 void readyq__rearm_all(readyq *q);
 
 /* ------------------------------------------------------------------ fork.c */
-
-void readyq__begin_child(void); /* where the epoch is 0, before a lock is taken */
 
 /* No queue's lock is held. The first sets q->id and q->epoch. */
 void readyq__register_queue(readyq *q);

@@ -84,10 +84,10 @@ int readyq_open(readyq **out, const struct readyq_options *options)
     if (q == NULL)
         return -ENOMEM;
     readyq__register_queue(q);
-    readyq__lock_whole(q);
+    readyq__lock(q);
     error = open_kernel(q);
     q->closed = q->torn = error < 0;
-    readyq__unlock_whole(q);
+    readyq__unlock(q);
     if (error < 0) {
         readyq__unregister_queue(q);
         destroy(q);
@@ -150,9 +150,7 @@ static void drop(readyq *q, bool close)
 {
     bool last = false;
 
-    if (*readyq__epoch == 0)
-        readyq__begin_child();
-    readyq__lock_whole(q);
+    readyq__lock(q);
     if (!close || !q->closed) {
         last = --q->refs == 0;
         if (close || last)
@@ -237,4 +235,27 @@ int readyq_ghost(readyq *q)
         fd = q->ghosts[--q->nghosts];
     readyq__unlock(q);
     return fd;
+}
+
+readyq_watch *readyq_stale(readyq *q)
+{
+    readyq_watch *w = NULL;
+
+    readyq__lock(q);
+    if (!readyq__list_empty(&q->stale)) {
+        w = readyq__owner(q->stale.next, link);
+        readyq__detach(q, w);
+    }
+    readyq__unlock(q);
+    return w;
+}
+
+int64_t readyq_now(readyq *q)
+{
+    int64_t now;
+
+    readyq__lock(q);
+    now = readyq__now(q);
+    readyq__unlock(q);
+    return now;
 }

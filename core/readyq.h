@@ -235,6 +235,8 @@ struct readyq_batch {
         struct readyq__link *end;   /* &held; NULL while it is not open */
         struct readyq__link opened; /* in the queue's list of open batches */
         uintptr_t thread;           /* that waited last */
+        int64_t deadline;           /* of the last wait, on the queue's clock */
+        size_t max;
     } own;
 };
 
@@ -249,6 +251,11 @@ struct readyq_batch {
  * removed and nothing else is ready. In a child, as every call: the errors of readyq_open(). */
 READYQ_API int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max);
 
+/* Continues a wait that a signal ended (-EINTR) until its deadline, with its maximum: an interpreter
+ * runs its signal handlers in between. They may have used the queue, or closed it. Returns as
+ * readyq_wait() does. `batch` is that of the wait. */
+READYQ_API int readyq_resume(readyq *q, readyq_batch *batch);
+
 /* readyq_wait() with timeout 0 that leaves a wake to the next wait: for a binding that looks before
  * it gives up its interpreter's lock to sleep. */
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
@@ -258,9 +265,11 @@ READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
  * period and a process have left the queue then (`queue` is NULL). */
 READYQ_API readyq_watch *readyq_next(readyq_batch *batch);
 
-/* Copies up to `size` of the watches that are not taken yet to watches[], in order, without taking
- * them. Returns how many there are. */
-READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], size_t size);
+/* Shows what is left of a batch without taking it: copies up to `size` watches that are not taken
+ * yet to watches[], in order, and what `ready` would be to ready[]; each may be NULL. Returns how
+ * many there are. */
+READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[],
+                              size_t size);
 
 /* Gives back the watches that the batch holds and closes it. Watches that were not taken come with
  * the next wait, before newer ones; level-triggered ones only if they are still ready. Call it when
@@ -312,15 +321,38 @@ READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
 READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
 
-/* Describes descriptor `fd` in text[size], cut to fit, without control characters: "TCP
- * 127.0.0.1:80 to 127.0.0.1:49152", "pipe", "terminal /dev/pts/0", "file /etc/passwd", "closed".
- * Returns text. */
+/* ------------------------------------------------------------------ texts */
+
+/* All of these write to text[size], cut to fit, and return text. */
+
+/* What descriptor `fd` is, without control characters: "TCP 127.0.0.1:80 to 127.0.0.1:49152",
+ * "pipe", "terminal /dev/pts/0", "file /etc/passwd", "closed". */
 READYQ_API char *readyq_describe(int fd, char *text, size_t size);
 
-/* Writes why `call` on `fd` (-1: not on a descriptor) failed with `error` (as returned, negative)
- * and what to do about it to text[size], cut to fit. Call it in the thread that got the error,
- * before it makes another call. 400 bytes hold all but long file names. Returns text. */
+/* The names of bits, "READ|READ_CLOSED"; "0" for none. */
+READYQ_API char *readyq_describe_bits(uint32_t bits, char *text, size_t size);
+
+/* What a watch is, "fd 7 (pipe) interest READ, ready READ". `ready`: w->ready, or what
+ * readyq_peek() reports. */
+READYQ_API char *readyq_describe_watch(const readyq_watch *w, uint32_t ready, char *text,
+                                       size_t size);
+
+/* Why `call` on `fd` (-1: not on a descriptor) failed with `error` (as returned, negative), and
+ * what to do about it. Call it in the thread that got the error, before it makes another call. 400
+ * bytes hold all but long file names. */
 READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text, size_t size);
+
+/* The warnings that a binding shows: of a ghost (readyq_ghost), and of a signal that is blocked in
+ * every thread (readyq_add_signal). 200 bytes hold them. */
+READYQ_API char *readyq_explain_ghost(int fd, char *text, size_t size);
+READYQ_API char *readyq_explain_blocked(int signal, char *text, size_t size);
+
+/* The name of enum readyq_kind: "fd", "timer", "signal", "process", "trigger"; else "none". */
+READYQ_API const char *readyq_kind_name(int kind);
+
+/* The bits one by one, for a binding's table of constants: the name of the one at `index`, from 0
+ * on, and *bit; NULL after the last. */
+READYQ_API const char *readyq_bit_name(unsigned index, uint32_t *bit);
 
 #ifdef __cplusplus
 }

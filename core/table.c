@@ -233,16 +233,3 @@ void readyq__mark_stale(readyq *q, readyq_watch *w)
     w->own.place = READYQ__STALE;
     readyq__link_before(&q->stale, &w->own.link);
 }
-
-readyq_watch *readyq_stale(readyq *q)
-{
-    readyq_watch *w = NULL;
-
-    readyq__lock(q);
-    if (!readyq__list_empty(&q->stale)) {
-        w = readyq__owner(q->stale.next, link);
-        readyq__detach(q, w);
-    }
-    readyq__unlock(q);
-    return w;
-}

@@ -30,10 +30,10 @@
  */
 #include "internal.h"
 
-struct call { /* of readyq_wait() or readyq_look() */
+struct call { /* of readyq_wait(), readyq_resume() or readyq_look() */
     readyq *q;
     readyq_batch *batch;
-    int64_t timeout, deadline;
+    int64_t timeout, deadline; /* deadline -1: to be computed from the timeout */
     size_t max;
     bool leaves_wake; /* to the next wait */
 };
@@ -419,21 +419,23 @@ static int wait_for(struct call *call)
     }
 }
 
-static int check(int64_t timeout, int max)
+/* For readyq_resume(), too. */
+static void set_deadline(struct call *call)
 {
-    if (timeout < -1)
-        return readyq__refuse(READYQ__NEGATIVE_TIMEOUT);
-    return max < 0 ? readyq__refuse(READYQ__NEGATIVE_MAXIMUM) : 0;
+    if (call->deadline < 0 && call->timeout <= 0)
+        call->deadline = READYQ__FOREVER;
+    else if (call->deadline < 0)
+        call->deadline = readyq__deadline(readyq__now(call->q), call->timeout);
+    call->batch->own.deadline = call->deadline;
+    call->batch->own.max = call->max;
 }
 
-static int wait_once(struct call *call, int max)
+static int wait_once(struct call *call)
 {
     readyq *q = call->q;
     readyq_batch *const batch = call->batch;
-    int n = check(call->timeout, max);
+    int n;
 
-    if (n < 0)
-        return n;
     if (batch->own.queue != NULL && batch->own.queue != q)
         readyq_done(batch);
     n = readyq__enter(q);
@@ -441,10 +443,7 @@ static int wait_once(struct call *call, int max)
         readyq_done(batch);
     if (n < 0)
         return n;
-    call->max = max > 0 ? (size_t)max : SIZE_MAX;
-    call->deadline = READYQ__FOREVER;
-    if (call->timeout > 0)
-        call->deadline = readyq__deadline(readyq__now(q), call->timeout);
+    set_deadline(call);
     q->stats.waits++;
     begin_wait(q, batch);
     n = wait_for(call);
@@ -457,16 +456,43 @@ static int wait_once(struct call *call, int max)
     return n;
 }
 
+static int check(int64_t timeout, int max)
+{
+    if (timeout < -1)
+        return readyq__refuse(READYQ__NEGATIVE_TIMEOUT);
+    return max < 0 ? readyq__refuse(READYQ__NEGATIVE_MAXIMUM) : 0;
+}
+
+static size_t limit(int max)
+{
+    return max > 0 ? (size_t)max : SIZE_MAX;
+}
+
 int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max)
 {
-    struct call call = {.q = q, .batch = batch, .timeout = timeout};
+    struct call call = {
+        .q = q, .batch = batch, .timeout = timeout, .deadline = -1, .max = limit(max)};
+    const int error = check(timeout, max);
 
-    return wait_once(&call, max);
+    return error < 0 ? error : wait_once(&call);
 }
 
 int readyq_look(readyq *q, readyq_batch *batch, int max)
 {
-    struct call call = {.q = q, .batch = batch, .leaves_wake = true};
+    struct call call = {
+        .q = q, .batch = batch, .deadline = -1, .max = limit(max), .leaves_wake = true};
+    const int error = check(0, max);
 
-    return wait_once(&call, max);
+    return error < 0 ? error : wait_once(&call);
+}
+
+int readyq_resume(readyq *q, readyq_batch *batch)
+{
+    struct call call = {.q = q,
+                        .batch = batch,
+                        .timeout = -1,
+                        .deadline = batch->own.deadline,
+                        .max = batch->own.max};
+
+    return wait_once(&call);
 }

@@ -79,7 +79,6 @@ void luaq_tidy(lua_State *L, int queue);
 /* ------------------------------------------------------------------ watch.c */
 
 extern const luaL_Reg luaq_watch_methods[], luaq_watch_events[];
-extern const char *const luaq_kinds[]; /* names of enum readyq_kind */
 
 struct watch *luaq_test_watch(lua_State *L, int index); /* [-0, +0, -] NULL: another type */
 struct watch *luaq_check_watch(lua_State *L, int arg);  /* [-0, +0, e] */
@@ -123,13 +122,7 @@ int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why);
 int luaq_handle(lua_State *L); /* t:handle() */
 int luaq_fire(lua_State *L);   /* readyq.fire(handle) */
 
-/* ------------------------------------------------------------------ module.c, trace.c */
-
-struct luaq_bit {
-    const char *name;
-    uint32_t value;
-};
-extern const struct luaq_bit luaq_bits[]; /* ended by a NULL */
+/* ------------------------------------------------------------------ trace.c */
 
 void luaq_push_watch(lua_State *L, const readyq_watch *w); /* [-0, +1, m] "fd 7 (pipe) ..." */
 

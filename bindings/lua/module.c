@@ -4,20 +4,6 @@
  */
 #include "binding.h"
 
-const struct luaq_bit luaq_bits[] = {
-    {"READ", READYQ_READ},
-    {"WRITE", READYQ_WRITE},
-    {"PRIORITY", READYQ_PRIORITY},
-    {"READ_CLOSED", READYQ_READ_CLOSED},
-    {"WRITE_CLOSED", READYQ_WRITE_CLOSED},
-    {"ERROR", READYQ_ERROR},
-    {"FIRED", READYQ_FIRED},
-    {"EDGE", READYQ_EDGE},
-    {"ONESHOT", READYQ_ONESHOT},
-    {"EXCLUSIVE", READYQ_EXCLUSIVE},
-    {NULL, 0},
-};
-
 static const luaL_Reg functions[] = {
     {"new", luaq_new},
     {"fire", luaq_fire},
@@ -85,6 +71,9 @@ static void push_turn(lua_State *L)
 /* [-2, +1, e] */
 READYQ_API int luaopen_readyq_core(lua_State *L)
 {
+    const char *name;
+    uint32_t bit;
+
     lua_settop(L, 0);
     remember_main_thread(L);
     lua_newtable(L); /* QUEUE_TYPE */
@@ -92,9 +81,9 @@ READYQ_API int luaopen_readyq_core(lua_State *L)
     push_turn(L);    /* TURN */
     lua_newtable(L);
     add_functions(L, functions);
-    for (const struct luaq_bit *bit = luaq_bits; bit->name != NULL; bit++) {
-        lua_pushinteger(L, bit->value);
-        lua_setfield(L, -2, bit->name);
+    for (unsigned i = 0; (name = readyq_bit_name(i, &bit)) != NULL; i++) {
+        lua_pushinteger(L, bit);
+        lua_setfield(L, -2, name);
     }
     lua_pushliteral(L, READYQ_VERSION);
     lua_setfield(L, -2, "VERSION");

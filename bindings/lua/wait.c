@@ -43,27 +43,15 @@ static void run_hooks(lua_State *L)
         move_hook(L, main);
 }
 
-/* The part of the timeout that is left. */
-static int64_t time_left(readyq *core, int64_t timeout, int64_t start)
-{
-    int64_t passed;
-
-    if (timeout <= 0)
-        return timeout;
-    passed = readyq_now(core) - start;
-    return passed < timeout ? timeout - passed : 0;
-}
-
 /* [-0, +0, e] How many are ready, or -errno. */
 static int wait_interruptibly(lua_State *L, struct queue *q, int64_t timeout, int max)
 {
-    const int64_t start = timeout > 0 ? readyq_now(q->core) : 0;
     int n = readyq_wait(q->core, &q->batch, timeout, max);
 
     while (n == -EINTR) {
         run_hooks(L);
         luaq_check_queue(L);
-        n = readyq_wait(q->core, &q->batch, time_left(q->core, timeout, start), max);
+        n = readyq_resume(q->core, &q->batch);
     }
     return n;
 }

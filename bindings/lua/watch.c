@@ -33,8 +33,6 @@ struct watch *luaq_check_watch(lua_State *L, int arg)
 
 /* ------------------------------------------------------------------ fields */
 
-const char *const luaq_kinds[] = {"none", "fd", "timer", "signal", "process", "trigger"};
-
 enum field {
     ACTIVE = 1,
     ARMED,
@@ -104,7 +102,7 @@ static void push_field(lua_State *L, struct watch *watch, enum field field)
     case DUE: push_due(L, w); break;
     case FD: push_or_nil(L, w->kind == READYQ_KIND_FD ? w->fd : -1); break;
     case INTEREST: lua_pushinteger(L, w->interest); break;
-    case KIND: lua_pushstring(L, luaq_kinds[w->kind]); break;
+    case KIND: lua_pushstring(L, readyq_kind_name(w->kind)); break;
     case PERIOD:
         if (watch->period > 0)
             lua_pushnumber(L, watch->period);

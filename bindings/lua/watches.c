@@ -76,6 +76,7 @@ void luaq_tidy(lua_State *L, int queue)
 {
     struct queue *q = lua_touserdata(L, queue);
     readyq_watch *dead;
+    char text[256];
     int fd;
 
     while (q->core != NULL && (dead = readyq_stale(q->core)) != NULL) {
@@ -85,10 +86,7 @@ void luaq_tidy(lua_State *L, int queue)
         lua_pop(L, 2);
     }
     while (q->core != NULL && (fd = readyq_ghost(q->core)) >= 0) {
-        lua_pushfstring(L,
-                        "readyq: descriptor %d was closed before its watch was removed, while "
-                        "a duplicate or a child keeps its file open; remove the watch first",
-                        fd);
+        lua_pushfstring(L, "readyq: %s", readyq_explain_ghost(fd, text, sizeof text));
         lua_warning(L, lua_tostring(L, -1), 0);
         lua_pop(L, 1);
     }
@@ -142,10 +140,9 @@ static int queue_add_timer(lua_State *L)
 /* [-0, +0, e] */
 static void warn_blocked(lua_State *L, int signal)
 {
-    lua_pushfstring(L,
-                    "readyq: signal %d (%s) is blocked in every thread; its watch fires when a "
-                    "thread unblocks it",
-                    signal, strsignal(signal));
+    char text[256];
+
+    lua_pushfstring(L, "readyq: %s", readyq_explain_blocked(signal, text, sizeof text));
     lua_warning(L, lua_tostring(L, -1), 0);
     lua_pop(L, 1);
 }

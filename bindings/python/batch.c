@@ -130,68 +130,86 @@ static Py_ssize_t count_left(PyObject *object)
     size_t count;
 
     Py_BEGIN_CRITICAL_SECTION(self->queue);
-    count = readyq_peek(&self->core, NULL, 0);
+    count = readyq_peek(&self->core, NULL, NULL, 0);
     Py_END_CRITICAL_SECTION();
     return (Py_ssize_t)count;
 }
 
-/* Fills the list, which has room for `room` watches; returns how many it holds. Nothing in here may
- * run Python code: that could remove a watch. */
-static Py_ssize_t fill_list(Batch *self, PyObject *list, readyq_watch **watches, Py_ssize_t room)
+/* What is left of a batch, without taking it. */
+struct left {
+    Py_ssize_t room;
+    readyq_watch **watches;
+    uint32_t *ready; /* of each */
+    PyObject *list;  /* of Watch */
+};
+
+static void free_left(struct left *left)
+{
+    PyMem_Free(left->watches);
+    PyMem_Free(left->ready);
+    Py_CLEAR(left->list);
+}
+
+static bool reserve(struct left *left, Py_ssize_t room)
+{
+    *left = (struct left){.room = room};
+    left->list = PyList_New(room);
+    left->watches = PyMem_New(readyq_watch *, (size_t)room);
+    left->ready = PyMem_New(uint32_t, (size_t)room);
+    if (left->list != NULL && left->watches != NULL && left->ready != NULL)
+        return true;
+    free_left(left);
+    if (PyErr_Occurred() == NULL)
+        PyErr_NoMemory();
+    return false;
+}
+
+/* Nothing in here may run Python code: that could remove a watch. */
+static void fill(struct left *left, Batch *self)
 {
     Py_ssize_t count;
 
     Py_BEGIN_CRITICAL_SECTION(self->queue);
-    count = (Py_ssize_t)readyq_peek(&self->core, watches, (size_t)room);
-    if (count > room)
-        count = room;
+    count = (Py_ssize_t)readyq_peek(&self->core, left->watches, left->ready, (size_t)left->room);
+    if (count > left->room)
+        count = left->room;
     for (Py_ssize_t i = 0; i < count; i++)
-        PyList_SET_ITEM(list, i, Py_NewRef(watch_of(watches[i])));
+        PyList_SET_ITEM(left->list, i, Py_NewRef(watch_of(left->watches[i])));
     Py_END_CRITICAL_SECTION();
-    return count;
+    Py_SET_SIZE(left->list, count);
 }
 
-/* The watches that are left, without taking them. */
-static PyObject *list_left(Batch *self)
+static bool look(Batch *self, struct left *left)
 {
-    const Py_ssize_t room = count_left((PyObject *)self);
-    PyObject *list = PyList_New(room);
-    readyq_watch **watches;
-
-    if (list == NULL)
-        return NULL;
-    watches = PyMem_New(readyq_watch *, (size_t)room);
-    if (watches == NULL) {
-        Py_DECREF(list);
-        return PyErr_NoMemory();
-    }
-    Py_SET_SIZE(list, fill_list(self, list, watches, room));
-    PyMem_Free(watches);
-    return list;
+    if (!reserve(left, count_left((PyObject *)self)))
+        return false;
+    fill(left, self);
+    return true;
 }
 
 /* By identity: a watch is equal to itself only. */
 static int has_left(PyObject *self, PyObject *object)
 {
-    PyObject *list = list_left((Batch *)self);
+    struct left left;
     int found = 0;
 
-    if (list == NULL)
+    if (!look((Batch *)self, &left))
         return -1;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && !found; i++)
-        found = PyList_GET_ITEM(list, i) == object;
-    Py_DECREF(list);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(left.list) && !found; i++)
+        found = PyList_GET_ITEM(left.list, i) == object;
+    free_left(&left);
     return found;
 }
 
 static PyObject *repr_batch(PyObject *self)
 {
-    PyObject *list = list_left((Batch *)self), *text;
+    struct left left;
+    PyObject *text;
 
-    if (list == NULL)
+    if (!look((Batch *)self, &left))
         return NULL;
-    text = show_batch(list);
-    Py_DECREF(list);
+    text = show_batch(left.list, left.ready);
+    free_left(&left);
     return text;
 }
 

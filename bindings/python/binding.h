@@ -151,11 +151,13 @@ PyObject *raise_error(const char *call, int fd, int error);
 /* ------------------------------------------------------------------ text.c */
 
 enum { BITS_SIZE = 128 }; /* all names and a number are 98 long */
-char *print_bits(uint32_t bits, char text[BITS_SIZE]);
 PyObject *name_bits(uint32_t bits);
 PyObject *describe_watch(Watch *watch); /* the repr without its brackets */
 PyObject *show_watch(Watch *watch);
-PyObject *show_batch(PyObject *watches); /* a list of watches that were not taken */
+
+/* A list of watches that were not taken, and what each is ready for. */
+PyObject *show_batch(PyObject *watches, const uint32_t *ready);
+
 PyObject *show_queue(Queue *queue);
 
 /* ------------------------------------------------------------------ watch.c */

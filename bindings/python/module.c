@@ -101,24 +101,11 @@ static int add_types(PyObject *self)
 
 static int add_constants(PyObject *self)
 {
-    static const struct {
-        const char *name;
-        long value;
-    } constants[] = {
-        {"READ", READYQ_READ},
-        {"WRITE", READYQ_WRITE},
-        {"PRIORITY", READYQ_PRIORITY},
-        {"READ_CLOSED", READYQ_READ_CLOSED},
-        {"WRITE_CLOSED", READYQ_WRITE_CLOSED},
-        {"ERROR", READYQ_ERROR},
-        {"FIRED", READYQ_FIRED},
-        {"EDGE", READYQ_EDGE},
-        {"ONESHOT", READYQ_ONESHOT},
-        {"EXCLUSIVE", READYQ_EXCLUSIVE},
-    };
+    const char *name;
+    uint32_t bit;
 
-    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
-        if (PyModule_AddIntConstant(self, constants[i].name, constants[i].value) < 0)
+    for (unsigned i = 0; (name = readyq_bit_name(i, &bit)) != NULL; i++)
+        if (PyModule_AddIntConstant(self, name, (long)bit) < 0)
             return -1;
     return PyModule_AddStringConstant(self, "__version__", READYQ_VERSION);
 }

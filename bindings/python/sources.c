@@ -37,7 +37,7 @@ static PyObject *raise_refusal(const struct source *source, int error)
 
     if (source->kind == READYQ_KIND_FD)
         snprintf(call, sizeof call, source->number < 0 ? "add(%s) of %d" : "add(%s)",
-                 print_bits(source->interest, bits), source->number);
+                 readyq_describe_bits(source->interest, bits, sizeof bits), source->number);
     else if (source->kind == READYQ_KIND_SIGNAL || source->kind == READYQ_KIND_PROCESS)
         snprintf(call, sizeof call, "%s(%d)", source->call, source->number);
     else
@@ -47,10 +47,10 @@ static PyObject *raise_refusal(const struct source *source, int error)
 
 static int warn_of_blocked_signal(const struct source *source)
 {
-    return PyErr_WarnFormat(PyExc_RuntimeWarning, 1,
-                            "signal %d is blocked in every thread; its watch fires when a thread "
-                            "unblocks it (signal.pthread_sigmask)",
-                            source->number);
+    char text[256];
+
+    readyq_explain_blocked(source->number, text, sizeof text);
+    return PyErr_WarnEx(PyExc_RuntimeWarning, text, 1);
 }
 
 /* If the warning raises, the signal is not watched. */

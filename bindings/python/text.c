@@ -1,116 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Texts of bits, watches, batches and queues, for repr, traces and messages. An Exception of a
- * user's own repr is not raised.
+ * Texts of watches, batches and queues, for repr, traces and messages: the core's, with what Python
+ * adds. An Exception of a user's own repr is not raised.
  */
 #include "binding.h"
-
-#include <stdio.h>
-#include <string.h>
-
-char *print_bits(uint32_t bits, char text[BITS_SIZE])
-{
-    static const struct {
-        uint32_t bit;
-        const char *name;
-    } known[] = {
-        {READYQ_READ, "READ"},
-        {READYQ_WRITE, "WRITE"},
-        {READYQ_PRIORITY, "PRIORITY"},
-        {READYQ_READ_CLOSED, "READ_CLOSED"},
-        {READYQ_WRITE_CLOSED, "WRITE_CLOSED"},
-        {READYQ_ERROR, "ERROR"},
-        {READYQ_FIRED, "FIRED"},
-        {READYQ_EDGE, "EDGE"},
-        {READYQ_ONESHOT, "ONESHOT"},
-        {READYQ_EXCLUSIVE, "EXCLUSIVE"},
-    };
-    char *end = text;
-
-    memcpy(text, "0", 2);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (bits & known[i].bit)
-            end += sprintf(end, "%s%s", end == text ? "" : "|", known[i].name);
-        bits &= ~known[i].bit;
-    }
-    if (bits != 0)
-        sprintf(end, "%s%#x", end == text ? "" : "|", (unsigned)bits);
-    return text;
-}
 
 PyObject *name_bits(uint32_t bits)
 {
     char text[BITS_SIZE];
 
-    return PyUnicode_FromString(print_bits(bits, text));
+    return PyUnicode_FromString(readyq_describe_bits(bits, text, sizeof text));
 }
 
-static PyObject *name_descriptor(int fd)
-{
-    char text[256];
-    PyObject *what, *name;
-
-    what = PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
-    if (what == NULL)
-        return NULL;
-    name = PyUnicode_FromFormat("fd %d (%U)", fd, what);
-    Py_DECREF(what);
-    return name;
-}
-
-static PyObject *name_source(Watch *watch)
-{
-    const readyq_watch *core = &watch->core;
-
-    switch (core->kind) {
-    case READYQ_KIND_FD:
-        if (core->queue != NULL) /* else the number may belong to another file */
-            return name_descriptor(core->fd);
-        return PyUnicode_FromFormat("fd %d", core->fd);
-    case READYQ_KIND_TIMER: return PyUnicode_FromString("timer");
-    case READYQ_KIND_SIGNAL: return PyUnicode_FromFormat("signal %d", core->signal);
-    case READYQ_KIND_PROCESS: return PyUnicode_FromFormat("process %ld", (long)core->pid);
-    default: return PyUnicode_FromString("trigger");
-    }
-}
-
-/* ------------------------------------------------------------------ the parts of a watch */
-
-static PyObject *show_interest(const readyq_watch *core)
-{
-    PyObject *bits, *text;
-
-    if (core->queue == NULL)
-        return PyUnicode_FromString(", inactive");
-    if (core->kind != READYQ_KIND_FD)
-        return PyUnicode_FromString("");
-    bits = name_bits(core->interest);
-    if (bits == NULL)
-        return NULL;
-    text = PyUnicode_FromFormat(" interest %U%s", bits,
-                                core->interest == 0 ? " (paused)"
-                                : core->armed       ? ""
-                                                    : " (disarmed)");
-    Py_DECREF(bits);
-    return text;
-}
-
-static PyObject *show_ready(uint32_t ready, uint64_t count)
-{
-    PyObject *bits, *text;
-
-    if (ready == 0)
-        return PyUnicode_FromString("");
-    bits = name_bits(ready);
-    if (bits == NULL)
-        return NULL;
-    if (count > 1)
-        text = PyUnicode_FromFormat(", ready %U, count %llu", bits, (unsigned long long)count);
-    else
-        text = PyUnicode_FromFormat(", ready %U", bits);
-    Py_DECREF(bits);
-    return text;
-}
+/* ------------------------------------------------------------------ data */
 
 /* The repr of data, cut to fit a line; its type if the repr raises. */
 static PyObject *show_object(PyObject *object)
@@ -154,36 +56,35 @@ static PyObject *show_data(Watch *watch)
 
 /* ------------------------------------------------------------------ the whole */
 
-static PyObject *describe(Watch *watch, uint32_t bits, uint64_t count)
+/* A file's name may be in it. */
+static PyObject *describe(Watch *watch, uint32_t ready)
 {
-    PyObject *source = name_source(watch);
-    PyObject *interest = source != NULL ? show_interest(&watch->core) : NULL;
-    PyObject *ready = interest != NULL ? show_ready(bits, count) : NULL;
-    PyObject *data = ready != NULL ? show_data(watch) : NULL;
-    PyObject *text = NULL;
+    char core[512];
+    PyObject *source, *data, *text = NULL;
 
+    source =
+        PyUnicode_DecodeFSDefault(readyq_describe_watch(&watch->core, ready, core, sizeof core));
+    data = source != NULL ? show_data(watch) : NULL;
     if (data != NULL)
-        text = PyUnicode_FromFormat("%U%U%U%U", source, interest, ready, data);
+        text = PyUnicode_FromFormat("%U%U", source, data);
     Py_XDECREF(source);
-    Py_XDECREF(interest);
-    Py_XDECREF(ready);
     Py_XDECREF(data);
     return text;
 }
 
 PyObject *describe_watch(Watch *watch)
 {
-    return describe(watch, watch->core.ready, watch->core.count);
+    return describe(watch, watch->core.ready);
 }
 
-static PyObject *show(Watch *watch, uint32_t bits, uint64_t count)
+static PyObject *show(Watch *watch, uint32_t ready)
 {
     int inside = Py_ReprEnter((PyObject *)watch); /* the repr of data may include the watch */
     PyObject *inner, *text;
 
     if (inside != 0)
         return inside > 0 ? PyUnicode_FromString("<readyq.Watch ...>") : NULL;
-    inner = describe(watch, bits, count);
+    inner = describe(watch, ready);
     Py_ReprLeave((PyObject *)watch);
     if (inner == NULL)
         return NULL;
@@ -194,21 +95,15 @@ static PyObject *show(Watch *watch, uint32_t bits, uint64_t count)
 
 PyObject *show_watch(Watch *watch)
 {
-    return show(watch, watch->core.ready, watch->core.count);
+    return show(watch, watch->core.ready);
 }
 
-/* `ready` is set when a watch is taken; until then own.event has the bits. */
-static PyObject *show_pending(Watch *watch)
-{
-    return show(watch, watch->core.own.event, 1);
-}
-
-PyObject *show_batch(PyObject *watches)
+PyObject *show_batch(PyObject *watches, const uint32_t *ready)
 {
     PyObject *texts = PyList_New(0), *comma, *joined, *text;
 
     for (Py_ssize_t i = 0; texts != NULL && i < PyList_GET_SIZE(watches); i++) {
-        text = show_pending((Watch *)PyList_GET_ITEM(watches, i));
+        text = show((Watch *)PyList_GET_ITEM(watches, i), ready[i]);
         if (text == NULL || PyList_Append(texts, text) < 0)
             Py_CLEAR(texts);
         Py_XDECREF(text);

@@ -14,14 +14,14 @@ struct wait {
     Queue *queue;
     readyq *core;
     Batch *batch;
-    int64_t timeout, deadline; /* nanoseconds; on the queue's clock */
+    int64_t timeout; /* nanoseconds, or FOREVER */
     int max;
 };
 
 static bool begin_wait(struct wait *wait, Queue *queue, const char *call, PyObject *timeout,
                        PyObject *max)
 {
-    *wait = (struct wait){.queue = queue, .timeout = FOREVER, .deadline = FOREVER};
+    *wait = (struct wait){.queue = queue, .timeout = FOREVER};
     if (timeout != NULL && timeout != Py_None && !read_seconds("timeout", timeout, &wait->timeout))
         return false;
     if (max != NULL && max != Py_None) {
@@ -39,35 +39,14 @@ static bool begin_wait(struct wait *wait, Queue *queue, const char *call, PyObje
     return wait->batch != NULL;
 }
 
-static int64_t time_left(const struct wait *wait)
+/* Begins the wait, or continues it after a signal. */
+static int wait_without_gil(const struct wait *wait, bool again)
 {
-    int64_t left;
-
-    if (wait->timeout == 0)
-        return 0;
-    if (wait->deadline == FOREVER)
-        return -1;
-    left = wait->deadline - readyq_now(wait->core);
-    return left > 0 ? left : 0;
-}
-
-/* The clock is read when a sleep begins, and not if something is ready at once. */
-static void set_deadline(struct wait *wait)
-{
-    int64_t now;
-
-    if (wait->timeout == 0 || wait->timeout == FOREVER || wait->deadline != FOREVER)
-        return;
-    now = readyq_now(wait->core);
-    if (wait->timeout < FOREVER - now)
-        wait->deadline = now + wait->timeout;
-}
-
-static int wait_without_gil(const struct wait *wait)
-{
-    const int64_t left = time_left(wait);
+    const int64_t timeout = wait->timeout == FOREVER ? -1 : wait->timeout;
+    readyq_batch *batch = &wait->batch->core;
     PyThreadState *state = PyEval_SaveThread();
-    int n = readyq_wait(wait->core, &wait->batch->core, left, wait->max);
+    int n = again ? readyq_resume(wait->core, batch)
+                  : readyq_wait(wait->core, batch, timeout, wait->max);
 
     PyEval_RestoreThread(state);
     return n;
@@ -76,27 +55,26 @@ static int wait_without_gil(const struct wait *wait)
 /* While this thread waited for the GIL, another one may have removed all that was found. */
 static bool is_sleep_over(const struct wait *wait, int n)
 {
-    return n != -EINTR && (n <= 0 || readyq_peek(&wait->batch->core, NULL, 0) > 0);
+    return n != -EINTR && (n <= 0 || readyq_peek(&wait->batch->core, NULL, NULL, 0) > 0);
 }
 
 /* Waits until something is ready, until the deadline, a wake or an exception. A handler that raises
  * after something was found loses nothing, as the batch gives it back. */
-static int sleep_on(struct wait *wait)
+static int sleep_on(const struct wait *wait)
 {
     int n;
 
-    set_deadline(wait);
     if (PyErr_CheckSignals() < 0)
         return FAILED;
-    do {
-        n = wait_without_gil(wait);
+    for (n = wait_without_gil(wait, false);; n = wait_without_gil(wait, true)) {
         if (PyErr_CheckSignals() < 0)
             return FAILED;
-    } while (!is_sleep_over(wait, n));
-    return n;
+        if (is_sleep_over(wait, n))
+            return n;
+    }
 }
 
-static int look(struct wait *wait)
+static int look(const struct wait *wait)
 {
     int n = wait->timeout == 0 ? readyq_wait(wait->core, &wait->batch->core, 0, wait->max)
                                : readyq_look(wait->core, &wait->batch->core, wait->max);
@@ -107,15 +85,14 @@ static int look(struct wait *wait)
 /* Before anything is taken, so that a warning that raises loses nothing. */
 static int warn_of_ghosts(const struct wait *wait)
 {
+    char text[256];
     int fd;
 
     while ((fd = readyq_ghost(wait->core)) >= 0) {
         if (wait->queue->silent)
             continue;
-        if (PyErr_WarnFormat(PyExc_ResourceWarning, 1,
-                             "fd %d was closed before its watch was removed, and a duplicate keeps "
-                             "its file open: remove() before close()",
-                             fd) < 0)
+        readyq_explain_ghost(fd, text, sizeof text);
+        if (PyErr_WarnEx(PyExc_ResourceWarning, text, 1) < 0)
             return FAILED;
     }
     return 0;
@@ -131,7 +108,7 @@ static void trace_wait(const struct wait *wait, const char *call, int n)
 }
 
 /* Fills the batch. How many watches were found, or FAILED. */
-static int fill_batch(struct wait *wait, const char *call)
+static int fill_batch(const struct wait *wait, const char *call)
 {
     int n = look(wait);
 

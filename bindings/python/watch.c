@@ -117,7 +117,8 @@ PyObject *modify_watch(Watch *self, PyObject *object)
         return NULL;
     error = readyq_modify(&self->core, interest);
     if (error < 0) {
-        snprintf(call, sizeof call, "modify(%s)", print_bits(interest, bits));
+        snprintf(call, sizeof call, "modify(%s)",
+                 readyq_describe_bits(interest, bits, sizeof bits));
         return raise_refusal(queue, call, self, error);
     }
     trace_watch(queue, "modify", self);
@@ -200,9 +201,7 @@ static PyObject *watch_fire(PyObject *object, PyObject *Py_UNUSED(none))
 
 static PyObject *get_kind(PyObject *self, void *Py_UNUSED(closure))
 {
-    static const char *const names[] = {"none", "fd", "timer", "signal", "process", "trigger"};
-
-    return PyUnicode_InternFromString(names[((Watch *)self)->core.kind]);
+    return PyUnicode_InternFromString(readyq_kind_name(((Watch *)self)->core.kind));
 }
 
 static PyObject *get_fd(PyObject *object, void *Py_UNUSED(closure))

@@ -47,7 +47,7 @@ static void add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period)
 
 static size_t count_left(readyq_batch *batch)
 {
-    return readyq_peek(batch, NULL, 0);
+    return readyq_peek(batch, NULL, NULL, 0);
 }
 
 /* Takes exactly these, in this order. */
@@ -414,7 +414,7 @@ static void check_modified(uint32_t interest, bool elsewhere, void *(*modify)(vo
     open_sockets(&s, interest);
     CHECK_IS(readyq_wait(s.q, &s.batch, LONG, 0), SOME);
     readyq_watch *modified[2] = {readyq_next(&s.batch)};
-    CHECK_IS(readyq_peek(&s.batch, &modified[1], 1), SOME - 1);
+    CHECK_IS(readyq_peek(&s.batch, &modified[1], NULL, 1), SOME - 1);
     for (int i = 0; i < 2; i++)
         run(elsewhere, modify, modified[i]);
     for (readyq_watch *w; (w = readyq_next(&s.batch)) != NULL; others++)
@@ -555,7 +555,7 @@ static void open_kinds(struct kinds *k)
     put(k->oneshot[1]);
     CHECK_IS(kill(getpid(), SIGUSR1), 0);
     CHECK_IS(readyq_wait(k->q, &k->batch, LONG, 0), KINDS);
-    CHECK_IS(readyq_peek(&k->batch, k->order, KINDS), KINDS);
+    CHECK_IS(readyq_peek(&k->batch, k->order, NULL, KINDS), KINDS);
 }
 
 static void close_kinds(struct kinds *k)
@@ -695,7 +695,7 @@ static void check_level_left(unsigned drained, enum giving_back way, bool in_poo
     for (int i = 0; i < SOME; i++)
         CHECK_IS(readyq_modify(&s.w[i], READYQ_READ | (i == 1 ? READYQ_EDGE : 0)), 0);
     CHECK_IS(readyq_wait(s.q, &s.batch, LONG, 0), SOME);
-    CHECK_IS(readyq_peek(&s.batch, order, SOME), SOME);
+    CHECK_IS(readyq_peek(&s.batch, order, NULL, SOME), SOME);
     if (way == BY_DONE)
         CHECK_IS(readyq_done(&s.batch), 0);
     for (int i = 0; i < SOME; i++) {
@@ -880,10 +880,10 @@ static void test_peek_shows_what_next_will_take_and_takes_nothing(void)
     CHECK_IS(readyq_wait(s.q, &s.batch, LONG, 0), SOME);
     for (size_t left = SOME; left > 0; left--) {
         memset(seen, 0, sizeof seen);
-        CHECK_IS(readyq_peek(&s.batch, seen, 2), left);
+        CHECK_IS(readyq_peek(&s.batch, seen, NULL, 2), left);
         CHECK(seen[1] == (left > 1 ? &s.w[SOME - left + 1] : NULL));
         CHECK(seen[2] == NULL);
-        CHECK_IS(readyq_peek(&s.batch, seen, SOME + 1), left);
+        CHECK_IS(readyq_peek(&s.batch, seen, NULL, SOME + 1), left);
         for (size_t i = 0; i < left; i++) {
             CHECK(seen[i] == &s.w[SOME - left + i]);
             CHECK_IS(seen[i]->ready, 0);
@@ -891,7 +891,7 @@ static void test_peek_shows_what_next_will_take_and_takes_nothing(void)
         CHECK(readyq_next(&s.batch) == &s.w[SOME - left]);
         CHECK_IS(s.w[SOME - left].ready, READYQ_FIRED);
     }
-    CHECK_IS(readyq_peek(&s.batch, seen, SOME), 0);
+    CHECK_IS(readyq_peek(&s.batch, seen, NULL, SOME), 0);
     close_some(&s);
 }
 

@@ -281,7 +281,7 @@ static void test_every_call_on_a_closed_queue_is_eshutdown(void)
     CHECK_IS(readyq_add_process(q, &w, getpid()), -ESHUTDOWN);
     CHECK_IS(readyq_add_trigger(q, &w), -ESHUTDOWN);
     CHECK(readyq_next(&batch) == NULL);
-    CHECK_IS(readyq_peek(&batch, NULL, 0), 0);
+    CHECK_IS(readyq_peek(&batch, NULL, NULL, 0), 0);
     CHECK_IS(readyq_wait(q, &batch, 0, 0), -ESHUTDOWN);
     CHECK_IS(readyq_look(q, &batch, 0), -ESHUTDOWN);
     CHECK_IS(readyq_wait(q, &fresh, 0, 0), -ESHUTDOWN);

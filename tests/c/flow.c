@@ -65,7 +65,7 @@ static void test_next_without_a_wait_gives_nothing(void)
     put(p[1]);
     add(q, &w, p[0], READYQ_READ);
     CHECK(readyq_next(&batch) == NULL);
-    CHECK_IS(readyq_peek(&batch, NULL, 0), 0);
+    CHECK_IS(readyq_peek(&batch, NULL, NULL, 0), 0);
     CHECK_IS(readyq_done(&batch), 0);
     readyq_close(q);
     close_pair(p);

@@ -202,7 +202,7 @@ static void child_takes_from_its_batch(void *argument)
 {
     struct family *f = argument;
     CHECK(readyq_next(&f->batch) == NULL);
-    CHECK_IS(readyq_peek(&f->batch, NULL, 0), 0);
+    CHECK_IS(readyq_peek(&f->batch, NULL, NULL, 0), 0);
 }
 
 static void child_fires_and_wakes(void *argument)
@@ -323,6 +323,59 @@ static void test_whatever_a_child_of_Fork_does_first_does_not_reach_its_parent(v
 static void test_whatever_a_child_of_clone_does_first_does_not_reach_its_parent(void)
 {
     check_first_calls(BY_CLONE);
+}
+
+/* ------------------------------------------------------------------ while a lock is held */
+
+struct locked {
+    readyq *q;
+    readyq_batch batch;
+    readyq_watch w, timer;
+    atomic_bool enough;
+};
+
+static void *keep_locking(void *argument)
+{
+    struct locked *locked = argument;
+    while (!locked->enough)
+        readyq_size(locked->q);
+    return NULL;
+}
+
+static void child_calls_all(void *argument)
+{
+    struct locked *locked = argument;
+    struct readyq_stats stats;
+    readyq_watch *w = NULL;
+    CHECK_IS(readyq_size(locked->q), 2);
+    CHECK(readyq_find(locked->q, locked->w.fd) == &locked->w);
+    CHECK(readyq_now(locked->q) > 0);
+    CHECK_IS(readyq_stats(locked->q, &stats), 0);
+    CHECK_IS(readyq_ghost(locked->q), -1);
+    CHECK(readyq_stale(locked->q) == NULL);
+    CHECK_IS(readyq_peek(&locked->batch, &w, NULL, 1), 1);
+    CHECK(readyq_next(&locked->batch) == &locked->w);
+    readyq_unref(readyq_ref(locked->q));
+}
+
+/* The child's copy of the lock may be held by a thread that it does not have. */
+static void test_a_child_of_Fork_does_not_wait_for_a_thread_of_its_parent(void)
+{
+    struct locked locked = {.q = open_queue()};
+    int p[2];
+    open_pipe(p);
+    put(p[1]);
+    add(locked.q, &locked.w, p[0], READYQ_READ);
+    CHECK_IS(readyq_add_timer(locked.q, &locked.timer, LONG, 0), 0);
+    CHECK_IS(readyq_wait(locked.q, &locked.batch, LONG, 0), 1);
+    pthread_t thread = start(keep_locking, &locked);
+    for (int i = 0; i < 40; i++)
+        in_child(BY_FORK_ALONE, child_calls_all, &locked);
+    locked.enough = true;
+    join(thread);
+    readyq_done(&locked.batch);
+    readyq_close(locked.q);
+    close_pair(p);
 }
 
 /* ------------------------------------------------------------------ without other threads */
@@ -936,6 +989,7 @@ static void test_the_status_is_not_that_of_another_process_that_has_the_same_id_
 TESTS(TEST(test_whatever_a_child_does_first_does_not_reach_its_parent),
       TEST(test_whatever_a_child_of_Fork_does_first_does_not_reach_its_parent),
       TEST(test_whatever_a_child_of_clone_does_first_does_not_reach_its_parent),
+      TEST(test_a_child_of_Fork_does_not_wait_for_a_thread_of_its_parent),
       TEST(test_a_child_and_its_child_each_have_a_queue_of_their_own),
       TEST(test_threads_of_a_child_can_wait_on_its_queue),
       TEST(test_a_child_goes_on_with_its_own_batch_and_gets_what_other_threads_held),

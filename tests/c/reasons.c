@@ -747,7 +747,7 @@ static void check_modify_of_a_closed_one(uint32_t interest, bool pending, bool r
     CHECK_UNCHANGED(&w, readyq_modify(&w, READYQ_READ | READYQ_ONESHOT), -EBADF);
     CHECK_UNCHANGED(&w, readyq_modify(&w, READYQ_READ | READYQ_EXCLUSIVE), -EBADF);
     CHECK_UNCHANGED(&w, readyq_modify(&w, 0), -EBADF);
-    CHECK_IS(readyq_peek(&batch, NULL, 0), pending ? n : 0);
+    CHECK_IS(readyq_peek(&batch, NULL, NULL, 0), pending ? n : 0);
     CHECK_IS(readyq_remove(&w), 0);
     CHECK_IS(readyq_done(&batch), 0);
     readyq_close(q);

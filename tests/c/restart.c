@@ -105,7 +105,7 @@ static void check_dropped(int64_t period, bool finish)
     CHECK(w.queue == q);
     if (finish)
         CHECK_IS(readyq_wait(q, &batch, 0, 0), 1);
-    CHECK_IS(readyq_peek(&batch, NULL, 0), 1);
+    CHECK_IS(readyq_peek(&batch, NULL, NULL, 0), 1);
     CHECK(readyq_next(&batch) == &other);
     CHECK(readyq_next(&batch) == NULL);
     CHECK_IS(readyq_wait(q, &batch, 0, 0), 0);

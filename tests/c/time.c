@@ -193,6 +193,94 @@ static void test_interrupted_wait_repeats_no_event(void)
     close_pair(p);
 }
 
+/* Interrupted at least once, and then resumed until something else ends it. */
+static int resume_to_the_end(readyq *q, readyq_batch *batch, int64_t timeout, int max)
+{
+    int n = readyq_wait(q, batch, timeout, max), interruptions = 0;
+    for (; n == -EINTR; interruptions++)
+        n = readyq_resume(q, batch);
+    CHECK(interruptions > 0);
+    return n;
+}
+
+static void test_a_resumed_wait_ends_at_the_deadline_of_the_first(void)
+{
+    readyq_batch batch = {0};
+    struct pest pest = {.victim = pthread_self()};
+    readyq *q = open_queue_with((struct readyq_options){.interruptible = true});
+    catch_user_signal();
+    pthread_t thread = start(interrupt_again_and_again, &pest);
+    int64_t before = now_ns();
+    CHECK_IS(resume_to_the_end(q, &batch, 5 * SOON, 0), 0);
+    CHECK(now_ns() - before >= 5 * SOON);
+    CHECK(now_ns() - before < LONG);
+    pest.enough = true;
+    join(thread);
+    CHECK_IS(readyq_resume(q, &batch), 0); /* its deadline has passed */
+    readyq_done(&batch);
+    readyq_close(q);
+}
+
+struct two {
+    struct pest pest;
+    int p[2][2];
+};
+
+static void *put_two_after_a_signal(void *argument)
+{
+    struct two *two = argument;
+    sleep_ns(SOON);
+    pthread_kill(two->pest.victim, SIGUSR1);
+    sleep_ns(SOON);
+    put(two->p[0][1]);
+    put(two->p[1][1]);
+    return NULL;
+}
+
+static void test_a_resumed_wait_keeps_its_maximum(void)
+{
+    readyq_batch batch = {0};
+    struct two two = {.pest = {.victim = pthread_self()}};
+    readyq_watch w[2];
+    readyq *q = open_queue_with((struct readyq_options){.interruptible = true});
+    for (int i = 0; i < 2; i++) {
+        open_pipe(two.p[i]);
+        add(q, &w[i], two.p[i][0], READYQ_READ);
+    }
+    catch_user_signal();
+    pthread_t thread = start(put_two_after_a_signal, &two);
+    CHECK_IS(resume_to_the_end(q, &batch, -1, 1), 1);
+    join(thread);
+    readyq_done(&batch);
+    readyq_close(q);
+    for (int i = 0; i < 2; i++)
+        close_pair(two.p[i]);
+}
+
+static void test_what_a_signal_handler_did_to_the_queue_counts_when_its_wait_is_resumed(void)
+{
+    readyq_batch batch = {0};
+    readyq_watch trigger = {0};
+    struct pest pest = {.victim = pthread_self()};
+    readyq *q = open_queue_with((struct readyq_options){.interruptible = true});
+    CHECK_IS(readyq_add_trigger(q, &trigger), 0);
+    catch_user_signal();
+    pthread_t thread = start(interrupt_again_and_again, &pest);
+    CHECK_IS(readyq_wait(q, &batch, -1, 0), -EINTR);
+    CHECK_IS(readyq_fire(&trigger), 0);
+    CHECK_TAKES(q, &trigger); /* a wait of its own, which closes the other batch */
+    CHECK_IS(readyq_fire(&trigger), 0);
+    CHECK_IS(readyq_resume(q, &batch), 1);
+    CHECK(readyq_next(&batch) == &trigger);
+    CHECK_IS(readyq_wait(q, &batch, -1, 0), -EINTR);
+    readyq_ref(q);
+    readyq_close(q);
+    CHECK_IS(readyq_resume(q, &batch), -ESHUTDOWN);
+    pest.enough = true;
+    join(thread);
+    readyq_unref(q);
+}
+
 /* ------------------------------------------------------------------ wake */
 
 static void test_wake_before_the_wait_is_not_lost(void)
@@ -250,6 +338,9 @@ TESTS(TEST(test_wait_is_never_early), TEST(test_wait_of_zero_looks_and_returns),
       TEST(test_bad_timeouts_and_maxima_are_refused), TEST(test_huge_maxima_work),
       TEST(test_signals_do_not_shorten_a_wait), TEST(test_data_comes_through_a_rain_of_signals),
       TEST(test_interruptible_wait_ends_with_eintr), TEST(test_interrupted_wait_repeats_no_event),
+      TEST(test_a_resumed_wait_ends_at_the_deadline_of_the_first),
+      TEST(test_a_resumed_wait_keeps_its_maximum),
+      TEST(test_what_a_signal_handler_did_to_the_queue_counts_when_its_wait_is_resumed),
       TEST(test_wake_before_the_wait_is_not_lost), TEST(test_wakes_merge_and_clear),
       TEST(test_look_leaves_a_wake_to_the_wait_that_follows),
       TEST(test_wake_and_data_come_together))

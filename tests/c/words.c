@@ -211,6 +211,108 @@ static void test_explanations_are_cut_to_fit(void)
     CHECK_IS(text[0], '#');
 }
 
+#define CHECK_TEXT(actual, expected) CHECK(strcmp(actual, expected) == 0)
+
+static void check_bits(uint32_t bits, const char *expected)
+{
+    char text[128];
+    CHECK(readyq_describe_bits(bits, text, sizeof text) == text);
+    CHECK_TEXT(text, expected);
+}
+
+static void test_bits_have_names(void)
+{
+    const char *name;
+    uint32_t bit, all = 0;
+    check_bits(0, "0");
+    check_bits(READYQ_READ | READYQ_READ_CLOSED, "READ|READ_CLOSED");
+    check_bits(READYQ_WRITE | 0x1000, "WRITE|0x1000");
+    for (unsigned i = 0; (name = readyq_bit_name(i, &bit)) != NULL; i++) {
+        check_bits(bit, name);
+        CHECK_IS(all & bit, 0);
+        all |= bit;
+    }
+    CHECK_IS(all & READYQ_EXCLUSIVE, READYQ_EXCLUSIVE);
+    CHECK(readyq_bit_name(1000, &bit) == NULL);
+    CHECK_TEXT(readyq_kind_name(READYQ_KIND_TIMER), "timer");
+    CHECK_TEXT(readyq_kind_name(READYQ_KIND_NONE), "none");
+    CHECK_TEXT(readyq_kind_name(-1), "none");
+    CHECK_TEXT(readyq_kind_name(1000), "none");
+}
+
+static void check_watch(const readyq_watch *w, uint32_t ready, const char *expected)
+{
+    char text[400];
+    CHECK(readyq_describe_watch(w, ready, text, sizeof text) == text);
+    CHECK_TEXT(text, expected);
+}
+
+static void test_a_watch_is_described_with_its_state(void)
+{
+    readyq_batch batch = {0};
+    readyq_watch w, trigger = {0}, process = {0}, signal = {0};
+    uint32_t ready = 0;
+    char text[64];
+    int p[2];
+    readyq *q = open_queue();
+    open_pipe(p);
+    add(q, &w, p[0], READYQ_READ | READYQ_ONESHOT);
+    snprintf(text, sizeof text, "fd %d (pipe) interest READ|ONESHOT", p[0]);
+    check_watch(&w, w.ready, text);
+    put(p[1]);
+    CHECK_IS(readyq_wait(q, &batch, LONG, 0), 1);
+    CHECK_IS(readyq_peek(&batch, NULL, &ready, 1), 1);
+    snprintf(text, sizeof text, "fd %d (pipe) interest READ|ONESHOT, ready READ", p[0]);
+    check_watch(&w, ready, text);
+    CHECK(readyq_next(&batch) == &w);
+    snprintf(text, sizeof text, "fd %d (pipe) interest READ|ONESHOT (disarmed), ready READ", p[0]);
+    check_watch(&w, w.ready, text);
+    CHECK_IS(readyq_modify(&w, 0), 0);
+    snprintf(text, sizeof text, "fd %d (pipe) interest 0 (paused)", p[0]);
+    check_watch(&w, 0, text);
+    CHECK_IS(readyq_remove(&w), 0);
+    snprintf(text, sizeof text, "fd %d, inactive", p[0]);
+    check_watch(&w, w.ready, text);
+    CHECK_IS(readyq_add_trigger(q, &trigger), 0);
+    check_watch(&trigger, 0, "trigger");
+    CHECK_IS(readyq_fire(&trigger), 0);
+    CHECK_IS(readyq_fire(&trigger), 0);
+    CHECK_TAKES(q, &trigger);
+    check_watch(&trigger, trigger.ready, "trigger, ready FIRED, count 2");
+    CHECK_IS(readyq_add_signal(q, &signal, SIGUSR1), 0);
+    snprintf(text, sizeof text, "signal %d", SIGUSR1);
+    check_watch(&signal, 0, text);
+    CHECK_IS(readyq_add_process(q, &process, getpid()), 0);
+    snprintf(text, sizeof text, "process %ld", (long)getpid());
+    check_watch(&process, 0, text);
+    readyq_done(&batch);
+    readyq_close(q);
+    close_pair(p);
+}
+
+static void test_texts_of_all_sorts_are_cut_to_fit(void)
+{
+    const readyq_watch w = {.kind = READYQ_KIND_FD, .fd = 1000000, .interest = READYQ_READ};
+    for (size_t size = 1; size <= 16; size++) {
+        char text[17];
+        memset(text, '#', sizeof text);
+        readyq_describe_bits(UINT32_MAX, text, size);
+        CHECK(strlen(text) < size && text[size] == '#');
+        readyq_describe_watch(&w, UINT32_MAX, text, size);
+        CHECK(strlen(text) < size && text[size] == '#');
+        readyq_explain_ghost(1000000, text, size);
+        CHECK(strlen(text) < size && text[size] == '#');
+        readyq_explain_blocked(SIGUSR1, text, size);
+        CHECK(strlen(text) < size && text[size] == '#');
+    }
+    char untouched = '#';
+    readyq_describe_bits(1, &untouched, 0);
+    readyq_describe_watch(&w, 0, &untouched, 0);
+    readyq_explain_ghost(1, &untouched, 0);
+    readyq_explain_blocked(1, &untouched, 0);
+    CHECK_IS(untouched, '#');
+}
+
 TESTS(TEST(test_sockets_are_described_by_kind_and_address),
       TEST(test_sockets_of_all_kinds_have_a_name),
       TEST(test_unix_sockets_are_described_by_their_names),
@@ -219,4 +321,6 @@ TESTS(TEST(test_sockets_are_described_by_kind_and_address),
       TEST(test_a_closed_descriptor_is_described_as_closed), TEST(test_descriptions_are_cut_to_fit),
       TEST(test_an_error_says_call_descriptor_kind_and_remedy),
       TEST(test_every_error_of_the_contract_has_words_of_its_own),
-      TEST(test_an_error_nobody_foresaw_has_words_too), TEST(test_explanations_are_cut_to_fit))
+      TEST(test_an_error_nobody_foresaw_has_words_too), TEST(test_explanations_are_cut_to_fit),
+      TEST(test_bits_have_names), TEST(test_a_watch_is_described_with_its_state),
+      TEST(test_texts_of_all_sorts_are_cut_to_fit))

@@ -98,7 +98,7 @@ static void end_wait(struct world *o, struct queue *of, struct batch *b, int n, 
         if (b->of != NULL)
             give_back(o, b);
         b->of = NULL;
-        CHECK(readyq_next(b->b) == NULL && readyq_peek(b->b, NULL, 0) == 0);
+        CHECK(readyq_next(b->b) == NULL && readyq_peek(b->b, NULL, NULL, 0) == 0);
     } else {
         begin_wait(o, of, b, b->thread);
         if (n >= 0)
@@ -149,7 +149,7 @@ static readyq_watch *take(struct world *o, struct batch *b)
 
     check_batch(o, b);
     first = NULL;
-    readyq_peek(b->b, &first, 1);
+    readyq_peek(b->b, &first, NULL, 1);
     w = readyq_next(b->b);
     CHECK(w == first);
     if (w != NULL)

@@ -207,7 +207,7 @@ static inline void empty_queue(struct world *o, struct queue *of)
     for (int i = 0; i < BATCHES; i++)
         if (o->batches[i].of == of) {
             CHECK(readyq_next(o->batches[i].b) == NULL);
-            CHECK(readyq_peek(o->batches[i].b, NULL, 0) == 0);
+            CHECK(readyq_peek(o->batches[i].b, NULL, NULL, 0) == 0);
             o->batches[i].of = NULL;
         }
     for (int i = 0; i < WATCHES; i++)
@@ -297,7 +297,7 @@ static inline void check_delivery(struct world *o, struct batch *b, readyq_watch
 static inline void check_batch(struct world *o, struct batch *b)
 {
     readyq_watch *found[WATCHES];
-    const size_t n = readyq_peek(b->b, found, WATCHES);
+    const size_t n = readyq_peek(b->b, found, NULL, WATCHES);
 
     CHECK(n <= WATCHES);
     for (size_t i = 0; i < n; i++) {
@@ -324,7 +324,7 @@ static inline void check_found(struct world *o, struct batch *b, int n, bool ful
     readyq_watch *found[WATCHES];
     bool newer = false;
 
-    CHECK(readyq_peek(b->b, found, WATCHES) == (size_t)n && n <= WATCHES);
+    CHECK(readyq_peek(b->b, found, NULL, WATCHES) == (size_t)n && n <= WATCHES);
     for (int i = 0; i < n; i++) {
         struct watch *s = found[i]->data;
 

@@ -184,7 +184,7 @@ function T.test_trace_tells_of_a_wait_without_an_end()
     q:add_trigger():fire()
     local lines = traced(q)
     for _ in q:wait() do end
-    equal(lines[#lines - 1], "readyq: wait (for ever): 1 ready")
+    equal(lines[#lines - 1], "readyq: wait (forever): 1 ready")
 end
 
 function T.test_a_tracer_may_close_the_queue()

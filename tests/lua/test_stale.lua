@@ -140,7 +140,7 @@ end
 
 function T.test_there_is_one_warning_of_a_ghost()
     local warnings, r, ghosts = things.warnings(make_a_ghost)
-    local warning = "readyq: descriptor " .. r .. " was closed before its watch was removed"
+    local warning = "readyq: fd " .. r .. " was closed before its watch was removed"
     local _, count = warnings:gsub(warning, "")
     equal(count, ghosts)
 end

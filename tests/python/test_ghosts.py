@@ -109,7 +109,7 @@ def test_warning_made_an_error_loses_no_event(queue, make, ghost):
     there.send(b"x")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ResourceWarning, match="remove\\(\\) before close\\(\\)"):
+        with pytest.raises(ResourceWarning, match="remove the watch before you close its descriptor"):
             for _ in range(2):
                 queue.wait(0)
     assert list(queue.wait(0)) == [watch]
