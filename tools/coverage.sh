@@ -18,7 +18,9 @@ tar -cf - --exclude=./build --exclude=./.git --exclude='*.so' . | tar -xf - -C $
 cd $copy
 
 run() {
-    "$PYTHON" -m "$@" >build/tests.log || { tail -n 40 build/tests.log; exit 1; }
+    log=build/$1.log
+    shift
+    "$PYTHON" -m "$@" >"$log" || { tail -n 40 "$log"; exit 1; }
 }
 
 export COVERAGE="$counters -DCOVERAGE"
@@ -29,8 +31,10 @@ written_in_python='tests/python/test_aio.py tests/python/test_selector.py tests/
     tests/test_prompt.py tests/test_neighbours.py'
 make -s CFLAGS="$counters" LDFLAGS=--coverage
 eval "$(make -s CFLAGS="$counters" LDFLAGS=--coverage env)"
-run pytest -q --tb=short -k "not ($others)" tests/test_c.py tests/test_lua.py tests/python
-run coverage run -m pytest -q --tb=short -k "not ($undisturbed)" $written_in_python
+run c pytest -q --tb=short -k "not ($others)" tests/test_c.py &
+run scripts pytest -q --tb=short -k "not ($others)" tests/test_lua.py tests/python
+wait $!
+run python coverage run -m pytest -q --tb=short -k "not ($undisturbed)" $written_in_python
 "$PYTHON" -m coverage combine -q
 "$PYTHON" -m coverage report --skip-covered --show-missing
 "$PYTHON" -m gcovr --root . --filter core/ --filter bindings/ --gcov-ignore-errors all \
