@@ -196,20 +196,26 @@ static void test_data_for_what_one_thread_holds_wakes_nobody(void)
     close_pool(&pool);
 }
 
-/* Both threads sleep when the data comes, and the kernel reports it to both. */
+/* Both threads sleep when the data comes, and the kernel reports it to both. The first one takes
+ * the watch while the second one has not got the lock yet. */
+static void report_to_two(struct pool *pool)
+{
+    open_pool(pool, 2, READYQ_READ);
+    for (int i = 0; i < 2; i++) {
+        pool->workers[i].stops = AFTER;
+        send_to_sleep(&pool->workers[i], -1);
+    }
+    put(pool->p[1]);
+    for (int i = 0; i < 2; i++)
+        await_stop(&pool->workers[i], AFTER);
+    let_go(&pool->workers[0], AFTER);
+    CHECK(await_taken(&pool->workers[0]) == &pool->w);
+}
+
 static void test_what_the_kernel_reported_to_two_threads_is_not_delivered_after_one_drained_it(void)
 {
     struct pool pool;
-    open_pool(&pool, 2, READYQ_READ);
-    for (int i = 0; i < 2; i++) {
-        pool.workers[i].stops = AFTER;
-        send_to_sleep(&pool.workers[i], -1);
-    }
-    put(pool.p[1]);
-    for (int i = 0; i < 2; i++)
-        await_stop(&pool.workers[i], AFTER);
-    let_go(&pool.workers[0], AFTER);
-    CHECK(await_taken(&pool.workers[0]) == &pool.w);
+    report_to_two(&pool);
     get(pool.p[0]);
     make(&pool.workers[0], work_done);
     let_go(&pool.workers[1], AFTER);
@@ -221,20 +227,10 @@ static void test_what_the_kernel_reported_to_two_threads_is_not_delivered_after_
     close_pool(&pool);
 }
 
-/* The same, and the first one still holds it. */
 static void test_what_the_kernel_reported_to_two_threads_is_given_to_one_of_them(void)
 {
     struct pool pool;
-    open_pool(&pool, 2, READYQ_READ);
-    for (int i = 0; i < 2; i++) {
-        pool.workers[i].stops = AFTER;
-        send_to_sleep(&pool.workers[i], -1);
-    }
-    put(pool.p[1]);
-    for (int i = 0; i < 2; i++)
-        await_stop(&pool.workers[i], AFTER);
-    let_go(&pool.workers[0], AFTER);
-    CHECK(await_taken(&pool.workers[0]) == &pool.w);
+    report_to_two(&pool);
     const uint64_t before = count_kernel_waits(&pool);
     let_go(&pool.workers[1], AFTER);
     CHECK(!is_idle_within(&pool.workers[1], SOON));
