@@ -37,7 +37,6 @@
  *     STALE           event 0; flags 0
  *     ONCE            level-triggered descriptors only; MUTED with it: the kernel disarmed it
  *     FILE            descriptors only; never with ONCE, MUTED or INITIAL
- *     PARKED          periodic timers that are LISTED or TAKEN
  */
 #ifndef READYQ_INTERNAL_H
 #define READYQ_INTERNAL_H
@@ -89,9 +88,8 @@ enum {
     READYQ__FILE = 2,  /* never blocks: always ready, unknown to the kernel queue */
     READYQ__ONCE = 4,  /* level-triggered, but registered for one event: several batches are open */
     READYQ__MUTED = 8, /* level-triggered and held: the kernel does not report it */
-    READYQ__INITIAL = 16,  /* EDGE, in a new kernel queue: what it had is about to be reported */
-    READYQ__REPLACES = 32, /* of a signal: readyq_replace_signal() */
-    READYQ__PARKED = 64    /* of a timer: due again before it was given back (timers.c) */
+    READYQ__INITIAL = 16, /* EDGE, in a new kernel queue: what it had is about to be reported */
+    READYQ__REPLACES = 32 /* of a signal: readyq_replace_signal() */
 };
 
 /* ------------------------------------------------------------------ the seam to the kernel */

@@ -103,7 +103,7 @@ struct readyq_watch {
             } file;                     /* of a descriptor that is always ready */
             struct {
                 int64_t period;
-                uint64_t missed;     /* expirations for the next delivery */
+                int64_t due;         /* of one that is not in the heap: it has expired then */
                 uint32_t heap_index; /* or READYQ__NOWHERE */
                 uint32_t unused;     /* fired.home */
             } timer;
@@ -295,7 +295,8 @@ READYQ_API const char *readyq_backend(readyq *q);
 /* The queue's clock in nanoseconds: CLOCK_MONOTONIC, or the virtual one. */
 READYQ_API int64_t readyq_now(readyq *q);
 
-/* When a timer is due on the queue's clock, or -1 if it is not running. */
+/* When a timer is due on the queue's clock. Of a periodic one that was not taken yet: when it was
+ * due. -1 if it is not running. */
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
 struct readyq_stats {

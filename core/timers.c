@@ -6,9 +6,9 @@
  * The heap is 4-ary: shallower than a binary one, and the four children lie in two cache lines. A
  * watch knows its index, so removing and restarting cost O(log n), as adding and firing do.
  *
- * A periodic timer that is due again before it was given back is parked: its entry gets the
- * deadline FOREVER and keeps the real one in `order`, so that no thread is woken for it. What it
- * missed is counted when it expires the next time.
+ * A timer that comes due leaves the heap, so that no thread is woken for it again. A periodic one
+ * returns when it is delivered: then all of its expirations so far are counted, and the next
+ * deadline is set.
  */
 #include "internal.h"
 
@@ -98,78 +98,42 @@ static void take_out(readyq *q, readyq_watch *w)
 
 /* ------------------------------------------------------------------ firing */
 
-/* How often a periodic timer has come due, this time included; sets when it is due next. */
-static uint64_t count_missed(struct readyq__timer *timer, int64_t now)
-{
-    const int64_t period = timer->watch->own.timer.period;
-    const int64_t missed = (now - timer->due) / period;
-
-    timer->due += missed * period;
-    timer->due = readyq__deadline(timer->due, period);
-    return (uint64_t)missed + 1;
-}
-
-static void park(readyq *q, struct readyq__timer timer)
-{
-    timer.order = (uint64_t)timer.due;
-    timer.due = READYQ__FOREVER;
-    timer.watch->own.flags |= READYQ__PARKED;
-    move_down(q, 0, timer);
-}
-
 void readyq__expire(readyq *q, int64_t now)
 {
     while (q->ntimers > 0 && q->timers[0].due <= now) {
-        struct readyq__timer timer = q->timers[0];
-        readyq_watch *w = timer.watch;
+        readyq_watch *w = q->timers[0].watch;
 
-        if (w->own.place != READYQ__IDLE) { /* a periodic one: others left the heap before */
-            park(q, timer);
-            continue;
-        }
-        if (w->own.timer.period == 0) {
-            w->own.timer.missed = 1;
-            take_out(q, w);
-        } else {
-            w->own.timer.missed += count_missed(&timer, now);
-            move_down(q, 0, timer);
-        }
+        w->own.timer.due = q->timers[0].due;
+        take_out(q, w);
         readyq__list(q, w, READYQ_FIRED);
     }
 }
 
-/* Back to its deadline. */
-static void unpark(readyq *q, readyq_watch *w, bool count)
+/* Into the heap, where it is not. */
+static void start(readyq *q, readyq_watch *w, int64_t due)
 {
-    struct readyq__timer timer = q->timers[w->own.timer.heap_index];
+    const struct readyq__timer timer = {due, q->timer_order++, w};
 
-    w->own.flags &= (uint8_t)~READYQ__PARKED;
-    timer.due = (int64_t)timer.order;
-    timer.order = q->timer_order++;
-    if (count)
-        w->own.timer.missed += count_missed(&timer, readyq__now(q));
-    move(q, w->own.timer.heap_index, timer);
+    move_up(q, q->ntimers++, timer);
 }
 
 /* ------------------------------------------------------------------ what distinguishes the kind */
 
+/* All expirations of a periodic timer so far are one delivery. */
 static void deliver(readyq *q, readyq_watch *w)
 {
-    if (w->own.flags & READYQ__PARKED)
-        unpark(q, w, true);
-    w->count = w->own.timer.missed;
-    w->own.timer.missed = 0;
-    if (w->own.timer.period != 0)
-        return;
-    readyq__set_fired_in(w, q->id); /* before it leaves the queue */
-    readyq__detach(q, w);
-}
+    const int64_t period = w->own.timer.period, due = w->own.timer.due;
 
-/* Not counted: it expires at once, as if it had not been held. */
-static void give_back(readyq *q, readyq_watch *w)
-{
-    if (w->own.flags & READYQ__PARKED)
-        unpark(q, w, false);
+    if (period == 0) {
+        w->count = 1;
+        readyq__set_fired_in(w, q->id); /* before it leaves the queue */
+        readyq__detach(q, w);
+    } else {
+        const int64_t missed = (readyq__now(q) - due) / period;
+
+        w->count = (uint64_t)missed + 1;
+        start(q, w, readyq__deadline(due + missed * period, period));
+    }
 }
 
 static void stop(readyq *q, readyq_watch *w)
@@ -178,8 +142,7 @@ static void stop(readyq *q, readyq_watch *w)
     q->timer_watches--;
 }
 
-const struct readyq__kind readyq__kind_timer = {
-    .deliver = deliver, .give_back = give_back, .stop = stop};
+const struct readyq__kind readyq__kind_timer = {.deliver = deliver, .stop = stop};
 
 /* ------------------------------------------------------------------ the calls */
 
@@ -187,19 +150,16 @@ const struct readyq__kind readyq__kind_timer = {
 static void restart(readyq *q, readyq_watch *w, int64_t delay)
 {
     const size_t index = w->own.timer.heap_index;
-    const struct readyq__timer timer = {readyq__deadline(readyq__now(q), delay), q->timer_order++,
-                                        w};
+    const int64_t due = readyq__deadline(readyq__now(q), delay);
 
     if (w->own.place == READYQ__TAKEN)
         w->own.event = 0;
     else
         readyq__unlist(q, w);
-    w->own.timer.missed = 0;
-    w->own.flags &= (uint8_t)~READYQ__PARKED;
     if (index == READYQ__NOWHERE)
-        move_up(q, q->ntimers++, timer);
+        start(q, w, due);
     else
-        move(q, index, timer);
+        move(q, index, (struct readyq__timer){due, q->timer_order++, w});
 }
 
 int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period)
@@ -295,11 +255,10 @@ int64_t readyq_due(readyq_watch *w)
 
     if (q == NULL)
         return -1;
-    if (w->kind == READYQ_KIND_TIMER && w->own.timer.heap_index != READYQ__NOWHERE) {
-        const struct readyq__timer *timer = &q->timers[w->own.timer.heap_index];
-
-        due = w->own.flags & READYQ__PARKED ? (int64_t)timer->order : timer->due;
-    }
+    if (w->kind == READYQ_KIND_TIMER && w->own.timer.heap_index != READYQ__NOWHERE)
+        due = q->timers[w->own.timer.heap_index].due;
+    else if (w->kind == READYQ_KIND_TIMER && w->own.timer.period > 0)
+        due = w->own.timer.due;
     readyq__leave(q);
     return due;
 }

@@ -64,6 +64,10 @@ class Watch:
         self.passed = {}  # who was delivered, how often, while this one was ready and was not
         self.taken_for = []  # files that the kernel may have it on when it is confused
 
+    def first_due(self):
+        """When a timer is due, or was: the first expiration of a periodic one that was not taken."""
+        return self.due - self.pending * self.period if self.due and self.period else self.due
+
     def ask_anew(self, interest):
         self.interest = interest
         self.armed = interest != 0

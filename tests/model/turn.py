@@ -127,6 +127,8 @@ class Turn:
             if other.line == watch.line and other.stamp < watch.stamp:
                 raise DisagreementError(f"{watch.name} was told before {other.name}")
         watch.pending -= count
+        if watch.period:
+            watch.order = self.queue.stamp()  # of equal deadlines the one set first is first
         if watch.kind == "process" or (watch.kind == "timer" and not watch.period):
             self.queue.forget(watch)
 

@@ -166,8 +166,8 @@ class World(Watching):
                 raise DisagreementError(f"{watch.name} was let go of")
             elif real.armed != watch.armed or real.interest != watch.interest:
                 raise DisagreementError(f"{watch.name} has another interest: {real}")
-            elif real.due != (None if watch.due is None else watch.due / SECOND):
-                raise DisagreementError(f"{watch.name} is due at {real.due}, not at {watch.due} ns")
+            elif real.due != (None if (due := watch.first_due()) is None else due / SECOND):
+                raise DisagreementError(f"{watch.name} is due at {real.due}, not at {due} ns")
         if len(self.real) != len(self.queue.watches):
             raise DisagreementError(
                 f"{len(self.real)} watches instead of {len(self.queue.watches)}"
