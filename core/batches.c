@@ -45,6 +45,20 @@ readyq_watch *readyq_next(readyq_batch *batch)
     return next_of(batch);
 }
 
+readyq_watch *readyq_first(readyq_batch *batch)
+{
+    readyq *q = batch->own.queue;
+    readyq_watch *w = NULL;
+
+    if (q == NULL)
+        return NULL;
+    readyq__lock(q);
+    if (batch->own.next != batch->own.end)
+        w = readyq__owner(batch->own.next, link);
+    readyq__unlock(q);
+    return w;
+}
+
 size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[], size_t size)
 {
     readyq *q = batch->own.queue;

@@ -265,6 +265,10 @@ READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
  * period and a process have left the queue then (`queue` is NULL). */
 READYQ_API readyq_watch *readyq_next(readyq_batch *batch);
 
+/* The watch that readyq_next() would take, without taking it, or NULL. Another thread may remove it
+ * at any time. */
+READYQ_API readyq_watch *readyq_first(readyq_batch *batch);
+
 /* Shows what is left of a batch without taking it: copies up to `size` watches that are not taken
  * yet to watches[], in order, and what `ready` would be to ready[]; each may be NULL. Returns how
  * many there are. */

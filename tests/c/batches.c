@@ -888,10 +888,14 @@ static void test_peek_shows_what_next_will_take_and_takes_nothing(void)
             CHECK(seen[i] == &s.w[SOME - left + i]);
             CHECK_IS(seen[i]->ready, 0);
         }
+        CHECK(readyq_first(&s.batch) == &s.w[SOME - left]);
         CHECK(readyq_next(&s.batch) == &s.w[SOME - left]);
         CHECK_IS(s.w[SOME - left].ready, READYQ_FIRED);
     }
     CHECK_IS(readyq_peek(&s.batch, seen, NULL, SOME), 0);
+    CHECK(readyq_first(&s.batch) == NULL);
+    readyq_done(&s.batch);
+    CHECK(readyq_first(&s.batch) == NULL);
     close_some(&s);
 }
 

@@ -148,8 +148,7 @@ static readyq_watch *take(struct world *o, struct batch *b)
     readyq_watch *first, *w;
 
     check_batch(o, b);
-    first = NULL;
-    readyq_peek(b->b, &first, NULL, 1);
+    first = readyq_first(b->b);
     w = readyq_next(b->b);
     CHECK(w == first);
     if (w != NULL)
