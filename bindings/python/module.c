@@ -36,6 +36,7 @@ static int traverse_state(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(state->watch_type);
     Py_VISIT(state->batch_type);
     Py_VISIT(state->stats_type);
+    Py_VISIT(state->partial_type);
     return 0;
 }
 
@@ -47,6 +48,7 @@ static int clear_state(PyObject *self)
     Py_CLEAR(state->watch_type);
     Py_CLEAR(state->batch_type);
     Py_CLEAR(state->stats_type);
+    Py_CLEAR(state->partial_type);
     return 0;
 }
 
@@ -123,9 +125,22 @@ static int add_constants(PyObject *self)
     return PyModule_AddStringConstant(self, "__version__", READYQ_VERSION);
 }
 
+static int find_partial(State *state)
+{
+    PyObject *functools = PyImport_ImportModule("_functools"); /* built in, unlike functools */
+
+    if (functools == NULL)
+        return -1;
+    state->partial_type = PyObject_GetAttrString(functools, "partial");
+    Py_DECREF(functools);
+    return state->partial_type != NULL ? 0 : -1;
+}
+
 static int execute(PyObject *self)
 {
-    return add_types(self) < 0 ? -1 : add_constants(self);
+    if (add_types(self) < 0 || find_partial(PyModule_GetState(self)) < 0)
+        return -1;
+    return add_constants(self);
 }
 
 PyDoc_STRVAR(bits_doc,
@@ -138,7 +153,7 @@ static PyObject *bits(PyObject *Py_UNUSED(self), PyObject *value)
 {
     uint32_t interest;
 
-    return read_interest(value, &interest) ? name_bits(interest) : NULL;
+    return read_interest("bits", "value", value, &interest) ? name_bits(interest) : NULL;
 }
 
 PyDoc_STRVAR(
@@ -156,7 +171,7 @@ static PyObject *describe(PyObject *Py_UNUSED(self), PyObject *source)
     char text[256];
     int fd;
 
-    if (!read_descriptor(source, &fd))
+    if (!read_number("describe", source, &fd))
         return NULL;
     return PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
 }

@@ -112,8 +112,7 @@ static PyObject *show_ready(uint32_t ready, uint64_t count)
     return text;
 }
 
-/* The repr of data, cut to fit a line; its type if the repr raises. */
-static PyObject *show_object(PyObject *object)
+PyObject *show_object(PyObject *object)
 {
     PyObject *text = PyObject_Repr(object), *start;
 

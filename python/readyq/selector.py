@@ -121,7 +121,7 @@ class Selector(BaseSelector):
         fd = _descriptor_of(fileobj)
         key = _make_key((fileobj, fd, events, data))
         try:
-            self._add(fd, interest, (key, events))
+            self._add(fd, interest, data=(key, events))
         except FileExistsError:
             raise KeyError(f"{fileobj!r} (FD {fd}) is already registered") from None
         return key

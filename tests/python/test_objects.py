@@ -82,7 +82,7 @@ def test_data_that_was_deleted_is_no_crash(queue):
         watch.data  # noqa: B018
     watch.fire()
     assert "trigger" in repr(watch)
-    with pytest.raises(TypeError, match="cannot be called"):
+    with pytest.raises(TypeError, match="no data to call"):
         queue.dispatch(0)
 
 
@@ -127,12 +127,12 @@ def test_repr_never_raises_for_what_data_does(queue):
         def __repr__(self):
             raise LookupError
 
-    assert repr(queue.add_trigger(Rude())) == "<readyq.Watch trigger, data=<Rude object>>"
-    long = repr(queue.add_trigger("x" * 1000))
+    assert repr(queue.add_trigger(data=Rude())) == "<readyq.Watch trigger, data=<Rude object>>"
+    long = repr(queue.add_trigger(data="x" * 1000))
     assert long.endswith("xxx...>")
     assert len(long) < 150
     data = []
-    data.append(queue.add_trigger(data))
+    data.append(queue.add_trigger(data=data))
     assert repr(data[0]) == "<readyq.Watch trigger, data=[<readyq.Watch ...>]>"
 
 
@@ -142,7 +142,7 @@ def test_repr_is_ended_by_ctrl_c_in_that_of_data(queue):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        repr(queue.add_trigger(Slow()))
+        repr(queue.add_trigger(data=Slow()))
 
 
 def test_queue_is_a_context_manager(make):
@@ -302,7 +302,7 @@ def test_tracer_may_use_the_queue(queue):
 @pytest.mark.parametrize("call", ["wait", "dispatch"])
 def test_tracer_that_takes_what_is_ready_leaves_nothing_to_the_wait(queue, call):
     taken = []
-    trigger = queue.add_trigger(taken.append)
+    trigger = queue.add_trigger(data=taken.append)
     trigger.fire()
     queue.trace(lambda line: taken.extend(queue.wait(0)))
     assert not getattr(queue, call)(0)
