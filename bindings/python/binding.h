@@ -63,7 +63,9 @@ typedef struct {
     PyTypeObject *watch_type;
     PyTypeObject *batch_type;
     PyTypeObject *stats_type;
-    PyObject *partial_type; /* functools.partial */
+    PyTypeObject *partial_type;  /* functools.partial */
+    Py_ssize_t partial_function; /* where in a partial its function is */
+    atomic_uint plain_type;      /* the version of a type that callback.c found fit to be called */
 } State;
 
 /* A place in the ring of a queue's watches; next is NULL outside of it. */

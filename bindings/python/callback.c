@@ -5,65 +5,78 @@
  */
 #include "binding.h"
 
-/* What is wrong with code whose call returns an object that nothing would run, or NULL. */
-static const char *check_code(PyObject *function)
-{
-    const int flags = ((PyCodeObject *)PyFunction_GET_CODE(function))->co_flags;
+#define NOT_RUN (CO_COROUTINE | CO_GENERATOR | CO_ASYNC_GENERATOR)
 
-    if (!(flags & (CO_COROUTINE | CO_GENERATOR | CO_ASYNC_GENERATOR)))
+static inline int flags_of(PyObject *function)
+{
+    return ((PyCodeObject *)PyFunction_GET_CODE(function))->co_flags;
+}
+
+/* ------------------------------------------------------------------ what cannot be called */
+
+/* Of a function of Python's whose call returns an object that nothing would run, or NULL. */
+static const char *check_function(PyObject *function)
+{
+    const int flags = flags_of(function) & NOT_RUN;
+
+    if (flags == 0)
         return NULL;
-    return flags & CO_GENERATOR
+    return flags == CO_GENERATOR
                ? "its data is a generator function, whose call runs nothing; give a plain "
                  "function, or take the watch from wait()"
                : "its data is an async function, which dispatch() cannot await; give a plain "
                  "function that starts a task, or take the watch from wait()";
 }
 
-static const char *check_callable(State *state, PyObject *data);
-
-/* `object`'s attribute, which is called in its place. */
-static const char *check_attribute(State *state, PyObject *object, const char *name)
+/* Of a function or a method; anything else is taken for plain. */
+static const char *check_plain(PyObject *data)
 {
-    PyObject *called = PyObject_GetAttrString(object, name);
-    const char *wrong = NULL;
+    if (PyMethod_Check(data))
+        data = PyMethod_GET_FUNCTION(data);
+    return PyFunction_Check(data) ? check_function(data) : NULL;
+}
 
-    if (called == NULL)
+/* Of an object with a __call__() of Python's. A dictionary of types would have to be kept up to
+ * date; the version of the type that was plain last is enough for a program with one such type. */
+static const char *check_type(State *state, PyTypeObject *type)
+{
+    const char *wrong = NULL;
+    PyObject *call;
+
+    if (PyType_HasFeature(type, Py_TPFLAGS_VALID_VERSION_TAG) &&
+        type->tp_version_tag == atomic_load_explicit(&state->plain_type, memory_order_relaxed))
+        return NULL;
+    call = PyObject_GetAttrString((PyObject *)type, "__call__");
+    if (call == NULL)
         PyErr_Clear();
-    else if (PyFunction_Check(called) || PyMethod_Check(called))
-        wrong = check_callable(state, called);
-    Py_XDECREF(called);
+    else
+        wrong = check_plain(call);
+    Py_XDECREF(call);
+    if (wrong == NULL && PyType_HasFeature(type, Py_TPFLAGS_VALID_VERSION_TAG))
+        atomic_store_explicit(&state->plain_type, type->tp_version_tag, memory_order_relaxed);
     return wrong;
 }
 
-/* For what is neither a function nor a method of Python's. */
-static const char *check_other(State *state, PyObject *data)
+/* What functools.partial calls, borrowed. */
+static PyObject *function_of(State *state, PyObject *partial)
 {
-    PyTypeObject *type;
-    const char *wrong;
-
-    if (data == NULL || data == Py_None)
-        return "it has no data to call; give a function as data, or take the watch from wait()";
-    type = Py_TYPE(data);
-    if (!PyCallable_Check(data))
-        return "its data cannot be called; give a function as data, or take the watch from wait()";
-    if (PyType_Check(data) || !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE))
-        return NULL; /* a class, or written in C */
-    Py_INCREF(data);
-    wrong = (PyObject *)type == state->partial_type
-                ? check_attribute(state, data, "func")
-                : check_attribute(state, (PyObject *)type, "__call__");
-    Py_DECREF(data);
-    return wrong;
+    return *(PyObject **)(void *)((char *)partial + state->partial_function);
 }
 
 /* Why data must not be called, or NULL. */
-static const char *check_callable(State *state, PyObject *data)
+static const char *check_data(State *state, PyObject *data)
 {
-    if (data != NULL && PyMethod_Check(data))
-        data = PyMethod_GET_FUNCTION(data);
-    if (data != NULL && PyFunction_Check(data))
-        return check_code(data);
-    return check_other(state, data);
+    if (data == NULL || data == Py_None)
+        return "it has no data to call; give a function as data, or take the watch from wait()";
+    if (!PyCallable_Check(data))
+        return "its data cannot be called; give a function as data, or take the watch from wait()";
+    if (Py_TYPE(data) == state->partial_type)
+        data = function_of(state, data);
+    if (PyFunction_Check(data) || PyMethod_Check(data))
+        return check_plain(data);
+    if (PyType_Check(data) || !PyType_HasFeature(Py_TYPE(data), Py_TPFLAGS_HEAPTYPE))
+        return NULL; /* a class, or written in C */
+    return check_type(state, Py_TYPE(data));
 }
 
 static bool refuse_data(Watch *watch, const char *wrong)
@@ -75,17 +88,38 @@ static bool refuse_data(Watch *watch, const char *wrong)
 static bool check_watch(State *state, Watch *watch)
 {
     const char *wrong;
+    PyObject *data;
 
     Py_BEGIN_CRITICAL_SECTION(watch);
-    wrong = check_callable(state, watch->data);
+    data = Py_XNewRef(watch->data);
     Py_END_CRITICAL_SECTION();
+    wrong = check_data(state, data);
+    Py_XDECREF(data);
     return wrong == NULL || refuse_data(watch, wrong);
 }
+
+/* The common kinds of data, for which nothing else has to be looked at. Without the GIL another
+ * thread could replace data meanwhile. */
+static inline bool is_plain(PyObject *data)
+{
+#ifdef Py_GIL_DISABLED
+    (void)data;
+    return false;
+#else
+    if (data == NULL)
+        return false;
+    if (!PyFunction_Check(data) && PyMethod_Check(data))
+        data = PyMethod_GET_FUNCTION(data);
+    return PyFunction_Check(data) ? !(flags_of(data) & NOT_RUN) : PyCFunction_CheckExact(data);
+#endif
+}
+
+/* ------------------------------------------------------------------ calling */
 
 /* Whether the next watch, if there is one, can be called; else an exception. The batch is read
  * without the core's lock: a thread in readyq_wait() may at most unlink this watch meanwhile, whose
  * memory stays until it is released in a critical section of the queue. */
-static bool check_next(Batch *batch)
+static inline bool check_next(Batch *batch)
 {
     Watch *watch = NULL;
     struct readyq__link *next;
@@ -93,8 +127,13 @@ static bool check_next(Batch *batch)
 
     Py_BEGIN_CRITICAL_SECTION(batch->queue);
     next = batch->core.own.next;
-    if (next != batch->core.own.end)
-        watch = (Watch *)Py_NewRef(watch_of(OWNER_OF(next, readyq_watch, own.link)));
+    if (next != batch->core.own.end) {
+        watch = watch_of(OWNER_OF(next, readyq_watch, own.link));
+        if (is_plain(watch->data))
+            watch = NULL;
+        else
+            Py_INCREF(watch);
+    }
     Py_END_CRITICAL_SECTION();
     if (watch == NULL)
         return true;

@@ -151,28 +151,45 @@ bool read_seconds(const char *call, const char *name, PyObject *object, int64_t 
 /* ------------------------------------------------------------------ integers, descriptors */
 
 /* An int or an object with __index__(); not a bool, which is an int by mistake. */
-static bool is_integer(PyObject *object)
+static inline bool is_integer(PyObject *object)
 {
-    return PyIndex_Check(object) && !PyBool_Check(object);
+    return PyLong_CheckExact(object) || (PyIndex_Check(object) && !PyBool_Check(object));
+}
+
+static bool refuse_range(const char *call, const char *name, PyObject *object)
+{
+    PyErr_Format(PyExc_ValueError, "%s: %s is out of range: %R", call, name, object);
+    return false;
+}
+
+/* The value of what is_integer(), or an overflow; false with an exception of its __index__(). */
+static inline bool read_index(PyObject *object, long long *value, int *overflow)
+{
+    PyObject *index;
+
+    if (PyLong_CheckExact(object)) {
+        *value = PyLong_AsLongLongAndOverflow(object, overflow);
+        return true;
+    }
+    index = PyNumber_Index(object);
+    if (index == NULL)
+        return false;
+    *value = PyLong_AsLongLongAndOverflow(index, overflow);
+    Py_DECREF(index);
+    return true;
 }
 
 bool read_integer(const char *call, const char *name, PyObject *object, int *value)
 {
-    PyObject *index;
+    long long number;
     int overflow;
-    long number;
 
     if (!is_integer(object))
         return refuse(PyExc_TypeError, call, name, "an int", object);
-    index = PyNumber_Index(object);
-    if (index == NULL)
+    if (!read_index(object, &number, &overflow))
         return false;
-    number = PyLong_AsLongAndOverflow(index, &overflow);
-    Py_DECREF(index);
-    if (overflow != 0 || number < INT_MIN || number > INT_MAX) {
-        PyErr_Format(PyExc_ValueError, "%s: %s is out of range: %R", call, name, object);
-        return false;
-    }
+    if (overflow != 0 || number < INT_MIN || number > INT_MAX)
+        return refuse_range(call, name, object);
     *value = (int)number;
     return true;
 }
@@ -271,23 +288,17 @@ static bool spell_interest(const char *call, const char *name, PyObject *object,
 
 bool read_interest(const char *call, const char *name, PyObject *object, uint32_t *interest)
 {
-    PyObject *index;
-    int overflow;
     long long bits;
+    int overflow;
 
     if (PyUnicode_Check(object))
         return spell_interest(call, name, object, interest);
     if (!is_integer(object))
         return refuse_interest(PyExc_TypeError, call, name, object);
-    index = PyNumber_Index(object);
-    if (index == NULL)
+    if (!read_index(object, &bits, &overflow))
         return false;
-    bits = PyLong_AsLongLongAndOverflow(index, &overflow);
-    Py_DECREF(index);
-    if (overflow != 0 || bits < 0 || bits > UINT32_MAX) {
-        PyErr_Format(PyExc_ValueError, "%s: %s is out of range: %R", call, name, object);
-        return false;
-    }
+    if (overflow != 0 || bits < 0 || bits > UINT32_MAX)
+        return refuse_range(call, name, object);
     *interest = (uint32_t)bits;
     return true;
 }

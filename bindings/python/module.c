@@ -125,15 +125,22 @@ static int add_constants(PyObject *self)
     return PyModule_AddStringConstant(self, "__version__", READYQ_VERSION);
 }
 
+/* Where functools.partial keeps its function. Without it, a partial of an async function is not
+ * recognised. */
 static int find_partial(State *state)
 {
     PyObject *functools = PyImport_ImportModule("_functools"); /* built in, unlike functools */
+    PyObject *type = functools != NULL ? PyObject_GetAttrString(functools, "partial") : NULL;
+    PyObject *function = type != NULL ? PyObject_GetAttrString(type, "func") : NULL;
 
-    if (functools == NULL)
-        return -1;
-    state->partial_type = PyObject_GetAttrString(functools, "partial");
-    Py_DECREF(functools);
-    return state->partial_type != NULL ? 0 : -1;
+    if (function != NULL && Py_TYPE(function) == &PyMemberDescr_Type) {
+        state->partial_type = (PyTypeObject *)Py_NewRef(type);
+        state->partial_function = ((PyMemberDescrObject *)function)->d_member->offset;
+    }
+    Py_XDECREF(functools);
+    Py_XDECREF(type);
+    Py_XDECREF(function);
+    return PyErr_Occurred() == NULL ? 0 : -1;
 }
 
 static int execute(PyObject *self)
