@@ -223,10 +223,13 @@ static bool refuse_descriptor(const char *call, PyObject *object)
 
 static bool read_fileno(const char *call, PyObject *object, int *fd)
 {
-    PyObject *number = PyObject_CallMethod(object, "fileno", NULL);
+    PyObject *number;
     char name[64];
     bool fits;
 
+    if (PyType_Check(object)) /* its instances have a descriptor */
+        return refuse_descriptor(call, object);
+    number = PyObject_CallMethod(object, "fileno", NULL);
     if (number == NULL) {
         if (!lacks_attribute(object, "fileno"))
             return false;

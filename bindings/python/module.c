@@ -180,6 +180,8 @@ static PyObject *describe(PyObject *Py_UNUSED(self), PyObject *source)
 
     if (!read_number("describe", source, &fd))
         return NULL;
+    if (fd < 0 && !PyLong_Check(source))
+        return PyUnicode_FromString("closed");
     return PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
 }
 

@@ -47,7 +47,7 @@ static bool read_clock(PyObject *clock, bool *virtual)
     shown = show_object(clock);
     if (shown != NULL)
         PyErr_Format(text ? PyExc_ValueError : PyExc_TypeError,
-                     "clock must be \"real\" or \"virtual\", not %U", shown);
+                     "Queue: clock must be \"real\" or \"virtual\", not %U", shown);
     Py_XDECREF(shown);
     return false;
 }

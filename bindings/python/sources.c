@@ -226,10 +226,11 @@ static bool read_process(PyObject *object, int *pid)
     char name[64];
     bool good;
 
-    if (!PyIndex_Check(object) && PyObject_HasAttrString(object, "pid")) {
+    if (!PyIndex_Check(object)) {
         number = PyObject_GetAttrString(object, "pid");
-        if (number == NULL)
+        if (number == NULL && !PyErr_ExceptionMatches(PyExc_AttributeError))
             return false;
+        PyErr_Clear(); /* the object is then refused as it is */
     }
     snprintf(name, sizeof name, number != NULL ? "pid of %.40s" : "pid", Py_TYPE(object)->tp_name);
     good = read_integer("add_process", name, number != NULL ? number : object, pid);
