@@ -22,11 +22,11 @@ def run_readyq():
 
     before = time.process_time_ns()
     for _ in range(count):
-        queue.add_timer(0, fired)
+        queue.add_timer(0, data=fired)
     while left:
         queue.dispatch()
     both = time.process_time_ns() - before
-    watches = [queue.add_timer(3600, fired) for _ in range(count)]
+    watches = [queue.add_timer(3600, data=fired) for _ in range(count)]
     before = time.process_time_ns()
     for watch in watches:
         watch.remove()

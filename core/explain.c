@@ -56,7 +56,7 @@ static const struct {
     int error;
     const char *why, *advice;
 } errors[] = {
-    {EBADF, "it is not open", "remove a watch before its descriptor is closed"},
+    {EBADF, "it is not open", "use the number of an open descriptor"},
     {EEXIST, "it is watched by this queue already", "modify its watch, or remove it first"},
     {EBUSY, "the watch is in a queue already", "remove it first, or use another watch"},
     {ENOENT, "the watch is not in a queue", "add it first"},
@@ -72,7 +72,7 @@ static const struct {
     {ENOSYS, "this kernel does not support it", "see docs/kernels.md for what it needs"},
     {ENOTSUP, "this kernel does not report that interest", "ask for READ or WRITE alone"},
     {EPERM, "it is not permitted here", "find the sandbox or policy that forbids it"},
-    {ESRCH, "there is no such process", "it has ended and was reaped, or the id is wrong"},
+    {ESRCH, "there is no such process", "watch a process before its end is collected (waitpid)"},
     {ECHILD, "it is not a child of this process", "without pidfd only children can be watched"},
 };
 

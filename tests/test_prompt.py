@@ -37,7 +37,7 @@ def console(start):
 
 def test_a_callback_runs_while_a_line_is_half_typed(console):
     console.enter("seen = 'half'")
-    console.enter("w = q.add_timer(0.2, lambda w: print('tick', seen))")
+    console.enter("w = q.add_timer(0.2, data=lambda w: print('tick', seen))")
     console.write("1 + ")
     console.expect(r"^tick half\n>>> 1 \+$")
     console.enter("41")
@@ -46,14 +46,14 @@ def test_a_callback_runs_while_a_line_is_half_typed(console):
 
 def test_a_callback_of_a_descriptor_reads_what_came(console):
     console.enter("import socket; a, b = socket.socketpair()")
-    console.enter("w = q.add(a, 'r', lambda w: print('got', w.source.recv(10)))")
+    console.enter("w = q.add(a, 'r', data=lambda w: print('got', w.source.recv(10)))")
     console.enter("b.send(b'hello')")
     console.expect(r"^got b'hello'$")
 
 
 def test_an_exception_in_a_callback_is_shown_and_its_descriptor_paused(console):
     console.enter("import socket; a, b = socket.socketpair()")
-    console.enter("w = q.add(a, 'r', lambda w: 1 / 0)")
+    console.enter("w = q.add(a, 'r', data=lambda w: 1 / 0)")
     console.enter("_ = b.send(b'hello')")
     console.expect(r"^ZeroDivisionError: division by zero\npaused: <readyq.Watch fd")
     console.enter("print('still', 'here')")
@@ -92,7 +92,9 @@ def test_ctrl_c_ends_a_wait_and_a_callback(console):
     console.expect(r"q\.wait\(\)$")
     console.keys("C-c")
     console.expect(r"^KeyboardInterrupt\n>>>$")
-    console.enter("import time; w = q.add_timer(0, lambda w: (print('began'), time.sleep(60)))")
+    console.enter(
+        "import time; w = q.add_timer(0, data=lambda w: (print('began'), time.sleep(60)))"
+    )
     console.expect(r"^began$")
     console.keys("C-c")
     console.expect(r"(?s)KeyboardInterrupt.*KeyboardInterrupt\n>>>$")
@@ -130,7 +132,7 @@ def test_await_works_and_tasks_go_on_while_typing(console):
 
 def test_the_queue_runs_during_await(console):
     console.enter("import asyncio; ring = lambda w: print('rang')")
-    console.enter("w = q.add_timer(0.05, ring); await asyncio.sleep(0.5, 'over')")
+    console.enter("w = q.add_timer(0.05, data=ring); await asyncio.sleep(0.5, 'over')")
     console.expect(r"^rang\n'over'\n>>>$")
 
 
@@ -180,7 +182,7 @@ def test_the_prompt_of_python_runs_a_queue_too(start, environment, tmp_path):
     plain = start("-q", HOME=tmp_path, **environment)
     plain.enter("import readyq; q = readyq.Queue(); readyq.install_inputhook(q)")
     plain.expect(r"inputhook\(q\)\n>>>$")  # what is typed before may be lost on a slow machine
-    plain.enter("w = q.add_timer(0.1, lambda w: print('tick', 6 * 7))")
+    plain.enter("w = q.add_timer(0.1, data=lambda w: print('tick', 6 * 7))")
     plain.write("1 + ")
     plain.expect(r"tick 42$")
     plain.enter("2")
@@ -188,7 +190,7 @@ def test_the_prompt_of_python_runs_a_queue_too(start, environment, tmp_path):
     plain.write("line to drop")
     plain.keys("C-c")
     plain.expect(r"KeyboardInterrupt\n>>>$")
-    plain.enter("readyq.uninstall_inputhook(); w = q.add_timer(0, print)")
+    plain.enter("readyq.uninstall_inputhook(); w = q.add_timer(0, data=print)")
     plain.enter("'gone', len(q)")
     plain.expect(r"^\('gone', 1\)$")
 
@@ -224,7 +226,7 @@ def ipython(terminal, tmp_path):
 
 
 def test_ipython_runs_a_queue_too(ipython):
-    ipython.enter("w = q.add_timer(0.3, lambda w: print('tick', 6 * 7))")
+    ipython.enter("w = q.add_timer(0.3, data=lambda w: print('tick', 6 * 7))")
     ipython.expect(r"tick 42")
     ipython.write("1 + ")
     ipython.expect(r"In \[4\]: 1 \+")
@@ -233,7 +235,7 @@ def test_ipython_runs_a_queue_too(ipython):
 
 
 def test_ipython_survives_an_exception_and_ctrl_c(ipython):
-    ipython.enter("bad = q.add_timer(0.1, lambda w: 1 / 0)")
+    ipython.enter("bad = q.add_timer(0.1, data=lambda w: 1 / 0)")
     ipython.expect(r"ZeroDivisionError: division by zero")
     ipython.write("to be dropped")
     ipython.keys("C-c")
@@ -246,7 +248,7 @@ def test_ipython_survives_an_exception_and_ctrl_c(ipython):
 def test_ipython_stops_running_it(ipython):
     ipython.enter("%gui")
     ipython.expect(r"In \[4\]:")
-    ipython.enter("mail = q.add_trigger(lambda w: print('got', w.count)); mail.fire()")
+    ipython.enter("mail = q.add_trigger(data=lambda w: print('got', w.count)); mail.fire()")
     ipython.expect(r"In \[5\]:")
     ipython.enter("'calls', q.dispatch(0)")
     ipython.expect(r"got 1\n(.*\n)?Out\[5\]: \('calls', 1\)")

@@ -126,8 +126,9 @@ PyObject *find_module(PyTypeObject *type); /* of Queue or a subclass; NULL with 
 /* The parameters of a function, for read_arguments(). */
 struct signature {
     const char *call;
-    const char *names[5]; /* ends with NULL */
-    Py_ssize_t required;
+    const char *names[5]; /* ends with NULL; the positional ones first */
+    Py_ssize_t required, positional;
+    const char *by_name; /* how the others are passed, for an error message, or NULL */
 };
 
 /* Fills values[], one for each name, NULL if it was not given. This and the other read functions
@@ -135,24 +136,32 @@ struct signature {
 bool read_arguments(const struct signature *signature, PyObject *const *arguments,
                     Py_ssize_t positional, PyObject *keywords, PyObject **values);
 
-/* Nanoseconds from seconds, never rounded down; INT64_MAX for longer times. `name` is the name of
- * the argument. */
-bool read_seconds(const char *name, PyObject *object, int64_t *nanoseconds);
+/* `call` and `name` of the argument are for error messages. Nanoseconds are never rounded down;
+ * INT64_MAX stands for longer times. */
+bool read_seconds(const char *call, const char *name, PyObject *object, int64_t *nanoseconds);
+bool read_interest(const char *call, const char *name, PyObject *object, uint32_t *interest);
+bool read_integer(const char *call, const char *name, PyObject *object,
+                  int *value); /* an int or __index__() */
 
-bool read_descriptor(PyObject *object, int *fd);
-bool read_interest(PyObject *object, uint32_t *interest);
-bool read_integer(const char *name, PyObject *object, int *value);
+/* The number of an int or of an object with fileno(); negative if the object is closed. An exception
+ * of fileno() is not changed. */
+bool read_number(const char *call, PyObject *object, int *fd);
+bool read_descriptor(const char *call, PyObject *object, int *fd); /* refuses a closed object */
 
 /* ------------------------------------------------------------------ errors.c */
 
 /* Raises the exception for `error`, a negative errno of the core that `call` got. Returns NULL. */
 PyObject *raise_error(const char *call, int fd, int error);
 
+/* Raises "`call` of `object` failed: `why`". Returns NULL. */
+PyObject *raise_failure(PyObject *type, const char *call, PyObject *object, const char *why);
+
 /* ------------------------------------------------------------------ text.c */
 
 enum { BITS_SIZE = 128 }; /* all names and a number are 98 long */
 PyObject *name_bits(uint32_t bits);
-PyObject *describe_watch(Watch *watch); /* the repr without its brackets */
+PyObject *show_object(PyObject *object); /* its repr, cut to fit a line; its type if that raises */
+PyObject *describe_watch(Watch *watch);  /* the repr without its brackets */
 PyObject *show_watch(Watch *watch);
 
 /* A list of watches that were not taken, and what each is ready for. */
@@ -229,6 +238,12 @@ PyObject *wait_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t posi
                      PyObject *keywords);
 PyObject *dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                          PyObject *keywords);
+
+/* ------------------------------------------------------------------ callback.c */
+
+/* Calls data for each watch of the batch, and takes each when its turn comes. How many were called,
+ * or -1 with an exception. */
+int call_ready(Batch *batch);
 
 /* ------------------------------------------------------------------ prompt.c */
 

@@ -5,48 +5,70 @@
  */
 #include "binding.h"
 
-static bool name_argument(const struct signature *signature, PyObject *keyword, Py_ssize_t *index)
+#include <stdio.h>
+#include <string.h>
+
+static void refuse_keyword(const struct signature *signature, PyObject *keyword)
 {
-    for (*index = 0; signature->names[*index] != NULL; ++*index)
+    char names[128] = "none";
+
+    for (int i = 0, at = 0; signature->names[i] != NULL; i++)
+        at += snprintf(names + at, sizeof names - (size_t)at, "%s%s", i > 0 ? ", " : "",
+                       signature->names[i]);
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R; its arguments: %s",
+                 signature->call, keyword, names);
+}
+
+/* Most keywords name an argument that follows the positional ones: those come first. */
+static bool name_argument(const struct signature *signature, PyObject *keyword,
+                          Py_ssize_t positional, Py_ssize_t *index)
+{
+    for (*index = positional; signature->names[*index] != NULL; ++*index)
         if (PyUnicode_CompareWithASCIIString(keyword, signature->names[*index]) == 0)
             return true;
-    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", signature->call,
-                 keyword);
+    for (*index = 0; *index < positional; ++*index)
+        if (PyUnicode_CompareWithASCIIString(keyword, signature->names[*index]) == 0)
+            return true;
+    refuse_keyword(signature, keyword);
     return false;
 }
 
 static bool read_keywords(const struct signature *signature, PyObject *const *arguments,
-                          PyObject *keywords, PyObject **values)
+                          Py_ssize_t positional, PyObject *keywords, PyObject **values)
 {
     Py_ssize_t index;
 
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keywords); i++) {
         PyObject *keyword = PyTuple_GET_ITEM(keywords, i);
-        if (!name_argument(signature, keyword, &index))
+        if (!name_argument(signature, keyword, positional, &index))
             return false;
         if (values[index] != NULL) {
             PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument %R",
                          signature->call, keyword);
             return false;
         }
-        values[index] = arguments[i];
+        values[index] = arguments[positional + i];
     }
     return true;
+}
+
+static bool refuse_positional(const struct signature *signature, Py_ssize_t given)
+{
+    PyErr_Format(PyExc_TypeError, "%s() takes at most %zd positional argument%s (%zd given)%s%s",
+                 signature->call, signature->positional, signature->positional == 1 ? "" : "s",
+                 given, signature->by_name != NULL ? "; pass " : "",
+                 signature->by_name != NULL ? signature->by_name : "");
+    return false;
 }
 
 bool read_arguments(const struct signature *signature, PyObject *const *arguments,
                     Py_ssize_t positional, PyObject *keywords, PyObject **values)
 {
-    Py_ssize_t names = 0;
-
-    for (; signature->names[names] != NULL; names++)
-        values[names] = names < positional ? arguments[names] : NULL;
-    if (positional > names) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most %zd arguments (%zd given)",
-                     signature->call, names, positional);
-        return false;
-    }
-    if (keywords != NULL && !read_keywords(signature, arguments + positional, keywords, values))
+    for (Py_ssize_t i = 0; signature->names[i] != NULL; i++)
+        values[i] = i < positional ? arguments[i] : NULL;
+    if (positional > signature->positional)
+        return refuse_positional(signature, positional);
+    if (keywords != NULL && !read_keywords(signature, arguments, positional, keywords, values))
         return false;
     for (Py_ssize_t i = 0; i < signature->required; i++) {
         if (values[i] == NULL) {
@@ -58,19 +80,37 @@ bool read_arguments(const struct signature *signature, PyObject *const *argument
     return true;
 }
 
-static bool refuse_seconds(const char *name, PyObject *object)
+/* "wait: maxevents must be an int, not str 'x'" and then the advice */
+static bool refuse_with(PyObject *type, const char *call, const char *name, const char *wanted,
+                        PyObject *object, const char *advice)
 {
-    PyErr_Format(PyExc_ValueError, "%s must be a number of seconds >= 0, not %R", name, object);
+    PyObject *shown = show_object(object);
+
+    if (shown != NULL && type == PyExc_TypeError)
+        PyErr_Format(type, "%s: %s must be %s, not %.100s %U%s", call, name, wanted,
+                     Py_TYPE(object)->tp_name, shown, advice);
+    else if (shown != NULL)
+        PyErr_Format(type, "%s: %s must be %s, not %U%s", call, name, wanted, shown, advice);
+    Py_XDECREF(shown);
     return false;
 }
 
-static bool scale_integer(const char *name, PyObject *object, int64_t *nanoseconds)
+static bool refuse(PyObject *type, const char *call, const char *name, const char *wanted,
+                   PyObject *object)
+{
+    return refuse_with(type, call, name, wanted, object, "");
+}
+
+/* ------------------------------------------------------------------ seconds */
+
+static bool scale_integer(const char *call, const char *name, PyObject *object,
+                          int64_t *nanoseconds)
 {
     int overflow;
     long long seconds = PyLong_AsLongLongAndOverflow(object, &overflow);
 
     if (overflow < 0 || (overflow == 0 && seconds < 0))
-        return refuse_seconds(name, object);
+        return refuse(PyExc_ValueError, call, name, "a number of seconds >= 0", object);
     if (overflow > 0 || seconds > INT64_MAX / 1000000000)
         *nanoseconds = INT64_MAX;
     else
@@ -78,18 +118,19 @@ static bool scale_integer(const char *name, PyObject *object, int64_t *nanosecon
     return true;
 }
 
-static bool scale_float(const char *name, PyObject *object, int64_t *nanoseconds)
+static bool scale_float(const char *call, const char *name, PyObject *object, int64_t *nanoseconds)
 {
     double exact = PyFloat_AsDouble(object) * 1e9;
 
     if (PyErr_Occurred() != NULL) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError))
-            PyErr_Format(PyExc_TypeError, "%s must be a number of seconds, not %.100s", name,
-                         Py_TYPE(object)->tp_name);
+        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Clear();
+            refuse(PyExc_TypeError, call, name, "a number of seconds", object);
+        }
         return false;
     }
     if (!(exact >= 0)) /* negative, or not a number */
-        return refuse_seconds(name, object);
+        return refuse(PyExc_ValueError, call, name, "a number of seconds >= 0", object);
     if (exact >= 9.2e18) {
         *nanoseconds = INT64_MAX;
         return true;
@@ -100,52 +141,139 @@ static bool scale_float(const char *name, PyObject *object, int64_t *nanoseconds
     return true;
 }
 
-bool read_seconds(const char *name, PyObject *object, int64_t *nanoseconds)
+bool read_seconds(const char *call, const char *name, PyObject *object, int64_t *nanoseconds)
 {
     if (PyLong_Check(object))
-        return scale_integer(name, object, nanoseconds);
-    return scale_float(name, object, nanoseconds);
+        return scale_integer(call, name, object, nanoseconds);
+    return scale_float(call, name, object, nanoseconds);
 }
 
-bool read_integer(const char *name, PyObject *object, int *value)
-{
-    int overflow;
-    long number;
+/* ------------------------------------------------------------------ integers, descriptors */
 
-    if (!PyLong_Check(object) || PyBool_Check(object)) {
-        PyErr_Format(PyExc_TypeError, "%s must be an int, not %.100s", name,
-                     Py_TYPE(object)->tp_name);
-        return false;
+/* An int or an object with __index__(); not a bool, which is an int by mistake. */
+static inline bool is_integer(PyObject *object)
+{
+    return PyLong_CheckExact(object) || (PyIndex_Check(object) && !PyBool_Check(object));
+}
+
+static bool refuse_range(const char *call, const char *name, PyObject *object)
+{
+    PyErr_Format(PyExc_ValueError, "%s: %s is out of range: %R", call, name, object);
+    return false;
+}
+
+/* The value of what is_integer(), or an overflow; false with an exception of its __index__(). */
+static inline bool read_index(PyObject *object, long long *value, int *overflow)
+{
+    PyObject *index;
+
+    if (PyLong_CheckExact(object)) {
+        *value = PyLong_AsLongLongAndOverflow(object, overflow);
+        return true;
     }
-    number = PyLong_AsLongAndOverflow(object, &overflow);
-    if (overflow != 0 || number < INT_MIN || number > INT_MAX) {
-        PyErr_Format(PyExc_ValueError, "%s is out of range: %R", name, object);
+    index = PyNumber_Index(object);
+    if (index == NULL)
         return false;
-    }
+    *value = PyLong_AsLongLongAndOverflow(index, overflow);
+    Py_DECREF(index);
+    return true;
+}
+
+bool read_integer(const char *call, const char *name, PyObject *object, int *value)
+{
+    long long number;
+    int overflow;
+
+    if (!is_integer(object))
+        return refuse(PyExc_TypeError, call, name, "an int", object);
+    if (!read_index(object, &number, &overflow))
+        return false;
+    if (overflow != 0 || number < INT_MIN || number > INT_MAX)
+        return refuse_range(call, name, object);
     *value = (int)number;
     return true;
 }
 
-bool read_descriptor(PyObject *object, int *fd)
+/* Whether an AttributeError says that there is no attribute of that name, and was not raised inside
+ * of it. */
+static bool lacks_attribute(PyObject *object, const char *name)
+{
+    PyObject *type, *value, *traceback;
+    bool lacks;
+
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+        return false;
+    PyErr_Fetch(&type, &value, &traceback);
+    lacks = !PyObject_HasAttrString(object, name);
+    PyErr_Restore(type, value, traceback);
+    return lacks;
+}
+
+static bool refuse_descriptor(const char *call, PyObject *object)
+{
+    PyObject *shown = show_object(object);
+
+    if (shown != NULL)
+        PyErr_Format(PyExc_TypeError,
+                     "%s: a descriptor is an int or has fileno(), unlike %.100s %U", call,
+                     Py_TYPE(object)->tp_name, shown);
+    Py_XDECREF(shown);
+    return false;
+}
+
+static bool read_fileno(const char *call, PyObject *object, int *fd)
 {
     PyObject *number;
+    char name[64];
     bool fits;
 
-    if (PyLong_Check(object) && !PyBool_Check(object))
-        return read_integer("descriptor", object, fd);
+    if (PyType_Check(object)) /* its instances have a descriptor */
+        return refuse_descriptor(call, object);
     number = PyObject_CallMethod(object, "fileno", NULL);
     if (number == NULL) {
-        if (PyErr_ExceptionMatches(PyExc_AttributeError))
-            PyErr_Format(PyExc_TypeError, "a descriptor is an int or has fileno(), unlike %.100s",
-                         Py_TYPE(object)->tp_name);
-        return false;
+        if (!lacks_attribute(object, "fileno"))
+            return false;
+        PyErr_Clear();
+        if (is_integer(object))
+            return read_integer(call, "descriptor", object, fd);
+        return refuse_descriptor(call, object);
     }
-    fits = read_integer("fileno()", number, fd);
+    snprintf(name, sizeof name, "fileno() of %.40s", Py_TYPE(object)->tp_name);
+    fits = read_integer(call, name, number, fd);
     Py_DECREF(number);
     return fits;
 }
 
-static bool spell_interest(PyObject *object, uint32_t *interest)
+bool read_number(const char *call, PyObject *object, int *fd)
+{
+    if (PyLong_Check(object) && !PyBool_Check(object))
+        return read_integer(call, "descriptor", object, fd);
+    return read_fileno(call, object, fd);
+}
+
+bool read_descriptor(const char *call, PyObject *object, int *fd)
+{
+    if (!read_number(call, object, fd))
+        return false;
+    if (*fd >= 0 || PyLong_Check(object) || !PyObject_HasAttrString(object, "fileno"))
+        return true; /* a negative number is the core's to refuse */
+    raise_failure(PyExc_ValueError, call, object,
+                  "it is closed, since its fileno() is negative; use an open one");
+    return false;
+}
+
+/* ------------------------------------------------------------------ interest */
+
+static bool refuse_interest(PyObject *type, const char *call, const char *name, PyObject *object)
+{
+    return refuse_with(type, call, name,
+                       type == PyExc_ValueError
+                           ? "made of \"r\", \"w\" and \"p\""
+                           : "bits such as readyq.READ or letters such as \"rw\"",
+                       object, strcmp(call, "add") == 0 ? "; pass data by name: data=..." : "");
+}
+
+static bool spell_interest(const char *call, const char *name, PyObject *object, uint32_t *interest)
 {
     Py_ssize_t length = PyUnicode_GET_LENGTH(object);
 
@@ -155,34 +283,25 @@ static bool spell_interest(PyObject *object, uint32_t *interest)
         case 'r': *interest |= READYQ_READ; break;
         case 'w': *interest |= READYQ_WRITE; break;
         case 'p': *interest |= READYQ_PRIORITY; break;
-        default: length = 0;
+        default: return refuse_interest(PyExc_ValueError, call, name, object);
         }
     }
-    if (length == 0)
-        PyErr_Format(PyExc_ValueError, "interest must be made of \"r\", \"w\" and \"p\", not %R",
-                     object);
-    return length != 0;
+    return length > 0 || refuse_interest(PyExc_ValueError, call, name, object);
 }
 
-bool read_interest(PyObject *object, uint32_t *interest)
+bool read_interest(const char *call, const char *name, PyObject *object, uint32_t *interest)
 {
-    int overflow;
     long long bits;
+    int overflow;
 
     if (PyUnicode_Check(object))
-        return spell_interest(object, interest);
-    if (!PyLong_Check(object) || PyBool_Check(object)) {
-        PyErr_Format(PyExc_TypeError,
-                     "interest must be bits such as readyq.READ or letters such as \"rw\", "
-                     "not %.100s",
-                     Py_TYPE(object)->tp_name);
+        return spell_interest(call, name, object, interest);
+    if (!is_integer(object))
+        return refuse_interest(PyExc_TypeError, call, name, object);
+    if (!read_index(object, &bits, &overflow))
         return false;
-    }
-    bits = PyLong_AsLongLongAndOverflow(object, &overflow);
-    if (overflow != 0 || bits < 0 || bits > UINT32_MAX) {
-        PyErr_Format(PyExc_ValueError, "interest is out of range: %R", object);
-        return false;
-    }
+    if (overflow != 0 || bits < 0 || bits > UINT32_MAX)
+        return refuse_range(call, name, object);
     *interest = (uint32_t)bits;
     return true;
 }

@@ -36,3 +36,13 @@ PyObject *raise_error(const char *call, int fd, int error)
     Py_DECREF(sentence);
     return NULL;
 }
+
+PyObject *raise_failure(PyObject *type, const char *call, PyObject *object, const char *why)
+{
+    PyObject *shown = show_object(object);
+
+    if (shown != NULL)
+        PyErr_Format(type, "%s of %U failed: %s", call, shown, why);
+    Py_XDECREF(shown);
+    return NULL;
+}

@@ -5,9 +5,11 @@
  */
 #include "binding.h"
 
+#include <string.h>
+
 /* ------------------------------------------------------------------ finding */
 
-/* For a source that was closed and has no descriptor any more. */
+/* For a source that has no descriptor, or none any more. */
 static Watch *find_by_identity(Queue *self, PyObject *source)
 {
     Watch *found = NULL;
@@ -34,53 +36,100 @@ static Watch *find_by_descriptor(Queue *self, int fd)
     return found;
 }
 
-/* The watch that `object` is, or that has it as its source, with a reference; else NULL, with an
- * exception if it is neither a watch nor a descriptor. */
-static Watch *find_watch(Queue *self, PyObject *object)
+/* Finds the object itself, and then clears the exception that its descriptor raised. */
+static Watch *find_despite_error(Queue *self, PyObject *object)
 {
+    PyObject *type, *value, *traceback;
+    Watch *watch;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    watch = find_by_identity(self, object);
+    if (watch == NULL) {
+        PyErr_Restore(type, value, traceback);
+        return NULL;
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    return watch;
+}
+
+/* The watch that `object` is, or that has its descriptor, or that has it as its source, with a
+ * reference; else NULL, with an exception if the object has no descriptor. */
+static Watch *find_watch(Queue *self, const char *call, PyObject *object)
+{
+    Watch *watch = NULL;
     int fd;
 
     if (Py_TYPE(object) == self->state->watch_type) {
-        Watch *watch = (Watch *)object;
+        watch = (Watch *)object;
         return watch->queue == (PyObject *)self ? (Watch *)Py_NewRef(watch) : NULL;
     }
-    if (!read_descriptor(object, &fd)) {
-        if (!PyErr_ExceptionMatches(PyExc_ValueError)) /* what closed files raise */
-            return NULL;
-        PyErr_Clear();
-        fd = -1;
-    }
-    return fd >= 0 ? find_by_descriptor(self, fd) : find_by_identity(self, object);
+    if (read_descriptor(call, object, &fd))
+        watch = find_by_descriptor(self, fd);
+    else if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return NULL;
+    if (watch != NULL || PyLong_Check(object)) /* equal numbers need not be the same object */
+        return watch;
+    return find_despite_error(self, object);
 }
 
-#define UNKNOWN "this queue does not watch it; add it first"
+/* Whether the exception that find_watch() raised, if any, says only that the object is closed, or
+ * is what closed files raise (ValueError), or that it is no descriptor but a process (TypeError).
+ * It is cleared then. */
+static bool is_unknown(PyObject *object)
+{
+    PyObject *type, *value, *traceback;
+    bool process;
 
-static PyObject *raise_unknown_descriptor(const char *call, int fd)
+    if (PyErr_Occurred() == NULL)
+        return true;
+    if (PyLong_Check(object))
+        return false;
+    if (PyErr_ExceptionMatches(PyExc_ValueError)) {
+        PyErr_Clear();
+        return true;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_TypeError))
+        return false;
+    PyErr_Fetch(&type, &value, &traceback);
+    process = !PyObject_HasAttrString(object, "fileno") && PyObject_HasAttrString(object, "pid");
+    PyErr_Restore(type, value, traceback);
+    if (process)
+        PyErr_Clear();
+    return process;
+}
+
+static PyObject *raise_unknown_descriptor(const char *call, int fd, const char *why)
 {
     char text[256];
     PyObject *what = PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
 
     if (what != NULL)
-        PyErr_Format(PyExc_KeyError, "%s of descriptor %d (%U) failed: " UNKNOWN, call, fd, what);
+        PyErr_Format(PyExc_KeyError, "%s of descriptor %d (%U) failed: %s", call, fd, what, why);
     Py_XDECREF(what);
     return NULL;
 }
 
+#define FOREIGN "it is not in this queue but in another; call its own methods"
+#define INACTIVE "it is not in this queue any more; add its source again"
+#define UNKNOWN "this queue does not watch it; add it first"
+#define NOTHING_TO_REMOVE "this queue does not watch it; there is nothing to remove"
+
 static PyObject *raise_unknown(Queue *self, const char *call, PyObject *object)
 {
+    const char *why = strcmp(call, "remove") == 0 ? NOTHING_TO_REMOVE : UNKNOWN;
     int fd;
 
-    if (PyErr_Occurred() != NULL || enter_queue(self, call) == NULL)
+    if (!is_unknown(object) || enter_queue(self, call) == NULL)
         return NULL; /* another thread may have closed it */
-    if (Py_TYPE(object) == self->state->watch_type) {
-        PyErr_Format(PyExc_KeyError, "%s of %R failed: it is not in this queue", call, object);
-        return NULL;
-    }
-    if (read_descriptor(object, &fd) && fd >= 0)
-        return raise_unknown_descriptor(call, fd);
+    if (Py_TYPE(object) == self->state->watch_type)
+        return raise_failure(PyExc_KeyError, call, object,
+                             ((Watch *)object)->queue == (PyObject *)self ? INACTIVE : FOREIGN);
+    if (read_descriptor(call, object, &fd) && fd >= 0)
+        return raise_unknown_descriptor(call, fd, why);
     PyErr_Clear();
-    PyErr_Format(PyExc_KeyError, "%s of %R failed: " UNKNOWN, call, object);
-    return NULL;
+    return raise_failure(PyExc_KeyError, call, object, why);
 }
 
 /* ------------------------------------------------------------------ changing, removing */
@@ -88,7 +137,7 @@ static PyObject *raise_unknown(Queue *self, const char *call, PyObject *object)
 PyObject *modify_member(PyObject *object, PyObject *const *arguments, Py_ssize_t positional,
                         PyObject *keywords)
 {
-    static const struct signature signature = {"modify", {"watch", "interest", NULL}, 2};
+    static const struct signature signature = {"modify", {"watch", "interest", NULL}, 2, 2, NULL};
     Queue *self = (Queue *)object;
     PyObject *values[2], *result;
     Watch *watch;
@@ -96,7 +145,7 @@ PyObject *modify_member(PyObject *object, PyObject *const *arguments, Py_ssize_t
     if (!read_arguments(&signature, arguments, positional, keywords, values) ||
         enter_queue(self, "modify") == NULL)
         return NULL;
-    watch = find_watch(self, values[0]);
+    watch = find_watch(self, "modify", values[0]);
     if (watch == NULL)
         return raise_unknown(self, "modify", values[0]);
     result = modify_watch(watch, values[1]);
@@ -112,7 +161,7 @@ PyObject *remove_member(PyObject *object, PyObject *source)
 
     if (enter_queue(self, "remove") == NULL)
         return NULL;
-    watch = find_watch(self, source);
+    watch = find_watch(self, "remove", source);
     if (watch == NULL)
         return raise_unknown(self, "remove", source);
     result = remove_watch(watch);
@@ -127,22 +176,22 @@ PyObject *get_member(PyObject *object, PyObject *source)
     Queue *self = (Queue *)object;
     Watch *watch;
 
-    if (enter_queue(self, "get") == NULL)
+    if (enter_queue(self, "lookup") == NULL)
         return NULL;
-    watch = find_watch(self, source);
+    watch = find_watch(self, "lookup", source);
     if (watch != NULL && watch->core.queue != NULL)
         return (PyObject *)watch;
     Py_XDECREF(watch); /* it was removed */
-    return raise_unknown(self, "get", source);
+    return raise_unknown(self, "lookup", source);
 }
 
 int has_member(PyObject *object, PyObject *source)
 {
-    Watch *watch = find_watch((Queue *)object, source);
+    Watch *watch = find_watch((Queue *)object, "lookup", source);
     bool active;
 
     if (watch == NULL)
-        return PyErr_Occurred() != NULL ? -1 : 0;
+        return is_unknown(source) ? 0 : -1;
     active = watch->core.queue != NULL;
     Py_DECREF(watch);
     return active;

@@ -125,7 +125,7 @@ static PyObject *bits(PyObject *Py_UNUSED(self), PyObject *value)
 {
     uint32_t interest;
 
-    return read_interest(value, &interest) ? name_bits(interest) : NULL;
+    return read_interest("bits", "value", value, &interest) ? name_bits(interest) : NULL;
 }
 
 PyDoc_STRVAR(
@@ -143,8 +143,10 @@ static PyObject *describe(PyObject *Py_UNUSED(self), PyObject *source)
     char text[256];
     int fd;
 
-    if (!read_descriptor(source, &fd))
+    if (!read_number("describe", source, &fd))
         return NULL;
+    if (fd < 0 && !PyLong_Check(source))
+        return PyUnicode_FromString("closed");
     return PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
 }
 

@@ -36,12 +36,19 @@ static PyObject *new_queue(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObje
     return (PyObject *)self;
 }
 
-static bool read_clock(const char *clock, bool *virtual)
+static bool read_clock(PyObject *clock, bool *virtual)
 {
-    *virtual = strcmp(clock, "virtual") == 0;
-    if (*virtual || strcmp(clock, "real") == 0)
+    const bool text = clock == NULL || PyUnicode_Check(clock);
+    PyObject *shown;
+
+    *virtual = clock != NULL && text && PyUnicode_CompareWithASCIIString(clock, "virtual") == 0;
+    if (*virtual || clock == NULL || (text && PyUnicode_CompareWithASCIIString(clock, "real") == 0))
         return true;
-    PyErr_Format(PyExc_ValueError, "clock must be \"real\" or \"virtual\", not \"%s\"", clock);
+    shown = show_object(clock);
+    if (shown != NULL)
+        PyErr_Format(text ? PyExc_ValueError : PyExc_TypeError,
+                     "Queue: clock must be \"real\" or \"virtual\", not %U", shown);
+    Py_XDECREF(shown);
     return false;
 }
 
@@ -51,10 +58,10 @@ static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
     static char *names[] = {first, second, NULL};
     struct readyq_options options = {.interruptible = true};
     Queue *self = (Queue *)object;
-    const char *clock = "real";
+    PyObject *clock = NULL;
     int error, warn = true;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kw, "|s$p:Queue", names, &clock, &warn) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kw, "|O$p:Queue", names, &clock, &warn) ||
         !read_clock(clock, &options.virtual_clock))
         return -1;
     Py_BEGIN_CRITICAL_SECTION(self);
@@ -222,6 +229,12 @@ static PyObject *get_backend(PyObject *object, void *Py_UNUSED(closure))
     return PyUnicode_FromString(readyq_backend(self->core));
 }
 
+/* Also while nothing is watched, unlike other collections. */
+static int is_true(PyObject *Py_UNUSED(self))
+{
+    return 1;
+}
+
 static PyObject *repr_queue(PyObject *self)
 {
     return show_queue((Queue *)self);
@@ -262,23 +275,12 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, (void *)queue_doc},
-    {Py_tp_new, new_queue},
-    {Py_tp_init, init_queue},
-    {Py_tp_traverse, traverse_queue},
-    {Py_tp_clear, clear_queue},
-    {Py_tp_dealloc, dealloc_queue},
-    {Py_tp_repr, repr_queue},
-    {Py_tp_iter, iterate_members},
-    {Py_sq_length, count_members},
-    {Py_mp_length, count_members},
-    {Py_sq_contains, has_member},
-    {Py_mp_subscript, get_member},
-    {Py_tp_members, members},
-    {Py_tp_getset, attributes},
-    {Py_tp_methods, methods},
-    {Py_tp_str, print_queue},
-    {0, NULL},
+    {Py_tp_doc, (void *)queue_doc},   {Py_tp_new, new_queue},        {Py_tp_init, init_queue},
+    {Py_tp_traverse, traverse_queue}, {Py_tp_clear, clear_queue},    {Py_tp_dealloc, dealloc_queue},
+    {Py_tp_repr, repr_queue},         {Py_tp_iter, iterate_members}, {Py_nb_bool, is_true},
+    {Py_sq_length, count_members},    {Py_mp_length, count_members}, {Py_sq_contains, has_member},
+    {Py_mp_subscript, get_member},    {Py_tp_members, members},      {Py_tp_getset, attributes},
+    {Py_tp_methods, methods},         {Py_tp_str, print_queue},      {0, NULL},
 };
 
 PyType_Spec queue_spec = {

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 struct source {
     const char *call;
@@ -90,15 +91,20 @@ static PyObject *add_source(Queue *self, const struct source *source, PyObject *
     return result == 0 ? (PyObject *)watch : finish_blocked(source, watch);
 }
 
+#define DATA_BY_NAME "data by name: data=..."
+
 PyObject *add_descriptor(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                          PyObject *keywords)
 {
-    static const struct signature signature = {"add", {"source", "interest", "data", NULL}, 2};
-    struct source source = {.call = "add", .kind = READYQ_KIND_FD};
+    static const struct signature signature = {
+        "add", {"source", "interest", "data", NULL}, 1, 2, DATA_BY_NAME};
+    struct source source = {.call = "add", .kind = READYQ_KIND_FD, .interest = READYQ_READ};
     PyObject *values[3];
 
     if (!read_arguments(&signature, arguments, positional, keywords, values) ||
-        !read_descriptor(values[0], &source.number) || !read_interest(values[1], &source.interest))
+        !read_descriptor("add", values[0], &source.number))
+        return NULL;
+    if (values[1] != NULL && !read_interest("add", "interest", values[1], &source.interest))
         return NULL;
     return add_source((Queue *)self, &source, values[0], values[2]);
 }
@@ -106,17 +112,70 @@ PyObject *add_descriptor(PyObject *self, PyObject *const *arguments, Py_ssize_t 
 PyObject *add_timer(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                     PyObject *keywords)
 {
-    static const struct signature signature = {"add_timer", {"delay", "data", "period", NULL}, 1};
+    static const struct signature signature = {
+        "add_timer", {"delay", "data", "period", NULL}, 1, 1, DATA_BY_NAME ", period=..."};
     struct source source = {.call = "add_timer", .kind = READYQ_KIND_TIMER};
     PyObject *values[3];
 
     if (!read_arguments(&signature, arguments, positional, keywords, values) ||
-        !read_seconds("delay", values[0], &source.delay))
+        !read_seconds("add_timer", "delay", values[0], &source.delay))
         return NULL;
     if (values[2] != NULL && values[2] != Py_None &&
-        !read_seconds("period", values[2], &source.period))
+        !read_seconds("add_timer", "period", values[2], &source.period))
         return NULL;
     return add_source((Queue *)self, &source, Py_None, values[1]);
+}
+
+/* ------------------------------------------------------------------ signals */
+
+static bool refuse_signal_name(PyObject *name)
+{
+    raise_failure(PyExc_ValueError, "add_signal", name,
+                  "no signal has this name; use one such as \"TERM\" or \"SIGTERM\", or a number "
+                  "(kill -l lists the signals)");
+    return false;
+}
+
+/* `text` without its "SIG" is of capital letters and digits: not that of SIG_IGN and its like. */
+static bool is_signal_name(const char *text)
+{
+    if (strncmp(text, "SIG", 3) == 0)
+        text += 3;
+    return *text != '\0' && text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")] == '\0';
+}
+
+/* The names are those of the signal module, which gets them from _signal, too. */
+static bool read_signal_name(PyObject *name, int *number)
+{
+    const char *text = PyUnicode_AsUTF8(name);
+    PyObject *module, *found;
+    char full[32];
+    bool good;
+
+    if (text == NULL || !is_signal_name(text)) {
+        PyErr_Clear(); /* of half a surrogate pair */
+        return refuse_signal_name(name);
+    }
+    module = PyImport_ImportModule("_signal");
+    if (module == NULL)
+        return false;
+    snprintf(full, sizeof full, "%s%s", strncmp(text, "SIG", 3) == 0 ? "" : "SIG", text);
+    found = PyObject_GetAttrString(module, full);
+    Py_DECREF(module);
+    if (found == NULL) {
+        PyErr_Clear();
+        return refuse_signal_name(name);
+    }
+    good = read_integer("add_signal", "signum", found, number);
+    Py_DECREF(found);
+    return good;
+}
+
+static bool read_signal(PyObject *object, int *number)
+{
+    if (PyUnicode_Check(object))
+        return read_signal_name(object, number);
+    return read_integer("add_signal", "signum", object, number);
 }
 
 /* Whether Python's handler of SIGINT is the one that raises KeyboardInterrupt. It is Python's
@@ -145,27 +204,50 @@ static bool is_keyboard_interrupt(bool *is)
 PyObject *add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                      PyObject *keywords)
 {
-    static const struct signature signature = {"add_signal", {"signum", "data", NULL}, 1};
+    static const struct signature signature = {
+        "add_signal", {"signum", "data", NULL}, 1, 1, DATA_BY_NAME};
     struct source source = {.call = "add_signal", .kind = READYQ_KIND_SIGNAL};
     PyObject *values[2];
 
     if (!read_arguments(&signature, arguments, positional, keywords, values) ||
-        !read_integer("signum", values[0], &source.number))
+        !read_signal(values[0], &source.number))
         return NULL;
     if (source.number == SIGINT && !is_keyboard_interrupt(&source.replaces))
         return NULL;
     return add_source((Queue *)self, &source, values[0], values[1]);
 }
 
+/* ------------------------------------------------------------------ processes, triggers */
+
+/* The pid of an int, or of an object that has one, such as subprocess.Popen. */
+static bool read_process(PyObject *object, int *pid)
+{
+    PyObject *number = NULL;
+    char name[64];
+    bool good;
+
+    if (!PyIndex_Check(object)) {
+        number = PyObject_GetAttrString(object, "pid");
+        if (number == NULL && !PyErr_ExceptionMatches(PyExc_AttributeError))
+            return false;
+        PyErr_Clear(); /* the object is then refused as it is */
+    }
+    snprintf(name, sizeof name, number != NULL ? "pid of %.40s" : "pid", Py_TYPE(object)->tp_name);
+    good = read_integer("add_process", name, number != NULL ? number : object, pid);
+    Py_XDECREF(number);
+    return good;
+}
+
 PyObject *add_process(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                       PyObject *keywords)
 {
-    static const struct signature signature = {"add_process", {"pid", "data", NULL}, 1};
+    static const struct signature signature = {
+        "add_process", {"pid", "data", NULL}, 1, 1, DATA_BY_NAME};
     struct source source = {.call = "add_process", .kind = READYQ_KIND_PROCESS};
     PyObject *values[2];
 
     if (!read_arguments(&signature, arguments, positional, keywords, values) ||
-        !read_integer("pid", values[0], &source.number))
+        !read_process(values[0], &source.number))
         return NULL;
     return add_source((Queue *)self, &source, values[0], values[1]);
 }
@@ -173,7 +255,7 @@ PyObject *add_process(PyObject *self, PyObject *const *arguments, Py_ssize_t pos
 PyObject *add_trigger(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                       PyObject *keywords)
 {
-    static const struct signature signature = {"add_trigger", {"data", NULL}, 0};
+    static const struct signature signature = {"add_trigger", {"data", NULL}, 0, 0, DATA_BY_NAME};
     struct source source = {.call = "add_trigger", .kind = READYQ_KIND_TRIGGER};
     PyObject *values[1];
 

@@ -14,8 +14,7 @@ PyObject *name_bits(uint32_t bits)
 
 /* ------------------------------------------------------------------ data */
 
-/* The repr of data, cut to fit a line; its type if the repr raises. */
-static PyObject *show_object(PyObject *object)
+PyObject *show_object(PyObject *object)
 {
     PyObject *text = PyObject_Repr(object), *start;
 

@@ -22,13 +22,15 @@ static bool begin_wait(struct wait *wait, Queue *queue, const char *call, PyObje
                        PyObject *max)
 {
     *wait = (struct wait){.queue = queue, .timeout = FOREVER};
-    if (timeout != NULL && timeout != Py_None && !read_seconds("timeout", timeout, &wait->timeout))
+    if (timeout != NULL && timeout != Py_None &&
+        !read_seconds(call, "timeout", timeout, &wait->timeout))
         return false;
     if (max != NULL && max != Py_None) {
-        if (!read_integer("maxevents", max, &wait->max))
+        if (!read_integer(call, "maxevents", max, &wait->max))
             return false;
         if (wait->max < 1) {
-            PyErr_Format(PyExc_ValueError, "maxevents must be >= 1 or None, not %d", wait->max);
+            PyErr_Format(PyExc_ValueError, "%s: maxevents must be >= 1 or None, not %d", call,
+                         wait->max);
             return false;
         }
     }
@@ -131,7 +133,7 @@ static int fill_batch(const struct wait *wait, const char *call)
 PyObject *wait_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                      PyObject *keywords)
 {
-    static const struct signature signature = {"wait", {"timeout", "maxevents", NULL}, 0};
+    static const struct signature signature = {"wait", {"timeout", "maxevents", NULL}, 0, 2, NULL};
     PyObject *values[2];
     struct wait wait;
 
@@ -148,47 +150,12 @@ PyObject *wait_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t posi
 
 /* ------------------------------------------------------------------ dispatch */
 
-static int call_data(Watch *watch)
-{
-    PyObject *data, *result;
-
-    Py_BEGIN_CRITICAL_SECTION(watch);
-    data = Py_XNewRef(watch->data);
-    Py_END_CRITICAL_SECTION();
-    if (data == NULL || !PyCallable_Check(data)) {
-        PyErr_Format(PyExc_TypeError, "dispatch() calls data, which cannot be called in %R", watch);
-        result = NULL;
-    } else {
-        result = PyObject_CallOneArg(data, (PyObject *)watch);
-    }
-    Py_XDECREF(data);
-    Py_XDECREF(result);
-    return result != NULL ? 0 : FAILED;
-}
-
-/* Calls data for each watch of the batch, and takes each when its turn comes. */
-static int call_ready(Batch *batch)
-{
-    int called = 0;
-    Watch *watch;
-
-    while ((watch = take_watch(batch)) != NULL) {
-        int error = call_data(watch);
-
-        Py_DECREF(watch);
-        if (error < 0)
-            return FAILED;
-        called++;
-    }
-    return called;
-}
-
 /* The batch is an object on the heap here too: a callback that switches greenlets moves the C
  * stack. */
 PyObject *dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                          PyObject *keywords)
 {
-    static const struct signature signature = {"dispatch", {"timeout", NULL}, 0};
+    static const struct signature signature = {"dispatch", {"timeout", NULL}, 0, 1, NULL};
     PyObject *values[1];
     struct wait wait;
     int called;
@@ -200,5 +167,5 @@ PyObject *dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t 
     if (called > 0)
         called = call_ready(wait.batch);
     Py_DECREF(wait.batch);
-    return called != FAILED ? PyLong_FromLong(called) : NULL;
+    return called >= 0 ? PyLong_FromLong(called) : NULL;
 }

@@ -95,12 +95,33 @@ static int number_of(const Watch *self)
     return self->core.kind == READYQ_KIND_FD ? self->core.fd : -1;
 }
 
+/* "fire of signal 15". An inactive watch's number may be another file's now: it is not described. */
+static void name_call(const Watch *self, const char *call, char *text, size_t size)
+{
+    switch (self->core.kind) {
+    case READYQ_KIND_FD: snprintf(text, size, "%s of descriptor %d", call, self->core.fd); break;
+    case READYQ_KIND_TIMER: snprintf(text, size, "%s of a timer", call); break;
+    case READYQ_KIND_SIGNAL:
+        snprintf(text, size, "%s of signal %d", call, self->core.signal);
+        break;
+    case READYQ_KIND_PROCESS:
+        snprintf(text, size, "%s of process %ld", call, (long)self->core.pid);
+        break;
+    default: snprintf(text, size, "%s of a trigger", call);
+    }
+}
+
 /* If another thread has closed the queue, the watch is in none, but the reason is the close. */
 static PyObject *raise_refusal(Queue *queue, const char *call, Watch *self, int error)
 {
+    char text[BITS_SIZE + 64];
+
     if (error == -ENOENT && queue->closed)
         error = -ESHUTDOWN;
-    return raise_error(call, number_of(self), error);
+    if (self->core.kind == READYQ_KIND_FD && self->core.queue != NULL)
+        return raise_error(call, self->core.fd, error);
+    name_call(self, call, text, sizeof text);
+    return raise_error(text, -1, error);
 }
 
 PyObject *modify_watch(Watch *self, PyObject *object)
@@ -110,7 +131,7 @@ PyObject *modify_watch(Watch *self, PyObject *object)
     Queue *queue;
     int error;
 
-    if (!read_interest(object, &interest))
+    if (!read_interest("modify", "interest", object, &interest))
         return NULL;
     queue = enter_own_queue(self, "modify");
     if (queue == NULL)
@@ -159,7 +180,7 @@ static PyObject *watch_restart(PyObject *object, PyObject *delay)
     int64_t nanoseconds;
     int error;
 
-    if (queue == NULL || !read_seconds("delay", delay, &nanoseconds))
+    if (queue == NULL || !read_seconds("restart", "delay", delay, &nanoseconds))
         return NULL;
     Py_BEGIN_CRITICAL_SECTION(queue);
     error = readyq_restart(&self->core, nanoseconds);

@@ -26,7 +26,7 @@ from readyq._core import Queue
 
 _HELP = (
     "q is a queue, and what is registered in it is called while you type, as in\n"
-    "    q.add_timer(1, lambda w: print('tick'), period=1)\n"
+    "    q.add_timer(1, data=lambda w: print('tick'), period=1)\n"
     "print(q) shows it, help(q) explains it, await works. Ctrl-D leaves."
 )
 

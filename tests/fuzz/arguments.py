@@ -65,6 +65,8 @@ STRINGS = [
     "real",
     "\0",
     "\ud800",
+    "TERM",
+    "SIG_IGN",
     "é",
 ]
 SIGNALS = [10, 12, 15, 28, 9, 65]

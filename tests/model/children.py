@@ -54,8 +54,8 @@ class Children(Descriptors):
         if child is None or not self.room():
             return
         name = self.name("w")
-        self.say(f"{name} = q.add_process({child.name}[0], called)")
-        real = self.real.add_process(child.pid, self.data)
+        self.say(f"{name} = q.add_process({child.name}[0], data=called)")
+        real = self.real.add_process(child.pid, data=self.data)
         self.enter_watch(self.queue.add_process(name, child), real)
         for watch in [watch for watch in self.queue.watches if watch.doubtful]:
             if not self.real_of[watch].active:  # the queue has its number for the process now

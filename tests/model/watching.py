@@ -87,10 +87,10 @@ class Watching(Children):
         self.model_of[real] = watch
         self.real_of[watch] = real
 
-    def attempt(self, function, *args):
+    def attempt(self, function, *args, **named):
         """What a call returned, and None; or None, and what it raised."""
         try:
-            return function(*args), None
+            return function(*args, **named), None
         except OSError as error:
             return None, REFUSED.get(type(error)) or errno.errorcode[error.errno]
         except (KeyError, ValueError) as error:
@@ -108,8 +108,8 @@ class Watching(Children):
         if fd is None or not self.room():
             return
         name, before = self.name("w"), self.queue.at(fd)
-        real, raised = self.attempt(self.real.add, fd, interest, self.data)
-        self.say_tried(raised, f"{name} = q.add({self.names[fd]}, {bits(interest)}, called)")
+        real, raised = self.attempt(self.real.add, fd, interest, data=self.data)
+        self.say_tried(raised, f"{name} = q.add({self.names[fd]}, {bits(interest)}, data=called)")
         allowed = [None]
         if before is not None and (before.file is self.table[fd] or before.confused):
             allowed = [None, "exists"] if before.doubtful else ["exists"]
@@ -193,8 +193,10 @@ class Watching(Children):
     def add_timer(self, quarters, period):
         if self.room():
             name = self.name("w")
-            self.say(f"{name} = q.add_timer({quarters / 4}, called, {period / 4 or None})")
-            real = self.real.add_timer(quarters / 4, self.data, period / 4 or None)
+            self.say(
+                f"{name} = q.add_timer({quarters / 4}, data=called, period={period / 4 or None})"
+            )
+            real = self.real.add_timer(quarters / 4, data=self.data, period=period / 4 or None)
             quarter = SECOND // 4
             watch = self.queue.add_timer(name, quarters * quarter, period * quarter)
             self.enter_watch(watch, real)
@@ -215,8 +217,8 @@ class Watching(Children):
     def add_trigger(self):
         if self.room():
             name = self.name("w")
-            self.say(f"{name} = q.add_trigger(called)")
-            self.enter_watch(self.queue.add_trigger(name), self.real.add_trigger(self.data))
+            self.say(f"{name} = q.add_trigger(data=called)")
+            self.enter_watch(self.queue.add_trigger(name), self.real.add_trigger(data=self.data))
 
     def fire(self, index, n=1):
         watch = self.pick_watch(index, "trigger")
@@ -228,8 +230,8 @@ class Watching(Children):
     def add_signal(self, index):
         if self.room():
             name, number = self.name("w"), self.pick(index, SIGNALS)
-            self.say(f"{name} = q.add_signal({int(number)}, called)")
-            real = self.real.add_signal(number, self.data)
+            self.say(f"{name} = q.add_signal({int(number)}, data=called)")
+            real = self.real.add_signal(number, data=self.data)
             self.enter_watch(self.queue.add_signal(name, number), real)
 
     def send(self, index):

@@ -37,16 +37,16 @@ def prints(text):
 
 def use(client):
     execute(client, "%load_ext readyq\n%gui readyq")
-    execute(client, "w = q.add_timer(0.2, lambda w: print('tick', 6 * 7))")
+    execute(client, "w = q.add_timer(0.2, data=lambda w: print('tick', 6 * 7))")
     until(client, prints("tick 42"))
 
-    execute(client, "mail = q.add_trigger(lambda w: print('mail', w.count))\nmail.fire()\nq")
+    execute(client, "mail = q.add_trigger(data=lambda w: print('mail', w.count))\nmail.fire()\nq")
     shown = until(client, lambda kind, content: kind == "execute_result")["data"]
     assert "<td>trigger</td>" in shown["text/html"]
     assert "readyq.Queue" in shown["text/plain"]
     until(client, prints("mail 1"))
 
-    execute(client, "bad = q.add_timer(0, lambda w: 1 / 0)")
+    execute(client, "bad = q.add_timer(0, data=lambda w: 1 / 0)")
     until(client, prints("ZeroDivisionError"))
 
     execute(client, "lone = q.add_trigger()\nlone.fire()")

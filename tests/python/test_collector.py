@@ -22,7 +22,7 @@ def keepers(held):
 
 def test_it_is_shown_what_each_object_keeps(queue, make):
     (here, _), data, tracer = make.unix(), Thing(), Thing()
-    watch = queue.add(here, "r", data)
+    watch = queue.add(here, "r", data=data)
     queue.trace(tracer)
     for held, keeper in (
         (data, watch),
@@ -40,12 +40,12 @@ def test_it_is_shown_what_each_object_keeps(queue, make):
 
 
 def test_data_that_was_deleted_is_not_there_and_the_rest_works(queue):
-    trigger = queue.add_trigger(Thing())
+    trigger = queue.add_trigger(data=Thing())
     del trigger.data
     assert not any(isinstance(kept, Thing) for kept in gc.get_referents(trigger))
     assert repr(trigger) == "<readyq.Watch trigger>"
     trigger.fire()
-    with pytest.raises(TypeError, match="data, which cannot be called"):
+    with pytest.raises(TypeError, match="it has no data to call"):
         queue.dispatch(0)
 
 
@@ -57,12 +57,12 @@ class Adder:
         self.itself = self
 
     def __del__(self):
-        self.queue.add_trigger("late")
-        self.queue.add_trigger("later")
+        self.queue.add_trigger(data="late")
+        self.queue.add_trigger(data="later")
 
 
 def test_a_finalizer_may_add_while_the_watches_are_listed(queue):
-    first = queue.add_trigger("first")
+    first = queue.add_trigger(data="first")
     Adder(queue)
     threshold = gc.get_threshold()
     spent = [[] for _ in range(200)]  # what lists were kept for later: the next is allocated

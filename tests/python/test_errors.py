@@ -3,6 +3,7 @@
 
 import errno
 import os
+import re
 import socket
 
 import pytest
@@ -41,10 +42,17 @@ def test_closed_and_negative_descriptors_are_refused(unchanged, make):
     here, _ = make.unix()
     number = here.fileno()
     here.close()
-    for wrong in (number, here, -1):
+    for wrong in (number, -1):
         with pytest.raises(OSError, match="not open") as caught:
             unchanged.add(wrong, "r")
         assert caught.value.errno == errno.EBADF
+
+
+def test_closed_objects_are_refused_as_closed(unchanged, make):
+    here, _ = make.unix()
+    here.close()
+    with pytest.raises(ValueError, match=r"add of <socket.* failed: it is closed"):
+        unchanged.add(here, "r")
 
 
 def test_a_negative_descriptor_is_named(unchanged):
@@ -61,7 +69,7 @@ def test_closed_file_says_so_itself(unchanged, make):
 
 @pytest.mark.parametrize("wrong", [True, False, None, 1.5, "1", b"1", [], object()], ids=repr)
 def test_what_is_no_descriptor_is_refused(unchanged, wrong):
-    name = type(wrong).__name__
+    name = re.escape(f"{type(wrong).__name__} {wrong!r}")
     for call in (
         lambda: unchanged.add(wrong, "r"),
         lambda: unchanged.remove(wrong),
@@ -79,7 +87,7 @@ def test_fileno_that_returns_no_number_is_refused(unchanged, wrong):
         def fileno(self):
             return wrong
 
-    with pytest.raises(TypeError, match=r"fileno\(\) must be an int, not "):
+    with pytest.raises(TypeError, match=r"fileno\(\) of Thing must be an int, not "):
         unchanged.add(Thing(), "r")
 
 
@@ -149,7 +157,7 @@ def test_letters_and_bits_mean_the_same(queue, make):
 def test_maxevents_below_one_is_refused(unchanged, wrong):
     with pytest.raises(ValueError, match=f"maxevents must be >= 1 or None, not {wrong}"):
         unchanged.wait(0, wrong)
-    with pytest.raises(TypeError, match="maxevents must be an int, not float"):
+    with pytest.raises(TypeError, match=r"maxevents must be an int, not float 1\.0"):
         unchanged.wait(0, 1.0)
 
 
@@ -233,9 +241,9 @@ def test_modify_is_for_descriptors_and_fire_for_triggers(unchanged):
         watch.fire()
     others = [unchanged.add_timer(100), unchanged.add_trigger()]
     for other in others:
-        with pytest.raises(ValueError, match=r"modify\(READ\) failed"):
+        with pytest.raises(ValueError, match=r"modify\(READ\) of a (timer|trigger) failed"):
             other.modify("r")
-    with pytest.raises(ValueError, match="fire failed"):
+    with pytest.raises(ValueError, match="fire of a timer failed"):
         others[0].fire()
     for other in others:
         other.remove()
@@ -298,7 +306,7 @@ def test_closed_queue_still_answers_what_it_is(make):
 
 
 def test_wrong_clocks_and_arguments_are_refused():
-    with pytest.raises(ValueError, match='clock must be "real" or "virtual", not "sun"'):
+    with pytest.raises(ValueError, match=r'clock must be "real" or "virtual", not .sun.'):
         readyq.Queue(clock="sun")
     for wrong in ({"backend": "epoll"}, {"clock": None}, {"other": 1}):
         with pytest.raises(TypeError):
@@ -308,20 +316,19 @@ def test_wrong_clocks_and_arguments_are_refused():
 def test_calls_with_wrong_arguments_are_type_errors(unchanged):
     for call, message in (
         (lambda: unchanged.add(), "needs argument 'source'"),
-        (lambda: unchanged.add(0), "needs argument 'interest'"),
-        (lambda: unchanged.add(0, "r", 1, 2), r"takes at most 3 arguments \(4 given\)"),
+        (lambda: unchanged.add(0, "r", 1, 2), r"at most 2 positional arguments \(4 given\)"),
         (lambda: unchanged.add(0, "r", source=1), "multiple values for argument 'source'"),
         (lambda: unchanged.wait(time=1), "unexpected keyword argument 'time'"),
-        (lambda: unchanged.add_signal("TERM"), "signum must be an int, not str"),
+        (lambda: unchanged.add_signal(b"TERM"), "signum must be an int, not bytes b'TERM'"),
         (lambda: unchanged.add_process(None), "pid must be an int, not NoneType"),
         (lambda: unchanged.add_timer(), "needs argument 'delay'"),
         (lambda: unchanged.add_signal(), "needs argument 'signum'"),
         (lambda: unchanged.add_process(), "needs argument 'pid'"),
-        (lambda: unchanged.add_trigger(1, 2), r"takes at most 1 arguments \(2 given\)"),
+        (lambda: unchanged.add_trigger(1), r"takes at most 0 positional arguments \(1 given\)"),
         (lambda: unchanged.modify(0), "needs argument 'interest'"),
-        (lambda: unchanged.dispatch(0, 1), r"takes at most 1 arguments \(2 given\)"),
+        (lambda: unchanged.dispatch(0, 1), r"takes at most 1 positional argument \(2 given\)"),
         (lambda: unchanged.trace(1), r"trace\(\) needs a file"),
-        (lambda: readyq.bits(1.5), "interest must be bits"),
+        (lambda: readyq.bits(1.5), "value must be bits"),
         (lambda: _core.set_inputhook(1), r"set_inputhook\(\) needs a function or None, not int"),
     ):
         with pytest.raises(TypeError, match=message):
@@ -342,7 +349,7 @@ def test_arguments_may_be_named(queue, make):
 def test_data_that_cannot_be_called_is_named_by_dispatch(queue, make):
     here, _ = make.unix()
     queue.add(here, "w", data="text")
-    with pytest.raises(TypeError, match=r"cannot be called in <readyq.Watch fd .* data='text'>"):
+    with pytest.raises(TypeError, match=r"<readyq.Watch fd .* data='text'> failed: its data can"):
         queue.dispatch(0)
 
 

@@ -153,7 +153,7 @@ def work():
     for _ in range(5):
         one = interpreters.create()
         run(one, USE)
-        run(one, "left = readyq.Queue(); left.add_timer(9, left); left.add_signal(12)")
+        run(one, "left = readyq.Queue(); left.add_timer(9, data=left); left.add_signal(12)")
         interpreters.destroy(one)
 in_threads(4, work)
 assert signal.getsignal(12) == signal.SIG_DFL
@@ -236,18 +236,18 @@ import readyq
 class Rude:
     def __del__(self):
         try:
-            self.q.add_trigger(self).fire()
+            self.q.add_trigger(data=self).fire()
             self.q.wait(0)
         except ValueError:
             pass
 q = readyq.Queue()
 rude = Rude()
 rude.q = q
-q.add_trigger(rude)
-q.add_signal(10, rude)
-q.add_timer(1, rude, period=1)
+q.add_trigger(data=rude)
+q.add_signal(10, data=rude)
+q.add_timer(1, data=rude, period=1)
 q.trace(lambda line, q=q: None)
-w = q.add(0, "r", rude)
+w = q.add(0, "r", data=rude)
 ''')
     run(one, "del q, rude, Rude")
 for place in {order}:

@@ -26,18 +26,18 @@ def test_each_way_out_gives_back_data_and_source(queue, make):
     there.send(b"x")
     before = references(data, here, queue)
     ways = [
-        lambda: queue.add(here, "r", data).remove(),
-        lambda: queue.remove(queue.add(here, "r", data)),
-        lambda: queue.add(here, "r", data) and list(queue.wait(0)) and queue.remove(here),
-        lambda: queue.add(here, "r", data) and queue.dispatch(0) and queue.remove(here),
-        lambda: queue.add_timer(0, data) and list(queue.wait()),
-        lambda: queue.add_timer(0, data) and queue.dispatch(),
-        lambda: queue.add_timer(9, data).remove(),
-        lambda: queue.add_signal(10, data).remove(),
-        lambda: queue.add_trigger(data).remove(),
-        lambda: queue.add_process(os.getppid(), data).remove(),
-        lambda: next(iter(queue.add_trigger(data).queue)).remove(),
-        lambda: repr(queue.add_trigger(data)) and [watch.remove() for watch in queue],
+        lambda: queue.add(here, "r", data=data).remove(),
+        lambda: queue.remove(queue.add(here, "r", data=data)),
+        lambda: queue.add(here, "r", data=data) and list(queue.wait(0)) and queue.remove(here),
+        lambda: queue.add(here, "r", data=data) and queue.dispatch(0) and queue.remove(here),
+        lambda: queue.add_timer(0, data=data) and list(queue.wait()),
+        lambda: queue.add_timer(0, data=data) and queue.dispatch(),
+        lambda: queue.add_timer(9, data=data).remove(),
+        lambda: queue.add_signal(10, data=data).remove(),
+        lambda: queue.add_trigger(data=data).remove(),
+        lambda: queue.add_process(os.getppid(), data=data).remove(),
+        lambda: next(iter(queue.add_trigger(data=data).queue)).remove(),
+        lambda: repr(queue.add_trigger(data=data)) and [watch.remove() for watch in queue],
     ]
     for way in ways:
         for _ in range(3):
@@ -50,13 +50,13 @@ def test_refused_calls_keep_nothing(queue, make):
     queue.add(here, "r")
     before = references(data, here, queue)
     for call in (
-        lambda: queue.add(here, "r", data),
-        lambda: queue.add(here, 4096, data),
-        lambda: queue.add(-1, "r", data),
-        lambda: queue.add("no", "r", data),
-        lambda: queue.add_timer(-1, data),
-        lambda: queue.add_signal(9, data),
-        lambda: queue.add_process(-1, data),
+        lambda: queue.add(here, "r", data=data),
+        lambda: queue.add(here, 4096, data=data),
+        lambda: queue.add(-1, "r", data=data),
+        lambda: queue.add("no", "r", data=data),
+        lambda: queue.add_timer(-1, data=data),
+        lambda: queue.add_signal(9, data=data),
+        lambda: queue.add_process(-1, data=data),
         lambda: queue.wait(data),
         lambda: queue.modify(data, "r"),
         lambda: queue.remove(12345),
@@ -70,9 +70,9 @@ def test_close_gives_back_everything(make):
     data, (here, _) = Data(), make.unix()
     before = references(data, here)
     queue = make.queue()
-    queue.add(here, "r", data)
-    queue.add_timer(10, data)
-    queue.add_trigger(data)
+    queue.add(here, "r", data=data)
+    queue.add_timer(10, data=data)
+    queue.add_trigger(data=data)
     queue.trace(data)
     queue.close()
     del queue
@@ -95,8 +95,8 @@ def test_cycles_through_data_are_collected(make):
     here, _ = make.unix()
     fds = len(os.listdir("/proc/self/fd"))
     queue, data = readyq.Queue(), Data()
-    data.watch = queue.add(here, "r", data)
-    data.timer = queue.add_timer(10, data.watch)
+    data.watch = queue.add(here, "r", data=data)
+    data.timer = queue.add_timer(10, data=data.watch)
     data.queue = queue
     queue.trace(lambda line, queue=queue: None)
     alive = [weakref.ref(queue), weakref.ref(data), weakref.ref(data.watch)]
@@ -132,7 +132,7 @@ def test_finalizer_may_use_the_queue_that_is_collected_with_it():
     for _ in range(3):
         queue, rude = readyq.Queue(), Rude()
         rude.queue = queue
-        queue.add_trigger(rude)
+        queue.add_trigger(data=rude)
         del queue, rude
     gc.collect()
     assert len(seen) == 3

@@ -62,9 +62,9 @@ def check_size(failed):
 watches = []
 for call in (
     lambda: q.add(reader, readyq.READ, data="fd"),
-    lambda: q.add_timer(0, "timer", period=None),
-    lambda: q.add_signal(signal.SIGUSR1, "signal"),
-    lambda: q.add_process(os.getpid(), "process"),
+    lambda: q.add_timer(0, data="timer", period=None),
+    lambda: q.add_signal(signal.SIGUSR1, data="signal"),
+    lambda: q.add_process(os.getpid(), data="process"),
     lambda: q.add_trigger(data="trigger"),
 ):
     watches.append(starve(call, check_size))
@@ -110,7 +110,7 @@ print("as ever", sum(refused) >= 5)
 DISPATCH = """
 called = []
 q = readyq.Queue()
-fd = q.add(reader, "r", called.append)
+fd = q.add(reader, "r", data=called.append)
 starve(lambda: q.dispatch(0))
 assert called and set(called) == {fd}
 lines = []
@@ -118,7 +118,7 @@ starve(lambda: q.trace(lines.append))
 list(starve(lambda: q.wait(0)))
 q.trace(None)
 assert any("ready" in line for line in lines), lines
-trigger = q.add_trigger("kept")
+trigger = q.add_trigger(data="kept")
 for _ in range(20):
     trigger.fire()
     batch = starve(lambda: q.wait(0))
@@ -137,7 +137,7 @@ class File:
     def write(self, line):
         lines.append(line)
 q = readyq.Queue()
-fd = q.add(reader, "r", "x" * 200)
+fd = q.add(reader, "r", data="x" * 200)
 for target in (File(), lambda line: lines.append(line + "\\n")):
     q.trace(target)
     del lost[:], lines[:]
@@ -147,7 +147,7 @@ for target in (File(), lambda line: lines.append(line + "\\n")):
     assert set(lost) == {MemoryError} and len(lost) > 5, lost
     assert lines[-1].startswith("readyq: ready fd") and lines[-1].endswith("xxx...\\n"), lines
 q.trace(None)
-short, whole = "<readyq.Watch timer, data=<str object>>", repr(q.add_timer(9, "x" * 200))
+short, whole = "<readyq.Watch timer, data=<str object>>", repr(q.add_timer(9, data="x" * 200))
 texts = sweep(lambda: repr(list(q)[1]), 60)
 assert texts[-1] == whole and set(texts) == {MemoryError, short, whole}, set(texts)
 refused.append(texts.count(MemoryError))
@@ -196,7 +196,7 @@ names = ("Queue", "Watch", "Batch", "Stats")
 assert all(getattr(module, name) in gc.get_referents(module) for name in names)
 assert module.Queue is not readyq.Queue
 with module.Queue() as q:
-    q.add(reader, "r", "data")
+    q.add(reader, "r", data="data")
     assert [w.data for w in q.wait(0)] == ["data"]
 print("as ever", sum(refused) >= 5)
 """

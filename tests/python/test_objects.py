@@ -3,6 +3,7 @@
 
 import copy
 import io
+import os
 import pickle
 import sys
 import weakref
@@ -40,6 +41,104 @@ def test_iteration_goes_over_a_snapshot(queue):
         watch.remove()
         queue.add_trigger()
     assert [watch.kind for watch in queue] == ["trigger"] * 10
+
+
+def test_a_queue_is_true_whatever_it_holds(make):
+    queue = make.queue()
+    assert queue
+    assert len(queue) == 0
+    queue.add_trigger()
+    assert queue
+    queue.close()
+    assert queue
+
+
+def test_read_is_asked_for_by_default(queue, make):
+    here, there = make.unix()
+    watch = queue.add(here, data="mine")
+    assert (watch.interest, watch.data) == (READ, "mine")
+    assert queue.add(source=there).interest == READ
+
+
+class Number:
+    def __init__(self, number):
+        self.number = number
+
+    def __index__(self):
+        return self.number
+
+
+def test_integers_may_be_objects_with_an_index(queue, make):
+    here, _ = make.unix()
+    watch = queue.add(Number(here.fileno()), Number(WRITE))
+    assert (watch.fd, watch.interest) == (here.fileno(), WRITE)
+    assert Number(here.fileno()) in queue
+    assert queue[Number(here.fileno())] is watch
+    queue.modify(Number(here.fileno()), Number(READ | WRITE))
+    watch.modify(Number(WRITE))
+    assert list(queue.wait(0, Number(1))) == [watch]
+    assert queue.remove(Number(here.fileno()))
+    assert queue.add_signal(Number(10)).remove()
+    assert queue.add_process(Number(os.getpid())).remove()
+    assert readyq.bits(Number(5)) == "READ|WRITE"
+    assert readyq.describe(Number(here.fileno())).startswith("UNIX socket")
+
+
+class Port:
+    """Like a serial port, whose fileno() raises an error of its own once it is closed."""
+
+    def __init__(self, sock, error):
+        self.sock, self.error, self.open = sock, error, True
+
+    def fileno(self):
+        if self.open:
+            return self.sock.fileno()
+        raise self.error
+
+
+ERRORS = [OSError(9, "port"), ValueError("closed"), AttributeError("fd"), TypeError("no fd"), None]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_what_was_added_is_found_when_it_has_no_descriptor_any_more(queue, make, error):
+    here, _ = make.unix()
+    port = Port(here, error)
+    watch, others = queue.add(port), [queue.add_trigger(), queue.add(make.unix()[0])]
+    port.open = False
+    assert port in queue
+    assert queue[port] is watch
+    queue.modify(port, "rw")
+    assert watch.interest == READ | WRITE
+    assert queue.remove(port) is True
+    assert set(queue) == set(others)
+
+
+def test_what_was_closed_is_removed_and_its_modify_says_that_it_is_closed(queue, make):
+    here, _ = make.unix()
+    watch = queue.add(here)
+    here.close()
+    assert here in queue
+    assert queue[here] is watch
+    with pytest.raises(OSError, match="it was closed"):
+        queue.modify(here, "w")
+    assert queue.remove(here) is True
+
+
+def test_ctrl_c_in_fileno_is_raised(queue, make):
+    port = Port(make.unix()[0], KeyboardInterrupt())
+    queue.add(port)
+    port.open = False
+    for call in (queue.remove, queue.__contains__, queue.__getitem__):
+        with pytest.raises(KeyboardInterrupt):
+            call(port)
+
+
+def test_an_object_that_has_another_descriptor_now_is_still_found(queue, make):
+    port = Port(make.unix()[0], None)
+    watch = queue.add(port)
+    port.sock = make.unix()[0]
+    assert queue[port] is watch
+    assert queue.remove(port) is True
 
 
 def test_attributes_of_each_kind(queue, make):
@@ -82,7 +181,7 @@ def test_data_that_was_deleted_is_no_crash(queue):
         watch.data  # noqa: B018
     watch.fire()
     assert "trigger" in repr(watch)
-    with pytest.raises(TypeError, match="cannot be called"):
+    with pytest.raises(TypeError, match="no data to call"):
         queue.dispatch(0)
 
 
@@ -127,12 +226,12 @@ def test_repr_never_raises_for_what_data_does(queue):
         def __repr__(self):
             raise LookupError
 
-    assert repr(queue.add_trigger(Rude())) == "<readyq.Watch trigger, data=<Rude object>>"
-    long = repr(queue.add_trigger("x" * 1000))
+    assert repr(queue.add_trigger(data=Rude())) == "<readyq.Watch trigger, data=<Rude object>>"
+    long = repr(queue.add_trigger(data="x" * 1000))
     assert long.endswith("xxx...>")
     assert len(long) < 150
     data = []
-    data.append(queue.add_trigger(data))
+    data.append(queue.add_trigger(data=data))
     assert repr(data[0]) == "<readyq.Watch trigger, data=[<readyq.Watch ...>]>"
 
 
@@ -142,7 +241,7 @@ def test_repr_is_ended_by_ctrl_c_in_that_of_data(queue):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        repr(queue.add_trigger(Slow()))
+        repr(queue.add_trigger(data=Slow()))
 
 
 def test_queue_is_a_context_manager(make):
@@ -302,7 +401,7 @@ def test_tracer_may_use_the_queue(queue):
 @pytest.mark.parametrize("call", ["wait", "dispatch"])
 def test_tracer_that_takes_what_is_ready_leaves_nothing_to_the_wait(queue, call):
     taken = []
-    trigger = queue.add_trigger(taken.append)
+    trigger = queue.add_trigger(data=taken.append)
     trigger.fire()
     queue.trace(lambda line: taken.extend(queue.wait(0)))
     assert not getattr(queue, call)(0)

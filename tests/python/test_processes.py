@@ -110,6 +110,43 @@ def test_process_that_is_no_child_can_be_watched_without_status(queue, make):
     assert watch.status is None
 
 
+def test_process_can_be_given_as_an_object_with_a_pid(queue, make):
+    child = make.child()
+    before = sys.getrefcount(child)
+    watch = queue.add_process(child, data="child")
+    assert watch.source is child
+    assert sys.getrefcount(child) == before + 1
+    assert child in queue
+    assert queue[child] is watch
+    child.kill()
+    assert list(queue.wait(SOON)) == [watch]
+    assert watch.status == signal.SIGKILL
+    assert child not in queue
+    with pytest.raises(KeyError, match="this queue does not watch it"):
+        queue[child]
+    del watch
+    assert sys.getrefcount(child) == before
+
+
+def test_process_is_removed_by_its_object(queue, make):
+    child = make.child()
+    watch = queue.add_process(child)
+    assert queue.remove(child) is True
+    assert (watch.active, len(queue)) == (False, 0)
+    with pytest.raises(KeyError, match="nothing to remove"):
+        queue.remove(child)
+
+
+def test_an_error_of_an_objects_pid_is_not_changed(queue):
+    class Gone:
+        @property
+        def pid(self):
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        queue.add_process(Gone())
+
+
 @pytest.mark.parametrize("pid", [0, -1, -(2**31)])
 def test_pids_below_one_are_refused(queue, pid):
     with pytest.raises(ValueError, match=rf"add_process\({pid}\) failed"):

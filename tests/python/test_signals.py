@@ -234,6 +234,28 @@ def test_number_of_the_signal_module_is_kept_as_source(queue):
 REFUSED = ["SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL"]
 
 
+@pytest.mark.parametrize("name", ["USR1", "SIGUSR1"])
+def test_signal_can_be_named(queue, name):
+    watch = queue.add_signal(name, data="mine")
+    assert (watch.source, watch.kind) == (name, "signal")
+    assert "signal 10" in repr(watch)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert list(queue.wait(SOON)) == [watch]
+
+
+@pytest.mark.parametrize("name", ["", "SIG", "SIGSIGTERM", "_IGN", "TERM ", "\ud800", "A" * 500])
+def test_names_of_no_signal_are_refused(queue, name):
+    with pytest.raises(ValueError, match="no signal has this name"):
+        queue.add_signal(name)
+    assert len(queue) == 0
+
+
+def test_ctrl_c_can_be_watched_by_its_name(queue):
+    watch = queue.add_signal("INT")
+    os.kill(os.getpid(), signal.SIGINT)
+    assert list(queue.wait(SOON)) == [watch]
+
+
 @pytest.mark.parametrize("signum", [0, -1, 65, 1000, *(getattr(signal, name) for name in REFUSED)])
 def test_signals_that_cannot_be_watched_are_refused(queue, signum):
     with pytest.raises(ValueError, match=rf"add_signal\({int(signum)}\) failed"):

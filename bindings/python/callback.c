@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Calling data, for dispatch(). Data that cannot be called, or whose call would run nothing, is
+ * refused before its watch is taken, so that the event is left to the next wait.
+ */
+#include "binding.h"
+
+#include <string.h>
+
+/* The attribute, or NULL without an exception. */
+static PyObject *find_attribute(PyObject *object, const char *name)
+{
+    PyObject *attribute = PyObject_GetAttrString(object, name);
+
+    if (attribute == NULL)
+        PyErr_Clear();
+    return attribute;
+}
+
+/* The function, written in Python, that a call of data runs; NULL if there is none. Without an
+ * exception. */
+static PyObject *find_function(PyObject *data)
+{
+    PyObject *called, *function = NULL;
+    bool is_partial;
+
+    if (PyFunction_Check(data))
+        return Py_NewRef(data);
+    if (PyMethod_Check(data))
+        return find_function(PyMethod_GET_FUNCTION(data));
+    if (PyCFunction_Check(data) || PyType_Check(data))
+        return NULL;
+    is_partial = strcmp(Py_TYPE(data)->tp_name, "functools.partial") == 0;
+    called = is_partial ? find_attribute(data, "func")
+                        : find_attribute((PyObject *)Py_TYPE(data), "__call__");
+    if (called != NULL && (is_partial || PyFunction_Check(called)))
+        function = find_function(called);
+    Py_XDECREF(called);
+    return function;
+}
+
+static inline int flags_of(PyObject *function)
+{
+    return ((PyCodeObject *)PyFunction_GET_CODE(function))->co_flags;
+}
+
+/* Why data must not be called, or NULL. */
+static const char *find_fault(PyObject *data)
+{
+    PyObject *function;
+    int flags;
+
+    if (data == NULL || data == Py_None)
+        return "it has no data to call; give a function as data, or take the watch from wait()";
+    if (!PyCallable_Check(data))
+        return "its data cannot be called; give a function as data, or take the watch from wait()";
+    function = find_function(data);
+    flags = function != NULL ? flags_of(function) : 0;
+    Py_XDECREF(function);
+    if (flags & (CO_COROUTINE | CO_ASYNC_GENERATOR))
+        return "its data is an async function, which dispatch() cannot await; give a plain "
+               "function that starts a task, or take the watch from wait()";
+    if (flags & CO_GENERATOR)
+        return "its data is a generator function, whose call runs nothing; give a plain function, "
+               "or take the watch from wait()";
+    return NULL;
+}
+
+/* The short path of check_watch(): a function or a method that runs when it is called. */
+static inline bool is_plain(Watch *watch)
+{
+    PyObject *data;
+    bool plain;
+
+    Py_BEGIN_CRITICAL_SECTION(watch);
+    data = watch->data;
+    if (data != NULL && PyMethod_Check(data))
+        data = PyMethod_GET_FUNCTION(data);
+    plain = data != NULL && PyFunction_Check(data) &&
+            !(flags_of(data) & (CO_COROUTINE | CO_ASYNC_GENERATOR | CO_GENERATOR));
+    Py_END_CRITICAL_SECTION();
+    return plain;
+}
+
+static PyObject *data_of(Watch *watch)
+{
+    PyObject *data;
+
+    Py_BEGIN_CRITICAL_SECTION(watch);
+    data = Py_XNewRef(watch->data);
+    Py_END_CRITICAL_SECTION();
+    return data;
+}
+
+/* Whether its data can be called; else an exception. */
+static bool check_watch(Watch *watch)
+{
+    PyObject *data = data_of(watch);
+    const char *fault = find_fault(data);
+
+    Py_XDECREF(data);
+    if (fault != NULL)
+        PyErr_Format(PyExc_TypeError, "dispatch of %R failed: %s", watch, fault);
+    return fault == NULL;
+}
+
+/* ------------------------------------------------------------------ calling */
+
+/* The next watch, with a reference and not taken; NULL at the end. */
+static Watch *first_watch(Batch *batch)
+{
+    Watch *watch = NULL;
+    readyq_watch *first;
+
+    Py_BEGIN_CRITICAL_SECTION(batch->queue);
+    first = readyq_first(&batch->core);
+    if (first != NULL)
+        watch = (Watch *)Py_NewRef(watch_of(first));
+    Py_END_CRITICAL_SECTION();
+    return watch;
+}
+
+static bool check_first(Batch *batch)
+{
+    Watch *first = first_watch(batch);
+    const bool good = first == NULL || is_plain(first) || check_watch(first);
+
+    Py_XDECREF(first);
+    return good;
+}
+
+/* Another thread may have removed the watch that was checked, or changed its data. */
+static bool call_data(Watch *watch)
+{
+    PyObject *data = data_of(watch), *result;
+
+    if (data == NULL)
+        return check_watch(watch);
+    result = PyObject_CallOneArg(data, (PyObject *)watch);
+    Py_DECREF(data);
+    Py_XDECREF(result);
+    return result != NULL;
+}
+
+int call_ready(Batch *batch)
+{
+    int called = 0;
+    Watch *watch;
+    bool done;
+
+    for (;;) {
+        if (!check_first(batch))
+            return -1;
+        watch = take_watch(batch);
+        if (watch == NULL)
+            return called;
+        done = call_data(watch);
+        Py_DECREF(watch);
+        if (!done)
+            return -1;
+        called++;
+    }
+}

@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: MIT
+"""Mistakes that are easily made: each error says what, of which object, why and what to do, and
+its traceback ends at the line that made the mistake.
+
+The table has the call, the class and the whole message. {sock} and the like stand for what the
+message says of things that differ from run to run.
+"""
+
+import datetime
+import functools
+import math
+import os
+import signal
+import socket
+import sys
+import types
+
+import pytest
+
+import readyq
+from readyq import EDGE, READ, READ_CLOSED, WRITE
+
+SOON = 10
+LETTERS = 'bits such as readyq.READ or letters such as "rw"'
+BY_NAME = "; pass data by name: data=..."
+COMBINE = (
+    "the interest is not valid; combine READ, WRITE and PRIORITY, with EDGE, ONESHOT or "
+    "EXCLUSIVE if wanted, or use 0 to pause"
+)
+NAMES = 'use one such as "TERM" or "SIGTERM", or a number (kill -l lists the signals)'
+UNCATCHABLE = "SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE and SIGILL cannot be watched"
+ASYNC = (
+    "its data is an async function, which dispatch() cannot await; give a plain function that "
+    "starts a task, or take the watch from wait()"
+)
+BEFORE = "remove a watch before its descriptor is closed"
+NO_FILENO = "a descriptor is an int or has fileno(), unlike"
+
+
+def tick(watch):
+    pass
+
+
+async def fetch(watch):
+    pass
+
+
+def produce(watch):
+    yield watch
+
+
+class Client:
+    def __repr__(self):
+        return "<Client>"
+
+    async def __call__(self, watch):
+        pass
+
+    async def handle(self, watch):
+        pass
+
+
+class Numbered:
+    """A file-like object whose fileno() is not a number."""
+
+    def __repr__(self):
+        return "<Numbered>"
+
+    def fileno(self):
+        return "3"
+
+
+class Lost(Numbered):
+    def fileno(self):
+        return -1
+
+
+class Unborn:
+    pid = None
+
+
+@pytest.fixture
+def world(queue, make):
+    """What the calls of the table use, and what messages say of it."""
+    w = types.SimpleNamespace(q=queue, other=make.queue(), client=Client())
+    w.sock, w.free = make.unix()
+    w.closed = make.unix()[0]
+    w.closed.close()
+    w.file = make.file()
+    w.file.close()
+    w.watch = queue.add(w.sock, data="mine")
+    w.foreign = w.other.add(w.free)
+    w.fired, w.gone = queue.add_timer(0), queue.add_timer(9)
+    assert list(queue.wait(SOON)) == [w.fired]
+    w.gone.remove()
+    w.trigger = queue.add_trigger()
+    w.shut = make.queue()
+    w.left = w.shut.add_trigger()
+    w.shut.close()
+    w.reused, w.late = (queue.add(reader) for reader, _ in (make.pipe(), make.pipe()))
+    os.dup2(make.pipe()[0].fileno(), w.reused.fd)
+    w.say = {
+        "sock": f"descriptor {w.sock.fileno()} (UNIX socket, connected)",
+        "free": f"descriptor {w.free.fileno()} (UNIX socket, connected)",
+        "free_watch": f"<readyq.Watch fd {w.free.fileno()} (UNIX socket, connected) interest READ>",
+        "closed": repr(w.closed),
+        "queue": f"descriptor {queue.fileno()} ([eventpoll])",
+        "late": f"descriptor {w.late.fd} (closed)",
+        "reused": f"descriptor {w.reused.fd} (pipe)",
+    }
+    w.late.source.close()
+    return w
+
+
+def dispatch(w, data):
+    w.trigger.data = data
+    w.trigger.fire()
+    return w.q.dispatch(0)
+
+
+EBADF, EEXIST, ESRCH = "[Errno 9] ", "[Errno 17] ", "[Errno 3] "
+
+MISTAKES = [
+    # data by position, and other arguments in the wrong place
+    (lambda w: w.q.add(w.free, w.client), TypeError,
+     f"add: interest must be {LETTERS}, not Client <Client>{BY_NAME}"),
+    (lambda w: w.q.add(w.free, "a client"), ValueError,
+     f"add: interest must be made of \"r\", \"w\" and \"p\", not 'a client'{BY_NAME}"),
+    (lambda w: w.q.add(w.free, READ, w.client), TypeError,
+     f"add() takes at most 2 positional arguments (3 given){BY_NAME}"),
+    (lambda w: w.q.add(READ, w.client), TypeError,
+     f"add: interest must be {LETTERS}, not Client <Client>{BY_NAME}"),
+    (lambda w: w.q.add_timer(1, tick), TypeError,
+     f"add_timer() takes at most 1 positional argument (2 given){BY_NAME}, period=..."),
+    (lambda w: w.q.add_timer(w.client), TypeError,
+     "add_timer: delay must be a number of seconds, not Client <Client>"),
+    (lambda w: w.q.add_signal(signal.SIGTERM, tick), TypeError,
+     f"add_signal() takes at most 1 positional argument (2 given){BY_NAME}"),
+    (lambda w: w.q.add_process(1, tick), TypeError,
+     f"add_process() takes at most 1 positional argument (2 given){BY_NAME}"),
+    (lambda w: w.q.add_trigger(tick), TypeError,
+     f"add_trigger() takes at most 0 positional arguments (1 given){BY_NAME}"),
+    (lambda w: w.q.add(), TypeError, "add() needs argument 'source'"),
+    (lambda w: w.q.add(w.free, callback=tick), TypeError,
+     "add() got an unexpected keyword argument 'callback'; its arguments: source, interest, data"),
+    (lambda w: w.q.add_timer(1, interval=2), TypeError,
+     "add_timer() got an unexpected keyword argument 'interval'; its arguments: delay, data, "
+     "period"),
+    (lambda w: w.q.wait(seconds=1), TypeError,
+     "wait() got an unexpected keyword argument 'seconds'; its arguments: timeout, maxevents"),
+    (lambda w: w.q.modify(w.sock), TypeError, "modify() needs argument 'interest'"),
+    # no descriptors
+    (lambda w: w.q.add(w.closed), ValueError,
+     "add of {closed} failed: it is closed, since its fileno() is negative; use an open one"),
+    (lambda w: w.q.add(Lost()), ValueError,
+     "add of <Numbered> failed: it is closed, since its fileno() is negative; use an open one"),
+    (lambda w: w.q.add(w.file), ValueError, "I/O operation on closed file"),
+    (lambda w: w.q.add(777_777), OSError,
+     EBADF + "add(READ) of descriptor 777777 (closed) failed: it is not open; use the number of an "
+     "open descriptor"),
+    (lambda w: w.q.add(w.closed.fileno(), WRITE), OSError,
+     EBADF + "add(WRITE) of -1 failed: it is not open; use the number of an open descriptor"),
+    (lambda w: w.q.add(1.0), TypeError, f"add: {NO_FILENO} float 1.0"),
+    (lambda w: w.q.add("3"), TypeError, f"add: {NO_FILENO} str '3'"),
+    (lambda w: w.q.add(None), TypeError, f"add: {NO_FILENO} NoneType None"),
+    (lambda w: w.q.add(True), TypeError, f"add: {NO_FILENO} bool True"),
+    (lambda w: w.q.add([]), TypeError, f"add: {NO_FILENO} list []"),
+    (lambda w: w.q.add(w.client), TypeError, f"add: {NO_FILENO} Client <Client>"),
+    (lambda w: w.q.add(socket.socket), TypeError,
+     f"add: {NO_FILENO} type <class 'socket.socket'>"),
+    (lambda w: w.q.add(w.foreign), TypeError, f"add: {NO_FILENO} readyq.Watch {{free_watch}}"),
+    (lambda w: w.q.add(Numbered()), TypeError,
+     "add: fileno() of Numbered must be an int, not str '3'"),
+    (lambda w: w.q.add(2**31), ValueError, "add: descriptor is out of range: 2147483648"),
+    (lambda w: w.q.add(w.q), ValueError,
+     "add(READ) of {queue} failed: it belongs to this queue; a queue cannot watch itself"),
+    # interests
+    (lambda w: w.q.add(w.free, "rx"), ValueError,
+     f"add: interest must be made of \"r\", \"w\" and \"p\", not 'rx'{BY_NAME}"),
+    (lambda w: w.q.add(w.free, ""), ValueError,
+     f"add: interest must be made of \"r\", \"w\" and \"p\", not ''{BY_NAME}"),
+    (lambda w: w.q.add(w.free, EDGE), ValueError, f"add(EDGE) of {{free}} failed: {COMBINE}"),
+    (lambda w: w.q.add(w.free, READ | READ_CLOSED), ValueError,
+     f"add(READ|READ_CLOSED) of {{free}} failed: {COMBINE}"),
+    (lambda w: w.q.add(w.free, 0x2000), ValueError, f"add(0x2000) of {{free}} failed: {COMBINE}"),
+    (lambda w: w.q.add(w.free, -1), ValueError, "add: interest is out of range: -1"),
+    (lambda w: w.q.add(w.free, True), TypeError,
+     f"add: interest must be {LETTERS}, not bool True{BY_NAME}"),
+    (lambda w: w.watch.modify(EDGE), ValueError, f"modify(EDGE) of {{sock}} failed: {COMBINE}"),
+    (lambda w: w.watch.modify(None), TypeError,
+     f"modify: interest must be {LETTERS}, not NoneType None"),
+    # what is watched, and what is not
+    (lambda w: w.q.add(w.sock, WRITE), FileExistsError,
+     EEXIST + "add(WRITE) of {sock} failed: it is watched by this queue already; modify its watch, "
+     "or remove it first"),
+    (lambda w: w.q.remove(w.free), KeyError,
+     "remove of {free} failed: this queue does not watch it; there is nothing to remove"),
+    (lambda w: w.q.remove(w.closed), KeyError,
+     "remove of {closed} failed: this queue does not watch it; there is nothing to remove"),
+    (lambda w: w.q.modify(w.free, "w"), KeyError,
+     "modify of {free} failed: this queue does not watch it; add it first"),
+    (lambda w: w.q[w.free], KeyError,
+     "lookup of {free} failed: this queue does not watch it; add it first"),
+    (lambda w: w.q[777_777], KeyError,
+     "lookup of descriptor 777777 (closed) failed: this queue does not watch it; add it first"),
+    (lambda w: w.q["mine"], TypeError, f"lookup: {NO_FILENO} str 'mine'"),
+    (lambda w: w.q.remove(w.foreign), KeyError,
+     "remove of {free_watch} failed: it is not in this queue but in another; call its own methods"),
+    (lambda w: w.q[w.fired], KeyError,
+     "lookup of <readyq.Watch timer, inactive, ready FIRED> failed: it is not in this queue any "
+     "more; add its source again"),
+    (lambda w: w.fired.modify("r"), KeyError,
+     "modify(READ) of a timer failed: it has fired and left its queue; nothing is left to do"),
+    (lambda w: w.gone.restart(1), KeyError,
+     "restart of a timer failed: the watch was removed from its queue; add it again"),
+    (lambda w: w.late.modify("rw"), OSError,
+     EBADF + f"modify(READ|WRITE) of {{late}} failed: it was closed; {BEFORE}"),
+    (lambda w: w.q.modify(w.reused.fd, 0), OSError,
+     EBADF + "modify(0) of {reused} failed: it was closed, and the number belongs to another file "
+     f"now; {BEFORE}"),
+    # one kind of watch for another
+    (lambda w: w.watch.restart(1), ValueError,
+     "restart of {sock} failed: it is not a timer; only a timer can be restarted"),
+    (lambda w: w.watch.fire(), ValueError,
+     "fire of {sock} failed: it is not a trigger; only a trigger can be fired"),
+    (lambda w: w.trigger.modify("r"), ValueError,
+     "modify(READ) of a trigger failed: it is not a descriptor's watch; only a descriptor's watch "
+     "has an interest"),
+    # time
+    (lambda w: w.q.wait("1"), TypeError, "wait: timeout must be a number of seconds, not str '1'"),
+    (lambda w: w.q.wait(-1), ValueError, "wait: timeout must be a number of seconds >= 0, not -1"),
+    (lambda w: w.q.wait(math.nan), ValueError,
+     "wait: timeout must be a number of seconds >= 0, not nan"),
+    (lambda w: w.q.wait(datetime.timedelta(0, 1)), TypeError,
+     "wait: timeout must be a number of seconds, not datetime.timedelta "
+     "datetime.timedelta(seconds=1)"),
+    (lambda w: w.q.dispatch(-0.5), ValueError,
+     "dispatch: timeout must be a number of seconds >= 0, not -0.5"),
+    (lambda w: w.q.add_timer(-1), ValueError,
+     "add_timer: delay must be a number of seconds >= 0, not -1"),
+    (lambda w: w.q.add_timer(1, period=-1), ValueError,
+     "add_timer: period must be a number of seconds >= 0, not -1"),
+    (lambda w: w.q.wait(0, 0), ValueError, "wait: maxevents must be >= 1 or None, not 0"),
+    (lambda w: w.q.wait(0, -1), ValueError, "wait: maxevents must be >= 1 or None, not -1"),
+    (lambda w: w.q.wait(0, 1.0), TypeError, "wait: maxevents must be an int, not float 1.0"),
+    # signals and processes
+    (lambda w: w.q.add_signal("FOO"), ValueError,
+     f"add_signal of 'FOO' failed: no signal has this name; {NAMES}"),
+    (lambda w: w.q.add_signal("term"), ValueError,
+     f"add_signal of 'term' failed: no signal has this name; {NAMES}"),
+    (lambda w: w.q.add_signal("SIG_IGN"), ValueError,
+     f"add_signal of 'SIG_IGN' failed: no signal has this name; {NAMES}"),
+    (lambda w: w.q.add_signal(signal.SIGKILL), ValueError,
+     f"add_signal(9) failed: this signal cannot be caught; {UNCATCHABLE}"),
+    (lambda w: w.q.add_signal("SEGV"), ValueError,
+     f"add_signal(11) failed: the thread cannot continue after this signal; {UNCATCHABLE}"),
+    (lambda w: w.q.add_signal(0), ValueError,
+     "add_signal(0) failed: there is no such signal; kill -l lists the signals"),
+    (lambda w: w.q.add_signal(None), TypeError,
+     "add_signal: signum must be an int, not NoneType None"),
+    (lambda w: w.q.add_process(0), ValueError,
+     "add_process(0) failed: it is not a process id; a process id is greater than 0"),
+    (lambda w: w.q.add_process(w.client), TypeError,
+     "add_process: pid must be an int, not Client <Client>"),
+    (lambda w: w.q.add_process(Unborn()), TypeError,
+     "add_process: pid of Unborn must be an int, not NoneType None"),
+    (lambda w: w.q.add_process(2**22 + 1), ProcessLookupError,
+     ESRCH + "add_process(4194305) failed: there is no such process; watch a process before its "
+     "end is collected (waitpid)"),
+    # data that dispatch cannot call
+    (lambda w: dispatch(w, fetch), TypeError,
+     f"dispatch of <readyq.Watch trigger, data={fetch!r}> failed: {ASYNC}"),
+    (lambda w: dispatch(w, w.client.handle), TypeError,
+     "dispatch of <readyq.Watch trigger, data=<bound method Client.handle of <Client>>> failed: "
+     + ASYNC),
+    (lambda w: dispatch(w, functools.partial(w.client.handle)), TypeError,
+     "dispatch of <readyq.Watch trigger, data=functools.partial(<bound method Client.handle of "
+     f"<Client>>)> failed: {ASYNC}"),
+    (lambda w: dispatch(w, w.client), TypeError,
+     f"dispatch of <readyq.Watch trigger, data=<Client>> failed: {ASYNC}"),
+    (lambda w: dispatch(w, produce), TypeError,
+     f"dispatch of <readyq.Watch trigger, data={produce!r}> failed: its data is a generator "
+     "function, whose call runs nothing; give a plain function, or take the watch from wait()"),
+    (lambda w: dispatch(w, tick(w.trigger)), TypeError,
+     "dispatch of <readyq.Watch trigger> failed: it has no data to call; give a function as data, "
+     "or take the watch from wait()"),
+    (lambda w: dispatch(w, "mail"), TypeError,
+     "dispatch of <readyq.Watch trigger, data='mail'> failed: its data cannot be called; give a "
+     "function as data, or take the watch from wait()"),
+    # closed queues, and what is no queue
+    (lambda w: w.shut.add(w.free), ValueError, "add failed: the queue is closed; open a new one"),
+    (lambda w: w.shut.wait(0), ValueError, "wait failed: the queue is closed; open a new one"),
+    (lambda w: w.left.fire(), ValueError, "fire failed: the queue is closed; open a new one"),
+    (lambda w: readyq.Queue("epoll"), ValueError,
+     "Queue: clock must be \"real\" or \"virtual\", not 'epoll'"),
+    (lambda w: readyq.Queue(1024), TypeError,
+     'Queue: clock must be "real" or "virtual", not 1024'),
+    (lambda w: w.q.wait(0)[0], TypeError, "'readyq.Batch' object is not subscriptable"),
+    (lambda w: w.q.trace("log.txt"), TypeError,
+     "trace() needs a file, something to call with a line, or None, not str"),
+    (lambda w: readyq.bits("rx"), ValueError,
+     "bits: value must be made of \"r\", \"w\" and \"p\", not 'rx'"),
+    (lambda w: readyq.describe("log.txt"), TypeError, f"describe: {NO_FILENO} str 'log.txt'"),
+]  # fmt: skip
+
+
+def last_line(error):
+    traceback = error.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame.f_code
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake[2][:60])
+def test_a_mistake_is_explained_and_changes_nothing(world, mistake):
+    call, kind, message = mistake
+    watches = list(world.q)
+    with pytest.raises(kind) as caught:
+        call(world)
+    assert type(caught.value) is kind
+    said = caught.value.args[0] if kind is KeyError else str(caught.value)
+    assert said == message.format(**world.say)
+    assert last_line(caught.value) in (call.__code__, dispatch.__code__)
+    assert list(world.q) == watches
+    assert (world.watch.interest, world.watch.active) == (READ, True)
+
+
+def test_the_table_has_forty_mistakes():
+    assert len({message for _, _, message in MISTAKES}) >= 40
+
+
+def test_an_error_of_the_objects_own_is_not_changed(queue):
+    class Broken:
+        def fileno(self):
+            return self.number  # there is none
+
+    class Raising:
+        error = LookupError("mine")
+
+        def fileno(self):
+            raise self.error
+
+    with pytest.raises(AttributeError, match="no attribute 'number'"):
+        queue.add(Broken())
+    thing = Raising()
+    for call in (
+        lambda: queue.add(thing),
+        lambda: queue.remove(thing),
+        lambda: queue.modify(thing, "r"),
+        lambda: queue[thing],
+        lambda: thing in queue,
+        lambda: readyq.describe(thing),
+    ):
+        with pytest.raises(LookupError) as caught:
+            call()
+        assert caught.value is thing.error
+
+
+def test_a_watch_may_be_removed_again_and_again(world):
+    for inactive in (world.fired, world.gone, world.left):
+        assert inactive.remove() is False
+    for inactive in (world.fired, world.gone):
+        assert world.q.remove(inactive) is False
+
+
+def test_a_callback_may_wait_and_a_loop_may_change_the_queue(queue, make):
+    def wait_again(watch):
+        called.append(watch)
+        assert list(queue.wait(0)) == rest
+
+    called, rest = [], []
+    triggers = [queue.add_trigger(data=wait_again) for _ in range(3)]
+    for trigger in triggers:
+        trigger.fire()
+    rest += triggers[1:]
+    assert queue.dispatch(0) == 1
+    assert called == triggers[:1]
+    for watch in queue:
+        watch.remove()
+        queue.add_trigger()
+    assert len(queue) == 3
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes and positions are of 3.11")
+def test_an_error_inside_data_names_the_callers_function(queue):
+    queue.add_trigger(data=lambda: None).fire()
+    with pytest.raises(TypeError, match="takes 0 positional arguments but 1 was given"):
+        queue.dispatch(0)
