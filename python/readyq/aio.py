@@ -72,23 +72,29 @@ def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
         with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
             return runner.run(main)
     else:
-        return _run_by_policy(main, debug)
+        return _run_without_runner(main, debug)
 
 
 if sys.version_info < (3, 11):
-    # There a policy alone tells asyncio.run() which loop to make.
 
-    class _Policy(asyncio.DefaultEventLoopPolicy):
-        def new_event_loop(self) -> asyncio.AbstractEventLoop:
-            return new_event_loop()
-
-    def _run_by_policy(main: Coroutine[Any, Any, _T], debug: bool | None) -> _T:
-        before = asyncio.get_event_loop_policy()
-        asyncio.set_event_loop_policy(_Policy())
+    def _run_without_runner(main: Coroutine[Any, Any, _T], debug: bool | None) -> _T:
+        """What asyncio.run() does there, which takes a loop only from a policy of the process."""
+        if not asyncio.iscoroutine(main):
+            raise ValueError(f"a coroutine was expected, got {main!r}")
+        loop = new_event_loop()
         try:
-            return asyncio.run(main, debug=debug)
+            asyncio.set_event_loop(loop)
+            if debug is not None:
+                loop.set_debug(debug)
+            return loop.run_until_complete(main)
         finally:
-            asyncio.set_event_loop_policy(before)
+            try:
+                asyncio.runners._cancel_all_tasks(loop)
+                loop.run_until_complete(loop.shutdown_asyncgens())
+                loop.run_until_complete(loop.shutdown_default_executor())
+            finally:
+                asyncio.set_event_loop(None)
+                loop.close()
 
 
 # ------------------------------------------------------------------ a queue inside a loop

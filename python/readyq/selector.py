@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """readyq.Selector: the interface of the standard library's selectors over a Queue.
 
-A key lives in the data of its watch, as the pair that select() returns for it, so that a select()
-is one wait and one look at each watch that is ready. What a selector promises is in the selectors
-module.
+The data of a watch is the pair that select() returns for it, so that select() is one wait and reads
+one attribute of each ready watch. The module selectors documents what a selector does.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 
 _INTEREST = {EVENT_READ: READ, EVENT_WRITE: WRITE, EVENT_READ | EVENT_WRITE: READ | WRITE}
 
-# The events of every value that ready can have where both were asked for; where one was, a delivery
-# is that one. A descriptor that is broken, or that nobody reads from, is ready for both, as for
-# poll(2); one whose peer only stopped writing may still be full.
+# The events by the value of ready, for watches of both; a watch of one event is delivered for that
+# one. A descriptor in error, or without a reader at its other end, is ready for both, as for
+# poll(2). One whose peer only stopped writing may still be full.
 _BROKEN = ERROR | WRITE_CLOSED
 _EVENTS = [
     (EVENT_READ if ready & (READ | _BROKEN) else 0)
@@ -114,7 +113,7 @@ class _Keys(Mapping["FileDescriptorLike", SelectorKey]):
 
 
 class Selector(BaseSelector):
-    """A selector on a Queue, for all that takes one of the standard library's.
+    """A selector on a Queue, for everything that accepts a selectors.BaseSelector.
 
     >>> import selectors, socket
     >>> here, there = socket.socketpair()
@@ -127,9 +126,9 @@ class Selector(BaseSelector):
     >>> selector.close(); here.close(); there.close()
 
     It differs from selectors.EpollSelector in this: timeouts are not rounded to milliseconds; files
-    and other descriptors that never block can be registered, and are always ready; the number of a
-    descriptor that was closed without unregister() can be registered again. Its methods may be
-    called from any thread.
+    and other descriptors that never block can be registered, and are always ready; if a descriptor
+    was closed without unregister(), register() and modify() work when its number belongs to another
+    file. Its methods may be called from any thread.
     """
 
     def __init__(self) -> None:
@@ -140,9 +139,9 @@ class Selector(BaseSelector):
     def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> SelectorKey:
         """Watch a file object and return its key.
 
-        events is EVENT_READ, EVENT_WRITE or both. Raises ValueError for other events, for what has
-        no descriptor and for a closed selector, KeyError when it is registered already, OSError
-        when it is not open.
+        events is EVENT_READ, EVENT_WRITE or both. Raises ValueError for other events, for an object
+        without a descriptor and for a closed selector, KeyError when the descriptor is registered
+        already, OSError when it is not open.
         """
         interest = _interest_of(events)
         fd = _descriptor_of(fileobj)
@@ -209,15 +208,15 @@ class Selector(BaseSelector):
         ]
 
     def close(self) -> None:
-        """Unregister everything and give up the queue. Closing again does nothing."""
+        """Unregister everything and close the queue. Closing again does nothing."""
         self._queue.close()
 
     def get_map(self) -> Mapping[FileDescriptorLike, SelectorKey]:
-        """A mapping of file objects and descriptors to keys; None once closed."""
+        """A mapping of file objects and descriptors to keys; None after close()."""
         return None if self._queue.closed else self._keys  # type: ignore[return-value]
 
     def get_key(self, fileobj: FileDescriptorLike) -> SelectorKey:
-        """The key of a file object. Raises KeyError without one, RuntimeError once closed."""
+        """The key of a file object. Raises KeyError if it has none, RuntimeError after close()."""
         if self._queue.closed:
             raise RuntimeError("Selector is closed")
         watch = _find(self._queue, fileobj)

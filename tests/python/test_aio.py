@@ -12,6 +12,7 @@ import ssl
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -67,6 +68,42 @@ def test_run_leaves_the_policy_as_it_was():
     loop = asyncio.new_event_loop()
     assert not isinstance(loop._selector, readyq.Selector)
     loop.close()
+
+
+def test_threads_run_loops_at_the_same_time(start):
+    barrier = threading.Barrier(4)
+
+    async def main():
+        barrier.wait(SOON)
+        await asyncio.sleep(0.01)
+        return (await running())._selector
+
+    futures = [start(readyq.run, main()) for _ in range(4)]
+    selectors = [future.result(SOON) for future in futures]
+    assert len(set(selectors)) == 4
+    assert {type(one) for one in selectors} == {readyq.Selector}
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        assert type(loop._selector) is not readyq.Selector
+
+
+def test_run_cancels_the_tasks_that_are_left_and_refuses_what_is_no_coroutine():
+    ended = []
+
+    async def linger():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    async def main():
+        main.task = asyncio.ensure_future(linger())
+        await asyncio.sleep(0)
+
+    readyq.run(main())
+    assert ended == [True]
+    assert main.task.cancelled()
+    with pytest.raises((TypeError, ValueError), match="coroutine"):
+        readyq.run(main)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.Runner is of Python 3.11")
@@ -330,6 +367,17 @@ def test_an_attachment_is_ended_once_also_after_close(run):
         assert not end()
 
     run(main())
+
+
+def test_an_attachment_is_ended_after_its_loop(make):
+    queue = make.queue()
+
+    async def main():
+        return readyq.attach(queue)
+
+    for run in (asyncio.run, readyq.run):
+        end = run(main())
+        assert not end()
 
 
 @RUNS
