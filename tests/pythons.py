@@ -12,11 +12,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / "build" / "venv" / "bin" / "python"
 SAME = f"import sys; assert sys.version_info[:2] == {sys.version_info[:2]}; "
+PACKAGES = {"zmq": "pyzmq"}  # where the name is not the module's
 
 
 def find(*modules):
     """A Python of the version that readyq is built for that has these modules; else a skip."""
-    names = " and ".join(modules)
+    names = " and ".join(PACKAGES.get(module, module) for module in modules)
     code = SAME + "import " + ", ".join(modules)
     for python in (sys.executable, VENV):
         command = [python, "-c", code]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What others wrote for asyncio runs on readyq: aiohttp, tornado, asyncpg with a PostgreSQL; and a
-notebook runs a queue. What each does is a program in tests/neighbours.
+"""Libraries and servers that others wrote for asyncio run on readyq, and a notebook runs a queue.
+What each does is a program in tests/neighbours.
 """
 
 import contextlib
@@ -44,6 +44,39 @@ def test_tornado_reacts():
 def test_asyncpg_talks_to_a_postgresql_over_tls(certificate, postgresql):
     output = run(pythons.find("asyncpg"), "database.py", postgresql, certificate)
     assert output == ("stored\n", "")
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+def test_a_server_of_asgi_applications_serves(server):
+    assert run(pythons.find(server), "asgi.py", server) == ("served\n", "")
+
+
+def test_websockets_talks_over_tls(certificate):
+    assert run(pythons.find("websockets"), "sockets.py", certificate) == ("talked\n", "")
+
+
+def test_redis_py_talks_to_a_redis_server(redis_server):
+    assert run(pythons.find("redis"), "cache.py", redis_server) == ("cached\n", "")
+
+
+def test_pyzmq_delivers():
+    assert run(pythons.find("zmq"), "messages.py") == ("delivered\n", "")
+
+
+def test_anyio_runs_its_tasks():
+    assert run(pythons.find("anyio"), "tasks.py") == ("finished\n", "")
+
+
+def test_trio_is_a_guest_of_the_loop():
+    assert run(pythons.find("trio"), "guest.py") == ("hosted\n", "")
+
+
+def test_twisted_reacts():
+    assert run(pythons.find("twisted"), "protocols.py") == ("reacted\n", "")
+
+
+def test_greenlets_of_gevent_run_beside_the_loop():
+    assert run(pythons.find("gevent"), "greenlets.py") == ("switched\n", "")
 
 
 def test_a_notebook_runs_a_queue_and_shows_its_table(tmp_path):
@@ -117,3 +150,22 @@ def postgresql(certificate):
         server.terminate()
         server.communicate(timeout=SOON)
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def redis_server(tmp_path):
+    """The port of a Redis that keeps nothing."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("needs the server Redis (apt-get install redis-server)")
+    port = free_port()
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    server = subprocess.Popen(
+        [program, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        wait_for(port, server)
+        yield port
+    finally:
+        server.terminate()
+        server.communicate(timeout=SOON)

