@@ -36,7 +36,7 @@ static const char *check_plain(PyObject *data)
     return PyFunction_Check(data) ? check_function(data) : NULL;
 }
 
-/* Of an object with a __call__() of Python's. A dictionary of types would have to be kept up to
+/* Of an object with a __call__() of Python's; there may be an exception. A dictionary of types would have to be kept up to
  * date; the version of the type that was plain last is enough for a program with one such type. */
 static const char *check_type(State *state, PyTypeObject *type)
 {
@@ -48,10 +48,9 @@ static const char *check_type(State *state, PyTypeObject *type)
         return NULL;
     call = PyObject_GetAttrString((PyObject *)type, "__call__");
     if (call == NULL)
-        PyErr_Clear();
-    else
-        wrong = check_plain(call);
-    Py_XDECREF(call);
+        return NULL;
+    wrong = check_plain(call);
+    Py_DECREF(call);
     if (wrong == NULL && PyType_HasFeature(type, Py_TPFLAGS_VALID_VERSION_TAG))
         atomic_store_explicit(&state->plain_type, type->tp_version_tag, memory_order_relaxed);
     return wrong;
@@ -63,7 +62,7 @@ static PyObject *function_of(State *state, PyObject *partial)
     return *(PyObject **)(void *)((char *)partial + state->partial_function);
 }
 
-/* Why data must not be called, or NULL. */
+/* Why data must not be called, or NULL, with or without an exception. */
 static const char *check_data(State *state, PyObject *data)
 {
     if (data == NULL || data == Py_None)
@@ -95,7 +94,7 @@ static bool check_watch(State *state, Watch *watch)
     Py_END_CRITICAL_SECTION();
     wrong = check_data(state, data);
     Py_XDECREF(data);
-    return wrong == NULL || refuse_data(watch, wrong);
+    return wrong != NULL ? refuse_data(watch, wrong) : PyErr_Occurred() == NULL;
 }
 
 /* The common kinds of data, for which nothing else has to be looked at. Without the GIL another

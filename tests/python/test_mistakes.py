@@ -26,7 +26,7 @@ COMBINE = (
     "the interest is not valid; combine READ, WRITE and PRIORITY, with EDGE, ONESHOT or "
     "EXCLUSIVE if wanted, or use 0 to pause"
 )
-NAMES = 'use one such as "TERM" or "SIGTERM", or a number (kill -l lists the signals)'
+NAMES = 'use a name such as "TERM" or "SIGTERM", or a number (kill -l lists the signals)'
 UNCATCHABLE = "SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE and SIGILL cannot be watched"
 ASYNC = (
     "its data is an async function, which dispatch() cannot await; give a plain function that "
@@ -249,11 +249,11 @@ MISTAKES = [
     (lambda w: w.q.wait(0, 1.0), TypeError, "wait: maxevents must be an int, not float 1.0"),
     # signals and processes
     (lambda w: w.q.add_signal("FOO"), ValueError,
-     f"add_signal of 'FOO' failed: no signal has this name; {NAMES}"),
+     f"add_signal: no signal is called 'FOO'; {NAMES}"),
     (lambda w: w.q.add_signal("term"), ValueError,
-     f"add_signal of 'term' failed: no signal has this name; {NAMES}"),
+     f"add_signal: no signal is called 'term'; {NAMES}"),
     (lambda w: w.q.add_signal("SIG_IGN"), ValueError,
-     f"add_signal of 'SIG_IGN' failed: no signal has this name; {NAMES}"),
+     f"add_signal: no signal is called 'SIG_IGN'; {NAMES}"),
     (lambda w: w.q.add_signal(signal.SIGKILL), ValueError,
      f"add_signal(9) failed: this signal cannot be caught; {UNCATCHABLE}"),
     (lambda w: w.q.add_signal("SEGV"), ValueError,
