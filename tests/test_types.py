@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / "build" / "venv" / "bin" / "python"
 PROGRAM = """
 import socket
+import subprocess
 import readyq
 
 class Client: ...
@@ -19,6 +20,9 @@ class Client: ...
 q = readyq.Queue()
 w = q.add(socket.socket(), readyq.READ | readyq.EDGE, data=Client())
 reveal_type(w)
+reveal_type(q.add(socket.socket(), data=Client()).data)
+reveal_type(q.add_signal("TERM", data=Client()).data)
+reveal_type(q.add_process(subprocess.Popen("true"), data=Client()).data)
 reveal_type(q.add(0, "rw").data)
 reveal_type(q.add_timer(1, data=Client()).data)
 reveal_type([found.ready for found in q.wait(timeout=1.5)])
@@ -28,6 +32,9 @@ reveal_type(readyq.run(main()))
 """
 REVEALED = [
     "readyq._core.Watch[program.Client]",
+    "program.Client",
+    "program.Client",
+    "program.Client",
     "Any",
     "program.Client",
     "list[int]",

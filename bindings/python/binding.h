@@ -143,9 +143,9 @@ bool read_interest(const char *call, const char *name, PyObject *object, uint32_
 bool read_integer(const char *call, const char *name, PyObject *object,
                   int *value); /* an int or __index__() */
 
-/* The number of an int or of an object with fileno(); negative if the object is closed. An exception
- * of fileno() is not changed. */
-bool read_number(const char *call, PyObject *object, int *fd);
+/* The number of an int or of an object with fileno(), which is closed if that is negative. An
+ * exception of fileno() is not changed. */
+bool read_number(const char *call, PyObject *object, int *fd, bool *closed);
 bool read_descriptor(const char *call, PyObject *object, int *fd); /* refuses a closed object */
 
 /* ------------------------------------------------------------------ errors.c */

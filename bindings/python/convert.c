@@ -221,7 +221,7 @@ static bool refuse_descriptor(const char *call, PyObject *object)
     return false;
 }
 
-static bool read_fileno(const char *call, PyObject *object, int *fd)
+static bool read_fileno(const char *call, PyObject *object, int *fd, bool *closed)
 {
     PyObject *number;
     char name[64];
@@ -241,22 +241,26 @@ static bool read_fileno(const char *call, PyObject *object, int *fd)
     snprintf(name, sizeof name, "fileno() of %.40s", Py_TYPE(object)->tp_name);
     fits = read_integer(call, name, number, fd);
     Py_DECREF(number);
+    *closed = fits && *fd < 0;
     return fits;
 }
 
-bool read_number(const char *call, PyObject *object, int *fd)
+bool read_number(const char *call, PyObject *object, int *fd, bool *closed)
 {
+    *closed = false;
     if (PyLong_Check(object) && !PyBool_Check(object))
         return read_integer(call, "descriptor", object, fd);
-    return read_fileno(call, object, fd);
+    return read_fileno(call, object, fd, closed);
 }
 
 bool read_descriptor(const char *call, PyObject *object, int *fd)
 {
-    if (!read_number(call, object, fd))
+    bool closed;
+
+    if (!read_number(call, object, fd, &closed))
         return false;
-    if (*fd >= 0 || PyLong_Check(object) || !PyObject_HasAttrString(object, "fileno"))
-        return true; /* a negative number is the core's to refuse */
+    if (!closed) /* a number that is negative is the core's to refuse */
+        return true;
     raise_failure(PyExc_ValueError, call, object,
                   "it is closed, since its fileno() is negative; use an open one");
     return false;

@@ -141,11 +141,12 @@ PyDoc_STRVAR(
 static PyObject *describe(PyObject *Py_UNUSED(self), PyObject *source)
 {
     char text[256];
+    bool closed;
     int fd;
 
-    if (!read_number("describe", source, &fd))
+    if (!read_number("describe", source, &fd, &closed))
         return NULL;
-    if (fd < 0 && !PyLong_Check(source))
+    if (closed)
         return PyUnicode_FromString("closed");
     return PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
 }

@@ -21,32 +21,33 @@ PyDoc_STRVAR(
     "\n"
     "Every method may be called from any thread, also while another thread waits. Each raises\n"
     "ValueError once the queue is closed. len(q) counts the watches, iteration goes over a snapshot\n"
-    "of them, q[sock] is the watch of a descriptor (KeyError when there is none), sock in q asks.\n"
-    "print(q) shows a table of them.\n"
+    "of them, q[sock] is the watch of what was added (KeyError when there is none), sock in q asks.\n"
+    "A queue is always true. print(q) shows a table of the watches.\n"
     "\n"
     "    >>> with readyq.Queue() as q:\n"
-    "    ...     q.add(sock, readyq.READ, data=\"my socket\")\n"
+    "    ...     q.add(sock, data=\"my socket\")\n"
     "    ...     for w in q.wait(timeout=1.5):\n"
     "    ...         print(w.data, w.fd, readyq.bits(w.ready))\n");
 
 PyDoc_STRVAR(
     queue_add_doc,
-    "add($self, /, source, interest, data=None)\n"
+    "add($self, /, source, interest=1, *, data=None)\n"
     "--\n"
     "\n"
     "Watch a descriptor and return its Watch.\n"
     "\n"
     "source is an int or an object with fileno(), which the queue keeps alive and never reads,\n"
-    "closes or changes. interest is bits (READ, WRITE, PRIORITY, with EDGE or ONESHOT and\n"
-    "EXCLUSIVE; 0 adds it paused) or letters of \"r\", \"w\" and \"p\". Files that never block are\n"
-    "always ready. Raises FileExistsError when it is watched already, OSError (EBADF) when it is not\n"
-    "open, ValueError for bits that mean nothing, TypeError for what is no descriptor.\n"
+    "closes or changes. interest is READ (1) unless it is given: bits (READ, WRITE, PRIORITY, with\n"
+    "EDGE or ONESHOT and EXCLUSIVE; 0 adds it paused) or letters of \"r\", \"w\" and \"p\". Files that\n"
+    "never block are always ready. Raises FileExistsError when it is watched already, OSError (EBADF)\n"
+    "for a number that is not open, ValueError for a closed object (its fileno() is -1) and for bits\n"
+    "that mean nothing, TypeError for what is no descriptor, and what fileno() raises.\n"
     "\n"
     "    >>> w = q.add(sock, readyq.READ | readyq.EDGE, data=connection)\n");
 
 PyDoc_STRVAR(
     queue_add_timer_doc,
-    "add_timer($self, /, delay, data=None, period=None)\n"
+    "add_timer($self, /, delay, *, data=None, period=None)\n"
     "--\n"
     "\n"
     "Be ready delay seconds from now, then every period seconds, and return the Watch.\n"
@@ -59,33 +60,36 @@ PyDoc_STRVAR(
 
 PyDoc_STRVAR(
     queue_add_signal_doc,
-    "add_signal($self, /, signum, data=None)\n"
+    "add_signal($self, /, signum, *, data=None)\n"
     "--\n"
     "\n"
     "Be ready when this process receives a signal, and return the Watch; count is how many came.\n"
     "\n"
+    "signum is a number such as signal.SIGTERM, or a name: \"TERM\" or \"SIGTERM\".\n"
     "A handler that was installed before, such as one of the signal module, is called too. A default\n"
     "action is replaced while the signal is watched; for SIGINT this includes KeyboardInterrupt, so\n"
     "Ctrl-C is an event and nothing else. The last watch restores it. Warns (RuntimeWarning) when\n"
-    "every thread blocks the signal. Raises ValueError for a number that is no signal, or one that\n"
-    "cannot be watched, such as SIGKILL.\n"
+    "every thread blocks the signal. Raises ValueError for a number or name that is no signal,\n"
+    "and for one that cannot be watched, such as SIGKILL.\n"
     "\n"
     "    >>> q.add_signal(signal.SIGTERM, data=stop)\n");
 
 PyDoc_STRVAR(
     queue_add_process_doc,
-    "add_process($self, /, pid, data=None)\n"
+    "add_process($self, /, pid, *, data=None)\n"
     "--\n"
     "\n"
     "Be ready once when process pid has ended, at once if it has already, and return the Watch.\n"
     "\n"
-    "The watch then removes itself. Its status is what os.waitpid() gives, for a child of ours, which\n"
-    "is not reaped. Raises ProcessLookupError when there is none, ValueError for pid <= 0.\n"
+    "pid is an int, or an object with an integer pid, such as subprocess.Popen, which the queue then\n"
+    "keeps alive. The watch removes itself when it is taken. Its status is what os.waitpid() gives,\n"
+    "for a child of ours, which is not reaped. Raises ProcessLookupError when there is none,\n"
+    "ValueError for pid <= 0.\n"
     "\n"
-    "    >>> q.add_process(child.pid, data=child)\n");
+    "    >>> q.add_process(child, data=on_exit)\n");
 
 PyDoc_STRVAR(queue_add_trigger_doc,
-             "add_trigger($self, /, data=None)\n"
+             "add_trigger($self, /, *, data=None)\n"
              "--\n"
              "\n"
              "Be ready when fire() of the returned Watch is called, from any thread.\n"
@@ -93,13 +97,15 @@ PyDoc_STRVAR(queue_add_trigger_doc,
              "    >>> t = q.add_trigger(data=mailbox)\n"
              "    >>> t.fire()\n");
 
-PyDoc_STRVAR(queue_modify_doc,
-             "modify($self, /, watch, interest)\n"
-             "--\n"
-             "\n"
-             "Watch.modify() for a watch, or for the descriptor or object that was added.\n"
-             "\n"
-             "Raises KeyError when it is not in this queue.");
+PyDoc_STRVAR(
+    queue_modify_doc,
+    "modify($self, /, watch, interest)\n"
+    "--\n"
+    "\n"
+    "Watch.modify() for a watch, or for the descriptor or object that was added, closed or\n"
+    "not.\n"
+    "\n"
+    "Raises KeyError when it is not in this queue.");
 
 PyDoc_STRVAR(
     queue_remove_doc,
@@ -140,7 +146,8 @@ PyDoc_STRVAR(
     "\n"
     "timeout is as for wait(). An exception of a call goes to the caller at once, and the watches\n"
     "that were not called yet come with the next wait. Raises TypeError for data that cannot be\n"
-    "called.\n"
+    "called, and for an async or generator function, whose call would run nothing; such a watch is\n"
+    "not taken, and comes with the next wait, too.\n"
     "\n"
     "    >>> q.add(sock, \"r\", data=lambda w: print(w.source.recv(100)))\n"
     "    >>> while True:\n"

@@ -128,11 +128,17 @@ PyObject *add_timer(PyObject *self, PyObject *const *arguments, Py_ssize_t posit
 
 /* ------------------------------------------------------------------ signals */
 
-static bool refuse_signal_name(PyObject *name)
+/* Unless another exception than `expected` is there. */
+static bool refuse_signal_name(PyObject *name, PyObject *expected)
 {
-    raise_failure(PyExc_ValueError, "add_signal", name,
-                  "no signal has this name; use one such as \"TERM\" or \"SIGTERM\", or a number "
-                  "(kill -l lists the signals)");
+    if (PyErr_Occurred() != NULL && !PyErr_ExceptionMatches(expected))
+        return false;
+    PyErr_Clear();
+    PyErr_Format(
+        PyExc_ValueError,
+        "add_signal: no signal is called %R; use a name such as \"TERM\" or \"SIGTERM\", or "
+        "a number (kill -l lists the signals)",
+        name);
     return false;
 }
 
@@ -152,20 +158,16 @@ static bool read_signal_name(PyObject *name, int *number)
     char full[32];
     bool good;
 
-    if (text == NULL || !is_signal_name(text)) {
-        PyErr_Clear(); /* of half a surrogate pair */
-        return refuse_signal_name(name);
-    }
+    if (text == NULL || !is_signal_name(text)) /* NULL for half of a surrogate pair */
+        return refuse_signal_name(name, PyExc_UnicodeError);
     module = PyImport_ImportModule("_signal");
     if (module == NULL)
         return false;
     snprintf(full, sizeof full, "%s%s", strncmp(text, "SIG", 3) == 0 ? "" : "SIG", text);
     found = PyObject_GetAttrString(module, full);
     Py_DECREF(module);
-    if (found == NULL) {
-        PyErr_Clear();
-        return refuse_signal_name(name);
-    }
+    if (found == NULL)
+        return refuse_signal_name(name, PyExc_AttributeError);
     good = read_integer("add_signal", "signum", found, number);
     Py_DECREF(found);
     return good;

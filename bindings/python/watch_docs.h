@@ -14,15 +14,15 @@ PyDoc_STRVAR(
     "It is made by Queue.add() and its like, never by calling Watch. The queue keeps it alive\n"
     "while it is active. Its methods may be called from any thread.\n"
     "\n"
-    "    >>> w = q.add(sock, readyq.READ, data=connection)\n"
+    "    >>> w = q.add(sock, data=connection)\n"
     "    >>> w.modify(\"rw\")\n"
     "    >>> w.remove()\n");
 
 PyDoc_STRVAR(watch_queue_doc, "The Queue it was added to; still that once it is removed.");
 PyDoc_STRVAR(
     watch_source_doc,
-    "What was added: the object or descriptor, the signal's number, the process's id; None for a\n"
-    "timer and for a trigger.");
+    "What was added, as it was given: the object or descriptor, the signal's number or name, the\n"
+    "process's id or object; None for a timer and for a trigger.");
 PyDoc_STRVAR(
     watch_data_doc,
     "Any object of yours, as given to add(); may be set. dispatch() calls it with the watch.");

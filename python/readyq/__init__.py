@@ -6,9 +6,26 @@ Add sources to a Queue, wait until at least one is ready, take the ready ones:
     import readyq
 
     with readyq.Queue() as q:
-        q.add(sock, readyq.READ, data="my socket")
+        q.add(sock, data="my socket")
         for w in q.wait(timeout=1.5):
             print(w.data, readyq.bits(w.ready))
+
+A watch asks for the bits in its interest, and a delivery sets those in ready. They are plain ints,
+which are combined by | and tested by &; bits() gives their names.
+
+READ          reading would not block: data, end of file, a connection, or an error
+WRITE         writing would not block: space, connected, or an error
+PRIORITY      exceptional data, such as a socket's out-of-band data
+READ_CLOSED   ready only: nothing arrives after what is buffered
+WRITE_CLOSED  ready only: the peer will not read what is written
+ERROR         ready only: an error is pending; it comes with every direction asked for
+FIRED         ready only: a timer, signal, process or trigger fired
+EDGE          interest only: report once per new arrival
+ONESHOT       interest only: disarm after one delivery; modify() arms again
+EXCLUSIVE     interest only: of several queues that watch one file, wake at least one, not all
+
+Interest 0 pauses a watch. Without EDGE and ONESHOT it is level-triggered: it is ready again and
+again until the data is read.
 
 This file only lists the names; the queue itself is in the extension module _core. The parts that
 need asyncio or the prompt are imported when they are first used.

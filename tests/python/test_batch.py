@@ -201,6 +201,44 @@ def test_a_generator_ends_when_its_thread_has_waited_again(queue, triggers):
     assert list(left) == []
 
 
+def test_a_generator_that_is_collected_gives_back(queue, triggers):
+    def ready(itself):
+        yield from queue.wait(0)
+
+    cycle = []
+    cycle.append(ready(cycle))
+    assert next(cycle[0]) is triggers[0]
+    del cycle
+    gc.collect()
+    assert list(queue.wait(0)) == triggers[1:]
+
+
+def test_a_generator_that_another_thread_drops_gives_back(queue, triggers, start):
+    def ready():
+        yield from queue.wait(0)
+
+    left = [ready()]
+    assert next(left[0]) is triggers[0]
+    assert start(lambda: list(queue.wait(0))).result(SOON) == []
+    start(left.clear).result(SOON)
+    assert list(queue.wait(0)) == triggers[1:]
+
+
+def test_a_traceback_gives_back_when_it_is_dropped(queue, triggers, start):
+    def fail():
+        batch = queue.wait(0)
+        raise LookupError(next(batch).data)
+
+    kept = []
+    try:
+        fail()
+    except LookupError as error:
+        kept.append(error)
+    assert start(lambda: list(queue.wait(0))).result(SOON) == []
+    kept.clear()
+    assert start(lambda: list(queue.wait(0))).result(SOON) == triggers[1:]
+
+
 def test_a_traceback_that_keeps_the_batch_loses_nothing(queue, triggers):
     def fail():
         batch = queue.wait(0)
@@ -224,6 +262,25 @@ def test_a_watch_that_the_loop_removes_is_not_taken(queue, all_kinds):
             assert watch not in batch
     assert list(batch) == []
     assert [watch.ready for watch in all_kinds if watch is not kept] == [0] * (len(all_kinds) - 1)
+
+
+def test_a_loop_that_removes_the_others_sees_one_only(queue, all_kinds):
+    seen = []
+    for watch in queue.wait(0):
+        seen.append(watch)
+        for other in all_kinds:
+            if other is not watch:
+                queue.remove(other)
+    assert len(seen) == 1
+    assert set(queue) <= set(seen)
+
+
+def test_list_takes_all_at_once_and_what_is_removed_then_says_so(queue, triggers):
+    taken = list(queue.wait(0))
+    assert taken == triggers
+    triggers[1].remove()
+    assert (triggers[1].ready, triggers[1].active) == (0, False)
+    assert triggers[2].ready
 
 
 def test_a_watch_that_the_loop_modifies_is_asked_for_anew(queue, make):
@@ -406,6 +463,102 @@ def test_threads_that_leave_their_loops_early_lose_nothing(queue, start):
     assert counts == dict.fromkeys(triggers, total // len(triggers))
 
 
+def test_threads_that_leave_early_lose_nothing_of_any_kind(queue, make, start):
+    """Edges, one-shots, timers, signals, processes and triggers, each counted."""
+    pairs = [make.unix() for _ in range(8)]
+    for number, (here, there) in enumerate(pairs):
+        queue.add(here, READ | (EDGE if number % 2 else ONESHOT), data="fd")
+        there.send(b"x")
+    for _ in range(8):
+        queue.add_timer(0.001, data="timer")
+        queue.add_trigger(data="trigger").fire()
+    queue.add_signal("USR1", data="signal")
+    children = [make.child() for _ in range(2)]
+    for child in children:
+        queue.add_process(child, data="process")
+        end(child)
+    expected = {"fd": 8, "timer": 8, "trigger": 8, "signal": 1, "process": 2}
+    seen, lock, done = [], threading.Lock(), threading.Event()
+
+    def serve():
+        while not done.is_set():
+            for watch in queue.wait(0.02):
+                with lock:
+                    seen.append(watch)
+                break
+
+    workers = [start(serve) for _ in range(4)]
+    os.kill(os.getpid(), signal.SIGUSR1)
+    for _ in range(1000):
+        if len(seen) >= sum(expected.values()):
+            break
+        done.wait(0.01)
+    done.wait(0.05)  # for what would come twice
+    done.set()
+    for worker in workers:
+        worker.result(SOON)
+    found = [watch.data for watch in seen]
+    assert {kind: found.count(kind) for kind in expected} == expected
+    assert len(set(seen)) == len(seen)
+
+
+def test_a_watch_that_another_thread_has_removed_is_never_taken(queue, start):
+    removed, wrong, done = set(), [], threading.Event()
+
+    def serve():
+        while not done.is_set():
+            batch = queue.wait(0.01)
+            while True:
+                before = removed.copy()
+                watch = next(batch, None)
+                if watch is None:
+                    break
+                if watch in before:
+                    wrong.append(watch)
+
+    workers = [start(serve) for _ in range(2)]
+    for _ in range(200):
+        triggers = [queue.add_trigger() for _ in range(10)]
+        for trigger in triggers:
+            trigger.fire()
+        for trigger in reversed(triggers):
+            trigger.remove()
+            removed.add(trigger)
+    done.set()
+    for worker in workers:
+        worker.result(SOON)
+    assert wrong == []
+    assert len(queue) == 0
+
+
+def test_threads_dispatch_each_event_once_though_callbacks_raise(queue, start):
+    total, counts, lock = 300, [], threading.Lock()
+    done = threading.Event()
+
+    def called(watch):
+        with lock:
+            counts.append(watch.count)
+        raise LookupError("mine")
+
+    def serve():
+        while not done.is_set():
+            with contextlib.suppress(LookupError):
+                queue.dispatch(0.02)
+
+    triggers = [queue.add_trigger(data=called) for _ in range(6)]
+    workers = [start(serve) for _ in range(3)]
+    for number in range(total):
+        triggers[number % 6].fire()
+    for _ in range(1000):
+        if sum(counts) == total:
+            break
+        done.wait(0.01)
+    done.set()
+    for worker in workers:
+        worker.result(SOON)
+    assert sum(counts) == total
+
+
 # ------------------------------------------------------------------ closing, forking, collecting
 
 
@@ -451,6 +604,24 @@ def test_a_cycle_through_it_is_collected():
     del queue, trigger
     gc.collect()
     assert alive() is None
+
+
+def test_a_batch_that_the_collector_finds_in_a_cycle_gives_back(queue, triggers):
+    cycle = [queue.wait(0)]
+    cycle.append(cycle)
+    assert next(cycle[0]) is triggers[0]
+    del cycle
+    gc.collect()
+    assert list(queue.wait(0)) == triggers[1:]
+
+
+def test_closing_in_another_thread_ends_a_loop(queue, triggers, start):
+    seen = []
+    for watch in queue.wait(0):
+        seen.append(watch)
+        start(queue.close).result(SOON)
+    assert seen == triggers[:1]
+    assert (triggers[1].ready, triggers[1].active) == (0, False)
 
 
 def test_both_processes_have_it_after_a_fork(python):

@@ -63,7 +63,7 @@ watches = []
 for call in (
     lambda: q.add(reader, readyq.READ, data="fd"),
     lambda: q.add_timer(0, data="timer", period=None),
-    lambda: q.add_signal(signal.SIGUSR1, data="signal"),
+    lambda: q.add_signal("USR1", data="signal"),
     lambda: q.add_process(os.getpid(), data="process"),
     lambda: q.add_trigger(data="trigger"),
 ):
@@ -156,8 +156,14 @@ print("as ever", sum(refused) >= 5)
 """
 
 ERRORS = """
+class Gone:
+    def fileno(self):
+        return -1
+    async def __call__(self, watch):
+        pass
+gone = Gone()
 q = readyq.Queue()
-fd = q.add(reader, "r")
+fd = q.add(reader, "r", data=gone)
 closed = readyq.Queue()
 closed.close()
 for kind, call in (
@@ -167,7 +173,11 @@ for kind, call in (
     (ValueError, lambda: closed.wait(0)),
     (ValueError, lambda: fd.fire()),
     (ValueError, lambda: q.wait(-1)),
+    (ValueError, lambda: q.add(gone)),
+    (ValueError, lambda: q.add_signal("NONE")),
+    (TypeError, lambda: q.add_process(gone)),
     (TypeError, lambda: q.add("name", "r")),
+    (TypeError, lambda: q.dispatch(0)),
     (TypeError, lambda: q.add()),
 ):
     raised = sweep(call, 40)

@@ -245,7 +245,7 @@ def test_signal_can_be_named(queue, name):
 
 @pytest.mark.parametrize("name", ["", "SIG", "SIGSIGTERM", "_IGN", "TERM ", "\ud800", "A" * 500])
 def test_names_of_no_signal_are_refused(queue, name):
-    with pytest.raises(ValueError, match="no signal has this name"):
+    with pytest.raises(ValueError, match="no signal is called"):
         queue.add_signal(name)
     assert len(queue) == 0
 

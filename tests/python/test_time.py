@@ -5,6 +5,7 @@ import decimal
 import fractions
 import gc
 import math
+import os
 import time
 
 import pytest
@@ -303,6 +304,41 @@ def test_restart_is_for_timers_that_were_not_removed(queue, make):
         with pytest.raises((ValueError, TypeError), match="delay must be a number of seconds"):
             timer.restart(wrong)
     assert (timer.active, len(queue)) == (True, 3)
+
+
+def test_restart_of_a_watch_that_cannot_run_changes_nothing(queue, make):
+    here, _ = make.unix()
+    timer, fired = queue.add_timer(9, period=2), queue.add_timer(0)
+    others = [queue.add(here), queue.add_trigger(), queue.add_signal("USR1")]
+    others.append(queue.add_process(os.getpid()))
+    assert list(queue.wait(SOON)) == [fired]
+    due = timer.due
+    for other in others:
+        with pytest.raises(ValueError, match="it is not a timer"):
+            other.restart(1)
+        assert (other.active, other.due, other.period) == (True, None, None)
+    with pytest.raises(ValueError, match="seconds >= 0"):
+        timer.restart(-1)
+    assert (timer.due, timer.period) == (due, 2)
+    queue.close()
+    for watch in (timer, fired, *others):
+        with pytest.raises(ValueError, match="the queue is closed"):
+            watch.restart(1)
+        assert (watch.active, watch.due, watch.remove()) == (False, None, False)
+    assert (timer.period, fired.period) == (2, None)
+
+
+def test_a_timer_that_has_fired_is_restarted_in_its_callback_and_from_a_thread(queue, start):
+    fired = queue.add_timer(0)
+    assert list(queue.wait(SOON)) == [fired]
+    start(fired.restart, 0).result(SOON)
+    assert (fired.active, fired in queue, fired.ready) == (True, True, 0)
+    assert list(queue.wait(SOON)) == [fired]
+    assert (fired.active, fired.due) == (False, None)
+    fired.restart(60)
+    assert fired.due > time.monotonic() + 50
+    assert fired.remove() is True
+    assert (fired.active, fired.due) == (False, None)
 
 
 def test_due_is_on_the_clock_of_the_queue(queue, virtual):
