@@ -7,6 +7,7 @@ localhost with its key.
 import asyncio
 import ssl
 import sys
+import warnings
 
 from websockets import ConnectionClosed
 from websockets.asyncio.client import connect
@@ -67,4 +68,6 @@ async def main():
     print("talked")
 
 
+if sys.version_info < (3, 11):  # its asyncio may not close the TLS transport of a lost connection
+    warnings.filterwarnings("ignore", "unclosed transport <asyncio.sslproto", ResourceWarning)
 readyq.run(main())
