@@ -101,7 +101,7 @@ def send_in_background(client, data):
     return thread
 
 
-def test_client_hears_its_words(server):
+def test_client_receives_what_it_sent(server):
     client = server.connect()
     check_echo(client)
     check_echo(client, b"\0\r\n\xff" * 1000)
@@ -222,7 +222,7 @@ def test_server_out_of_descriptors_serves_on_and_takes_the_next_when_one_leaves(
 
 
 @pytest.mark.parametrize("language", ["c", "python", "lua"])
-def test_demo_shows_the_six_steps_and_who_slept(language):
+def test_demo_shows_the_six_steps_and_which_thread_slept(language):
     command = command_for("demo", language)
     result = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=False)
     assert result.returncode == 0, result.stderr
@@ -252,13 +252,13 @@ def words_of(language):
     return re.sub(r"[\d.]+", "N", re.sub(r"in (C|Python|Lua):", "in X:", text))
 
 
-def test_demo_says_the_same_in_three_languages():
+def test_demo_prints_the_same_in_three_languages():
     if not has_luasocket():
         pytest.skip("LuaSocket is missing: apt install lua-socket")
     assert words_of("c") == words_of("python") == words_of("lua")
 
 
-def test_chat_tells_each_line_to_all_others():
+def test_chat_sends_each_line_to_all_others():
     if not has_luasocket():
         pytest.skip("LuaSocket is missing: apt install lua-socket")
     command = command_for("chat", "lua")

@@ -167,7 +167,7 @@ def luarocks():
 
 
 @pytest.mark.parametrize("name", ["scm-1", f"{version()}-1"])
-def test_rockspecs_are_as_luarocks_wants_them(luarocks, name):
+def test_rockspecs_pass_luarocks_lint(luarocks, name):
     run(luarocks, "lint", ROOT / f"readyq-{name}.rockspec")
 
 

@@ -211,7 +211,7 @@ def test_ctrl_c_raises_interrupted_at_once(terminal, lua, wait):
 
 
 @pytest.mark.parametrize("lua", LUAS)
-def test_ctrl_c_in_a_coroutine_is_told_once(terminal, lua):
+def test_ctrl_c_in_a_coroutine_is_reported_once(terminal, lua):
     code = """
         local q = require "readyq".new()
         local co = coroutine.create(function() q:wait() end)

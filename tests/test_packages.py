@@ -92,7 +92,7 @@ def use(python, folder, *paths):
     return result.stdout.split()
 
 
-def test_the_wheel_tells_who_it_is_for(packages):
+def test_the_metadata_of_the_wheel_is_complete(packages):
     with zipfile.ZipFile(packages[1]) as archive:
         name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
         told = email.message_from_bytes(archive.read(name))
@@ -127,7 +127,7 @@ def test_the_wheel_needs_the_c_library_alone(packages, tmp_path):
     assert use(sys.executable, tmp_path, tmp_path / "site") == [readyq.__version__, place]
 
 
-def test_the_wheels_module_is_guarded_and_shows_its_beginning_alone(packages, tmp_path):
+def test_the_wheels_module_is_hardened_and_exports_only_its_init_function(packages, tmp_path):
     with zipfile.ZipFile(packages[1]) as archive:
         archive.extractall(tmp_path)
     (module,) = (tmp_path / "readyq").glob("_core*.so")

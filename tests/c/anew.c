@@ -107,7 +107,7 @@ static void test_closed_numbers_that_are_taken_in_a_child_are_stale(void)
 
 /* At the fork no number is free; later, none below the limit is the one that its fileno is to have. It
  * closed a number twice, which was another file's by then, and changed its parent's. */
-static void test_a_child_that_cannot_have_its_fileno_yet_closes_nothing_of_others(void)
+static void test_a_child_that_cannot_have_its_fileno_yet_closes_no_descriptor_of_others(void)
 {
     enum { HIGH = 64, FREE = 40 };
     int p[2], meet[2], held[HIGH + 1], nheld = 0, before, own;
@@ -163,4 +163,4 @@ static void test_a_child_that_cannot_have_its_fileno_yet_closes_nothing_of_other
 TESTS(TEST(test_a_wake_is_the_first_call_in_a_child),
       TEST(test_a_childs_own_threads_fire_before_its_first_call),
       TEST(test_closed_numbers_that_are_taken_in_a_child_are_stale),
-      TEST(test_a_child_that_cannot_have_its_fileno_yet_closes_nothing_of_others))
+      TEST(test_a_child_that_cannot_have_its_fileno_yet_closes_no_descriptor_of_others))

@@ -430,7 +430,7 @@ static void check_modified(uint32_t interest, bool elsewhere, void *(*modify)(vo
     close_sockets(&s);
 }
 
-static void test_what_is_modified_in_a_batch_leaves_it_and_the_kernel_is_asked_anew(void)
+static void test_what_is_modified_in_a_batch_leaves_it_and_the_kernel_is_asked_again(void)
 {
     static const uint32_t modes[] = {0, READYQ_EDGE, READYQ_ONESHOT};
     for (int i = 0; i < 3; i++)
@@ -487,7 +487,7 @@ static void take_until_closed(struct worker *worker)
     }
 }
 
-static void test_closing_the_queue_while_threads_take_from_their_batches_goes_well(void)
+static void test_closing_the_queue_while_threads_take_from_their_batches_works(void)
 {
     for (int round = 0; round < 50; round++) {
         struct some s;
@@ -724,7 +724,7 @@ static void test_level_triggered_ones_that_were_not_taken_keep_their_place_if_st
         }
 }
 
-static void test_level_triggered_ones_that_were_not_taken_do_not_end_a_wait_in_vain(void)
+static void test_level_triggered_ones_that_were_not_taken_do_not_end_a_wait_for_nothing(void)
 {
     struct sockets s;
     open_sockets(&s, READYQ_READ);
@@ -952,17 +952,17 @@ TESTS(TEST(test_a_zeroed_batch_yields_nothing_and_can_be_finished),
       TEST(test_what_is_removed_from_a_batch_is_skipped_wherever_it_stands),
       TEST(test_what_another_thread_removes_from_a_batch_is_skipped),
       TEST(test_a_watch_removed_from_a_batch_can_be_added_again_and_fires),
-      TEST(test_what_is_modified_in_a_batch_leaves_it_and_the_kernel_is_asked_anew),
+      TEST(test_what_is_modified_in_a_batch_leaves_it_and_the_kernel_is_asked_again),
       TEST(test_a_modified_watch_is_found_again_for_the_same_interest),
       TEST(test_closing_the_queue_empties_the_open_batches_of_all_threads),
-      TEST(test_closing_the_queue_while_threads_take_from_their_batches_goes_well),
+      TEST(test_closing_the_queue_while_threads_take_from_their_batches_works),
       TEST(test_what_was_not_taken_comes_with_the_next_wait_in_its_order_before_newer_ones),
       TEST(test_what_was_not_taken_comes_first_under_a_maximum_too),
       TEST(test_closing_the_queue_removes_what_a_batch_holds_of_every_kind),
       TEST(test_what_was_given_back_again_and_again_is_still_there),
       TEST(test_counts_go_on_while_a_watch_is_not_taken),
       TEST(test_level_triggered_ones_that_were_not_taken_keep_their_place_if_still_ready),
-      TEST(test_level_triggered_ones_that_were_not_taken_do_not_end_a_wait_in_vain),
+      TEST(test_level_triggered_ones_that_were_not_taken_do_not_end_a_wait_for_nothing),
       TEST(test_a_loop_that_takes_one_and_leaves_serves_all_equally),
       TEST(test_a_nested_wait_gets_what_the_outer_batch_had_left),
       TEST(test_a_nested_wait_gets_what_the_outer_one_took_and_did_not_read),

@@ -280,14 +280,14 @@ static void check_no_zombie(void)
     unwatch(&one);
 }
 
-static void test_children_stay_no_zombies_where_sigchld_was_ignored(void)
+static void test_children_leave_no_zombies_where_sigchld_was_ignored(void)
 {
     CHECK(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
     check_no_zombie();
     CHECK(present(SIGCHLD).sa_handler == SIG_IGN);
 }
 
-static void test_children_stay_no_zombies_where_the_handler_before_wants_that(void)
+static void test_children_leave_no_zombies_where_the_handler_before_wants_that(void)
 {
     install(SIGCHLD, on_below, SA_NOCLDWAIT);
     check_no_zombie();
@@ -414,7 +414,7 @@ static void install_chained(int signal)
     CHECK_IS(sigaction(signal, &action, &saved), 0);
 }
 
-static void test_a_handler_on_top_that_calls_the_one_it_replaced_is_no_harm(void)
+static void test_a_handler_on_top_that_calls_the_one_it_replaced_does_no_harm(void)
 {
     struct one one;
     install(SIGUSR1, on_below, 0);
@@ -875,7 +875,7 @@ static void test_a_plain_handler_is_not_called_while_a_watch_replaces_it(void)
     check_calls(SIGUSR1, 1, 0);
 }
 
-static void test_a_handler_that_takes_information_is_called_though_a_watch_replaces_plain_ones(void)
+static void test_a_handler_with_sa_siginfo_is_called_though_a_watch_replaces_plain_ones(void)
 {
     readyq_watch w = {0};
     readyq *q = open_queue();
@@ -1111,14 +1111,14 @@ TESTS(TEST(test_a_handler_that_was_installed_before_is_called_too),
       TEST(test_a_handler_that_was_installed_before_runs_on_its_alternate_stack),
       TEST(test_system_calls_are_interrupted_if_the_handler_before_wants_that),
       TEST(test_system_calls_are_restarted_if_the_handler_before_wants_that),
-      TEST(test_children_stay_no_zombies_where_sigchld_was_ignored),
-      TEST(test_children_stay_no_zombies_where_the_handler_before_wants_that),
+      TEST(test_children_leave_no_zombies_where_sigchld_was_ignored),
+      TEST(test_children_leave_no_zombies_where_the_handler_before_wants_that),
       TEST(test_children_that_stop_are_not_reported_where_the_handler_before_wants_that),
       TEST(test_a_watch_that_is_added_after_the_handler_was_replaced_fires_and_so_do_all),
       TEST(test_a_watch_fires_again_after_a_wait_that_sleeps_though_the_handler_was_replaced),
       TEST(test_a_watch_fires_again_after_the_handler_on_top_has_reset_itself),
       TEST(test_a_watch_fires_again_after_the_signal_was_ignored),
-      TEST(test_a_handler_on_top_that_calls_the_one_it_replaced_is_no_harm),
+      TEST(test_a_handler_on_top_that_calls_the_one_it_replaced_does_no_harm),
       TEST(test_handlers_can_be_replaced_again_and_again),
       TEST(test_the_default_action_is_restored_though_another_handler_was_on_top),
       TEST(test_a_signal_is_ignored_again_though_another_handler_was_on_top),
@@ -1136,7 +1136,7 @@ TESTS(TEST(test_a_handler_that_was_installed_before_is_called_too),
       TEST(test_a_copy_can_be_unloaded_while_a_handler_that_will_restore_its_own_is_on_top),
       TEST(test_the_handler_below_may_leave_by_a_jump),
       TEST(test_a_plain_handler_is_not_called_while_a_watch_replaces_it),
-      TEST(test_a_handler_that_takes_information_is_called_though_a_watch_replaces_plain_ones),
+      TEST(test_a_handler_with_sa_siginfo_is_called_though_a_watch_replaces_plain_ones),
       TEST(test_replacing_refuses_the_same_signals),
       TEST(test_adding_a_signal_that_every_thread_blocks_returns_1_and_fires_once_unblocked),
       TEST(test_adding_a_signal_that_one_thread_does_not_block_returns_0),

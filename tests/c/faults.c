@@ -293,18 +293,18 @@ static void test_a_close_that_fails_has_closed(void)
     sweep(EIO, false, 3);
 }
 
-static void test_a_lack_of_descriptors_is_told_and_changes_nothing(void)
+static void test_a_lack_of_descriptors_is_reported_and_changes_nothing(void)
 {
     sweep(EMFILE, true, 3);
     sweep(ENFILE, true, 3);
 }
 
-static void test_a_lack_of_memory_is_told_and_changes_nothing(void)
+static void test_a_lack_of_memory_is_reported_and_changes_nothing(void)
 {
     sweep(ENOMEM, true, 10);
 }
 
-static void test_a_lack_of_room_for_watches_is_told_and_changes_nothing(void)
+static void test_a_lack_of_room_for_watches_is_reported_and_changes_nothing(void)
 {
     sweep(ENOSPC, true, 0);
 }
@@ -345,7 +345,7 @@ static void test_what_is_done_instead_can_fail_too(void)
     sweep(ENOMEM, true, 10);
 }
 
-static void test_what_a_child_makes_anew_can_fail(void)
+static void test_what_a_child_opens_again_can_fail(void)
 {
     const int shown[] = {EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM};
 
@@ -369,13 +369,13 @@ static void test_the_wait_of_a_second_thread_is_made_again(void)
     sweep_two(SHORT);
 }
 
-TESTS(TEST(test_what_is_done_instead_can_fail_too), TEST(test_what_a_child_makes_anew_can_fail),
+TESTS(TEST(test_what_is_done_instead_can_fail_too), TEST(test_what_a_child_opens_again_can_fail),
       TEST(test_the_wait_of_a_second_thread_is_made_again),
       TEST(test_an_interrupted_call_is_made_again), TEST(test_a_call_that_has_to_be_made_again_is),
       TEST(test_a_call_that_returns_early_is_made_again), TEST(test_a_close_that_fails_has_closed),
-      TEST(test_a_lack_of_descriptors_is_told_and_changes_nothing),
-      TEST(test_a_lack_of_memory_is_told_and_changes_nothing),
-      TEST(test_a_lack_of_room_for_watches_is_told_and_changes_nothing),
+      TEST(test_a_lack_of_descriptors_is_reported_and_changes_nothing),
+      TEST(test_a_lack_of_memory_is_reported_and_changes_nothing),
+      TEST(test_a_lack_of_room_for_watches_is_reported_and_changes_nothing),
       TEST(test_what_the_kernel_does_not_have_is_done_without),
       TEST(test_without_a_page_that_a_fork_clears_a_child_has_its_own_queue_too),
       TEST(test_what_a_sandbox_forbids_is_done_without))

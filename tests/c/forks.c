@@ -619,7 +619,7 @@ static void child_uses_queue(void *argument)
     CHECK_IS(readyq_close(f->q), 0);
 }
 
-static void test_forks_in_the_middle_of_the_waits_of_a_pool_go_well(void)
+static void test_forks_in_the_middle_of_the_waits_of_a_pool_work(void)
 {
     struct forker f = {.q = open_queue()};
     struct worker workers[2];
@@ -994,7 +994,7 @@ TESTS(TEST(test_whatever_a_child_does_first_does_not_reach_its_parent),
       TEST(test_threads_of_a_child_can_wait_on_its_queue),
       TEST(test_a_child_goes_on_with_its_own_batch_and_gets_what_other_threads_held),
       TEST(test_a_child_may_close_a_queue_whose_batches_are_open_in_other_threads),
-      TEST(test_forks_in_the_middle_of_the_waits_of_a_pool_go_well),
+      TEST(test_forks_in_the_middle_of_the_waits_of_a_pool_work),
       TEST(test_queues_that_watch_each_other_work_in_a_child_and_in_its_parent),
       TEST(test_a_child_whose_parent_used_its_queues_before_has_its_own),
       TEST(test_several_chains_of_three_queues_work_side_by_side_and_in_a_child),

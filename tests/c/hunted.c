@@ -24,7 +24,7 @@ static void test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin
 
 /* The registration of the socket outlived its watch, and its event was delivered to whichever watch
  * had the number, even after that watch was removed. */
-static void test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket(void)
+static void test_a_file_that_took_a_watched_sockets_number_gets_no_event_of_the_socket(void)
 {
     int p[2], file = open_file();
     readyq_watch w, other;
@@ -118,7 +118,7 @@ static void test_a_wait_for_priority_data_sleeps_over_other_data(void)
 }
 
 TESTS(TEST(test_a_closed_number_that_fileno_took_is_not_watched_in_a_child),
-      TEST(test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket),
+      TEST(test_a_file_that_took_a_watched_sockets_number_gets_no_event_of_the_socket),
       TEST(test_a_watch_found_closed_in_its_modify_is_still_in_its_queue),
       TEST(test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin),
       TEST(test_a_wait_for_priority_data_sleeps_over_other_data))

@@ -182,7 +182,7 @@ static void test_what_one_thread_held_and_was_drained_comes_to_no_other(void)
 }
 
 /* Also where data comes again and again to what is held. */
-static void test_data_for_what_one_thread_holds_wakes_nobody(void)
+static void test_data_for_what_one_thread_holds_wakes_no_other(void)
 {
     struct pool pool;
     hold_level(&pool, true, 0);
@@ -372,7 +372,7 @@ static void check_closed_while_held(bool take, bool before_sleep)
     close_pool(&pool);
 }
 
-static void test_a_descriptor_closed_while_a_thread_holds_it_makes_nobody_spin(void)
+static void test_a_descriptor_closed_while_a_thread_holds_it_makes_no_thread_spin(void)
 {
     for (int take = 0; take < 2; take++)
         for (int before_sleep = 0; before_sleep < 2; before_sleep++)
@@ -521,12 +521,12 @@ static void check_held_timer(bool take)
     close_pool(&pool);
 }
 
-static void test_a_periodic_timer_that_was_taken_wakes_nobody_and_counts_what_it_missed(void)
+static void test_a_periodic_timer_that_was_taken_wakes_no_thread_and_counts_what_it_missed(void)
 {
     check_held_timer(true);
 }
 
-static void test_a_periodic_timer_that_was_left_wakes_nobody_and_counts_what_it_missed(void)
+static void test_a_periodic_timer_that_was_left_wakes_no_thread_and_counts_what_it_missed(void)
 {
     check_held_timer(false);
 }
@@ -1263,7 +1263,7 @@ static void test_many_messages_at_once_are_served_once_each(void)
 TESTS(TEST(test_what_one_thread_took_comes_to_another_when_it_is_done_and_still_ready),
       TEST(test_what_one_thread_left_comes_to_another_when_it_is_done_and_still_ready),
       TEST(test_what_one_thread_held_and_was_drained_comes_to_no_other),
-      TEST(test_data_for_what_one_thread_holds_wakes_nobody),
+      TEST(test_data_for_what_one_thread_holds_wakes_no_other),
       TEST(test_what_the_kernel_reported_to_two_threads_is_not_delivered_after_one_drained_it),
       TEST(test_what_the_kernel_reported_to_two_threads_is_given_to_one_of_them),
       TEST(test_a_look_that_got_a_late_event_looks_again),
@@ -1272,7 +1272,7 @@ TESTS(TEST(test_what_one_thread_took_comes_to_another_when_it_is_done_and_still_
       TEST(test_a_watch_removed_while_held_can_be_added_and_comes_to_another_thread),
       TEST(test_a_hang_up_while_a_thread_holds_a_watch_comes_when_it_is_given_back),
       TEST(test_an_event_of_a_removed_watch_is_not_delivered_to_the_next_one_of_its_number),
-      TEST(test_a_descriptor_closed_while_a_thread_holds_it_makes_nobody_spin),
+      TEST(test_a_descriptor_closed_while_a_thread_holds_it_makes_no_thread_spin),
       TEST(test_an_edge_that_comes_while_its_watch_is_held_is_delivered_when_it_is_given_back),
       TEST(test_an_edge_that_comes_while_its_watch_is_held_comes_to_the_holders_next_wait),
       TEST(test_an_edge_that_comes_while_its_watch_is_pending_is_merged),
@@ -1280,8 +1280,8 @@ TESTS(TEST(test_what_one_thread_took_comes_to_another_when_it_is_done_and_still_
       TEST(test_signals_while_their_watch_is_held_are_delivered_when_it_is_given_back),
       TEST(test_a_spent_oneshot_is_silent_until_it_is_modified),
       TEST(test_a_file_that_is_held_is_given_to_no_other_and_then_at_once),
-      TEST(test_a_periodic_timer_that_was_taken_wakes_nobody_and_counts_what_it_missed),
-      TEST(test_a_periodic_timer_that_was_left_wakes_nobody_and_counts_what_it_missed),
+      TEST(test_a_periodic_timer_that_was_taken_wakes_no_thread_and_counts_what_it_missed),
+      TEST(test_a_periodic_timer_that_was_left_wakes_no_thread_and_counts_what_it_missed),
       TEST(test_a_sleeper_gets_a_file_that_is_added),
       TEST(test_a_sleeper_gets_a_file_that_is_modified),
       TEST(test_a_sleeper_gets_a_trigger_that_is_fired), TEST(test_a_sleeper_gets_a_signal),

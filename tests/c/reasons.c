@@ -523,7 +523,7 @@ static void test_the_reason_where_one_queue_too_many_is_added_above_others(void)
 
 /* ------------------------------------------------------------------ not another one's reason */
 
-static void test_a_reason_that_nobody_asked_for_is_not_given_for_a_later_failure(void)
+static void test_a_reason_that_was_not_read_is_not_given_for_a_later_failure(void)
 {
     readyq_watch w = {0};
     int p[2];
@@ -835,7 +835,7 @@ TESTS(TEST(test_the_reason_of_an_invalid_interest),
       TEST(test_the_reason_where_queues_would_watch_each_other_in_a_circle),
       TEST(test_the_reason_where_one_queue_too_many_is_added_below_others),
       TEST(test_the_reason_where_one_queue_too_many_is_added_above_others),
-      TEST(test_a_reason_that_nobody_asked_for_is_not_given_for_a_later_failure),
+      TEST(test_a_reason_that_was_not_read_is_not_given_for_a_later_failure),
       TEST(test_a_second_reason_is_not_the_first_one), TEST(test_each_thread_gets_its_own_reason),
       TEST(test_a_positive_error_number_is_explained_too),
       TEST(test_an_add_that_fails_changes_no_field_of_the_watch),

@@ -141,7 +141,7 @@ static void test_a_periodic_timer_fires_after_the_delay_and_then_with_its_period
     readyq_close(q);
 }
 
-static void test_a_periodic_timer_that_missed_some_starts_to_count_anew(void)
+static void test_a_periodic_timer_that_missed_some_starts_to_count_again(void)
 {
     readyq_watch w, jump;
     readyq *q = open_virtual();
@@ -571,7 +571,7 @@ TESTS(TEST(test_a_running_timer_is_put_off_and_brought_forward),
       TEST(test_a_timer_that_is_due_and_was_not_found_yet_is_put_off),
       TEST(test_an_expiration_that_was_found_and_not_taken_is_dropped),
       TEST(test_a_periodic_timer_fires_after_the_delay_and_then_with_its_period),
-      TEST(test_a_periodic_timer_that_missed_some_starts_to_count_anew),
+      TEST(test_a_periodic_timer_that_missed_some_starts_to_count_again),
       TEST(test_a_timer_that_was_taken_is_added_again),
       TEST(test_a_timer_that_has_left_its_queue_is_added_to_it_again),
       TEST(test_a_periodic_timer_can_be_restarted_while_it_is_taken),

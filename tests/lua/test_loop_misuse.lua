@@ -163,7 +163,7 @@ function T.test_another_file_under_the_number_of_a_table_is_waited_for()
     end)
 end
 
-function T.test_a_coroutine_that_something_else_resumes_is_told_so()
+function T.test_a_coroutine_that_something_else_resumes_gets_an_error_that_says_so()
     run(function()
         local inner = coroutine.wrap(function() loop.sleep(0.01) end)
         inner()
@@ -278,7 +278,7 @@ function T.test_a_coroutine_that_was_cancelled_twice_may_wait_again()
     equal(table.concat(log, " "), coroutine.isyieldable and "true cancelled timeout" or "true")
 end
 
-function T.test_errors_of_closing_a_cancelled_coroutine_are_told()
+function T.test_errors_of_closing_a_cancelled_coroutine_are_reported()
     if not coroutine.close then return end
     local load = loadstring or load
     local sleep_with = assert(load([[
@@ -296,7 +296,7 @@ function T.test_errors_of_closing_a_cancelled_coroutine_are_told()
     assert(told[1][1]:find("cleanup failed"))
 end
 
-function T.test_an_error_that_reads_like_that_of_a_dead_coroutine_is_told()
+function T.test_an_error_that_reads_like_that_of_a_dead_coroutine_is_reported()
     local dead = coroutine.create(function() end)
     coroutine.resume(dead)
     local told = run_with_errors(function()
@@ -307,7 +307,7 @@ function T.test_an_error_that_reads_like_that_of_a_dead_coroutine_is_told()
     assert(told[1][1]:find("^cannot resume dead coroutine\nstack traceback"))
 end
 
-function T.test_a_host_hears_of_what_is_spawned_after_a_run_that_failed()
+function T.test_a_host_is_notified_of_a_spawn_after_a_run_that_failed()
     loop.spawn(function() error("it broke") end)
     raises("it broke", loop.run)
     local done

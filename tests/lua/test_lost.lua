@@ -99,7 +99,7 @@ function T.test_an_error_in_a_loop_loses_no_edge()
     equal(#things.events(q), 2)
 end
 
-function T.test_what_was_left_and_is_no_longer_so_is_not_reported()
+function T.test_what_was_left_and_is_not_ready_any_more_is_not_reported()
     local q = readyq.new()
     local a, b = things.eventfd(1), things.eventfd(1)
     q:add(a, "r")
@@ -121,7 +121,7 @@ function T.test_a_wait_within_a_loop_gets_its_rest_and_the_loop_ends()
     things.nothing(q)
 end
 
-function T.test_a_loop_takes_nothing_of_a_wait_within_it()
+function T.test_a_loop_takes_nothing_from_a_wait_within_it()
     local q = queue_of(4, EDGE)
     local log = {}
     for _, _, outer in q:wait(0) do
@@ -304,7 +304,7 @@ function T.test_removing_a_ready_watch_in_the_loop_takes_it_out_of_the_batch()
     things.event(q)
 end
 
-function T.test_modifying_a_ready_watch_in_the_loop_asks_anew()
+function T.test_modifying_a_ready_watch_in_the_loop_asks_again()
     local q = readyq.new()
     local one, two = q:add(things.eventfd(1), "r"), q:add(things.eventfd(1), "r")
     local count = 0

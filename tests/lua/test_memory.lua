@@ -54,7 +54,7 @@ local function add_all(q, reader)
     return watches
 end
 
-function T.test_what_memory_was_refused_to_changes_nothing_and_works_again()
+function T.test_a_call_without_memory_changes_nothing_and_works_again()
     local reader, writer = things.pipe()
     local q = starve(readyq.new, keep, function(q) q:close() end)
     local watches = add_all(q, reader)

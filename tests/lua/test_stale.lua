@@ -31,7 +31,7 @@ function T.test_remove_after_close_succeeds()
     equal(#q, 0)
 end
 
-function T.test_a_reused_number_is_added_anew_and_the_old_watch_is_inactive()
+function T.test_a_reused_number_can_be_added_and_the_old_watch_is_inactive()
     local q = readyq.new()
     local r = things.pipe()
     local old = q:add(r, "r", "old")
@@ -75,7 +75,7 @@ function T.test_a_closed_file_does_not_fire_for_another()
     unix.close(r)
 end
 
-function T.test_a_stale_watch_is_let_go()
+function T.test_a_stale_watch_is_released()
     local q = readyq.new()
     local seen = setmetatable({}, {__mode = "k"})
     local r = things.pipe()

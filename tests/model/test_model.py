@@ -48,12 +48,12 @@ def test_queue_and_model_agree():
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_queue_that_lies_is_found_out(lie):
+def test_a_queue_that_reports_something_else_is_detected(lie):
     found = (play(lambda: Liar(LIES[lie]), draw(seed))[1] for seed in range(ROUNDS))
     assert any(found)
 
 
-def test_a_queue_that_loses_what_was_left_in_a_batch_is_found_out():
+def test_a_queue_that_loses_what_was_left_in_a_batch_is_detected():
     class Careless(World):
         def left_in(self, batch):
             list(batch)
@@ -62,7 +62,7 @@ def test_a_queue_that_loses_what_was_left_in_a_batch_is_found_out():
     assert any(play(Careless, draw(seed))[1] for seed in range(ROUNDS))
 
 
-def test_a_queue_that_knows_less_is_found_out():
+def test_a_queue_that_ignores_an_operation_is_detected():
     """Operations that only the model is told of."""
 
     class Deaf(World):

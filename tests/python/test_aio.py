@@ -111,7 +111,7 @@ def test_streams_echo():
     assert readyq.run(main()) == [f"LINE {number}\n".encode() for number in range(20)]
 
 
-def test_a_subprocess_is_talked_to_and_waited_for():
+def test_a_subprocess_can_be_used_and_waited_for():
     program = "import sys; print(sys.stdin.read().upper()); sys.exit(7)"
 
     async def main():

@@ -226,7 +226,7 @@ def test_a_watch_that_the_loop_removes_is_not_taken(queue, all_kinds):
     assert [watch.ready for watch in all_kinds if watch is not kept] == [0] * (len(all_kinds) - 1)
 
 
-def test_a_watch_that_the_loop_modifies_is_asked_for_anew(queue, make):
+def test_a_watch_that_the_loop_modifies_is_checked_with_the_kernel_again(queue, make):
     pairs = [make.unix() for _ in range(2)]
     watches = [queue.add(here, "w") for here, _ in pairs]
     (first,) = queue.wait(0, 1)
@@ -356,7 +356,7 @@ def test_a_watch_removed_by_another_thread_is_skipped(queue, triggers, start):
     assert list(batch) == triggers[2:]
 
 
-def test_a_wait_that_lost_all_it_found_goes_on_until_its_time(queue, make, start, nap):
+def test_a_wait_whose_events_were_all_removed_continues_until_its_deadline(queue, make, start, nap):
     """Two threads in turn: one finds what the other removes before it has the GIL again."""
     stop = threading.Event()
     empty = []

@@ -39,7 +39,7 @@ def test_it_is_shown_what_each_object_keeps(queue, make):
         assert id(keeper) in keepers(held), (held, keeper)
 
 
-def test_data_that_was_deleted_is_not_there_and_the_rest_works(queue):
+def test_data_that_was_deleted_is_absent_and_the_rest_works(queue):
     trigger = queue.add_trigger(Thing())
     del trigger.data
     assert not any(isinstance(kept, Thing) for kept in gc.get_referents(trigger))

@@ -52,7 +52,7 @@ def test_a_negative_descriptor_is_named(unchanged):
         unchanged.add(-1, "r")
 
 
-def test_closed_file_says_so_itself(unchanged, make):
+def test_fileno_of_a_closed_file_raises_its_own_error(unchanged, make):
     reader, _ = make.pipe()
     reader.close()
     with pytest.raises(ValueError, match="closed file"):
@@ -60,7 +60,7 @@ def test_closed_file_says_so_itself(unchanged, make):
 
 
 @pytest.mark.parametrize("wrong", [True, False, None, 1.5, "1", b"1", [], object()], ids=repr)
-def test_what_is_no_descriptor_is_refused(unchanged, wrong):
+def test_an_object_without_a_descriptor_is_refused(unchanged, wrong):
     name = type(wrong).__name__
     for call in (
         lambda: unchanged.add(wrong, "r"),
@@ -83,7 +83,7 @@ def test_fileno_that_returns_no_number_is_refused(unchanged, wrong):
         unchanged.add(Thing(), "r")
 
 
-def test_fileno_that_raises_is_heard(unchanged):
+def test_an_exception_of_fileno_propagates(unchanged):
     class Thing:
         def fileno(self):
             raise LookupError("mine")
@@ -109,7 +109,7 @@ def test_numbers_out_of_range_are_refused(unchanged, wrong):
     [READ_CLOSED, READ | FIRED, EDGE, EXCLUSIVE, 0x1000, 2**31, 2**32 - 1, 2**32, 2**70, -1],
     ids=hex,
 )
-def test_interest_that_means_nothing_is_refused(unchanged, make, wrong):
+def test_invalid_interest_is_refused(unchanged, make, wrong):
     here, _ = make.unix()
     (watch,) = unchanged
     with pytest.raises(ValueError, match=r"is not valid|out of range"):
@@ -120,7 +120,7 @@ def test_interest_that_means_nothing_is_refused(unchanged, make, wrong):
 
 
 @pytest.mark.parametrize("wrong", ["", "x", "rx", "R", "r w", "\u0155"])
-def test_letters_that_mean_nothing_are_refused(unchanged, make, wrong):
+def test_invalid_letters_are_refused(unchanged, make, wrong):
     here, _ = make.unix()
     with pytest.raises(ValueError, match='made of "r", "w" and "p", not '):
         unchanged.add(here, wrong)

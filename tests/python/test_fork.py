@@ -247,7 +247,7 @@ def refuse(call):
     not WAKEUPS,
     reason=f"WAKEUPS has no system call numbers of {platform.machine()}: add them there",
 )
-def test_child_in_a_sandbox_is_told_so(queue):
+def test_child_in_a_sandbox_gets_an_error_that_says_so(queue):
     """EPERM is 1, and -1 was taken for an exception that is set."""
 
     def check():

@@ -42,7 +42,7 @@ def ghost(queue, make):
     os.close(duplicate)
 
 
-def test_user_is_told_once_which_descriptor_it_was(queue, ghost, told):
+def test_user_is_warned_once_with_the_descriptor(queue, ghost, told):
     haunt, number = ghost
     haunt()
     with told(f"fd {number} was closed before") as caught:

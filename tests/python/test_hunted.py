@@ -51,7 +51,7 @@ def test_modify_of_a_number_that_became_a_file_says_that_it_was_closed(queue, ma
     assert caught.value.errno == errno.EBADF
 
 
-def test_what_a_closed_number_is_now_is_not_told_as_a_ghost(queue, make):
+def test_the_new_file_of_a_closed_number_is_not_reported_as_a_ghost(queue, make):
     """Looking for closed numbers put the new file into the old set, and its hang-up came as one."""
     here, there = make.unix()
     copy = make.keep(socket.socket(fileno=os.dup(here.fileno())))
@@ -86,7 +86,7 @@ def test_a_number_that_was_exclusive_is_added_again_when_it_comes_back(queue, ma
     assert list(queue.wait(0)) == [watch]
 
 
-def test_edge_does_not_tell_of_what_was_read_before_the_wait(queue, make):
+def test_edge_does_not_report_what_was_read_before_the_wait(queue, make):
     """The old READ was delivered when WRITE was ready."""
     here, there = make.unix()
     watch = queue.add(here, READ | WRITE | EDGE)
@@ -96,7 +96,7 @@ def test_edge_does_not_tell_of_what_was_read_before_the_wait(queue, make):
     assert not any(one.readable for one in queue.wait(0))
 
 
-def test_edge_for_writing_is_told_once_though_the_peer_writes_no_more(queue, make, fill, drain):
+def test_edge_for_writing_is_reported_once_though_the_peer_writes_no_more(queue, make, fill, drain):
     """The edge was delivered twice, the second time by a new registration."""
     here, there = make.unix()
     there.shutdown(socket.SHUT_WR)
@@ -110,7 +110,7 @@ def test_edge_for_writing_is_told_once_though_the_peer_writes_no_more(queue, mak
     assert sum(watch in list(queue.wait(0, 2)) for _ in range(4)) == 1
 
 
-def test_a_file_on_a_closed_number_is_not_told_of_what_was_there(make):
+def test_a_file_on_a_closed_number_gets_no_event_of_the_file_before_it(make):
     """The registration of the number's earlier file was still there."""
     queue = make.queue(warn=False)
     reader, writer = make.pipe()
@@ -125,7 +125,7 @@ def test_a_file_on_a_closed_number_is_not_told_of_what_was_there(make):
     assert copy.read(1) == b"x"
 
 
-def test_a_closed_number_that_was_found_out_holds_no_file_open(queue, make):
+def test_a_closed_number_that_was_detected_keeps_no_file_open(queue, make):
     """The watch was given up and its registration, which held the file open, was not."""
     here, there = make.unix()
     queue.add(here, READ | EDGE)
@@ -163,7 +163,7 @@ def test_descriptor_is_silent_after_a_ghost_that_a_child_shared(make):
     assert readable == []
 
 
-def test_edge_of_many_arrivals_is_told_once_under_a_maximum(queue, make):
+def test_edge_of_many_arrivals_is_reported_once_under_a_maximum(queue, make):
     """One arrival was delivered, and the others by the waits that followed."""
     here, there = make.pipe()
     watch = queue.add(here, READ | EDGE)

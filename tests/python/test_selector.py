@@ -50,7 +50,7 @@ def test_a_key_is_returned_found_and_given_back(selector, make):
 
 
 @pytest.mark.parametrize("events", [0, -1, 4, 7, "r", None])
-def test_events_that_mean_nothing_are_refused_and_nothing_is_registered(selector, make, events):
+def test_invalid_events_are_refused_and_nothing_is_registered(selector, make, events):
     here, _ = make.unix()
     with pytest.raises(ValueError, match="Invalid events"):
         selector.register(here, events)
@@ -66,7 +66,7 @@ class Odd:
 
 
 @pytest.mark.parametrize("fileobj", [-1, "file", None, object(), Odd(-1), Odd("x"), Odd(None)])
-def test_what_has_no_descriptor_is_refused_as_by_the_stock_selector(selector, fileobj):
+def test_an_object_without_a_descriptor_is_refused_as_by_the_stock_selector(selector, fileobj):
     with selectors.DefaultSelector() as stock:
         for call in (
             lambda one: one.register(fileobj, READ),
@@ -236,7 +236,7 @@ def test_a_file_is_always_ready(selector, make):
     assert selector.select() == [(key, BOTH)]
 
 
-def test_closing_twice_is_fine_and_later_calls_are_refused(selector, make):
+def test_closing_twice_is_allowed_and_later_calls_are_refused(selector, make):
     here, _ = make.unix()
     selector.register(here, READ)
     keys = selector.get_map()

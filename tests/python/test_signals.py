@@ -76,7 +76,7 @@ def test_several_watches_and_queues_share_a_signal(queue, make):
     assert list(other.wait(SOON)) == watches[2:]
 
 
-def test_removed_watch_hears_nothing(queue):
+def test_removed_watch_reports_nothing(queue):
     watch = queue.add_signal(USR1)
     other = queue.add_signal(USR1)
     send(USR1)

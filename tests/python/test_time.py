@@ -61,7 +61,7 @@ def test_negative_timeouts_and_nan_are_refused(queue, call, timeout):
         getattr(queue, call)(timeout)
 
 
-def test_number_that_cannot_be_told_raises_what_it_raises(queue):
+def test_number_that_cannot_be_converted_raises_what_it_raises(queue):
     class Rude:
         def __float__(self):
             raise LookupError("mine")
