@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Misuse and failure: which error is returned, and that nothing was changed by it. The texts are in
- * words.c.
+ * Misuse and failure: which error is returned, and that the call changed nothing. The texts are
+ * tested in words.c.
  */
 #include "things.h"
 
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
-/* A failed add has left watch and queue as they were: the watch can be added now. */
+/* A failed add did not change the watch and the queue: the watch can be added now. */
 static void check_unchanged(readyq *q, readyq_watch *w, int good_fd)
 {
     size_t size = readyq_size(q);
@@ -178,10 +178,10 @@ static void test_a_queue_does_not_watch_itself(void)
     CHECK_IS(readyq_size(q), 0);
     readyq_close(q);
     close(lowest);
-    q = open_queue(); /* which takes that number for its kernel queue */
+    q = open_queue(); /* the queue opens its kernel queue under that number */
     CHECK_IS(readyq_add(q, &w, lowest, READYQ_READ), -EINVAL);
     CHECK_IS(readyq_size(q), 0);
-    if (has_ghosts(q)) { /* epoll knows itself by any number */
+    if (has_ghosts(q)) { /* epoll recognises itself under any number */
         int copy = dup(lowest);
         CHECK_IS(readyq_add(q, &w, copy, READYQ_READ), -EINVAL);
         close(copy);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The flow that everything else rests on: a queue is created, a socket made, an interest
- * registered, a thread sleeps in the kernel, and is woken with exactly what is ready. And the
- * questions that a queue and a watch answer on the way.
+ * The basic flow: a queue is created, a descriptor opened, an interest registered; a thread sleeps
+ * in the kernel, wakes up, and gets exactly the watches that are ready. Also the functions that
+ * return information about a queue and a watch.
  */
 #include "things.h"
 

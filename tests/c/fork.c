@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * After fork the child's queue is its own, with the same watches; what one process does with its
- * queue the other does not notice.
+ * After a fork the child has a queue of its own with the same watches. Neither process affects the
+ * queue of the other.
  */
 #include "things.h"
 
-/* A queue with a socket, of which the child gets a copy. */
+/* A queue with a socket; the child gets a copy of it. */
 struct copied {
     readyq *q;
     readyq_batch batch;
@@ -314,7 +314,7 @@ static void test_grandchild_has_a_queue_of_its_own_too(void)
     close_copied(&c);
 }
 
-/* The error of the closed queue has closed the batch, too. */
+/* The error of the closed queue closed the batch, too. */
 static void *wait_until_closed(void *q)
 {
     readyq_batch batch = {0};

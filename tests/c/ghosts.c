@@ -6,7 +6,8 @@
  */
 #include "things.h"
 
-/* A queue with a registration that cannot be removed: its number is free, `keeper` keeps its file. */
+/* A queue with a registration that cannot be removed: its number is free, and `keeper` keeps its
+ * file open. */
 struct haunted {
     readyq *q;
     int keeper, writer, number;
@@ -178,7 +179,7 @@ static void test_number_duplicated_back_can_be_added_again(void)
     close_haunted(&h);
 }
 
-/* ------------------------------------------------------------------ everybody else */
+/* ------------------------------------------------------------------ the other watches */
 
 static void haunt(struct haunted *h)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Never lost: what a wait found and was not taken comes with the next wait; if it is level-triggered
- * the kernel is asked again first.
+ * Never lost: watches that a wait found and that were not taken are delivered by the next wait. For
+ * a level-triggered watch the kernel is asked again first.
  */
 #include "things.h"
 
@@ -36,7 +36,7 @@ static void close_many(struct many *m)
         close_pair(m->p[i]);
 }
 
-/* Takes up to `most` of what the last wait found. */
+/* Takes up to `most` of the watches that the last wait found. */
 static int take_some(struct many *m, int most)
 {
     int n = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens between two steps of a call. Threads meet there by chance; here they do at will, by
- * meanwhile.h.
+ * Events between two steps of a call. Between threads these happen by chance; here they happen at
+ * chosen moments, by means of meanwhile.h.
  */
 #include "meanwhile.h"
 
@@ -30,7 +30,7 @@ static void lose_interest_but_once(void)
     CHECK_IS(readyq_modify(&s.w, READYQ_PRIORITY | READYQ_ONESHOT), 0);
 }
 
-/* The event is late, and is not taken for one of a ghost. */
+/* The event is late, and is not mistaken for one of a ghost. */
 static void test_a_watch_modified_while_the_kernel_answers_gets_no_event_of_the_old_interest(void)
 {
     void (*const losses[])(void) = {lose_interest, lose_interest_but_once};
@@ -147,8 +147,8 @@ static void close_watched(void)
     close(s.p[0]);
 }
 
-/* Both change the registration of a descriptor that is gone: the wait of another thread mutes the
- * watch, as it is held; giving it back unmutes it. */
+/* Both calls change the registration of a descriptor that is gone: the wait of another thread mutes
+ * the watch, because it is held; giving it back unmutes it. */
 static void test_a_descriptor_that_is_closed_around_its_delivery_to_one_of_two_is_no_error(void)
 {
     for (int early = 0; early < 2; early++) {
@@ -215,7 +215,7 @@ static void wait_1000_in_another_thread(void)
     join(start(wait_1000, NULL));
 }
 
-/* Another wait has moved it, beyond the end of this one or not. */
+/* Another wait has moved the clock, beyond the end of this wait or not. */
 static void test_a_virtual_clock_does_not_go_back(void)
 {
     begin_with((struct readyq_options){.virtual_clock = true});
@@ -308,7 +308,7 @@ static void test_a_wait_of_0_leaves_a_wake_to_a_thread_that_sleeps(void)
     end();
 }
 
-/* ------------------------------------------------------------------ the kernel queue is replaced */
+/* ------------------------------------------------------------------ replacing the kernel queue */
 
 static void release_waiter_to_sleep(void)
 {
@@ -334,7 +334,7 @@ static void test_a_thread_that_sleeps_goes_on_in_the_kernel_queue_that_replaces_
     end_haunted();
 }
 
-/* ------------------------------------------------------------------ leaving while a kick is sent */
+/* ------------------------------------------------------------------ kicks and the close */
 
 static void *raise_in_thread(void *unused)
 {

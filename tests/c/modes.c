@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * How often a watch is reported: level, EDGE, ONESHOT, EXCLUSIVE, paused. What modify changes is in
- * modify.c.
+ * How often a watch is reported: level, EDGE, ONESHOT, EXCLUSIVE, paused. The effects of modify are
+ * tested in modify.c.
  */
 #include "things.h"
 
@@ -355,7 +355,7 @@ static void test_exclusive_reports_the_end_like_any_other(void)
     get(p[0]);
     do
         CHECK_TAKES(q, &w);
-    while (w.ready == READYQ_READ); /* the end may be on its way */
+    while (w.ready == READYQ_READ); /* the end may still be on its way */
     CHECK_IS(w.ready, READYQ_READ | READYQ_READ_CLOSED);
     readyq_close(q);
     close_pair(p);

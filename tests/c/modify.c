@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What modify changes: in the kernel, and of what was found before.
+ * The effects of modify: on the kernel's registration, and on events that were found before.
  */
 #include "things.h"
 

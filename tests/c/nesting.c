@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A queue inside another event loop: readyq_fileno() polls readable while a wait would return
- * something, whatever it is.
+ * something, of any kind.
  */
 #include "things.h"
 

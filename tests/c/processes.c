@@ -29,7 +29,8 @@ static void wait_until_zombie(pid_t pid)
     CHECK_IS(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 }
 
-/* The delivery: all that a process's watch must report, and that the child is not reaped. */
+/* The delivery: everything that the watch of a process must report, and that the child is not
+ * reaped. */
 static void check_ended(readyq *q, readyq_watch *w, pid_t pid)
 {
     int status = -1;
@@ -292,7 +293,7 @@ static void test_the_status_of_a_child_that_dumped_core_has_that_flag(void)
     expect_success(pid);
 }
 
-/* Its descriptor is the queue's, but a program that closes all numbers closes it, too. */
+/* Its descriptor belongs to the queue, but a program that closes all numbers closes it, too. */
 static void test_a_process_whose_descriptor_was_closed_by_the_program_is_not_reported(void)
 {
     int p[2];

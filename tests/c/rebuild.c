@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A kernel queue that is replaced to get rid of a ghost: while other threads change the queue, and
- * where no descriptor is left for it. The linker replaces epoll_wait by the one here (see the
+ * A kernel queue that is replaced to remove a ghost: while other threads change the queue, and when
+ * no descriptor is free for it. The linker replaces epoll_wait by the function here (see the
  * Makefile). On kernels without ghosts nothing is replaced, and the same holds.
  */
 #include "things.h"

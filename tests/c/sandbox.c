@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Old kernels and sandboxes: a seccomp filter refuses a system call, as a kernel that lacks it
- * (ENOSYS) or a policy (EPERM) does, and the promises hold all the same.
+ * Old kernels and sandboxes: a seccomp filter refuses a system call as a kernel that lacks it
+ * (ENOSYS) or a policy (EPERM) does. The promises hold nevertheless.
  */
 #include "things.h"
 
@@ -18,7 +18,7 @@
 #define SYS_pidfd_open 434
 #endif
 
-/* From now on, in this process and its children, the call ends as `verdict` says. */
+/* From now on, in this process and its children, the call returns `verdict`. */
 static void filter_call(long call, uint32_t verdict)
 {
     struct sock_filter code[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Never stale: nothing is delivered for a watch that was removed, and a closed file can make no
- * other watch fire. What a duplicate keeps alive is in ghosts.c.
+ * Never stale: nothing is delivered for a watch that was removed, and a closed file cannot make
+ * another watch fire. Files that a duplicate keeps open are tested in ghosts.c.
  */
 #include "things.h"
 

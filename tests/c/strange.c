@@ -31,7 +31,7 @@ static void test_an_error_of_a_datagram_socket_is_reported_without_an_end(void)
     close(fd);
 }
 
-/* A file of sysfs that was never read polls as priority data with an error beside. */
+/* A file in sysfs that was never read polls as priority data together with an error. */
 static void test_an_attribute_in_sysfs_has_no_error(void)
 {
     readyq_watch w;
@@ -66,8 +66,8 @@ static void test_a_file_under_the_number_of_another_file_is_watched_for_itself(v
     close(other);
 }
 
-/* Of two that are ready one is taken. The other one is kept: with a maximum of 1 by the kernel, else
- * by the queue. Returns the index of the other one. */
+/* Two watches are ready, and one is taken. The other one is kept: by the kernel if the maximum is
+ * 1, by the queue otherwise. Returns the index of the other one. */
 static int take_one_of_two(readyq *q, readyq_watch w[2], int max)
 {
     readyq_batch batch = {0};
@@ -134,7 +134,8 @@ static void test_an_edge_of_priority_data_that_was_kept_is_reported_later(void)
     check_kept_priority_edge(1);
 }
 
-/* Data that was read in the meantime is reported if the queue kept the edge, not if the kernel did. */
+/* Data that was read in the meantime is reported if the queue kept the edge, and not if the kernel
+ * kept it. */
 static void check_kept_edge(int max)
 {
     int p[2][2];

@@ -170,7 +170,7 @@ static void test_no_byte_is_left_unread_by_three_edge_readers(void)
     check_no_byte_is_left_lying(READYQ_READ | READYQ_EDGE);
 }
 
-/* One byte at a time, the next when the last was read: a lost edge stops it for ever. */
+/* One byte at a time, the next when the last was read: a lost edge stops it forever. */
 struct stream {
     int fd;
     atomic_bool enough;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * One queue and many threads: changes take effect in a wait that is running, each event goes to
- * exactly one waiter, wake and close reach the threads that sleep. Built with ThreadSanitizer too.
+ * exactly one waiter, and wake and close reach the threads that sleep. Built with ThreadSanitizer,
+ * too.
  */
 #include "things.h"
 

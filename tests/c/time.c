@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * How long a wait takes: never less than asked, for ever where asked, and not shortened by signals.
+ * How long a wait takes: never less than requested, forever if requested, and not shortened by
+ * signals.
  */
 #include "things.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Timers and the two clocks. What must be exact is told by the virtual clock; on the real one a
- * timer may be late, on a busy machine by much, and never early.
+ * Timers and the two clocks. Exact times are tested on the virtual clock. On the real clock a timer
+ * may be late (much so on a busy machine) and is never early.
  */
 #include "things.h"
 

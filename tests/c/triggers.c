@@ -205,7 +205,8 @@ static void test_a_trigger_that_comes_and_goes_under_its_firers_still_fires(void
     readyq_close(q);
 }
 
-/* Each is removed from the ready list, where it is new, or has been given back. */
+/* Each is removed while it is on the ready list, to which it was added by a fire or, if `found`,
+ * given back. */
 static void fire_and_remove(readyq *q, int times, bool found)
 {
     for (int i = 0; i < times; i++) {

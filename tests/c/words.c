@@ -33,7 +33,7 @@ static void test_sockets_are_described_by_kind_and_address(void)
     close_pair(p);
 }
 
-/* Not every machine and user has all of them. */
+/* Not every machine has all of them, and not every user may open them. */
 static void test_sockets_of_all_kinds_are_named(void)
 {
     static const struct {
@@ -114,7 +114,7 @@ static void test_pipes_terminals_and_files_are_described(void)
     close(fd);
 }
 
-/* With such a name a peer could write to the terminal that shows a watch. */
+/* A peer could use such a name to send control sequences to the terminal that shows a watch. */
 static void test_names_of_others_contain_no_terminal_controls(void)
 {
     const char name[] = "/tmp/readyq-\033[31m\n\302\233m\177\303\251\302\251\302";
