@@ -406,8 +406,8 @@ static void *write_edges(void *w)
     return NULL;
 }
 
-/* The first watch is taken when it is modified, the second is pending; the others are not changed.
- * */
+/* The first watch is taken when it is modified, the second is pending; the others are not
+ * changed. */
 static void check_modified(uint32_t interest, bool elsewhere, void *(*modify)(void *),
                            uint32_t expected)
 {

@@ -220,8 +220,8 @@ static void test_a_queue_is_freed_though_a_thread_was_cancelled_in_its_wait(void
     CHECK_IS(readyq_done(&c.batch), 0);
 }
 
-/* The events of the cancelled thread are requested again, but not those of watches that are held.
- * */
+/* The events of the cancelled thread are requested again, but not those of watches that are
+ * held. */
 static void test_what_a_thread_holds_stays_silent_when_another_one_is_cancelled(void)
 {
     struct cancelled c;

@@ -1042,8 +1042,8 @@ static void test_the_handler_below_is_called_for_each_signal_while_watches_come_
     readyq_close(q);
 }
 
-/* The library's handler is left behind each time, and removed by the first signal, in any thread.
- * */
+/* The library's handler is left behind each time, and removed by the first signal, in any
+ * thread. */
 static void test_a_watch_fires_though_signals_undo_a_handler_that_was_left_behind(void)
 {
     struct worker worker;

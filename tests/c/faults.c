@@ -315,8 +315,8 @@ static void test_what_the_kernel_does_not_have_is_done_without(void)
     sweep(ENOSYS, true, 2);
 }
 
-/* The page is mapped once, when a process opens its first queue, so each case has its own process.
- * */
+/* The page is mapped once, when a process opens its first queue, so each case has its own
+ * process. */
 static void test_without_a_page_that_a_fork_clears_a_child_has_its_own_queue_too(void)
 {
     const int errors[] = {ENODEV, ENOTSUP};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The soak's account, and the threads that make events: triggers, queued signals and wakes.
+ * The account of the soak, and the threads that make events: triggers, queued signals and wakes.
  */
 #ifndef SOAK_H
 #define SOAK_H
@@ -44,7 +44,7 @@ struct account { /* deliveries, and faults */
     uint64_t lost, stale, early, empty;
 };
 
-struct made { /* what was sent */
+struct made { /* sent */
     _Atomic uint64_t bytes, ends, children, signals, fires, wakes;
 };
 
