@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What readelf tells of a shared library: what it shows, what it uses, and how it is guarded."""
+"""Reads a shared library with readelf: the symbols it exports and uses, and its hardening."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ def readelf(option, path):
 
 
 def symbols(path):
-    """The names that it shows to others, and those that it takes from others."""
+    """The names that it exports, and those that it takes from other libraries."""
     rows = [line.split() for line in readelf("--dyn-syms", path).splitlines()]
     rows = [row for row in rows if len(row) >= 8 and row[4] in ("GLOBAL", "WEAK")]
     names = [(row[6] == "UND", row[7].partition("@")[0]) for row in rows]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Finds a Python for what a test needs beside readyq: the one that runs the tests, or the virtual
-environment under build/ into which set-up installs what pip alone has.
+"""Finds a Python with the packages that a test needs besides readyq: the one that runs the tests,
+or the virtual environment under build/ into which set-up installs packages from PyPI.
 """
 
 import subprocess
@@ -15,7 +15,9 @@ SAME = f"import sys; assert sys.version_info[:2] == {sys.version_info[:2]}; "
 
 
 def find(*modules):
-    """A Python of the version that readyq is built for that has these modules; else a skip."""
+    """A Python with these modules, of the version that readyq is built for; otherwise skips the
+    test.
+    """
     names = " and ".join(modules)
     code = SAME + "import " + ", ".join(modules)
     for python in (sys.executable, VENV):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The examples do what they say: the echo server in three languages, and the demo."""
+"""The examples work as documented: the echo server in three languages, and the demo."""
 
 import os
 import re
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 LUA = os.environ.get("LUA", "lua5.4")
 MEGABYTE = os.urandom(1 << 20)
-LONG = 60  # seconds, for what must come on a machine however busy
+LONG = 60  # seconds for anything that must happen, even on a busy machine
 
 
 def has_luasocket():
@@ -169,7 +169,7 @@ def test_megabyte_sent_without_reading_comes_back_whole(server):
 
 
 def fill(client, enough=64 << 20):
-    """Sends until the server takes no more for a while; how much that was."""
+    """Sends until the server reads no more for a while; returns how much."""
     sent = 0
     with selectors.DefaultSelector() as selector:
         selector.register(client, selectors.EVENT_WRITE)
@@ -201,7 +201,7 @@ def processor_time(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-# The loop in thirty lines serves on as well, but asks again all the time.
+# The loop in thirty lines continues to serve as well, but it tries again all the time.
 @pytest.mark.parametrize("server", ECHO, indirect=True)
 def test_server_out_of_descriptors_serves_on_and_takes_the_next_when_one_leaves(server):
     resource = pytest.importorskip("resource", reason="no rlimits on this platform")
@@ -246,7 +246,7 @@ def test_demo_shows_the_six_steps_and_which_thread_slept(language):
 
 
 def words_of(language):
-    """What a demo prints, without numbers and without the name of the language."""
+    """The output of a demo, without numbers and without the name of the language."""
     command = command_for("demo", language)
     text = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=True).stdout
     return re.sub(r"[\d.]+", "N", re.sub(r"in (C|Python|Lua):", "in X:", text))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is built here is guarded against misuse of memory, and shows no more names than it must."""
+"""The libraries built here are hardened, and export no more symbols than necessary."""
 
 import os
 import platform

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What others wrote for asyncio runs on readyq: aiohttp, tornado, asyncpg with a PostgreSQL; and a
-notebook runs a queue. What each does is a program in tests/neighbours.
+"""Libraries written for asyncio run on readyq: aiohttp, tornado, and asyncpg with PostgreSQL; and a
+notebook runs a queue. The programs are in tests/neighbours.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ SOON = 60
 
 
 def run(python, name, *words, **environment):
-    """Runs a program and returns what it says, of what it leaves open too."""
+    """Runs a program and returns its output, warnings of what it leaves open included."""
     result = subprocess.run(
         [python, "-W", "always::ResourceWarning", PROGRAMS / name, *map(str, words)],
         env={**os.environ, **environment},
@@ -56,7 +56,9 @@ def test_a_notebook_runs_a_queue_and_shows_its_table(tmp_path):
 
 
 def unprivileged():
-    """What subprocess needs to run as somebody else than root, whom PostgreSQL refuses."""
+    """The arguments with which subprocess runs a program as another user than root, which
+    PostgreSQL refuses.
+    """
     if os.getuid() != 0:
         return {}
     user = pwd.getpwnam("nobody")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Set-up takes what is there, and says exactly what to run where it can do nothing."""
+"""Set-up uses what is installed, and prints the exact command to run if it cannot install
+something.
+"""
 
 import os
 import subprocess

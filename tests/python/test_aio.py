@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""asyncio runs on readyq, and a queue runs inside asyncio. That asyncio's own tests pass on it is
-in tests/stdlib; here is what a program does first, and what those leave open.
+"""asyncio runs on readyq, and a queue runs inside asyncio. tests/stdlib runs asyncio's own tests;
+this file tests a program's first steps, and cases that those tests do not cover.
 """
 
 import asyncio

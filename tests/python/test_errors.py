@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Misuse and refusals: the right class, a sentence that explains it, and nothing changed."""
+"""Misuse and refusals: the right class, a message that explains it, and nothing changed."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ SOON = 10
 
 @pytest.fixture
 def unchanged(queue, make):
-    """A queue with a watch of its own, which is as it was after the test."""
+    """A queue with a watch that must be unchanged after the test."""
     here, there = make.unix()
     watch = queue.add(here, "r", data="mine")
     yield queue

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""When descriptors run out: OSError with EMFILE, nothing changed, nothing lost, and it works again.
+"""When descriptors run out: OSError with EMFILE, nothing changed or lost, and it works again later.
 
-What happens without memory is in test_memory.py.
+test_memory.py tests what happens without memory.
 """
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The interpreter's input hook, called as its prompts call it. Real prompts are in
+"""The interpreter's input hook, called in the way its prompts call it. Real prompts are tested in
 tests/test_prompt.py.
 """
 

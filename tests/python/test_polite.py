@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is watched stays as it is and stays alive; and any descriptor can be watched."""
+"""A watched object is not changed and stays alive; and any descriptor can be watched."""
 
 import fcntl
 import gc

@@ -19,7 +19,7 @@ def spawn(code="pass"):
 
 
 def await_end(pid):
-    """Until it is a zombie, without reaping it."""
+    """Waits until it is a zombie, without reaping it."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""readyq.Selector does what the selectors of the standard library do. That its own tests pass with
-it is in tests/stdlib; here is what those leave open.
+"""readyq.Selector does what the selectors of the standard library do. tests/stdlib runs their own
+tests with it; this file tests cases that those do not cover.
 """
 
 import contextlib
@@ -142,7 +142,7 @@ def test_modify_of_a_closed_descriptor_unregisters_it(selector, make):
 
 
 def reset(connection):
-    """Closes it so that the peer gets an error."""
+    """Closes the socket so that its peer gets an error."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
@@ -158,7 +158,7 @@ def connected_nowhere(make):
 
 
 def situation(make, name):
-    """A descriptor of which a stock selector reports more than what was asked for plainly."""
+    """A descriptor of which a stock selector reports more than the events that were requested."""
     here, there = make.tcp()
     reader, writer = make.pipe()
     if name == "data":
@@ -191,7 +191,7 @@ SITUATIONS = ["idle", "data", "end", "half", "reset", "both shut", "refused"]
 SITUATIONS += ["pipe without writer", "pipe without reader", "terminal hung up"]
 
 
-# Without the reading end of a pipe that is also to be written: nobody can.
+# Without the reading end of a pipe that is also registered for writing: it cannot be written.
 CASES = [
     (name, events)
     for name in SITUATIONS
@@ -206,7 +206,7 @@ def test_events_are_those_of_the_stock_selector(selector, make, name, events):
     with selectors.DefaultSelector() as stock:
         stock.register(thing, events)
         selector.register(thing, events)
-        time.sleep(0.02)  # what comes over loopback comes a moment later
+        time.sleep(0.02)  # data arrives over loopback after a moment
         expected = [found for _, found in stock.select(0)]
         assert [found for _, found in selector.select(0)] == expected
 

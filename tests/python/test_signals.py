@@ -28,7 +28,7 @@ def handlers_are_put_back():
 
 
 def action_of(signum):
-    """What the kernel does with it: "caught", "ignored" or "default"."""
+    """The action of the signal: "caught", "ignored" or "default"."""
     with open("/proc/self/status") as status:
         masks = dict(line.split(":\t") for line in status if line.startswith("Sig"))
     for word, mask in (("caught", "SigCgt"), ("ignored", "SigIgn")):

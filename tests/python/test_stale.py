@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nothing is delivered for a watch that is gone, and a number that is reused is a new file."""
+"""Nothing is delivered for a removed watch, and a number that is reused is a new file."""
 
 import os
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Timeouts and timers: never early, however large; and the clock that is not the real one."""
+"""Timeouts and timers: never early, however large; and the virtual clock."""
 
 import decimal
 import fractions
