@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- The collector: who keeps whom alive, in which order finalizers run, and that nothing leaks.
+-- Garbage collection: which object keeps which alive, in which order finalizers run, and that
+-- nothing leaks.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- dispatch: functions are called, coroutines resumed, errors leave at once and lose nothing.
+-- dispatch: functions are called, coroutines resumed; an error leaves at once and no event is
+-- lost.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"

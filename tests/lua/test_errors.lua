@@ -266,7 +266,7 @@ function T.test_a_full_descriptor_table_fails_and_leaks_nothing()
     before:close()
 end
 
--- A child leaves by os.exit() and not by unix.exit(), so that what it did is counted (coverage).
+-- A child ends by os.exit() and not by unix.exit(), so that its coverage is counted.
 local function in_child(check)
     local pid = unix.fork()
     if pid == 0 then

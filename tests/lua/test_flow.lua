@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- The flow: a queue, a watch, a wait that returns what is ready. Timeouts, wake, maximum.
+-- The basic flow: a queue, a watch, a wait that returns the ready watches. Timeouts, wake,
+-- maximum.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"

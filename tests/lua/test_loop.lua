@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- readyq.loop: coroutines that wait in a line of their own.
+-- readyq.loop: coroutines that wait where they are called.
 local loop = require "readyq.loop"
 local readyq = require "readyq"
 local things = require "things"
@@ -9,7 +9,7 @@ local equal, raises = things.equal, things.raises
 
 local T = {}
 
--- Runs the functions as coroutines, side by side, to the end of all.
+-- Runs the functions as coroutines, concurrently, until all have ended.
 local function run(...)
     for i = 1, select("#", ...) do loop.spawn((select(i, ...))) end
     loop.run()
@@ -32,7 +32,8 @@ function T.test_spawn_passes_all_arguments_in_order()
     equal(got[4], "three")
 end
 
--- A loop whose time stands still while something runs, and jumps instead of sleeping.
+-- A loop on the virtual clock: time stands still while something runs, and jumps instead of
+-- sleeping.
 local function virtual_loop()
     local new = readyq.new
     package.loaded["readyq.loop"] = nil
@@ -145,7 +146,7 @@ function T.test_a_descriptor_without_a_waiter_does_not_spin()
     end)
 end
 
--- A FIFO as an io file, whose watch stays between two waits; and a descriptor to write it by.
+-- A FIFO as an io file, whose watch remains between two waits; and a descriptor for writing to it.
 local function open_fifo()
     local path = things.path()
     os.execute("mkfifo " .. path)
@@ -393,7 +394,7 @@ function T.test_cancel_ends_a_wait_and_the_coroutine()
 end
 
 function T.test_a_cancelled_wait_raises_what_can_be_caught()
-    if _VERSION == "Lua 5.1" and not jit then return end -- pcall cannot be left by a yield there
+    if _VERSION == "Lua 5.1" and not jit then return end -- a yield cannot leave pcall there
     local caught
     local co = loop.spawn(function()
         local _, message = pcall(loop.sleep, 60)

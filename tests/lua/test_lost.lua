@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Never lost, never stale: loops that end early, errors in them, waits within them, removing a
+-- Never lost, never stale: loops that end early, errors in them, waits inside them, removing a
 -- ready watch.
 local readyq = require "readyq"
 local things = require "things"
@@ -217,7 +217,7 @@ end
 
 -- ---------------------------------------------------------------- in another loop
 
--- Whether the descriptor of `inner` polls readable, and nothing if not.
+-- Whether the descriptor of `inner` polls readable.
 local function polls(outer) return #things.events(outer) == 1 end
 
 function T.test_a_queue_whose_loop_ended_early_polls_readable()

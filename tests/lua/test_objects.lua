@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Queue and watch as Lua objects: fields, length, walking through, words, closing, tracing.
+-- Queue and watch as Lua objects: fields, length, iteration, texts, closing, tracing.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Descriptors that were closed before their watch was removed, and numbers that come back.
+-- Descriptors that were closed before their watch was removed, and numbers that are reused.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"
@@ -18,8 +18,8 @@ local function pipe_at(fd)
     return w
 end
 
--- How many ghosts are made by a close before the removal, while a duplicate lives: on epoll alone
--- the kernel goes on firing.
+-- How many ghosts result from a close before the removal while a duplicate exists: only epoll
+-- still reports the file.
 local function ghosts_on(q) return q:backend() == "epoll" and 1 or 0 end
 
 function T.test_remove_after_close_succeeds()
