@@ -274,7 +274,7 @@ class LineServer:
 def bench_coroutines():
     connections, count, size = LINES
     print(f"\nEcho of lines in Lua to {connections} connections: us of the server's processor per")
-    print(f"line of {size} bytes, and speed of readyq.loop to it")
+    print(f"line of {size} bytes, and ratio of the speed of readyq.loop to it")
     if not has_lua_module("socket"):
         print(f"  {LUA} has no module socket")
         return
@@ -310,7 +310,7 @@ def bench_timers():
 
 
 def bench_sleep():
-    print("\nSlept too long: ns, and ratio")
+    print("\nExcess of sleeps: ns, and ratio")
     program = build("sleep")
     for line in text_of(program).splitlines():
         timeout, bare, wait, timer = map(int, line.split())
@@ -318,7 +318,7 @@ def bench_sleep():
         print_row("C", f"{length}, bare epoll_pwait2", bare, 1)
         print_row("C", f"{length}, readyq wait", wait, wait / bare, 1.20)
         print_row("C", f"{length}, readyq timer", timer, timer / bare, 1.20)
-    print(f"\nOf a million timers {text_of(program, 'early', '1000000')} came early.")
+    print(f"\nOf a million timers {text_of(program, 'early', '1000000')} fired early.")
 
 
 def main():

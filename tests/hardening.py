@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-GUARDS = {"bound at once", "read-only after it", "no code on the stack", "stack protector"}
+GUARDS = {"immediate binding", "read-only relocations", "no executable stack", "stack protector"}
 
 
 def readelf(option, path):
@@ -28,9 +28,9 @@ def guards(path):
     segments = [line.split() for line in readelf("--program-headers", path).splitlines()]
     stacks = [row[6] for row in segments if row[:1] == ["GNU_STACK"]]
     found = {
-        "bound at once": "BIND_NOW" in readelf("--dynamic", path),
-        "read-only after it": any(row[:1] == ["GNU_RELRO"] for row in segments),
-        "no code on the stack": stacks == ["RW"],
+        "immediate binding": "BIND_NOW" in readelf("--dynamic", path),
+        "read-only relocations": any(row[:1] == ["GNU_RELRO"] for row in segments),
+        "no executable stack": stacks == ["RW"],
         "stack protector": "__stack_chk_fail" in symbols(path)[1],
     }
     return {name for name, holds in found.items() if holds}

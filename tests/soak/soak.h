@@ -26,7 +26,7 @@
 _Noreturn static inline void fail(const char *file, int line, const char *what)
 {
     perror(what);
-    printf("soak: %s:%d: not so: %s\n", file, line, what);
+    printf("soak: %s:%d: failed: %s\n", file, line, what);
     exit(1);
 }
 
@@ -143,7 +143,7 @@ static inline void add_account(struct account *sum, const struct account *one)
     sum->empty += one->empty;
 }
 
-/* 0 when the account balances. */
+/* Prints the account. Returns 0 if it balances. */
 static inline int report(const struct account *got, const struct threads *threads,
                          const struct readyq_stats *stats)
 {
