@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 #
-# Builds readyq in place, and installs the C library and the Lua modules. Which Python and which
-# Lua, and where their headers are, tools/setup.sh finds out. `make help` lists the commands.
+# Builds readyq in place, and installs the C library and the Lua modules. tools/setup.sh finds
+# Python, Lua and their headers. `make help` lists the commands.
 
 SETUP = PYTHON='$(PYTHON)' LUA='$(LUA)' LUA_INCLUDE='$(LUA_INCLUDE)' CC='$(CC)' tools/setup.sh
 PYTHON ?= python3
 LUA ?= lua5.4
 .DEFAULT_GOAL := all
 
-# What is found can change between two runs, so it is looked for in each; the file is written, and
-# everything built anew, only when the answer has changed.
+# The installed programs can change between two runs, so each run looks for them. The file is
+# written, and everything is rebuilt, only if the result has changed.
 ifneq ($(MAKECMDGOALS),clean)
 include build/config.mk
 endif
@@ -28,7 +28,7 @@ CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla
 FLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread -Icore
 
-# The C library's own checks need an optimizing compiler.
+# The checks of the C library need an optimizing compiler.
 FORTIFY = $(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 HARDENED = $(FORTIFY) $(hardening_cflags)
 LINK_SHARED = $(CC) -shared -pthread $(hardening_ldflags)
@@ -61,7 +61,8 @@ build/libreadyq.so: $(CORE)
 	$(LINK_SHARED) -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^
 	ln -sf libreadyq.so build/$(SONAME)
 
-# The modules carry the core inside and show none of its names, so that they never meet another.
+# The modules contain the core and export none of its symbols, so that several copies of the core
+# can be in one process.
 $(PYTHON_MODULE): $(PYTHON_OBJECTS) build/libreadyq.a
 	$(LINK_SHARED) -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $^
 
@@ -71,7 +72,7 @@ $(LUA_MODULE): $(LUA_OBJECTS) build/libreadyq.a
 
 $(PYTHON_OBJECTS): HEADERS = -isystem $(python_include)
 $(PYTHON_OBJECTS): | need-python
-# A Lua module does little but call the interpreter, so each call is one jump less.
+# A Lua module mostly calls the interpreter; -fno-plt saves a jump in each call.
 $(LUA_OBJECTS): HEADERS = -isystem $(lua_include) -fno-plt
 $(LUA_OBJECTS): | need-lua
 build/%.o: %.c build/config.mk build/flags
@@ -89,7 +90,7 @@ need-python:
 need-lua:
 	@$(SETUP) check compiler lua lua_headers
 
-# Set-up can change what is found, so what follows it runs in a make of its own.
+# Set-up can change the configuration, so the commands after it run in a make of their own.
 demo:
 	@$(SETUP) build
 	@$(MAKE) -s show
@@ -181,27 +182,28 @@ clean:
 
 help:
 	@echo 'make            build in place; then: eval "$$(make -s env)"'
-	@echo 'make demo       set up what is missing, build, and show a queue at work'
-	@echo 'make test       set up what is missing, build, and run every test (TESTS=... some)'
-	@echo 'make test-stdlib  the tests of selectors and asyncio, on readyq; minutes'
-	@echo 'make repl       a Python prompt whose queue runs while you type'
+	@echo 'make demo       install what is missing, build, and show how a queue works'
+	@echo 'make test       install what is missing, build, and run all tests (TESTS=...: only these)'
+	@echo 'make check      build and run all tests (TESTS=...: only these), without set-up'
+	@echo 'make test-stdlib  run the tests of selectors and asyncio on readyq; takes minutes'
+	@echo 'make repl       start a Python prompt whose queue runs while you type'
 	@echo 'make repl-lua   the same for Lua'
-	@echo 'make lint       set up what is missing, and check the sources'
-	@echo 'make setup      set up what is missing for all of these'
-	@echo 'make fuzz       set up what is missing, and run each fuzzer for SECONDS=60'
+	@echo 'make lint       install what is missing, and check the sources'
+	@echo 'make setup      install what the commands above need'
+	@echo 'make fuzz       install what is missing, and run each fuzzer for SECONDS=60'
 	@echo 'make coverage   count the lines and branches that the tests reach'
-	@echo 'make model      random operations on a queue and on a model of it: OPERATIONS=100000 SEED=1'
-	@echo 'make soak       a mixed load for SECONDS=60, with an account at its end'
-	@echo 'make spin       try every order of waking, waiting and closing in a model of them'
-	@echo 'make memory     set up what is missing, and run the tests under valgrind; minutes'
-	@echo 'make references  the Python tests in a debug CPython, each again and again; minutes'
-	@echo 'make races      every call against every other, under ThreadSanitizer'
-	@echo 'make faults     every system call and every allocation failing once, in C, Python and Lua'
+	@echo 'make model      compare a queue with a model of it: OPERATIONS=100000 SEED=1'
+	@echo 'make soak       run a mixed load for SECONDS=60 and count lost, stale and early events'
+	@echo 'make spin       search every order of waking, waiting and closing in a model'
+	@echo 'make memory     install what is missing, and run the tests under valgrind; takes minutes'
+	@echo 'make references  find leaked references with a debug CPython; takes minutes'
+	@echo 'make races      run every call against every other under ThreadSanitizer'
+	@echo 'make faults     let every system call and allocation fail once, in C, Python and Lua'
 	@echo 'make cross      compile and link the core for other systems'
-	@echo 'make bench      measure'
-	@echo 'make install    C library and Lua modules into PREFIX (DESTDIR=... staged)'
-	@echo 'make clean      remove what was built, and what set-up fetched'
-	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
+	@echo 'make bench      measure readyq beside other event loops'
+	@echo 'make install    install the C library and Lua modules into PREFIX (DESTDIR=... for staging)'
+	@echo 'make clean      remove everything that was built, and the virtual environment'
+	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang replace python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
         test-stdlib repl repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Echo servers of run.py in Lua: `coroutines.lua readyq|luv|copas|cqueues|luaevent` prints its
--- port, and serves lines until it is killed; `coroutines.lua has MODULE` prints it if it is there.
+-- port, and serves lines until it is killed; `coroutines.lua has MODULE` prints the name if it is
+-- installed.
 
--- Debian has copas, which is Lua alone, where versions 5.1 and 5.2 look for it.
+-- Debian installs copas, which is pure Lua, where versions 5.1 and 5.2 look for it.
 package.path = package.path .. ";/usr/share/lua/5.1/?.lua"
 
 local servers = {}

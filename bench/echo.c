@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Echo over TCP for run.py, on bare epoll: `echo serve` is the simplest server there is, that the
- * others are measured by; `echo load PORT CONNECTIONS COUNT SIZE` is the client of all of them. For
- * each line on standard input it sends COUNT messages, each a line, on each connection, one at a
- * time, and prints how many nanoseconds that took.
+ * Echo over TCP for run.py, on bare epoll. `echo serve` is the simplest possible server, with which
+ * the others are compared. `echo load PORT CONNECTIONS COUNT SIZE` is the client for all of them:
+ * for each line on standard input it sends COUNT messages, each a line, on each connection, one at
+ * a time, and prints how many nanoseconds that took.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -88,7 +88,7 @@ static int64_t now(void)
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
-/* One round: each answer that is whole is followed by the next message, until COUNT came. */
+/* One round: each complete answer is followed by the next message, until COUNT were answered. */
 static void load(int epoll, const int *fds, int connections, long count, size_t size)
 {
     static size_t got[65536];

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Measures readyq beside the kernel's own calls and its peers; README.md tells how."""
+"""Measures readyq beside the kernel's own calls and other libraries. README.md describes the
+measurements.
+"""
 
 import os
 import platform
@@ -82,7 +84,9 @@ def run_rounds(contenders, rounds):
 
 
 def median_ratio(contender, base, column=0, base_column=0):
-    """The median over rounds of the ratio within a round: what slows all rounds cancels out."""
+    """The median over rounds of the ratio within a round. A slowdown that affects a whole round
+    cancels out.
+    """
     pairs = zip(contender.rounds, base.rounds)
     return statistics.median(own[column] / other[base_column] for own, other in pairs)
 
@@ -190,8 +194,8 @@ def bench_selectors():
 # ------------------------------------------------------------------ echo
 
 
-# asyncio reads into 256 KiB. Whether the allocator maps such a block anew each time depends on what
-# was freed before, by luck; here it does for nobody.
+# asyncio reads into 256 KiB. Whether the allocator maps such a block again each time depends on
+# what was freed before. Here no contender pays for that.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "8388608", "MALLOC_TRIM_THRESHOLD_": "33554432"}
 
 
@@ -207,7 +211,7 @@ def start_server(command, core):
 
 
 def bench_echo():
-    """The one client has a core of its own, so that each server is measured at its own rate."""
+    """The only client has a core of its own, so that each server is measured at its own rate."""
     connections, count, size = ECHO
     print(
         f"\nEcho to {connections} connections: us per message of {size} bytes, rate to bare epoll"
@@ -244,7 +248,7 @@ def bench_echo():
 
 
 class LineServer:
-    """An echo server in Lua with its client. A round is the processor time that the server took."""
+    """An echo server in Lua with its client. A round's result is the server's processor time."""
 
     def __init__(self, name, cores):
         command = [LUA, BENCH / "coroutines.lua", name]
@@ -270,7 +274,7 @@ class LineServer:
 def bench_coroutines():
     connections, count, size = LINES
     print(f"\nEcho of lines in Lua to {connections} connections: us of the server's processor per")
-    print(f"line of {size} bytes, and speed of readyq.loop to it")
+    print(f"line of {size} bytes, and ratio of the speed of readyq.loop to it")
     if not has_lua_module("socket"):
         print(f"  {LUA} has no module socket")
         return
@@ -306,7 +310,7 @@ def bench_timers():
 
 
 def bench_sleep():
-    print("\nSlept too long: ns, and ratio")
+    print("\nExcess of sleeps: ns, and ratio")
     program = build("sleep")
     for line in text_of(program).splitlines():
         timeout, bare, wait, timer = map(int, line.split())
@@ -314,7 +318,7 @@ def bench_sleep():
         print_row("C", f"{length}, bare epoll_pwait2", bare, 1)
         print_row("C", f"{length}, readyq wait", wait, wait / bare, 1.20)
         print_row("C", f"{length}, readyq timer", timer, timer / bare, 1.20)
-    print(f"\nOf a million timers {text_of(program, 'early', '1000000')} came early.")
+    print(f"\nOf a million timers {text_of(program, 'early', '1000000')} fired early.")
 
 
 def main():

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- What one select() costs with ten sockets ready, among more and more idle ones: in a plain array
--- and in a set as copas has. LuaSocket's own beside it, as far as it goes. `select.lua [CALLS]`.
+-- The cost of one select() with ten sockets ready, among more and more idle ones: in a plain
+-- array, and in a set as copas has it. LuaSocket's own beside it, as far as it can go. `select.lua
+-- [CALLS]`.
 local socket = require "socket"
 local readyq_select = require "readyq.select".select
 

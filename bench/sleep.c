@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How much longer than asked a thread sleeps: for each timeout in turn a bare epoll_pwait2, a wait
- * with that timeout, and a timer. Prints each timeout and the three medians of the excess, in
- * nanoseconds. `sleep early COUNT` sets that many timers and prints how many came early.
+ * How much longer than requested a thread sleeps: for each timeout in turn a bare epoll_pwait2, a
+ * wait with that timeout, and a timer. Prints each timeout and the three medians of the excess, in
+ * nanoseconds. `sleep early COUNT` sets that many timers and prints how many fired early.
  */
 #include "readyq.h"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The echo server of run.py on asyncio's streams: `streams.py stock|readyq`, by its event loop."""
+"""The echo server of run.py on asyncio's streams: `streams.py stock|readyq`, by event loop."""
 
 import asyncio
 import sys

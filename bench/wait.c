@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * One contender of run.py: waits on descriptors that are all ready, again and again, with a bare
- * epoll_wait loop or with readyq; level-triggered, or one-shot and armed again each
- * time. For each line on standard input one round of waits; its time in nanoseconds, of the
- * processor, is the answer.
+ * epoll_wait loop or with readyq; level-triggered, or one-shot and armed again each time. For each
+ * line on standard input it runs one round of waits and prints the processor time of the round in
+ * nanoseconds.
  *
  *     wait bare|readyq level|oneshot WAITS DESCRIPTOR...
  */
@@ -16,7 +16,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-struct object { /* what a program would attach to a descriptor */
+struct object { /* the data that a program would attach to a descriptor */
     readyq_watch watch;
     uint64_t hits;
     int fd;

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Contenders of run.py in Lua, as wait.c: `wait.lua readyq|cqueues|luv|luaevent WAITS
+-- Contenders of run.py in Lua, like wait.c: `wait.lua readyq|cqueues|luv|luaevent WAITS
 -- DESCRIPTOR...`.
 
 local waits, total = tonumber(arg[2]), #arg - 2
@@ -56,7 +56,7 @@ function contenders.luaevent()
         seen = seen + 1
         if seen == goal then base:loopexit(0) end
     end
-    local events = {} -- an event that is collected is no more
+    local events = {} -- an event that is collected does not fire
     for i = 3, #arg do
         events[i - 2] = base:addevent(tonumber(arg[i]), luaevent.EV_READ, callback)
     end

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Contenders of run.py in Python, as wait.c: `wait.py NAME WAITS DESCRIPTOR...`."""
+"""Contenders of run.py in Python, like wait.c: `wait.py NAME WAITS DESCRIPTOR...`."""
 
 import select
 import selectors
@@ -10,7 +10,7 @@ import readyq
 
 
 class Object:
-    """What a program would attach to a descriptor."""
+    """The object that a program would attach to a descriptor."""
 
     def __init__(self, fd):
         self.fd = fd

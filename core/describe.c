@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Texts that say what something is: a descriptor, bits, a watch. They are made to be read by a
- * person, in all three languages; never while an event is handled. Why a call failed is in
- * explain.c.
+ * Texts that describe a descriptor, bits, or a watch. They are written for people, in all three
+ * languages, and never made while an event is handled. The reasons of failures are in explain.c.
  */
 #include "internal.h"
 
@@ -15,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* ------------------------------------------------------------------ what a descriptor is */
+/* ------------------------------------------------------------------ descriptors */
 
 static int print_address(const struct sockaddr_storage *address, socklen_t length, char *text,
                          size_t size)
@@ -79,7 +78,7 @@ static void describe_socket(int fd, char *text, size_t size)
                  connected ? ", connected" : state);
 }
 
-/* With the name that the file was opened by, where the system has /proc. */
+/* With the name under which the file was opened, if the system has /proc. */
 static void describe_named(int fd, const char *kind, char *text, size_t size)
 {
     char link[64], path[1024];
@@ -96,8 +95,8 @@ static void describe_named(int fd, const char *kind, char *text, size_t size)
         snprintf(text, size, "%s", kind);
 }
 
-/* A name can come from anyone, for example a peer. Control characters, in ASCII or UTF-8, could
- * command the terminal that shows it: they become question marks. */
+/* A name may come from anyone, for example a peer. Control characters, in ASCII or UTF-8, could
+ * control the terminal that shows it: they are replaced by question marks. */
 static char *disarm(char *text)
 {
     for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {

@@ -6,18 +6,18 @@
  *  1. A registration is keyed by (open file, number). One that was closed while a duplicate lives
  *     cannot be removed: the core finds it by its generation and replaces the set. MOD and DEL of
  *     a closed number are EBADF, of a number that is another file's now ENOENT or EPERM.
- *  2. EPOLLHUP and EPOLLERR are reported unasked, also for an empty mask; with EPOLLET once.
+ *  2. EPOLLHUP and EPOLLERR are reported unrequested, also for an empty mask; with EPOLLET once.
  *  3. The write end of a pipe whose reader is gone is EPOLLERR alone, the read end whose writer is
  *     gone EPOLLHUP alone. Neither has an error to collect.
- *  4. A socket that never connected is EPOLLHUP without EPOLLRDHUP: nothing is closed. EPOLLRDHUP is
- *     reported only where it was asked for. It is asked for with READ alone: otherwise a peer that
+ *  4. A socket that never connected is EPOLLHUP without EPOLLRDHUP: nothing is closed. EPOLLRDHUP
+ *     is reported only if it was requested. It is requested only with READ: otherwise a peer that
  *     has stopped writing would wake a writer again and again.
- *  5. Files of sysfs report EPOLLERR beside EPOLLPRI; no error is meant.
- *  6. EPOLLEXCLUSIVE refuses MOD, and EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll descriptor
- *     beside it. There it is left out, but for EPOLLRDHUP, which is asked of poll(2).
+ *  5. Files of sysfs report EPOLLERR together with EPOLLPRI; it does not mean an error.
+ *  6. EPOLLEXCLUSIVE cannot be combined with MOD, EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll
+ *     descriptor. It is left out there, except for EPOLLRDHUP, for which poll(2) is asked instead.
  *  7. Files, directories and devices like /dev/null are EPERM.
- *  8. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds, and where it is
- *     missing or forbidden ppoll(2) on the epoll descriptor does.
+ *  8. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds. If that is missing or
+ *     forbidden, ppoll(2) on the epoll descriptor is used.
  *  9. Sets may contain sets, but not in a circle, and not more than five in a row: ELOOP.
  * 10. A level-triggered event goes to one sleeper, and then to the next one until it is consumed;
  *     an edge goes to one. The sleeper that came last is woken first.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Texts that say why a call failed and what to do, one reason each; and the warnings that a binding
- * shows. What a descriptor is comes from describe.c.
+ * Texts that explain why a call failed and what to do, one reason each; and the warnings that a
+ * binding shows. Descriptions of descriptors come from describe.c.
  */
 #include "internal.h"
 

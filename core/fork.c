@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The registry of all queues, and what a fork means for them. While the process is copied no thread
- * is in the middle of a change, so the child's copy is whole. In the child the epoch is another
- * one; each queue builds a kernel queue of its own when it is next used (rebuild.c). A process that
- * forks only to exec pays next to nothing.
+ * The registry of all queues, and their treatment after a fork. While the process is copied no
+ * thread is in the middle of a change, so the child's copy is consistent. In the child the epoch is
+ * another one; each queue builds a kernel queue of its own when it is next used (rebuild.c). A
+ * process that forks only to exec pays next to nothing.
  *
  * A child of _Fork() or clone() runs no handlers of pthread_atfork(); it is noticed by the epoch,
- * which is 0 there. Locks that other threads of its parent held are made anew.
+ * which is 0 there. Locks that other threads of its parent held are initialised again.
  */
 #include "internal.h"
 
@@ -21,12 +21,12 @@ static uint32_t last_epoch = 1;
 
 /* ------------------------------------------------------------------ in a child */
 
-/* What the parent's threads held is given back here and not later, when the child may have threads
- * of its own. Queues that others watch get a descriptor of their own under the old number before
- * any other queue registers that number. */
+/* Watches that the parent's threads held are given back here and not later, when the child may have
+ * threads of its own. Queues that others watch get a descriptor of their own under the old number
+ * before any other queue registers that number. */
 static void begin(bool reset_locks)
 {
-    *readyq__epoch = 0; /* until all is done, nothing changes what is the parent's */
+    *readyq__epoch = 0; /* until all is done, nothing changes the parent's queues */
     readyq__handlers_child(reset_locks);
     for (readyq *q = queues; q != NULL; q = q->next) {
         if (reset_locks)

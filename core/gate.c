@@ -18,7 +18,7 @@ int readyq__enter(readyq *q)
     return error;
 }
 
-/* Something for a thread that sleeps. */
+/* Whether something is left for a thread that sleeps. */
 static bool is_work_left(const readyq *q)
 {
     return !readyq__list_empty(&q->ready) || q->closed || q->rebuild_due ||

@@ -57,7 +57,7 @@ static void mark_watches(struct handled *of)
     }
 }
 
-/* Whether a watch asks that a plain handler below is not called: readyq_replace_signal(). */
+/* Whether a watch requires that a plain handler below is not called: readyq_replace_signal(). */
 static bool is_replaced(const struct handled *of, const struct sigaction *before)
 {
     const readyq_watch *w = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST);
@@ -145,7 +145,7 @@ static void withdraw(const struct handled *of, int signal, const struct sigactio
     raise(signal); /* blocked until this handler returns */
 }
 
-/* A probe is no signal: it is passed down to copies of the library alone. */
+/* A probe is not a signal: it is passed down only to copies of the library. */
 static void answer(const struct handled *of, int level, int signal, siginfo_t *info)
 {
     struct probe *probe = info->si_value.sival_ptr;
@@ -234,9 +234,9 @@ static int refuse(int error)
     return error == EINVAL ? readyq__refuse(READYQ__RESERVED_SIGNAL) : -error;
 }
 
-/* What the handler before wants of the kernel is kept: that its signal interrupts system calls, so
- * that an interpreter can run its own handlers; that children are not reported when they stop, or
- * not kept as zombies. */
+/* Flags of the handler before are kept: that its signal interrupts system calls, so that an
+ * interpreter can run its own handlers; that children are not reported when they stop, or not kept
+ * as zombies. */
 static int install(struct handled *of, int signal, const struct sigaction *now)
 {
     const int level = (of->newest + 1) % LEVELS;

@@ -5,8 +5,8 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table  rebuild
- *     fork  gate  watches  timers  signals  processes  triggers  queue  batches  wait
+ *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table
+ *     rebuild  fork  gate  watches  timers  signals  processes  triggers  queue  batches  wait
  *
  * Lock. One mutex in each queue guards all of it but the atomics. It is not held while a thread is
  * in the kernel to wait. Functions named readyq__x expect it held where a queue is an argument,
@@ -140,11 +140,11 @@ struct readyq__kind {
      * for watches that have a flag. */
     void (*deliver)(readyq *q, readyq_watch *w);
 
-    /* A batch gives it back: is it to be armed or listed again? Called for all but plain watches
+    /* A batch gives it back: arms or lists it again if necessary. Called for all but plain watches
      * that were taken while one batch is open. NULL: nothing to do. */
     void (*give_back)(readyq *q, readyq_watch *w);
 
-    /* Ends what it holds beside its place in the lists: a registration, a place in the heap, ... */
+    /* Releases what it holds besides its place in lists: a registration, a place in the heap. */
     void (*stop)(readyq *q, readyq_watch *w);
 };
 
@@ -316,14 +316,14 @@ static inline void readyq__publish_sleepers(readyq *q)
     atomic_store(&q->sleepers, q->asleep + (q->pollable >= 0));
 }
 
-/* Sleeps for a moment; for loops that wait for a signal handler or another thread to come out of a
- * few instructions, whatever its priority. */
+/* Sleeps for a moment; for loops that wait until a signal handler or another thread, of any
+ * priority, has left a few instructions. */
 void readyq__pause(void);
 
 /* ------------------------------------------------------------------ handlers.c */
 
-/* Has w->signal counted in w->caught, and w->queue, which is set, signalled; and ends that.
- * -EINVAL: the C library reserves the signal. */
+/* The first makes the handler count w->signal in w->caught and set `signalled` of w->queue, which
+ * is set already; the second ends that. -EINVAL: the C library reserves the signal. */
 int readyq__handle_signal(readyq_watch *w);
 void readyq__unhandle_signal(readyq_watch *w);
 
@@ -483,8 +483,8 @@ int readyq__rebuild_forked(readyq *q);  /* a child's own */
 void readyq__tear_down(readyq *q);      /* closes the descriptors of a closed queue */
 void readyq__forget_threads(readyq *q); /* in a child: all but this one */
 
-/* After a thread was cancelled that may have fetched events: has the kernel report again what is
- * ready. An edge may be reported twice. */
+/* After a thread was cancelled that may have fetched events: makes the kernel report again whatever
+ * is ready. An edge may be reported twice. */
 void readyq__rearm_all(readyq *q);
 
 /* ------------------------------------------------------------------ fork.c */
@@ -531,7 +531,7 @@ readyq *readyq__enter_by_id(uint32_t id, int *error);
 void readyq__expire(readyq *q, int64_t now); /* lists the timers that are due */
 void readyq__collect_signals(readyq *q);     /* lists the signals that were caught */
 
-/* Has `signal` reported to a prepared watch. */
+/* Starts to report `signal` to a prepared watch. */
 int readyq__start_signal(readyq *q, readyq_watch *w, int signal);
 
 /* ------------------------------------------------------------------ queue.c */

@@ -3,27 +3,28 @@
  * macOS and the BSDs: kqueue. Translation only.
  *
  * Notes on these kernels, referred to below:
- *  1. A registration is keyed by (number, filter) and goes when the number is closed, duplicated
- *     or not: there are no ghosts. EV_ADD never says that a filter is there already, so whether
- *     an earlier watch of the number still lives is asked by a change without EV_ADD.
- *  2. Adding again changes neither EV_CLEAR nor, everywhere, the rest: old filters are deleted and
- *     new ones added. That asks the kernel anew what is ready, as modify promises.
- *  3. Errors of changes come as receipts in a list with room for exactly one each, with no
- *     time to wait: some kernels lose them where there is more room, or sleep.
- *  4. EV_DISPATCH disables one filter; what a ONESHOT watch has beside it is disabled by us.
- *  5. READ and WRITE come as two events, which the core merges. Where the list was full the other
- *     one may not have fitted: poll(2) is asked for it.
+ *  1. A registration is keyed by (number, filter) and is removed when the number is closed, even if
+ *     a duplicate exists: there are no ghosts. EV_ADD does not report that a filter exists already,
+ *     so a change without EV_ADD checks whether an earlier watch of the number still exists.
+ *  2. Adding again does not change EV_CLEAR and, on some systems, other flags: old filters are
+ *     deleted and new ones added. The kernel then checks again what is ready, as modify promises.
+ *  3. Errors of changes are returned as receipts in a list with room for exactly one each, with a
+ *     timeout of 0: with more room some kernels lose them, or sleep.
+ *  4. EV_DISPATCH disables one filter; the other filter of a ONESHOT watch is disabled here.
+ *  5. READ and WRITE come as two events, which the core merges. If the list was full, the other one
+ *     may not have fitted: poll(2) is asked for it.
  *  6. EV_EOF with fflags is a pending error, of both directions; without, an end.
- *  7. A WRITE filter on a pipe whose reader is gone is refused with EPIPE by some: the end is
+ *  7. Some kernels refuse a WRITE filter on a pipe whose reader is gone with EPIPE: the end is
  *     reported at once.
  *  8. Regular files end a READ filter at their end, and directories and some devices are refused;
- *     epoll refuses them all. The core has them always ready.
- *  9. EVFILT_EXCEPT, for out-of-band data, is on macOS, OpenBSD and DragonFly alone.
+ *     epoll refuses them all. The core reports them as always ready.
+ *  9. EVFILT_EXCEPT, for out-of-band data, exists only on macOS, OpenBSD and DragonFly.
  * 10. The queue is not inherited by fork: in a child its number may be another file's.
  * 11. A timeout of more than some days is EINVAL on Darwin.
- * 12. EVFILT_PROC of a process that has ended already is ESRCH on some; the core asks for it.
- * 13. kqueue1 opens close-on-exec on NetBSD and OpenBSD; FreeBSD has it since 14 alone. Elsewhere
- *     fcntl follows, and a fork and exec in between, by another thread, inherits the number.
+ * 12. EVFILT_PROC of a process that has ended already is ESRCH on some kernels; the core checks it.
+ * 13. kqueue1 opens close-on-exec. It is used on NetBSD and OpenBSD; FreeBSD has it only since 14.
+ *     Elsewhere fcntl follows, and a fork and exec in between, by another thread, inherits the
+ *     number.
  */
 #include "internal.h"
 

@@ -184,7 +184,7 @@ int readyq__pollable_open(readyq *q)
 
     if (error == 0 && (error = readyq__pollable_rejoin(q)) < 0)
         readyq__pollable_close(q);
-    readyq__publish_sleepers(q); /* and then, in update(), what they look for */
+    readyq__publish_sleepers(q); /* before update() reads what they publish */
     return error;
 }
 

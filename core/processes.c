@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Processes: a pidfd, registered like any other descriptor. Where the kernel has none (before 5.3)
- * or a sandbox forbids it, SIGCHLD is watched, and after it every watched child is asked for.
+ * Processes: a pidfd, registered like any other descriptor. If the kernel has none (before 5.3) or
+ * a sandbox forbids it, SIGCHLD is watched instead, and every watched child is checked after it.
  * kqueue watches processes by itself. The status is read without reaping, which is left to the
  * parent.
  */
@@ -131,7 +131,7 @@ static int watch_child(readyq *q, readyq_watch *w)
     return 0;
 }
 
-/* ------------------------------------------------------------------ what distinguishes the kind */
+/* ------------------------------------------------------------------ the kind */
 
 /* Its pidfd, or the kernel, reports that it has ended. */
 static void handle_event(readyq *q, readyq_watch *w, uint32_t bits)

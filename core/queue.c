@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The queue's life: opening, closing, references; and the questions about it.
+ * The queue's life: opening, closing, references; and the functions that return information about
+ * it.
  */
 #include "internal.h"
 
@@ -52,7 +53,8 @@ static readyq *create(const struct readyq_options *options)
     return q;
 }
 
-/* No other thread has it in the registry: a fork in between would give the child this one's. */
+/* The queue is not in the registry any more: otherwise a fork in between would leave it in the
+ * child's. */
 static void destroy(readyq *q)
 {
     free(q->slots);
@@ -117,7 +119,7 @@ static void detach_group(readyq *q, struct readyq__link *group)
         detach(q, readyq__owner(group->next, source.group));
 }
 
-/* Every watch out, wherever it is. */
+/* Removes every watch, wherever it is. */
 static void detach_all(readyq *q)
 {
     detach_list(q, &q->ready);
@@ -127,7 +129,7 @@ static void detach_all(readyq *q)
     while (q->ntimers > 0)
         detach(q, q->timers[0].watch);
     detach_group(q, &q->triggers);
-    detach_group(q, &q->children); /* with the last one SIGCHLD's watch goes */
+    detach_group(q, &q->children); /* the last one removes the watch of SIGCHLD */
     detach_group(q, &q->signals);
     for (size_t fd = 0; fd < q->nslots; fd++)
         if (q->slots[fd].watch != NULL && q->slots[fd].watch != &q->wakeup)
@@ -138,7 +140,7 @@ static void shut(readyq *q)
 {
     if (q->closed)
         return;
-    if (readyq__is_forked(q)) /* what the kernel has is the parent's */
+    if (readyq__is_forked(q)) /* the kernel's registrations belong to the parent */
         q->backend->close(q, true);
     detach_all(q);
     q->closed = true;
@@ -196,7 +198,7 @@ void readyq__release(readyq *q)
     }
 }
 
-/* ------------------------------------------------------------------ questions */
+/* ------------------------------------------------------------------ information */
 
 const char *readyq_backend(readyq *q)
 {

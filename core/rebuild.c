@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Building the kernel queue anew from the table: in a child after fork, whose set is its parent's,
- * and to remove a ghost, a registration that cannot be removed because its number was closed while
- * a duplicate keeps the file open.
+ * Building a new kernel queue from the table: in a child after fork, whose set is its parent's, and
+ * to remove a ghost, a registration that cannot be removed because its number was closed while a
+ * duplicate keeps the file open.
  *
- * Registering an EDGE watch reports once what is there already. After a fork that is all that the
- * child can know, so an edge may be reported again. To remove a ghost the old set is still at hand:
- * it is emptied before; what the new set reports of edges at first is ignored; what the old set
- * reports after that arrived in between, and is news.
+ * Registering an EDGE watch reports once whatever is ready already. A child after fork cannot know
+ * more, so an edge may be reported again there. When a ghost is removed the old set is still
+ * available: it is emptied first; the first edges that the new set reports are ignored; any edges
+ * that the old set reports after that arrived in between, and are new.
  */
 #include "internal.h"
 
-/* The kernel turns its list round, so a full fetch may be followed by more, and ends by reporting
- * the same again. */
+/* The kernel rotates its list, so a full fetch may be followed by more, and the end is reached when
+ * it reports the same events again. */
 int readyq__fetch_all(readyq *q)
 {
     size_t left = q->size / READYQ__FETCH + 1;
@@ -84,8 +84,8 @@ static void watch_children(readyq *q)
     }
 }
 
-/* The set still has each file under its number, unless it was closed. What a number is now must not
- * be registered in its place. */
+/* The set still has each file under its number, unless the number was closed. The present file of a
+ * number must not be registered in its place. */
 static void find_closed(readyq *q)
 {
     for (size_t fd = 0; fd < q->nslots; fd++) {
@@ -143,7 +143,7 @@ static int replace(readyq *q)
     clear_marks(q, false);
     new = q->kernel;
     q->kernel = old;
-    readyq__fetch_all(q); /* what came meanwhile */
+    readyq__fetch_all(q); /* events that arrived in the meantime */
     clear_marks(q, true);
     readyq__pollable_leave(q);
     q->backend->close(q, false);
@@ -152,8 +152,8 @@ static int replace(readyq *q)
     return readyq__pollable_rejoin(q);
 }
 
-/* The lock is kept while events are fetched: a change that another thread made meanwhile would
- * reach one of the two sets alone. */
+/* The lock is kept while events are fetched: a change that another thread made in the meantime
+ * would reach only one of the two sets. */
 int readyq__rebuild(readyq *q)
 {
     int error;

@@ -106,7 +106,7 @@ static int register_in_kernel(readyq *q, readyq_watch *w, const readyq_watch *ol
     const uint32_t interest = readyq__kernel_interest(w);
     int error = readyq__update(q, w->fd, 0, interest);
 
-    if (error == -EEXIST && old == NULL) { /* of one that went, duplicated back to its number */
+    if (error == -EEXIST && old == NULL) { /* of a removed watch, duplicated back to its number */
         readyq__update(q, w->fd, interest, 0);
         error = readyq__update(q, w->fd, 0, interest);
     }
@@ -144,7 +144,7 @@ void readyq__unregister(readyq *q, readyq_watch *w)
     vacate(q, slot);
 }
 
-/* The kernel is silent about it, but for a hang-up, which it reports once (epoll.c, note 2). */
+/* The kernel does not report it, except for a hang-up, which it reports once (epoll.c, note 2). */
 void readyq__mute(readyq *q, readyq_watch *w)
 {
     const uint32_t old = readyq__kernel_interest(w);
@@ -225,7 +225,7 @@ void readyq__mark_stale(readyq *q, readyq_watch *w)
 {
     struct readyq__slot *slot = &q->slots[w->fd];
 
-    if (slot->watch == w) /* what the kernel has of the number is not to be removed with it */
+    if (slot->watch == w) /* the kernel's registration of the number is not to be removed with it */
         vacate(q, slot);
     stop(q, w);
     q->size--;

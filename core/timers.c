@@ -109,7 +109,7 @@ void readyq__expire(readyq *q, int64_t now)
     }
 }
 
-/* Into the heap, where it is not. */
+/* Puts a timer into the heap that is not in it. */
 static void start(readyq *q, readyq_watch *w, int64_t due)
 {
     const struct readyq__timer timer = {due, q->timer_order++, w};
@@ -117,7 +117,7 @@ static void start(readyq *q, readyq_watch *w, int64_t due)
     move_up(q, q->ntimers++, timer);
 }
 
-/* ------------------------------------------------------------------ what distinguishes the kind */
+/* ------------------------------------------------------------------ the kind */
 
 /* All expirations of a periodic timer so far are one delivery. */
 static void deliver(readyq *q, readyq_watch *w)

@@ -82,7 +82,7 @@ static void drop_unconfirmed(readyq *q)
     }
 }
 
-/* A thread that waits again is done with what it has: other batches of it are closed. */
+/* A thread that waits again has finished with its watches: its other batches are closed. */
 static void begin_wait(readyq *q, readyq_batch *batch)
 {
     const uintptr_t thread = (uintptr_t)pthread_self();
@@ -379,7 +379,7 @@ static bool is_over(const struct call *call)
            (call->deadline != READYQ__FOREVER && readyq__now(call->q) >= call->deadline);
 }
 
-/* What ends a wait, in this order: the close, events, an error, a wake, a signal, the time. */
+/* The ends of a wait, in this order: the close, events, an error, a wake, a signal, the time. */
 static int wait_for(struct call *call)
 {
     readyq *q = call->q;
@@ -407,7 +407,7 @@ static int wait_for(struct call *call)
         if (filled > 0)
             return filled;
         if (q->nfiles != files)
-            continue; /* closed ones had taken the room of events */
+            continue; /* closed watches had taken the room of events */
         if (error < 0 || (n < 0 && n != -EINTR))
             return error < 0 ? error : n;
         if (take_wake(call))

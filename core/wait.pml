@@ -74,7 +74,7 @@ byte gated; /* the threads that wait for the condition variable `kernel_left`, a
 bool kicked, woken, signalled, shut;
 byte kicking;
 
-/* The watches: a trigger, and what else is in the ready list. */
+/* The watches: a trigger, and the other members of the ready list. */
 #define IDLE 0
 #define LISTED 1
 #define PENDING 2 /* in a batch, not taken */
@@ -302,7 +302,7 @@ inline fetch_edge(reported)
     fi
 }
 
-/* A kick may come at any step: for a while the wake-up is in both kernel queues. */
+/* A kick may come at any step: for some time the wake-up is in both kernel queues. */
 inline rebuild()
 {
     assert(inside == 0 && !torn);
@@ -325,7 +325,7 @@ inline rebuild()
 /* ------------------------------------------------------------------ wait.c */
 
 /* Kinds of calls. */
-#define CONFIRM 0 /* a wait without end, which looks first: confirm() */
+#define CONFIRM 0 /* a wait without a timeout, which looks first: confirm() */
 #define LOOK 1    /* readyq_look(), or a wait with timeout 0 */
 #define TIMED 2   /* a wait whose time may be over at any moment */
 #define ENDLESS 3

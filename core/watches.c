@@ -14,10 +14,10 @@ static bool is_interest(uint32_t interest)
     return interest == 0 || (interest & READYQ__DIRECTIONS) != 0;
 }
 
-/* ------------------------------------------------------------------ what distinguishes the kind */
+/* ------------------------------------------------------------------ the kind */
 
-/* What was asked for, and an end with the direction that it ends. What the kernel reports though it
- * was not asked for is let through where nothing else is left, or it would be reported forever. */
+/* The requested bits, and an end with the direction that it ends. Bits that the kernel reports
+ * unrequested are let through if nothing else is left; otherwise they would be reported forever. */
 static uint32_t mask(uint32_t bits, uint32_t interest)
 {
     const uint32_t asked = interest & READYQ__DIRECTIONS;
@@ -115,7 +115,7 @@ int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
     return error;
 }
 
-/* Makes `interest` the watch's, armed, and tells the kernel. */
+/* Sets the interest of the watch, arms it, and changes the kernel's registration. */
 static int change(readyq *q, readyq_watch *w, uint32_t interest)
 {
     const uint32_t before = w->interest, old = readyq__kernel_interest(w);

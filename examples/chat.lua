@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
 --
 -- A chat server on readyq.loop: `chat.lua [port]`. Each client is a coroutine that reads lines and
--- tells them to all others; so is the listener. Ctrl-C ends it. Try it with `nc 127.0.0.1 PORT`.
+-- sends them to all others; the listener is a coroutine, too. Ctrl-C ends it. Try it with `nc
+-- 127.0.0.1 PORT`.
 local loop = require "readyq.loop"
 local socket = require "socket"
 
-local names = {} -- of the clients that are here
+local names = {} -- of the connected clients
 
 local function tell(sender, line)
     for client in pairs(names) do

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- readyq.loop and cqueues in one program, either of them outside: `cqueues.lua loop|controller`.
--- Whatever runs on a cqueues controller, as lua-http does, runs beside coroutines of readyq.loop.
+-- readyq.loop and cqueues in one program, with either of them as the outer loop: `cqueues.lua
+-- loop|controller`. Code that runs on a cqueues controller, such as lua-http, runs beside
+-- coroutines of readyq.loop.
 local loop = require "readyq.loop"
 local cqueues = require "cqueues"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What an event queue does, shown while it happens: an echo conversation over TCP, served by one
- * thread that sleeps until there is something to do. The same program as demo.py and demo.lua.
+ * Shows how an event queue works: an echo conversation over TCP, served by one thread that sleeps
+ * until there is something to do. The same program as demo.py and demo.lua.
  */
 #include "readyq.h"
 
@@ -51,7 +51,7 @@ static void pause_for(long ms)
     nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
 }
 
-/* The other process: connects, speaks twice, each time after a while, and hears its echo. */
+/* The other process: connects, sends two messages, each after a pause, and reads the echoes. */
 static int speak(const struct sockaddr_in *address)
 {
     const char *words[] = {"hello", "how are you?"};

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- What an event queue does, shown while it happens: an echo conversation over TCP, served by one
--- thread that sleeps until there is something to do. The same program as demo.c and demo.py.
--- Where LuaSocket is missing it says so, and listens to a pipe that the peer speaks into.
+-- Shows how an event queue works: an echo conversation over TCP, served by one thread that sleeps
+-- until there is something to do. The same program as demo.c and demo.py. Without LuaSocket it
+-- prints that, and watches a pipe into which the peer writes.
 
 local readyq = require "readyq"
 local has_sockets, socket = pcall(require, "socket")
@@ -16,7 +16,7 @@ local function step(number, what, more)
     io.flush()
 end
 
--- The other process: connects, speaks twice, each time after a while, and hears its echo.
+-- The other process: connects, sends two messages, each after a pause, and reads the echoes.
 local SPEAK = [[
 local socket, same = require "socket", 0
 socket.sleep(0.3)

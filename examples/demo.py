@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What an event queue does, shown while it happens: an echo conversation over TCP, served by one
-thread that sleeps until there is something to do. The same program as demo.c and demo.lua.
+"""Shows how an event queue works: an echo conversation over TCP, served by one thread that sleeps
+until there is something to do. The same program as demo.c and demo.lua.
 """
 
 import os
@@ -17,7 +17,7 @@ def step(number, what, more):
 
 
 def speak(address):
-    """The other process: connect, speak twice, each time after a while, and hear the echo."""
+    """The other process: connect, send two messages, each after a pause, and read the echoes."""
     time.sleep(0.3)
     same = 0
     with socket.create_connection(address) as sock:

@@ -2,8 +2,8 @@
  *
  * An echo server on one queue: `echo [port]`. The same program as echo.py and echo.lua.
  *
- * One thread sleeps until some client can be read or written, serves that client as far as it
- * goes without blocking, and sleeps again. Ctrl-C ends it.
+ * One thread sleeps until some client can be read or written, serves that client as far as possible
+ * without blocking, and sleeps again. Ctrl-C ends it.
  */
 #include "readyq.h"
 
@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROOM 65536 /* how much a client may be ahead of what it reads back */
+#define ROOM 65536 /* how many bytes a client may send ahead of what it reads back */
 
 struct client {
     readyq_watch watch;
@@ -52,10 +52,10 @@ static void accept_clients(void)
         client->watch.data = client;
     }
     if (errno == EMFILE || errno == ENFILE)
-        readyq_modify(&listener, 0); /* no room: paused until a client leaves */
+        readyq_modify(&listener, 0); /* no free descriptor: paused until a client leaves */
 }
 
-/* Reads all that is there. False when the connection is broken. */
+/* Reads everything that has arrived. False when the connection is broken. */
 static bool read_from(struct client *client)
 {
     ssize_t n = recv(client->watch.fd, client->unsent + client->nunsent, ROOM - client->nunsent, 0);
@@ -66,7 +66,7 @@ static bool read_from(struct client *client)
     return true;
 }
 
-/* Writes as much as goes out and keeps the rest. False when the connection is broken. */
+/* Writes as much as possible and keeps the rest. False when the connection is broken. */
 static bool write_to(struct client *client)
 {
     ssize_t n = send(client->watch.fd, client->unsent, client->nunsent, 0);
@@ -126,7 +126,8 @@ static void check(const char *call, int fd, int result)
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* a client that left is an error of send(), not of the server */
+    signal(SIGPIPE, SIG_IGN); /* a client that left is an error of send(), not a signal that ends
+                                 the server */
     int fd = listen_on(argc > 1 ? atoi(argv[1]) : 0);
     check("open", -1, readyq_open(&queue, NULL));
     check("add", fd, readyq_add(queue, &listener, fd, READYQ_READ));

@@ -2,14 +2,14 @@
 --
 -- An echo server on one queue: `echo.lua [port]`. The same program as echo.c and echo.py.
 --
--- One thread sleeps until some client can be read or written, serves that client as far as it
--- goes without blocking, and sleeps again. Ctrl-C ends it. LuaSocket reads a little ahead of
--- what it is asked for: `dirty` tells that it holds bytes of which the kernel knows no more.
+-- One thread sleeps until some client can be read or written, serves that client as far as
+-- possible without blocking, and sleeps again. Ctrl-C ends it. LuaSocket reads a little more than
+-- was requested: `dirty` returns whether it holds bytes that the kernel does not report any more.
 
 local readyq = require "readyq"
 local socket = require "socket"
 
-local ROOM = 65536 -- how much a client may be ahead of what it reads back
+local ROOM = 65536 -- how many bytes a client may send ahead of what it reads back
 
 local queue = assert(readyq.new())
 local listener, interrupt
@@ -37,18 +37,18 @@ local function accept_clients()
         sock, message = listener.source:accept()
     end
     if message:find("Too many open files", 1, true) then
-        listener:modify(0) -- no room: paused until a client leaves
+        listener:modify(0) -- no free descriptor: paused until a client leaves
     end
 end
 
--- Reads what is there. A broken connection shows when it is written to.
+-- Reads what has arrived. A broken connection is noticed when it is written to.
 local function read_from(client)
     local data, message, partial = client.sock:receive(ROOM - #client.unsent)
     client.ended = message ~= nil and message ~= "timeout"
     client.unsent = client.unsent .. (data or partial)
 end
 
--- Writes what goes out and keeps the rest. False when the connection is broken.
+-- Writes as much as possible and keeps the rest. False when the connection is broken.
 local function write_to(client)
     local last, message, partial = client.sock:send(client.unsent)
     client.unsent = client.unsent:sub((last or partial) + 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An echo server on one queue: `echo.py [port]`. The same program as echo.c and echo.lua.
 
-One thread sleeps until some client can be read or written, serves that client as far as it
-goes without blocking, and sleeps again. Ctrl-C ends it.
+One thread sleeps until some client can be read or written, serves that client as far as possible
+without blocking, and sleeps again. Ctrl-C ends it.
 """
 
 import errno
@@ -12,7 +12,7 @@ import sys
 
 import readyq
 
-ROOM = 65536  # how much a client may be ahead of what it reads back
+ROOM = 65536  # how many bytes a client may send ahead of what it reads back
 
 
 class Client:
@@ -40,11 +40,11 @@ def accept_clients():
         return
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            listener.modify(0)  # no room: paused until a client leaves
+            listener.modify(0)  # no free descriptor: paused until a client leaves
 
 
 def read_from(client):
-    """Read what is there. False when the connection is broken."""
+    """Read what has arrived. False when the connection is broken."""
     try:
         data = client.sock.recv(ROOM - len(client.unsent))
     except BlockingIOError:
@@ -57,7 +57,7 @@ def read_from(client):
 
 
 def write_to(client):
-    """Write what goes out and keep the rest. False when the connection is broken."""
+    """Write as much as possible and keep the rest. False when the connection is broken."""
     try:
         n = client.sock.send(client.unsent)
     except BlockingIOError:

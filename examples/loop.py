@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """An event loop with async and await in thirty lines, and an echo server on it: `loop.py [port]`.
 
-A coroutine that cannot go on yields the socket it needs and what for. The loop watches that with
-its `send` as data, and calls it when it is ready. Nothing here is asyncio's. Ctrl-C ends it.
+A coroutine that cannot continue yields a socket and the interest it needs. The loop watches the
+socket with the coroutine's `send` as data, and calls it when the socket is ready. Nothing here uses
+asyncio. Ctrl-C ends it.
 """
 
 import signal
@@ -18,7 +19,7 @@ class Loop:
         self.queue = readyq.Queue()
 
     def step(self, send, watch=None):
-        """Run it until it waits for the next thing; `watch` is what it waited for."""
+        """Run it until it waits for the next event; `watch` is what it waited for."""
         try:
             sock, interest = send(None)
         except StopIteration:
@@ -42,7 +43,7 @@ class Loop:
 
 
 class Ready(tuple):
-    """Awaited, it yields what is in it: a socket and an interest, in a pair."""
+    """When awaited, it yields its contents: a pair of a socket and an interest."""
 
     __slots__ = ()
     __await__: Any = tuple.__iter__
@@ -82,7 +83,7 @@ async def accept(listener):
         await Ready([(listener, readyq.READ)])
         try:
             sock, _ = listener.accept()
-        except OSError:  # it is gone, or there is no descriptor to spare: try again
+        except OSError:  # the client is gone, or no descriptor is free: try again
             continue
         sock.setblocking(False)
         loop.step(echo(sock).send)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What tests of every language share: a real terminal, a tmux server of its own, in which a program
-runs, keys are typed and the screen is read; and a certificate for TLS.
+"""Shared by the tests of all languages: a real terminal (a tmux server of its own, in which a
+program runs, keys are typed and the screen is read) and a certificate for TLS.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import pytest
 
 SOON = 20
 
-# A shell starts what runs in the background with Ctrl-C ignored, and programs inherit that.
+# A shell starts background programs with Ctrl-C ignored, and programs inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -35,7 +35,7 @@ class Terminal:
         assert result.returncode == 0, result.stderr
 
     def keys(self, *keys):
-        """Presses keys by the names that tmux has for them."""
+        """Presses keys, given by tmux's names for them."""
         assert self.tmux("send-keys", *keys).returncode == 0
 
     def write(self, text):
@@ -46,7 +46,7 @@ class Terminal:
         self.keys("Enter")
 
     def screen(self):
-        """What is and was on the screen, without trailing blanks."""
+        """Everything that is or was on the screen, without trailing blanks."""
         lines = self.tmux("capture-pane", "-p", "-S", "-").stdout.splitlines()
         return "\n".join(line.rstrip() for line in lines).rstrip()
 
@@ -54,16 +54,16 @@ class Terminal:
         end = time.monotonic() + SOON
         while not is_so():
             if time.monotonic() > end:
-                raise AssertionError(f"{what} did not come; the screen:\n{self.screen()}")
+                raise AssertionError(f"{what} did not appear; the screen:\n{self.screen()}")
             time.sleep(0.02)
         return self.screen()
 
     def expect(self, pattern):
-        """Waits until the screen shows what the pattern finds."""
+        """Waits until the screen shows text that matches the pattern."""
         return self.wait_until(lambda: re.search(pattern, self.screen(), re.MULTILINE), pattern)
 
     def expect_lines(self, shown, after):
-        """Waits until lines of these patterns, and then a prompt, are on the screen."""
+        """Waits until lines that match these patterns, and then a prompt, are on the screen."""
 
         def are_there():
             lines = iter([*self.screen().splitlines()[after:], ""])
@@ -72,11 +72,11 @@ class Terminal:
         return self.wait_until(are_there, shown)
 
     def expect_end(self):
-        """Waits until the program has ended, and tmux with it."""
+        """Waits until the program and tmux have ended."""
         self.wait_until(lambda: self.tmux("list-sessions").returncode != 0, "the end")
 
     def close(self):
-        """Ends the program by SIGTERM, so that it can say first which of its lines were run."""
+        """Ends the program by SIGTERM, so that it can write its coverage data before it ends."""
         pane = self.tmux("list-panes", "-F", "#{pane_pid}")
         if pane.returncode == 0:
             with contextlib.suppress(ProcessLookupError):
@@ -97,7 +97,7 @@ def terminal(tmp_path):
 
 @pytest.fixture
 def certificate(tmp_path):
-    """A certificate for localhost and its key, as openssl makes them."""
+    """A certificate for localhost and its key, made by openssl."""
     path = tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]

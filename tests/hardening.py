@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What readelf tells of a shared library: what it shows, what it uses, and how it is guarded."""
+"""Reads a shared library with readelf: the symbols it exports and uses, and its hardening."""
 
 import shutil
 import subprocess
 
 import pytest
 
-GUARDS = {"bound at once", "read-only after it", "no code on the stack", "stack protector"}
+GUARDS = {"immediate binding", "read-only relocations", "no executable stack", "stack protector"}
 
 
 def readelf(option, path):
@@ -17,7 +17,7 @@ def readelf(option, path):
 
 
 def symbols(path):
-    """The names that it shows to others, and those that it takes from others."""
+    """The names that it exports, and those that it takes from other libraries."""
     rows = [line.split() for line in readelf("--dyn-syms", path).splitlines()]
     rows = [row for row in rows if len(row) >= 8 and row[4] in ("GLOBAL", "WEAK")]
     names = [(row[6] == "UND", row[7].partition("@")[0]) for row in rows]
@@ -28,9 +28,9 @@ def guards(path):
     segments = [line.split() for line in readelf("--program-headers", path).splitlines()]
     stacks = [row[6] for row in segments if row[:1] == ["GNU_STACK"]]
     found = {
-        "bound at once": "BIND_NOW" in readelf("--dynamic", path),
-        "read-only after it": any(row[:1] == ["GNU_RELRO"] for row in segments),
-        "no code on the stack": stacks == ["RW"],
+        "immediate binding": "BIND_NOW" in readelf("--dynamic", path),
+        "read-only relocations": any(row[:1] == ["GNU_RELRO"] for row in segments),
+        "no executable stack": stacks == ["RW"],
         "stack protector": "__stack_chk_fail" in symbols(path)[1],
     }
     return {name for name, holds in found.items() if holds}

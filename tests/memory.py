@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Reads and writes of memory that is not there, and memory that is lost: `make memory`.
+"""Finds invalid memory accesses and leaks: `make memory`.
 
-The C tests and the Lua tests once more under valgrind, which sees what a sanitizer does not (what
-was never written), and the Lua tests with the binding built for AddressSanitizer and its
-LeakSanitizer. The C tests have these two each time (tests/test_c.py). Under valgrind only what it
-reports counts: it is slow, and lacks system calls that some tests are about. One line for each of
-the three; fails when there is an error, or nothing to look for one with.
+Runs the C and Lua tests under valgrind, which also detects reads of uninitialised memory, and the
+Lua tests with the binding built for AddressSanitizer and LeakSanitizer. (The C tests always run
+with these two, see tests/test_c.py.) Under valgrind the results of the tests themselves are
+ignored: it is slow, and lacks system calls that some tests need. Prints one line for each of the
+three parts. Fails if there is an error, or if nothing was run.
 """
 
 import concurrent.futures
@@ -22,14 +22,14 @@ CONFIG = dict(re.findall(r"^(\w+) = (.*)$", (ROOT / "build" / "config.mk").read_
 SKIPPED = 77  # of tests/lua/run.lua
 LUA_FLAGS = "-std=c11 -D_GNU_SOURCE -fPIC -shared -fvisibility=hidden -pthread -g -O1".split()
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=definite,indirect"]
-VALGRIND += ["--fair-sched=yes"]  # else a thread that yields to another yields to itself
-# A filter of system calls is one for valgrind's own too; threads are for ThreadSanitizer, as
-# valgrind runs one at a time.
+VALGRIND += ["--fair-sched=yes"]  # otherwise a thread that yields may be scheduled again at once
+# A filter of system calls also applies to valgrind's own. Tests of threads are left to
+# ThreadSanitizer, because valgrind runs one thread at a time.
 NOT_UNDER_VALGRIND = {"sandbox", "stress", "threads"}
 
 
 def run(command, **environment):
-    """The exit status, and what was said."""
+    """The exit status and the output."""
     result = subprocess.run(
         [str(part) for part in command],
         capture_output=True,
@@ -42,7 +42,7 @@ def run(command, **environment):
 
 
 def run_under_valgrind(name, command, **environment):
-    """Whether it found nothing, in any of the processes, and what it found."""
+    """Whether it found no error in any of the processes, and its reports."""
     logs = ROOT / "build" / "memory" / "valgrind" / name
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
@@ -58,7 +58,7 @@ def in_pairs(function, things):
 
 
 def report(name, results):
-    """Of pairs (passed, what was said)."""
+    """Prints the results, pairs (passed, output). Returns whether all passed."""
     failed = [text for passed, text in results if not passed]
     for text in failed:
         print(text[-5000:])
@@ -96,7 +96,7 @@ def lua_tests():
 
 
 def build_lua(*flags):
-    """The binding and the tests' own modules; returns the directory."""
+    """Builds the binding and the tests' own modules; returns the directory."""
     directory = ROOT / "build" / "memory" / ("asan" if flags else "plain")
     (directory / "readyq").mkdir(parents=True, exist_ok=True)
     binding = [*(ROOT / "bindings" / "lua").glob("*.c"), *(ROOT / "core").glob("*.c")]

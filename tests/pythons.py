@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Finds a Python for what a test needs beside readyq: the one that runs the tests, or the virtual
-environment under build/ into which set-up installs what pip alone has.
+"""Finds a Python with the packages that a test needs besides readyq: the one that runs the tests,
+or the virtual environment under build/ into which set-up installs packages from PyPI.
 """
 
 import subprocess

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""References that are left behind: `make references`.
+"""Finds references that are never released: `make references`.
 
-Builds the binding for a debug CPython, which counts every reference there is, and runs each of
-tests/python in it again and again, as `-R` of CPython's own tests does: a test after whose every
-round there are more references than before has failed. This file is the program, and in that
-interpreter pytest's plugin. PYTHON_DEBUG names another interpreter than python3-dbg.
+Builds the binding for a debug CPython, which counts all references, and runs each test of
+tests/python in it several times, like `-R` of CPython's own tests: a test fails if there are more
+references after each round than before it. This file is the program, and in that interpreter it is
+also pytest's plugin. PYTHON_DEBUG names another interpreter than python3-dbg.
 """
 
 import array
@@ -19,12 +19,12 @@ import sysconfig
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "build" / "references"
-WARMING, ROUNDS = 3, 4  # caches of the interpreter and of pytest fill at first
+WARMING, ROUNDS = 3, 4  # the caches of the interpreter and of pytest fill first
 FLAGS = "-std=c11 -D_GNU_SOURCE -DPy_DEBUG -fPIC -shared -fvisibility=hidden -pthread -O1".split()
 
 
 def find_debug():
-    """An interpreter that counts references, and where its headers are."""
+    """An interpreter that counts references, and the directory of its headers."""
     question = "import sys, sysconfig; sys.gettotalrefcount(); print(sysconfig.get_path('include'))"
     for name in (os.environ.get("PYTHON_DEBUG", "python3-dbg"), sys.executable):
         if shutil.which(name) is not None:
@@ -49,7 +49,7 @@ def build(include):
 def main():
     python, include = find_debug()
     build(include)
-    places = [PACKAGE, ROOT / "tests", sysconfig.get_path("purelib")]  # pytest is any Python's
+    places = [PACKAGE, ROOT / "tests", sysconfig.get_path("purelib")]  # pytest works in any Python
     command = [python, "-m", "pytest", "-p", "references", "-q", "--tb=short"]
     tests = sys.argv[1:] or [str(ROOT / "tests" / "python")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
@@ -60,12 +60,12 @@ def main():
 
 
 def growth(counts):
-    """By how much it grows in each round, at least."""
+    """The smallest growth in a round."""
     return min(after - before for before, after in zip(counts[WARMING - 1 :], counts[WARMING:]))
 
 
 def pytest_runtest_protocol(item, nextitem):
-    if "python" in item.fixturenames:  # what it runs is another process
+    if "python" in item.fixturenames:  # the test runs another process
         return None
     from _pytest.runner import runtestprotocol
 

@@ -22,7 +22,7 @@ SOURCES = ROOT / "tests" / "c"
 MEMORY, THREADS = "" if "COVERAGE" in os.environ else "address,undefined", "thread"
 THREADED = ("batches", "pool", "restart", "stress", "threads", "triggers")
 PLAIN = ("cancel", "cancelled")  # sanitizers do not follow the stack of a thread that is cancelled
-# Tests that must fail on a platform, and why; docs/kernels.md says so too.
+# Tests that must fail on a platform, and the reason; docs/kernels.md lists them, too.
 REASON = "a child registers by number, and only the parent's set knew the file of a closed one"
 LIMITS = {
     ("linux", "test_child_does_not_take_a_reused_number_for_the_closed_file"): REASON,

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the documentation of Python shows is so: its programs run, and its docstrings' examples."""
+"""The documentation of the Python package is true: its programs and the examples of its docstrings
+run.
+"""
 
 import doctest
 import re
@@ -59,7 +61,7 @@ def test_everything_public_has_a_docstring(thing):
 
 @pytest.fixture
 def names():
-    """What the examples of the extension's docstrings take for granted."""
+    """The names that the examples of the extension's docstrings use."""
     here, there = socket.socketpair()
     there.send(b"hello")
     with here, there, readyq.Queue() as queue:

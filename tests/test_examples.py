@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The examples do what they say: the echo server in three languages, and the demo."""
+"""The examples work as documented: the echo server in three languages, and the demo."""
 
 import os
 import re
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 LUA = os.environ.get("LUA", "lua5.4")
 MEGABYTE = os.urandom(1 << 20)
-LONG = 60  # seconds, for what must come on a machine however busy
+LONG = 60  # seconds for anything that must happen, even on a busy machine
 
 
 def has_luasocket():
@@ -101,7 +101,7 @@ def send_in_background(client, data):
     return thread
 
 
-def test_client_hears_its_words(server):
+def test_client_receives_what_it_sent(server):
     client = server.connect()
     check_echo(client)
     check_echo(client, b"\0\r\n\xff" * 1000)
@@ -169,7 +169,7 @@ def test_megabyte_sent_without_reading_comes_back_whole(server):
 
 
 def fill(client, enough=64 << 20):
-    """Sends until the server takes no more for a while; how much that was."""
+    """Sends until the server reads no more for a while; returns how much."""
     sent = 0
     with selectors.DefaultSelector() as selector:
         selector.register(client, selectors.EVENT_WRITE)
@@ -201,7 +201,7 @@ def processor_time(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-# The loop in thirty lines serves on as well, but asks again all the time.
+# The loop in thirty lines continues to serve as well, but it tries again all the time.
 @pytest.mark.parametrize("server", ECHO, indirect=True)
 def test_server_out_of_descriptors_serves_on_and_takes_the_next_when_one_leaves(server):
     resource = pytest.importorskip("resource", reason="no rlimits on this platform")
@@ -222,7 +222,7 @@ def test_server_out_of_descriptors_serves_on_and_takes_the_next_when_one_leaves(
 
 
 @pytest.mark.parametrize("language", ["c", "python", "lua"])
-def test_demo_shows_the_six_steps_and_who_slept(language):
+def test_demo_shows_the_six_steps_and_which_thread_slept(language):
     command = command_for("demo", language)
     result = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=False)
     assert result.returncode == 0, result.stderr
@@ -246,19 +246,19 @@ def test_demo_shows_the_six_steps_and_who_slept(language):
 
 
 def words_of(language):
-    """What a demo prints, without numbers and without the name of the language."""
+    """The output of a demo, without numbers and without the name of the language."""
     command = command_for("demo", language)
     text = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=True).stdout
     return re.sub(r"[\d.]+", "N", re.sub(r"in (C|Python|Lua):", "in X:", text))
 
 
-def test_demo_says_the_same_in_three_languages():
+def test_demo_prints_the_same_in_three_languages():
     if not has_luasocket():
         pytest.skip("LuaSocket is missing: apt install lua-socket")
     assert words_of("c") == words_of("python") == words_of("lua")
 
 
-def test_chat_tells_each_line_to_all_others():
+def test_chat_sends_each_line_to_all_others():
     if not has_luasocket():
         pytest.skip("LuaSocket is missing: apt install lua-socket")
     command = command_for("chat", "lua")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is built here is guarded against misuse of memory, and shows no more names than it must."""
+"""The libraries built here are hardened, and export no more symbols than necessary."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ OPTIMIZED = any(f"-O{level}" in os.environ.get("CFLAGS", "").split() for level i
 
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=["c", "python", "lua"])
-def test_libraries_are_guarded(library):
+def test_libraries_are_hardened(library):
     assert guards(library) == GUARDS
 
 
@@ -35,5 +35,5 @@ def test_libraries_use_the_checked_calls_of_the_c_library(library):
     [(PYTHON, "PyInit__core"), (LUA, "luaopen_readyq_core")],
     ids=["python", "lua"],
 )
-def test_modules_show_nothing_but_their_beginning(library, name):
+def test_modules_export_only_their_init_function(library, name):
     assert symbols(library)[0] == {name}

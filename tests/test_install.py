@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is installed works away from the source tree: C library, Lua modules, both packages."""
+"""The installed files work away from the source tree: C library, Lua modules, both packages."""
 
 import importlib.util
 import os
@@ -46,7 +46,7 @@ def version():
 
 
 def copy_sources(target):
-    """A tree without build products, as a user has it who unpacks the sources."""
+    """A tree without build products, as a user has it after unpacking the sources."""
     built = ("build", ".git", "*.so", "__pycache__", "*.egg-info", ".*_cache")
     return shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*built))
 
@@ -74,7 +74,7 @@ def prefix(tmp_path_factory):
 
 
 def flags(prefix, *, static):
-    """What the pkg-config file says, read as pkg-config reads it."""
+    """The values of the pkg-config file, read as pkg-config reads it."""
     text = (prefix / "lib" / "pkgconfig" / "readyq.pc").read_text(encoding="utf-8")
     values = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
     fields = dict(re.findall(r"^([\w.]+): (.*)$", text, re.MULTILINE))
@@ -167,7 +167,7 @@ def luarocks():
 
 
 @pytest.mark.parametrize("name", ["scm-1", f"{version()}-1"])
-def test_rockspecs_are_as_luarocks_wants_them(luarocks, name):
+def test_rockspecs_pass_luarocks_lint(luarocks, name):
     run(luarocks, "lint", ROOT / f"readyq-{name}.rockspec")
 
 
@@ -177,7 +177,7 @@ def test_lua_package_is_built_by_luarocks(luarocks, tmp_path, name, lua, variabl
     number = run(lua, "-e", "io.write((_VERSION:gsub('Lua ', '')))")
     tree = tmp_path / "tree"
     make = (luarocks, f"--lua-version={number}", f"--tree={tree}", "make")
-    options = ("CFLAGS=-O0 -fPIC", *variables)  # what runs fast is not asked here
+    options = ("CFLAGS=-O0 -fPIC", *variables)  # speed does not matter here
     run(*make, f"readyq-{name}.rockspec", *options, cwd=sources, env=without_paths())
     environment = {
         **without_paths(),

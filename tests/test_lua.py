@@ -2,8 +2,8 @@
 """The Lua tests, tests/lua/test_*.lua: each of their functions is a test here.
 
 They run with the Lua that was built for, and with each other Lua whose interpreter and headers are
-there. One alone, in the environment of `make env` and with the directory of unix.so in LUA_CPATH:
-`lua5.4 tests/lua/run.lua test_flow test_...`.
+installed. One test alone, in the environment of `make env` and with the directory of unix.so in
+LUA_CPATH: `lua5.4 tests/lua/run.lua test_flow test_...`.
 """
 
 import contextlib
@@ -69,7 +69,9 @@ NEIGHBOURS = {
 
 
 def luas_of(source):
-    """Where a file of tests can run: a neighbour is not packaged for every version of Lua."""
+    """The Luas on which a file of tests can run: a library is not packaged for every version of
+    Lua.
+    """
     module = NEIGHBOURS.get(source.stem)
     if module is None:
         return LUAS
@@ -96,7 +98,9 @@ def compile_module(lua, *sources, output):
 
 @functools.cache
 def environment(lua):
-    """Where this Lua finds the modules, built for it if make has not."""
+    """The environment in which this Lua finds the modules, which are built for it if make has not
+    done so.
+    """
     directory = BUILD / pathlib.Path(lua).name
     modules = ROOT / "build" / "lua" if lua == MAIN else directory
     for module in ("unix", "poor"):
@@ -134,7 +138,7 @@ def take_terminal():
 
 
 class Terminal:
-    """A program at a terminal of its own, at whose keys the test sits."""
+    """A program at a terminal of its own, whose keyboard the test controls."""
 
     def __init__(self, lua, *arguments):
         self.keys, slave = pty.openpty()
@@ -161,12 +165,12 @@ class Terminal:
             left = deadline - time.monotonic()
             assert left > 0, self.shown
             select.select([self.keys], [], [], left)
-            with contextlib.suppress(OSError):  # nothing yet, or the program left
+            with contextlib.suppress(OSError):  # nothing yet, or the program has ended
                 self.shown += os.read(self.keys, 4096)
         self.shown = self.shown.partition(text.encode())[2]
 
     def wait_until_asleep(self):
-        """Until the kernel says that the program sleeps."""
+        """Waits until the kernel reports that the program sleeps."""
         stat = pathlib.Path(f"/proc/{self.program.pid}/stat")
         deadline = time.monotonic() + 20
         while stat.read_text().rpartition(")")[2].split()[0] != "S":
@@ -211,7 +215,7 @@ def test_ctrl_c_raises_interrupted_at_once(terminal, lua, wait):
 
 
 @pytest.mark.parametrize("lua", LUAS)
-def test_ctrl_c_in_a_coroutine_is_told_once(terminal, lua):
+def test_ctrl_c_in_a_coroutine_is_reported_once(terminal, lua):
     code = """
         local q = require "readyq".new()
         local co = coroutine.create(function() q:wait() end)
@@ -277,7 +281,7 @@ def test_ctrl_c_at_the_prompt_leaves_a_queue_that_works(terminal):
 # ---- a copas server with thousands of connections
 
 MANY = 5000
-SLOWLY = 120  # seconds, for what must come on a machine however busy
+SLOWLY = 120  # seconds for anything that must happen, even on a busy machine
 WITH_COPAS = [lua for lua in LUAS if has_module(lua, "copas")]
 
 

@@ -21,7 +21,7 @@ SOON = 60
 
 
 def run(python, name, *words, **environment):
-    """Runs a program and returns what it says, of what it leaves open too."""
+    """Runs a program and returns its output, warnings of what it leaves open included."""
     result = subprocess.run(
         [python, "-W", "always::ResourceWarning", PROGRAMS / name, *map(str, words)],
         env={**os.environ, **environment},
@@ -89,7 +89,9 @@ def test_a_notebook_runs_a_queue_and_shows_its_table(tmp_path):
 
 
 def unprivileged():
-    """What subprocess needs to run as somebody else than root, whom PostgreSQL refuses."""
+    """The arguments with which subprocess runs a program as another user than root, which
+    PostgreSQL refuses.
+    """
     if os.getuid() != 0:
         return {}
     user = pwd.getpwnam("nobody")

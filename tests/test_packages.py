@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The source package holds all that its wheel is built from, and the wheel all that it needs."""
+"""The source package contains everything its wheel is built from, and the wheel everything it
+needs.
+"""
 
 import email
 import os
@@ -36,7 +38,7 @@ def find_builder():
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
-    """The source package, and the wheel that is built from it alone."""
+    """The source package, and the wheel that is built only from it."""
     python = find_builder()
     if python is None:
         pytest.skip("needs the Python packages build and setuptools 77 (make setup)")
@@ -77,7 +79,7 @@ def test_the_wheel_works_away_from_its_sources(packages, tmp_path):
 
 
 def use(python, folder, *paths):
-    """The version and the place of the package that a Python finds, once it has run a loop."""
+    """The version and the path of the package that a Python finds, after it has run a loop."""
     code = "import readyq, asyncio; readyq.run(asyncio.sleep(0)); "
     code += "print(readyq.__version__, *readyq.__path__)"
     result = subprocess.run(
@@ -92,18 +94,18 @@ def use(python, folder, *paths):
     return result.stdout.split()
 
 
-def test_the_wheel_tells_who_it_is_for(packages):
+def test_the_metadata_of_the_wheel_is_complete(packages):
     with zipfile.ZipFile(packages[1]) as archive:
         name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
-        told = email.message_from_bytes(archive.read(name))
-    assert told["Requires-Python"] == ">=3.9"
-    assert told["License-Expression"] == "MIT"
-    assert told["Requires-Dist"] is None
-    classifiers = told.get_all("Classifier")
+        metadata = email.message_from_bytes(archive.read(name))
+    assert metadata["Requires-Python"] == ">=3.9"
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Requires-Dist"] is None
+    classifiers = metadata.get_all("Classifier")
     version = "Programming Language :: Python :: {}.{}"
     assert version.format(*sys.version_info) in classifiers
     assert "Typing :: Typed" in classifiers
-    assert told.get_payload().startswith("# readyq")
+    assert metadata.get_payload().startswith("# readyq")
 
 
 def test_the_wheel_needs_the_c_library_alone(packages, tmp_path):
@@ -127,7 +129,7 @@ def test_the_wheel_needs_the_c_library_alone(packages, tmp_path):
     assert use(sys.executable, tmp_path, tmp_path / "site") == [readyq.__version__, place]
 
 
-def test_the_wheels_module_is_guarded_and_shows_its_beginning_alone(packages, tmp_path):
+def test_the_wheels_module_is_hardened_and_exports_only_its_init_function(packages, tmp_path):
     with zipfile.ZipFile(packages[1]) as archive:
         archive.extractall(tmp_path)
     (module,) = (tmp_path / "readyq").glob("_core*.so")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Python prompts, in a real terminal: what is registered runs while you type."""
+"""The Python prompts, in a real terminal: queues run while you type."""
 
 import os
 import re
@@ -59,7 +59,7 @@ def test_an_exception_in_a_callback_is_shown_and_its_descriptor_paused(console):
     console.enter("print('still', 'here')")
     screen = console.expect(r"^still here$")
     assert screen.count("ZeroDivisionError") == 1
-    assert "prompt.py" not in screen  # the traceback is the callback's, not ours
+    assert "prompt.py" not in screen  # the traceback has no frames of readyq
 
 
 def test_data_that_cannot_be_called_is_left_to_wait(console):
@@ -197,7 +197,7 @@ def test_the_prompt_of_python_runs_a_queue_too(start, environment, tmp_path):
 
 @pytest.mark.parametrize("environment", PROMPTS, ids=lambda one: next(iter(one), "only"))
 def test_nothing_runs_between_a_key_and_its_reading(start, environment, tmp_path):
-    """Ctrl-C in that moment took the key away, and the prompt slept on through the signal."""
+    """Ctrl-C at that moment discarded the key, and the prompt slept on through the signal."""
     (tmp_path / ".python_history").touch()
     plain = start("-q", HOME=tmp_path, **environment)
     plain.enter("import select, readyq; late = []")
@@ -258,7 +258,7 @@ def test_ipython_stops_running_it(ipython):
 
 
 def recorded_session():
-    """The lines of docs/prompt-python.md that are typed, each with what is to be shown then."""
+    """The lines of docs/prompt-python.md that are typed, each with the output that must follow."""
     text = (ROOT / "docs" / "prompt-python.md").read_text(encoding="utf-8")
     session = re.search(r"```console\n(.*?)```", text, re.DOTALL)[1]
     steps = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Lua prompt, in a real terminal: what is registered runs while you type."""
+"""The Lua prompt, in a real terminal: queues run while you type."""
 
 import os
 import re
@@ -163,7 +163,7 @@ def test_make_repl_lua_edits_lines_with_rlwrap(terminal, tmp_path):
 
 
 def recorded_session():
-    """The lines of docs/prompt-lua.md that are typed, each with its prompt and what is shown."""
+    """The lines of docs/prompt-lua.md that are typed, each with its prompt and the output."""
     text = (ROOT / "docs" / "prompt-lua.md").read_text(encoding="utf-8")
     steps = []
     for line in re.search(r"```console\n(.*?)```", text, re.DOTALL)[1].splitlines():

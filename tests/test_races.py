@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The bindings under ThreadSanitizer: every call against every other, from several threads.
 
-The modules are built with it and an ordinary interpreter loads them, with the sanitizer's library
-before all others: it sees the locks of the threads library, and so the GIL. `make races` runs this
-and the C tests' part.
+The modules are built with it and loaded by an ordinary interpreter, with the sanitizer's library
+preloaded: it sees the locks of the threads library, and so the GIL. `make races` runs this and the
+corresponding C tests.
 """
 
 import functools
@@ -37,8 +37,8 @@ LUA_TESTS = {
 
 @functools.cache
 def runtime():
-    """The sanitizer's library, which must come before all others in a program built without it; or
-    why there is none.
+    """The sanitizer's library, which must be preloaded into a program built without it; or the
+    reason why there is none.
     """
     asked = [*COMPILER, "-print-file-name=libtsan.so"]
     path = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
@@ -51,7 +51,9 @@ def runtime():
 
 
 def run(command, library, **environment):
-    """Some kernels lay memory out too randomly for the sanitizer: not so, where it can be had."""
+    """Some kernels randomise the memory layout too much for the sanitizer; setarch -R prevents
+    that.
+    """
     steady = ["setarch", platform.machine(), "-R"] if may_be_steady() else []
     options = "exitcode=66 report_thread_leaks=0"
     return subprocess.run(

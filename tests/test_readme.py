@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The examples in README.md run as they stand there and print what it says they print."""
+"""The examples in README.md run as they are and print what it says they print."""
 
 import os
 import re

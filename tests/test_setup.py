@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Set-up takes what is there, and says exactly what to run where it can do nothing."""
+"""Set-up uses what is installed, and prints the exact command to run if it cannot install
+something.
+"""
 
 import os
 import subprocess
@@ -31,7 +33,7 @@ def test_with_everything_present_nothing_is_fetched(tmp_path):
     assert not log.exists()
 
 
-def test_a_missing_thing_is_named_with_the_command_that_brings_it():
+def test_a_missing_item_is_named_with_the_command_that_installs_it():
     result = set_up("check", "lua", "lua_headers", LUA="lua9.9")
     assert result.returncode == 1
     assert "missing: lua lua_headers" in result.stderr

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """core/wait.pml, the model of the waiting protocol, searched completely by the model checker spin.
 
-The whole has too many states, so each run has some of the threads. Then the model is broken in one
-place at a time (FORGET_x): a proof that cannot fail proves nothing.
+All threads together have too many states, so each run has some of them. Then the model is broken in
+one place at a time (FORGET_x), because a proof that cannot fail proves nothing.
 """
 
 import functools
@@ -36,7 +36,7 @@ RUNS = {
     "a pollable queue, a wake and a close": "POLLABLE=1 WAKES=1 CLOSES=1",
 }
 
-# What is left out, a small run in which that matters, and the assertion that fails there.
+# For each omission a small run in which it matters, and the assertion that fails there.
 BROKEN = {
     "LAST_LOOK": ("WAKES=1", "!(woken)"),
     "PUBLISHING_FIRST": ("WAKES=1", "!(woken)"),
@@ -87,7 +87,7 @@ def find_steps(table, report):
 
 @functools.cache
 def search(definitions, optimization="-O1"):
-    """What spin reports, the lines of the steps, and those that were reached."""
+    """The report of spin, the lines of the steps, and those that were reached."""
     if shutil.which("spin") is None:
         pytest.skip("needs the program spin (apt-get install spin)")
     cc = shlex.split(os.environ.get("CC", "cc"))
@@ -101,10 +101,10 @@ def search(definitions, optimization="-O1"):
             assert result.returncode == 0, result.stdout + result.stderr
             return result.stdout
 
-        # -o3: each statement stays a step of its own, so that it is known which were reached.
+        # -o3: each statement remains a separate step, so that the reached ones can be counted.
         run("spin", "-o3", *[f"-D{name}" for name in definitions.split()], "-a", str(MODEL))
         run(*cc, *options)
-        # A thread that sleeps for ever is no error by itself: the model says when it is (-E).
+        # A thread that sleeps forever is no error by itself: the model asserts when it is (-E).
         report = run("./pan", "-E", "-m200000")
         assert "max search depth too small" not in report, report
         return report, *find_steps(run("./pan", "-d"), report)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The type stubs say what the module is, and the examples type-check against them."""
+"""The type stubs describe the module correctly, and the examples type-check against them."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ REVEALED = [
 
 @pytest.fixture(scope="module")
 def python():
-    """One with mypy whose version the built module is for."""
+    """A Python with mypy, of the version that the module was built for."""
     version = "import mypy, readyq, sys; print(sys.version_info[:2])"
     for python in (sys.executable, VENV):
         if Path(python).exists():

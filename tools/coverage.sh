@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Measures which lines and branches the tests reach, of the C and of the Python: builds a copy of
-# the tree under build/coverage with gcc's counters, runs the C tests and the suites of Python and
-# of the first Lua there, prints what was not reached, and ends with one line of figures, which
-# it leaves in build/coverage.txt. The Makefile calls it (`make coverage`) with PYTHON.
+# Measures which lines and branches of the C and the Python sources the tests reach: builds a copy
+# of the tree under build/coverage with gcc's counters, runs there the C tests and the tests of
+# Python and of one Lua, prints the lines that were not reached, and ends with one line of figures,
+# which it also writes to build/coverage.txt. The Makefile calls it (`make coverage`) with PYTHON.
 set -eu
 cd "$(dirname "$0")/.."
 copy=build/coverage

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Compiles and links the core for systems that are not this one, with warnings as errors: that it
-# does so much is all it shows. `python -m ziglang cc` is the compiler. The Makefile calls it
-# (`make cross`) with PYTHON, one that has ziglang.
+# Compiles and links the core for other systems, with warnings as errors. Nothing is run. The
+# compiler is `python -m ziglang cc`. The Makefile calls it (`make cross`) with PYTHON, which must
+# have ziglang.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p build/cross

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Checks the sources with everything that `tools/setup.sh lint` provides, and fails at the end if
-# one of the checks did. The Makefile calls it (`make lint`) with FLAGS, PYTHON_INCLUDE and
+# Checks the sources with all tools that `tools/setup.sh lint` provides, and fails at the end if one
+# of the checks failed. The Makefile calls it (`make lint`) with FLAGS, PYTHON_INCLUDE and
 # LUA_INCLUDE.
 set -u
 cd "$(dirname "$0")/.."
@@ -16,7 +16,7 @@ check() {
     "$@" || failed="$failed, $name"
 }
 
-# Calls "$@" with each C file under $places and the include path that it needs more than others.
+# Calls "$@" with each C file under $places and the additional include path that it needs.
 each_source() {
     bad=0
     for file in $(find $places -name '*.c'); do
@@ -34,8 +34,8 @@ compile_with() {
     $1 $FLAGS $3 -O2 -Werror -c -o /dev/null "$2"
 }
 
-# Of the kernels' headers and the interpreters' it knows what its own libraries say, and takes each
-# `#if` both ways.
+# cppcheck does not read the headers of the kernels and interpreters, but has descriptions of these
+# libraries, and it checks both branches of each `#if`.
 read_with_cppcheck() {
     cppcheck --quiet --error-exitcode=1 --std=c11 --force --enable=warning,performance,portability \
         --inline-suppr --library=posix,gnu,python,lua '-D__has_include(x)=1' -Icore $places
@@ -45,12 +45,12 @@ tidy() {
     clang-tidy --quiet "$1" -- $FLAGS $2 2>/dev/null
 }
 
-# Shows what clang-format would change.
+# Shows the changes that clang-format would make.
 each_formatted() {
     bad=0
     for file in $(find $places -name '*.[ch]'); do
         clang-format "$file" |
-            diff -u --label "$file" --label "as clang-format has it" "$file" - || bad=1
+            diff -u --label "$file" --label "as formatted by clang-format" "$file" - || bad=1
     done
     return $bad
 }
@@ -61,13 +61,13 @@ check clang-format each_formatted
 places="examples bench tests"
 check gcc each_source compile_with gcc
 places="core bindings"
-# Its search for leaks is wrong about memory that a queue found in a list owns; LeakSanitizer, in each
-# C test, is not.
+# Its leak check is wrong about memory that is owned by a queue found in a list. LeakSanitizer,
+# which runs with each C test, reports real leaks.
 check 'gcc -fanalyzer' each_source compile_with 'gcc -fanalyzer -Wno-analyzer-malloc-leak'
 if command -v cppcheck >/dev/null; then
     check cppcheck read_with_cppcheck
 else
-    echo 'lint: cppcheck: left out, it is not here (apt-get install cppcheck)'
+    echo 'lint: cppcheck: skipped, it is not installed (apt-get install cppcheck)'
 fi
 check clang-tidy each_source tidy
 check 'order of calls' python3 tools/order.py build/core

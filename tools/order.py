@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Checks that calls between the files of the core only go down.
 
-The order is the list in core/internal.h. A file may use symbols, functions or data, of files that
-stand before it. `python tools/order.py build/core` reads the symbols of the object files with nm.
+The order is the list in core/internal.h. A file may use symbols (functions or data) of the files
+before it. `python tools/order.py build/core` reads the symbols of the object files with nm.
 """
 
 import re

@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Finds what readyq is built, tested and linted with, fetches what is missing, and writes what it
-# found into build/config.mk for the Makefile. It takes what is there; else Debian's packages, as
-# root; else pip, in a virtual environment under build/ and never among the system's Python
-# packages; else it prints the command to run and fails. With nothing missing it uses no network.
+# Finds the programs, headers and packages that readyq needs to be built, tested and checked,
+# installs those that are missing, and writes the result into build/config.mk for the Makefile. It
+# uses what is installed; otherwise Debian's packages, if run as root; otherwise pip, in a virtual
+# environment under build/ and never among the system's Python packages; otherwise it prints the
+# command to run and fails. If nothing is missing it does not use the network.
 #
 #   tools/setup.sh find           look, and write build/config.mk
 #   tools/setup.sh check ITEM...  look, and fail with the command to run if one is missing
@@ -12,14 +13,14 @@
 #   tools/setup.sh test           that and pytest, with the Lua modules, Python packages and programs that
 #                                 some tests use
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
-#   tools/setup.sh fuzz           the fuzzers' tools, those that can be had, for `make fuzz`
-#   tools/setup.sh memory         what `make test` takes, and valgrind, for `make memory`
-#   tools/setup.sh references     what `make test` takes, and a debug CPython, for `make references`
-#   tools/setup.sh cross          the compiler for other systems, of `make cross`
-#   tools/setup.sh coverage       what counts the lines and branches for `make coverage`
-#   tools/setup.sh all            everything but the last five
+#   tools/setup.sh fuzz           the tools of `make fuzz` that are available
+#   tools/setup.sh memory         for `make memory`: the items of `test`, and valgrind
+#   tools/setup.sh references     for `make references`: a debug CPython, and what `test` requires
+#   tools/setup.sh cross          for `make cross`: the compiler for other systems
+#   tools/setup.sh coverage       for `make coverage`: the tools that count lines and branches
+#   tools/setup.sh all            everything except the last five
 #
-# The environment chooses: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (where lua.h is), CC (cc).
+# Environment: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (the directory of lua.h), CC (cc).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -46,9 +47,9 @@ say() {
     echo "setup: $*" >&2
 }
 
-# ------------------------------------------------------------------ what is there
+# ------------------------------------------------------------------ finding
 
-# The Python asked for; the virtual environment made from it where that one alone has pytest.
+# The requested Python, or the virtual environment made from it if only that one has pytest.
 find_python() {
     read_python "$wanted_python"
     if has_python && ! has_pytest && is_venv_of_wanted; then
@@ -77,7 +78,7 @@ is_venv_of_wanted() {
     [ "$("$venv/bin/python" -c "$origin")" = "$("$wanted_python" -c "$origin")" ]
 }
 
-# The Lua asked for, and the directory whose lua.h is of its version.
+# The requested Lua, and the directory whose lua.h has its version.
 find_lua() {
     lua=$(command -v "$wanted_lua") || lua=
     lua_version=
@@ -108,7 +109,7 @@ suits_lua() {
     if [ -f "$1/luajit.h" ]; then lua_says "$lua" jit; else ! lua_says "$lua" jit; fi
 }
 
-# What the compiler and the linker can do against misuse of memory, those of it that they know.
+# The hardening options that this compiler and linker accept.
 find_hardening() {
     hardening_cflags=$(accepted -fstack-protector-strong -fstack-clash-protection -fcf-protection)
     hardening_ldflags=$(accepted -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,nodelete)
@@ -148,7 +149,7 @@ has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
 has_luarocks() { command -v luarocks >/dev/null; }
-has_copas() { # on one of the versions that Debian has it for
+has_copas() { # on one of the versions for which Debian packages it
     for one in lua5.1 lua5.2 luajit; do
         lua_says $one 'pcall(require, "copas")' && has_headers_of $one && return
     done
@@ -209,7 +210,7 @@ has_setuptools() { # one that builds the package
     return 1
 }
 
-has_build() { # beside that setuptools; `build` is a directory here too, so that finding is not having
+has_build() { # run it: `build` is also a directory here, so finding the name proves nothing
     for one in "$python" "$venv/bin/python"; do
         "$one" -m build --version >/dev/null 2>&1 && return
     done
@@ -222,9 +223,9 @@ missing() {
     done
 }
 
-# ------------------------------------------------------------------ how to get it
+# ------------------------------------------------------------------ installing
 
-# The Debian packages that bring an item; none where Debian 12 has none, or its Python is not used.
+# The Debian packages of an item; none if Debian 12 has none, or its Python is not used.
 debian_packages() {
     for item; do
         case $item in
@@ -275,7 +276,7 @@ is_debian_python() {
     esac
 }
 
-# What pip installs for an item: the versions that the sources are formatted and checked with.
+# The packages that pip installs for an item, in the versions that format and check the sources.
 pip_packages() {
     for item; do
         case $item in
@@ -299,7 +300,7 @@ pip_packages() {
     done
 }
 
-# Leaves out what is installed already: then the item is missing for another reason.
+# Skips installed packages: then the item is missing for another reason.
 apt_install() {
     packages=$(for package; do is_installed "$package" || echo "$package"; done)
     [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
@@ -310,7 +311,7 @@ apt_install() {
         run_apt update || true
     fi
     run_apt install -y --no-install-recommends $packages || apt_failed=yes
-    [ -z "${apt_failed:-}" ] || say "apt cannot do it"
+    [ -z "${apt_failed:-}" ] || say "apt-get failed"
 }
 
 is_installed() {
@@ -323,7 +324,7 @@ run_apt() {
         -o Dpkg::Use-Pty=0 "$@" >&2
 }
 
-# pip, for build/venv. A Python whose own ensurepip was taken out lends it the pip it has.
+# pip for build/venv. If the Python has no ensurepip, its own pip is used.
 venv_pip() {
     if ! is_venv_of_wanted; then
         rm -rf "$venv"
@@ -349,8 +350,8 @@ pip_install() {
     done
 }
 
-# lupa's source package carries the whole of Lua 5.4 and 5.5, interpreter and headers. Builds the
-# one of that name where an item is missing.
+# The source package of lupa contains Lua 5.4 and 5.5, interpreter and headers. Builds the named one
+# if an item is missing.
 pip_lua() {
     name=$1
     shift
@@ -363,7 +364,7 @@ pip_lua() {
             cp "build/lupa/third-party/lua5${name#lua5.}"/*.[ch] "build/$name/" &&
             ${CC:-cc} -std=gnu99 -O2 -DLUA_USE_LINUX -o "build/bin/$name" "build/$name/onelua.c" \
                 -Wl,-E -ldl -lm
-    } >&2 || say "pip cannot do it"
+    } >&2 || say "building $name failed"
     rm -rf build/lupa
 }
 
@@ -375,8 +376,8 @@ find_all() {
     find_hardening
 }
 
-# Gets the items of $1 that are missing, and then of $2; with $3, those of $2 even if none of $1
-# is. Fails if one of $1 is missing still.
+# Installs the missing items of $1, and then of $2; with $3, those of $2 even if none of $1 is
+# missing. Fails if an item of $1 is still missing.
 provide() {
     [ -n "$(missing $1)$3" ] || return 0
     apt_install $(debian_packages $(missing $1) | sort -u)
@@ -404,7 +405,7 @@ check() {
     exit 1
 }
 
-# Leaves the file alone where nothing changed: all objects depend on it.
+# Does not write the file if nothing changed, because all objects depend on it.
 write_config() {
     mkdir -p build
     new=build/config.mk.$$

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a queue opens and registers again in a child, where descriptor numbers may belong to other
- * files by then. The rest of fork is in fork.c.
+ * How a child opens a queue's descriptors again and registers its watches again when the numbers
+ * may belong to other files by then. The other tests of fork are in fork.c and forks.c.
  */
 #include "things.h"
 
@@ -44,7 +44,8 @@ static void *fire_all(void *none)
     return none;
 }
 
-/* They must not be taken for threads of the parent, which do not exist in the child. */
+/* The threads of the child must not be mistaken for threads of its parent, which do not exist
+ * there. */
 static void test_a_childs_own_threads_fire_before_its_first_call(void)
 {
     readyq *q = open_queue();
@@ -70,7 +71,8 @@ static void test_a_childs_own_threads_fire_before_its_first_call(void)
     readyq_close(q);
 }
 
-/* The numbers were closed. In the child the last one is a file's; the queue itself opens the others. */
+/* The numbers were closed. In the child the last one belongs to a file; the queue itself opens the
+ * others. */
 static void test_closed_numbers_that_are_taken_in_a_child_are_stale(void)
 {
     enum { COUNT = 8 };
@@ -105,9 +107,10 @@ static void test_closed_numbers_that_are_taken_in_a_child_are_stale(void)
     close(file);
 }
 
-/* At the fork no number is free; later, none below the limit is the one that its fileno is to have. It
- * closed a number twice, which was another file's by then, and changed its parent's. */
-static void test_a_child_that_cannot_have_its_fileno_yet_closes_nothing_of_others(void)
+/* At the fork no number is free. Later some are, but the number that its fileno must have is above
+ * the limit. The child used to close a number again when it belonged to another file, and changed
+ * its parent's queue. */
+static void test_a_child_that_cannot_have_its_fileno_yet_closes_no_descriptor_of_others(void)
 {
     enum { HIGH = 64, FREE = 40 };
     int p[2], meet[2], held[HIGH + 1], nheld = 0, before, own;
@@ -163,4 +166,4 @@ static void test_a_child_that_cannot_have_its_fileno_yet_closes_nothing_of_other
 TESTS(TEST(test_a_wake_is_the_first_call_in_a_child),
       TEST(test_a_childs_own_threads_fire_before_its_first_call),
       TEST(test_closed_numbers_that_are_taken_in_a_child_are_stale),
-      TEST(test_a_child_that_cannot_have_its_fileno_yet_closes_nothing_of_others))
+      TEST(test_a_child_that_cannot_have_its_fileno_yet_closes_no_descriptor_of_others))

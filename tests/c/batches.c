@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Batches: what a wait found belongs to the thread that waited and is taken one at a time; the rest
- * is given back by readyq_done() or by the thread's next wait. Built with ThreadSanitizer too. The
- * linker replaces calloc and free by those here (see the Makefile), which count queues in memory.
+ * Batches: what a wait found belongs to the thread that waited and is taken one at a time. The rest
+ * is given back by readyq_done() or by the thread's next wait. Built with ThreadSanitizer, too. The
+ * linker replaces calloc and free by the functions in blocks.h (see the Makefile), which count the
+ * queues in memory.
  */
 #include "blocks.h"
 #include "workers.h"
@@ -50,7 +51,7 @@ static size_t count_left(readyq_batch *batch)
     return readyq_peek(batch, NULL, NULL, 0);
 }
 
-/* Takes exactly these, in this order. */
+/* Takes exactly these watches, in this order. */
 static void check_takes(readyq_batch *batch, readyq_watch *const expected[], size_t n)
 {
     CHECK_IS(count_left(batch), n);
@@ -105,7 +106,7 @@ static void test_a_batch_whose_queue_is_closed_yields_nothing(void)
     CHECK_IS(count_left(&s.batch), 0);
     for (int i = 0; i < SOME; i++)
         CHECK(s.w[i].queue == NULL);
-    memset(s.w, 0, sizeof s.w); /* they are not used any more */
+    memset(s.w, 0, sizeof s.w); /* their memory is not used any more */
     CHECK_IS(count_blocks(), 1);
     CHECK_IS(readyq_done(&s.batch), 0);
     CHECK_IS(count_blocks(), 0);
@@ -122,7 +123,7 @@ static void test_a_wait_on_a_closed_queue_finishes_the_batch(void)
     CHECK_IS(readyq_close(s.q), 0);
     CHECK_IS(readyq_wait(s.q, &s.batch, 0, 0), -ESHUTDOWN);
     readyq_unref(s.q);
-    CHECK_IS(count_blocks(), 0); /* the batch had no reference any more */
+    CHECK_IS(count_blocks(), 0); /* the batch held no reference any more */
     CHECK(readyq_next(&s.batch) == NULL);
     CHECK_IS(readyq_done(&s.batch), 0);
 }
@@ -297,11 +298,11 @@ static void *remove_it(void *w)
 {
     CHECK_IS(readyq_remove(w), 0);
     CHECK_IS(((readyq_watch *)w)->ready, 0);
-    memset(w, 0xff, sizeof(readyq_watch)); /* nobody may read it any more */
+    memset(w, 0xff, sizeof(readyq_watch)); /* it must not be read any more */
     return NULL;
 }
 
-/* Takes the first `taken`, removes those in `set` in either order, and takes the rest. */
+/* Takes the first `taken` watches, removes those in `set` in either order, and takes the rest. */
 static void check_removed(int taken, int set, bool backwards, bool elsewhere)
 {
     struct some s;
@@ -405,7 +406,8 @@ static void *write_edges(void *w)
     return NULL;
 }
 
-/* The first is taken when it is modified, the second pending; the others are left alone. */
+/* The first watch is taken when it is modified, the second is pending; the others are not
+ * changed. */
 static void check_modified(uint32_t interest, bool elsewhere, void *(*modify)(void *),
                            uint32_t expected)
 {
@@ -430,7 +432,7 @@ static void check_modified(uint32_t interest, bool elsewhere, void *(*modify)(vo
     close_sockets(&s);
 }
 
-static void test_what_is_modified_in_a_batch_leaves_it_and_the_kernel_is_asked_anew(void)
+static void test_what_is_modified_in_a_batch_leaves_it_and_the_kernel_is_asked_again(void)
 {
     static const uint32_t modes[] = {0, READYQ_EDGE, READYQ_ONESHOT};
     for (int i = 0; i < 3; i++)
@@ -487,7 +489,7 @@ static void take_until_closed(struct worker *worker)
     }
 }
 
-static void test_closing_the_queue_while_threads_take_from_their_batches_goes_well(void)
+static void test_closing_the_queue_while_threads_take_from_their_batches_works(void)
 {
     for (int round = 0; round < 50; round++) {
         struct some s;
@@ -517,14 +519,14 @@ static void test_closing_the_queue_while_threads_take_from_their_batches_goes_we
 
 enum { KINDS = 6 };
 
-/* One watch of each kind, ready; level-triggered ones are further below. */
+/* One watch of each kind, ready. Level-triggered watches are tested further below. */
 struct kinds {
     readyq *q;
     readyq_batch batch;
     int edge[2], oneshot[2];
     pid_t pid;
     readyq_watch w[KINDS], newer;
-    readyq_watch *order[KINDS]; /* in which they were found first */
+    readyq_watch *order[KINDS]; /* the order in which they were found first */
 };
 
 static pid_t start_zombie(void)
@@ -569,8 +571,8 @@ static void close_kinds(struct kinds *k)
 
 enum giving_back { BY_DONE, BY_ITS_NEXT_WAIT, BY_ANOTHER_BATCH, WAYS };
 
-/* Takes `taken` of them, and checks that a next wait finds the others in their order and then the
- * newer one. */
+/* Takes `taken` of them, and checks that the next wait returns the others in their order and then
+ * the newer one. */
 static void check_left(int taken, enum giving_back way, int max)
 {
     struct kinds k;
@@ -680,8 +682,8 @@ static void open_batch_elsewhere(struct worker *worker, readyq *q)
     CHECK_IS(wait_within(worker, 0), 0);
 }
 
-/* Sockets, the second with edges, and a trigger that is fired later. What is in `drained` is read
- * before the next wait. */
+/* Sockets, the second of them EDGE, and a trigger that is fired later. The sockets in `drained` are
+ * read before the next wait. */
 static void check_level_left(unsigned drained, enum giving_back way, bool in_pool)
 {
     struct sockets s;
@@ -724,7 +726,7 @@ static void test_level_triggered_ones_that_were_not_taken_keep_their_place_if_st
         }
 }
 
-static void test_level_triggered_ones_that_were_not_taken_do_not_end_a_wait_in_vain(void)
+static void test_level_triggered_ones_that_were_not_taken_do_not_end_a_wait_for_nothing(void)
 {
     struct sockets s;
     open_sockets(&s, READYQ_READ);
@@ -761,7 +763,7 @@ static void check_nobody_starves(int max, bool finish, bool with_file, bool in_p
         if (finish)
             CHECK_IS(readyq_done(&batch), 0);
     }
-    for (int i = 0; i < EIGHT; i++) /* a file is listed before the others, when it is added */
+    for (int i = 0; i < EIGHT; i++) /* a file is listed when it is added, before the others */
         CHECK(abs(taken[i] - TURNS) <= (with_file ? 1 : 0));
     CHECK_IS(readyq_done(&batch), 0);
     if (in_pool)
@@ -956,17 +958,17 @@ TESTS(TEST(test_a_zeroed_batch_yields_nothing_and_can_be_finished),
       TEST(test_what_is_removed_from_a_batch_is_skipped_wherever_it_stands),
       TEST(test_what_another_thread_removes_from_a_batch_is_skipped),
       TEST(test_a_watch_removed_from_a_batch_can_be_added_again_and_fires),
-      TEST(test_what_is_modified_in_a_batch_leaves_it_and_the_kernel_is_asked_anew),
+      TEST(test_what_is_modified_in_a_batch_leaves_it_and_the_kernel_is_asked_again),
       TEST(test_a_modified_watch_is_found_again_for_the_same_interest),
       TEST(test_closing_the_queue_empties_the_open_batches_of_all_threads),
-      TEST(test_closing_the_queue_while_threads_take_from_their_batches_goes_well),
+      TEST(test_closing_the_queue_while_threads_take_from_their_batches_works),
       TEST(test_what_was_not_taken_comes_with_the_next_wait_in_its_order_before_newer_ones),
       TEST(test_what_was_not_taken_comes_first_under_a_maximum_too),
       TEST(test_closing_the_queue_removes_what_a_batch_holds_of_every_kind),
       TEST(test_what_was_given_back_again_and_again_is_still_there),
       TEST(test_counts_go_on_while_a_watch_is_not_taken),
       TEST(test_level_triggered_ones_that_were_not_taken_keep_their_place_if_still_ready),
-      TEST(test_level_triggered_ones_that_were_not_taken_do_not_end_a_wait_in_vain),
+      TEST(test_level_triggered_ones_that_were_not_taken_do_not_end_a_wait_for_nothing),
       TEST(test_a_loop_that_takes_one_and_leaves_serves_all_equally),
       TEST(test_a_nested_wait_gets_what_the_outer_batch_had_left),
       TEST(test_a_nested_wait_gets_what_the_outer_one_took_and_did_not_read),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which ready bits come, on which kind of descriptor, after what: the contract's table.
+ * Which ready bits are reported, for which kind of descriptor and after which event: the table of
+ * the contract.
  */
 #include "things.h"
 
@@ -9,7 +10,7 @@
 #define RW (READYQ_READ | READYQ_WRITE)
 #define CLOSED (READYQ_READ_CLOSED | READYQ_WRITE_CLOSED)
 
-/* What one look at a descriptor finds: level-triggered, so it holds until it is changed. */
+/* The bits that one look at a descriptor finds: level-triggered, so they stay until they change. */
 static uint32_t look_at(int fd, uint32_t interest)
 {
     readyq_watch w;
@@ -20,7 +21,7 @@ static uint32_t look_at(int fd, uint32_t interest)
     return bits;
 }
 
-/* What comes over loopback may take its time, but it comes. */
+/* Data may take some time to arrive over loopback. */
 static void check_ready(int line, int fd, uint32_t interest, uint32_t expected)
 {
     uint32_t bits = 0;
@@ -310,7 +311,7 @@ static void test_eventfd_reads_and_writes(void)
     close(fd);
 }
 
-/* ------------------------------------------------------------------ what never blocks */
+/* ------------------------------------------------------------------ files that never block */
 
 static void check_always_ready(int fd)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counts what calloc returned and was not freed, as queues are: the library has a list of its
- * queues, so that a leak checker finds none of them lost. The linker replaces both functions by
- * those here (see the Makefile).
+ * Counts the blocks that calloc returned and that were not freed; queues are among them. The
+ * library keeps a list of its queues, so a leak checker does not report a queue that was not freed.
+ * The linker replaces both functions by those here (see the Makefile).
  */
 #ifndef BLOCKS_H
 #define BLOCKS_H

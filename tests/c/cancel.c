@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * pthread_cancel(): a thread is cancelled in a wait that sleeps and in no other call, and events
- * that it was about to get go to the others. Built without sanitizers, which do not notice that the
- * stack of a cancelled thread is unwound.
+ * pthread_cancel(): a thread is cancelled in a wait that sleeps and in no other call, and the
+ * events that it was about to get go to other threads. Built without sanitizers, which do not
+ * notice that the stack of a cancelled thread is unwound.
  */
 #include "blocks.h"
 #include "workers.h"
@@ -149,7 +149,7 @@ struct cancelled {
     readyq_batch batch;
     readyq_watch w;
     int p[2], result, state;
-    atomic_bool reached; /* what comes before the wait in which it is cancelled, or after it */
+    atomic_bool reached; /* the call before the wait in which it is cancelled, or after it */
 };
 
 static void open_cancelled(struct cancelled *c)
@@ -220,7 +220,8 @@ static void test_a_queue_is_freed_though_a_thread_was_cancelled_in_its_wait(void
     CHECK_IS(readyq_done(&c.batch), 0);
 }
 
-/* The events of the one that was cancelled are asked for again, but not of what is held. */
+/* The events of the cancelled thread are requested again, but not those of watches that are
+ * held. */
 static void test_what_a_thread_holds_stays_silent_when_another_one_is_cancelled(void)
 {
     struct cancelled c;
@@ -279,7 +280,7 @@ static void test_a_thread_that_has_disabled_cancellation_is_not_cancelled_in_a_w
     close_cancelled(&c);
 }
 
-/* All that may end in a system call at which threads are cancelled. */
+/* All calls that may make a system call which is a cancellation point. */
 static void *call_everything(void *argument)
 {
     struct cancelled *c = argument;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread that is cancelled at a chosen moment of its wait; cancel.c does so at any moment. Built
- * without sanitizers, as that is.
+ * A thread that is cancelled at a chosen moment of its wait (cancel.c: at any moment). Built
+ * without sanitizers, like cancel.c.
  */
 #include "meanwhile.h"
 
@@ -25,7 +25,7 @@ static void test_a_thread_that_is_cancelled_does_not_hold_up_the_replacement(voi
     start_waiter_held_at(ASKING, NULL);
     put(writer);
     if (has_ghosts(s.q))
-        happenings[WRITING] = cancel_waiter; /* by this thread, for the other one to leave */
+        happenings[WRITING] = cancel_waiter; /* by this thread, so that the other one leaves */
     else
         cancel_waiter();
     CHECK_IS(count_ready(s.q, SOON), 0);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Signal handlers of others below and above the library's, and other copies of the library in the
- * process (see the Makefile): all keep working, and a watch that is active fires. The linker
- * replaces sigaction by the one here, so that a test can act between two steps of a handler.
+ * Signal handlers of other code, installed before and after the library's, and other copies of the
+ * library in the process (see the Makefile): all of them keep working, and an active watch fires.
+ * The linker replaces sigaction by the function here, so that a test can act between two steps of a
+ * handler.
  */
 #include "workers.h"
 
@@ -12,7 +13,7 @@
 int __real_sigaction(int signal, const struct sigaction *new, struct sigaction *old);
 int __wrap_sigaction(int signal, const struct sigaction *new, struct sigaction *old);
 
-static void (*_Atomic after_question)(void); /* is called once, after the action was asked for */
+static void (*_Atomic after_question)(void); /* is called once, after the present action was read */
 
 int __wrap_sigaction(int signal, const struct sigaction *new, struct sigaction *old)
 {
@@ -23,7 +24,7 @@ int __wrap_sigaction(int signal, const struct sigaction *new, struct sigaction *
     return result;
 }
 
-/* ------------------------------------------------------------------ handlers of others */
+/* ------------------------------------------------------------------ other handlers */
 
 static atomic_int below, above;
 static siginfo_t last_info;
@@ -74,7 +75,7 @@ static struct sigaction present(int signal)
     return action;
 }
 
-/* Sends the signal; the two handlers are called so often. */
+/* Sends the signal and checks how often each of the two handlers is called. */
 static void check_calls(int signal, int below_calls, int above_calls)
 {
     below = above = 0;
@@ -103,7 +104,7 @@ static void unwatch(struct one *one)
     readyq_close(one->q);
 }
 
-/* It has fired once. Looks only: a wait that sleeps could change the handlers. */
+/* It has fired once. This only looks: a wait that sleeps could change the handlers. */
 static void check_fired(struct one *one)
 {
     CHECK(take_within(one->q, 0) == &one->w);
@@ -215,7 +216,7 @@ static void test_a_handler_that_was_installed_before_runs_on_its_alternate_stack
 
 /* ------------------------------------------------------------------ its flags */
 
-/* What a read that blocks returns when the signal comes and a byte some time after it. */
+/* The result of a read that blocks while the signal arrives, and a byte some time after it. */
 static ssize_t read_through_signal(void)
 {
     int p[2];
@@ -280,14 +281,14 @@ static void check_no_zombie(void)
     unwatch(&one);
 }
 
-static void test_children_stay_no_zombies_where_sigchld_was_ignored(void)
+static void test_children_leave_no_zombies_where_sigchld_was_ignored(void)
 {
     CHECK(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
     check_no_zombie();
     CHECK(present(SIGCHLD).sa_handler == SIG_IGN);
 }
 
-static void test_children_stay_no_zombies_where_the_handler_before_wants_that(void)
+static void test_children_leave_no_zombies_where_the_handler_before_wants_that(void)
 {
     install(SIGCHLD, on_below, SA_NOCLDWAIT);
     check_no_zombie();
@@ -370,7 +371,7 @@ static void test_a_watch_fires_again_after_a_wait_that_sleeps_though_the_handler
     }
 }
 
-/* It would end the process. */
+/* The next signal would end the process. */
 static void test_a_watch_fires_again_after_the_handler_on_top_has_reset_itself(void)
 {
     struct one one;
@@ -414,7 +415,7 @@ static void install_chained(int signal)
     CHECK_IS(sigaction(signal, &action, &saved), 0);
 }
 
-static void test_a_handler_on_top_that_calls_the_one_it_replaced_is_no_harm(void)
+static void test_a_handler_on_top_that_calls_the_one_it_replaced_does_no_harm(void)
 {
     struct one one;
     install(SIGUSR1, on_below, 0);
@@ -422,7 +423,7 @@ static void test_a_handler_on_top_that_calls_the_one_it_replaced_is_no_harm(void
     install_chained(SIGUSR1);
     check_calls(SIGUSR1, 1, 1);
     check_fired(&one);
-    sleep_in_wait(&one); /* ours is at the top and at the bottom now */
+    sleep_in_wait(&one); /* the library's handler is at the top and at the bottom now */
     check_calls(SIGUSR1, 1, 1);
     check_fired(&one);
     unwatch(&one);
@@ -523,7 +524,7 @@ static void add_in_another_thread(void)
     make(&adder.worker, add_signal_in_worker);
 }
 
-/* It finds our handler present, which has found that it has no watch. */
+/* It finds the library's handler installed, which has found that it has no watch. */
 static void test_a_watch_added_while_a_handler_that_was_left_behind_is_undone_fires(void)
 {
     readyq *q = open_queue();
@@ -581,7 +582,7 @@ struct copy {
     bool active;
 };
 
-#ifndef COPIES /* the Makefile's: the beginning of the names of the copies */
+#ifndef COPIES /* defined in the Makefile: the prefix of the names of the copies */
 #define COPIES "copy"
 #endif
 
@@ -611,7 +612,7 @@ static void load_copy(struct copy *copy, int number)
     find_function(copy, "readyq_done", &copy->done);
 }
 
-/* The one in this program, and two that are loaded. */
+/* The copy in this program, and two that are loaded. */
 static void open_copies(void)
 {
     copies[0] = (struct copy){NULL,          readyq_open,    readyq_close, readyq_add_signal,
@@ -655,7 +656,7 @@ static void sleep_in_wait_of(struct copy *copy)
     CHECK_IS(copy->done(&batch), 0);
 }
 
-/* It fires once if its watch is active, and not at all otherwise. */
+/* Its watch fires once if it is active, and not at all otherwise. */
 static void check_copy(struct copy *copy)
 {
     readyq_batch batch = {0};
@@ -667,7 +668,7 @@ static void check_copy(struct copy *copy)
     CHECK_IS(copy->done(&batch), 0);
 }
 
-/* A signal reaches all that watch, and the handler below, once each. */
+/* A signal reaches every copy with a watch and the handler below, once each. */
 static void check_copies(int below_calls, int above_calls)
 {
     check_calls(SIGUSR1, below_calls, above_calls);
@@ -696,7 +697,7 @@ static void test_copies_of_the_library_all_get_a_signal_whatever_the_order_of_ad
     close_copies();
 }
 
-/* Every few turns each of them is removed and added, in changing order. */
+/* Every few rounds each of them is removed and added, in changing order. */
 static void test_copies_that_come_and_go_in_turn_do_not_call_each_other_in_a_circle(void)
 {
     open_copies();
@@ -737,8 +738,8 @@ static void test_two_copies_that_alternate_do_not_call_each_other_in_a_circle(vo
     check_calls(SIGUSR1, 1, 0);
 }
 
-/* A handler that does not call the one it replaced cuts off the copy below it, until the next wait
- * of that copy that sleeps. */
+/* A handler that does not call the one it replaced keeps the signal from the copy below it, until a
+ * wait of that copy sleeps. */
 static void test_copies_fire_again_after_another_handler_was_put_between_them(void)
 {
     open_copies();
@@ -875,7 +876,7 @@ static void test_a_plain_handler_is_not_called_while_a_watch_replaces_it(void)
     check_calls(SIGUSR1, 1, 0);
 }
 
-static void test_a_handler_that_takes_information_is_called_though_a_watch_replaces_plain_ones(void)
+static void test_a_handler_with_sa_siginfo_is_called_though_a_watch_replaces_plain_ones(void)
 {
     readyq_watch w = {0};
     readyq *q = open_queue();
@@ -936,7 +937,7 @@ static void unblock_in_worker(struct worker *worker)
     (void)worker;
 }
 
-/* A new thread has the mask of the one that starts it. */
+/* A new thread inherits the mask of the thread that starts it. */
 static void test_adding_a_signal_that_one_thread_does_not_block_returns_0(void)
 {
     struct worker workers[2];
@@ -1041,7 +1042,8 @@ static void test_the_handler_below_is_called_for_each_signal_while_watches_come_
     readyq_close(q);
 }
 
-/* Our handler is left behind each time, and removed by the first signal, in whatever thread. */
+/* The library's handler is left behind each time, and removed by the first signal, in any
+ * thread. */
 static void test_a_watch_fires_though_signals_undo_a_handler_that_was_left_behind(void)
 {
     struct worker worker;
@@ -1078,7 +1080,7 @@ static void raise_again_and_again(struct worker *worker)
     (void)worker;
 }
 
-/* The handler in another thread may just have found it. */
+/* A handler in another thread may just have found the watch. */
 static void test_the_memory_of_a_watch_may_be_freed_when_it_was_removed_in_a_storm(void)
 {
     struct worker workers[2];
@@ -1111,14 +1113,14 @@ TESTS(TEST(test_a_handler_that_was_installed_before_is_called_too),
       TEST(test_a_handler_that_was_installed_before_runs_on_its_alternate_stack),
       TEST(test_system_calls_are_interrupted_if_the_handler_before_wants_that),
       TEST(test_system_calls_are_restarted_if_the_handler_before_wants_that),
-      TEST(test_children_stay_no_zombies_where_sigchld_was_ignored),
-      TEST(test_children_stay_no_zombies_where_the_handler_before_wants_that),
+      TEST(test_children_leave_no_zombies_where_sigchld_was_ignored),
+      TEST(test_children_leave_no_zombies_where_the_handler_before_wants_that),
       TEST(test_children_that_stop_are_not_reported_where_the_handler_before_wants_that),
       TEST(test_a_watch_that_is_added_after_the_handler_was_replaced_fires_and_so_do_all),
       TEST(test_a_watch_fires_again_after_a_wait_that_sleeps_though_the_handler_was_replaced),
       TEST(test_a_watch_fires_again_after_the_handler_on_top_has_reset_itself),
       TEST(test_a_watch_fires_again_after_the_signal_was_ignored),
-      TEST(test_a_handler_on_top_that_calls_the_one_it_replaced_is_no_harm),
+      TEST(test_a_handler_on_top_that_calls_the_one_it_replaced_does_no_harm),
       TEST(test_handlers_can_be_replaced_again_and_again),
       TEST(test_the_default_action_is_restored_though_another_handler_was_on_top),
       TEST(test_a_signal_is_ignored_again_though_another_handler_was_on_top),
@@ -1136,7 +1138,7 @@ TESTS(TEST(test_a_handler_that_was_installed_before_is_called_too),
       TEST(test_a_copy_can_be_unloaded_while_a_handler_that_will_restore_its_own_is_on_top),
       TEST(test_the_handler_below_may_leave_by_a_jump),
       TEST(test_a_plain_handler_is_not_called_while_a_watch_replaces_it),
-      TEST(test_a_handler_that_takes_information_is_called_though_a_watch_replaces_plain_ones),
+      TEST(test_a_handler_with_sa_siginfo_is_called_though_a_watch_replaces_plain_ones),
       TEST(test_replacing_refuses_the_same_signals),
       TEST(test_adding_a_signal_that_every_thread_blocks_returns_1_and_fires_once_unblocked),
       TEST(test_adding_a_signal_that_one_thread_does_not_block_returns_0),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What makes a C file a test: CHECK() and the list of tests, run each in a process of its own
- * with an alarm, so that none can harm or hold up another. A test that leaves a descriptor open
- * has failed. What tests watch is made in things.h.
+ * The test harness: CHECK() and the list of tests. Each test runs in a process of its own with an
+ * alarm, so that it cannot affect or block another one. A test that leaves a descriptor open fails.
+ * Helpers that make things to watch are in things.h.
  *
  *     build/tests/flow [test]      prints TAP; $TEST_SECONDS is the alarm
  */
@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef COVERAGE /* a process that ends by _exit() counts too */
+#ifdef COVERAGE /* a process that ends by _exit() is counted, too */
 void __gcov_dump(void);
 #define _exit(code) (__gcov_dump(), (_exit)(code))
 #endif
@@ -75,7 +75,7 @@ static inline void check_has(const char *file, int line, const char *text, const
     char message[800];
     if (strstr(text, part) != NULL)
         return;
-    snprintf(message, sizeof message, "\"%s\" does not say \"%s\"", text, part);
+    snprintf(message, sizeof message, "\"%s\" does not contain \"%s\"", text, part);
     fail(file, line, message);
 }
 
@@ -112,7 +112,7 @@ static inline bool run_test(const struct test *test)
         run_here(test);
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         return false;
-    kill(-pid, SIGKILL); /* children that it left waiting for it */
+    kill(-pid, SIGKILL); /* children that the test left behind */
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         printf("# still running after %u s\n", test_seconds());
     else if (WIFSIGNALED(status))

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Misuse and failure: which error is returned, and that nothing was changed by it. The texts are in
- * words.c.
+ * Misuse and failure: which error is returned, and that the call changed nothing. The texts are
+ * tested in words.c.
  */
 #include "things.h"
 
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
-/* A failed add has left watch and queue as they were: the watch can be added now. */
+/* A failed add did not change the watch and the queue: the watch can be added now. */
 static void check_unchanged(readyq *q, readyq_watch *w, int good_fd)
 {
     size_t size = readyq_size(q);
@@ -41,7 +41,7 @@ static void test_add_of_a_closed_descriptor_is_ebadf(void)
     check_add_fails(INT32_MIN, READYQ_READ, -EBADF);
 }
 
-static void test_add_of_an_interest_that_means_nothing_is_einval(void)
+static void test_add_of_an_invalid_interest_is_einval(void)
 {
     static const uint32_t nonsense[] = {READYQ_READ_CLOSED,
                                         READYQ_READ | READYQ_WRITE_CLOSED,
@@ -129,7 +129,7 @@ static void test_modify_remove_and_fire_of_what_is_in_no_queue_are_enoent(void)
     readyq_close(q);
 }
 
-static void test_modify_to_nonsense_is_einval_and_keeps_the_interest(void)
+static void test_modify_to_an_invalid_interest_is_einval_and_keeps_the_interest(void)
 {
     int p[2];
     readyq_watch w;
@@ -146,7 +146,7 @@ static void test_modify_to_nonsense_is_einval_and_keeps_the_interest(void)
     close_pair(p);
 }
 
-static void test_modify_of_what_has_no_interest_is_einval(void)
+static void test_modify_of_a_watch_without_interest_is_einval(void)
 {
     readyq_watch timer = {0}, trigger = {0}, signal = {0};
     readyq *q = open_queue();
@@ -159,7 +159,7 @@ static void test_modify_of_what_has_no_interest_is_einval(void)
     readyq_close(q);
 }
 
-static void test_fire_of_what_is_no_trigger_is_einval(void)
+static void test_fire_of_a_watch_that_is_not_a_trigger_is_einval(void)
 {
     readyq_watch timer = {0};
     readyq *q = open_queue();
@@ -178,10 +178,10 @@ static void test_a_queue_does_not_watch_itself(void)
     CHECK_IS(readyq_size(q), 0);
     readyq_close(q);
     close(lowest);
-    q = open_queue(); /* which takes that number for its kernel queue */
+    q = open_queue(); /* the queue opens its kernel queue under that number */
     CHECK_IS(readyq_add(q, &w, lowest, READYQ_READ), -EINVAL);
     CHECK_IS(readyq_size(q), 0);
-    if (has_ghosts(q)) { /* epoll knows itself by any number */
+    if (has_ghosts(q)) { /* epoll recognises itself under any number */
         int copy = dup(lowest);
         CHECK_IS(readyq_add(q, &w, copy, READYQ_READ), -EINVAL);
         close(copy);
@@ -373,15 +373,15 @@ static void test_every_descriptor_of_a_queue_is_closed_on_exec(void)
 }
 
 TESTS(TEST(test_add_of_a_closed_descriptor_is_ebadf),
-      TEST(test_add_of_an_interest_that_means_nothing_is_einval),
+      TEST(test_add_of_an_invalid_interest_is_einval),
       TEST(test_second_add_of_a_descriptor_is_eexist),
       TEST(test_second_add_of_a_file_or_of_a_paused_descriptor_is_eexist),
       TEST(test_a_watch_that_is_in_a_queue_is_busy),
       TEST(test_modify_remove_and_fire_of_what_is_in_no_queue_are_enoent),
-      TEST(test_modify_to_nonsense_is_einval_and_keeps_the_interest),
-      TEST(test_modify_of_what_has_no_interest_is_einval),
-      TEST(test_fire_of_what_is_no_trigger_is_einval), TEST(test_a_queue_does_not_watch_itself),
-      TEST(test_queues_that_watch_each_other_are_eloop),
+      TEST(test_modify_to_an_invalid_interest_is_einval_and_keeps_the_interest),
+      TEST(test_modify_of_a_watch_without_interest_is_einval),
+      TEST(test_fire_of_a_watch_that_is_not_a_trigger_is_einval),
+      TEST(test_a_queue_does_not_watch_itself), TEST(test_queues_that_watch_each_other_are_eloop),
       TEST(test_open_without_free_descriptors_is_emfile_and_leaks_none),
       TEST(test_add_needs_no_descriptor),
       TEST(test_add_process_without_free_descriptors_is_emfile_and_changes_nothing),

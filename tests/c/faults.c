@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * When the kernel refuses. The linker replaces the core's system calls and allocations by those in
- * faults.h, of which one fails: each in turn, with each error that it can have, until a whole story
- * passes without a failure. A call of readyq that fails returns that error, and succeeds when it is
- * made again. What the core can do without, or repeat by itself, is not noticed.
+ * Failing system calls. The linker replaces the core's system calls and allocations by those in
+ * faults.h, one of which fails: each in turn, with each error that it can have, until the whole
+ * story passes without a failure. A call of readyq that fails returns that error, and succeeds when
+ * it is repeated. A failure that the core can work around or repeat by itself is not visible.
  */
 #include "faults.h"
 #include "things.h"
@@ -15,11 +15,11 @@ struct story {
     readyq_batch batch;
     int p[FDS][2], high, file, null;
     readyq_watch fds[FDS], table, always, device, timers[TIMERS], signal, trigger, ended;
-    const char *round; /* the data of all that was taken in this round */
+    const char *round; /* the data of all watches that were taken in this round */
 };
 
-static pid_t dead;   /* has ended and is not reaped */
-static bool removes; /* a child's first call is a remove */
+static pid_t dead;   /* a child that has ended and is not reaped */
+static bool removes; /* the first call in a child is a remove */
 static bool at_fork; /* system calls of fork()'s handlers fail, too */
 
 /* ------------------------------------------------------------------ the story */
@@ -43,7 +43,7 @@ static void add_all(struct story *s)
     CHECK_IS(readyq_size(s->q), FDS + TIMERS + 6);
 }
 
-/* Waits until so many watches have been taken, each counted once. */
+/* Waits until `expected` watches have been taken, each counted once. */
 static void take_all(struct story *s, int expected)
 {
     readyq_watch *w;
@@ -83,7 +83,7 @@ static void sleep_for(struct story *s, int64_t timeout)
     CHECK(now_ns() - start >= timeout);
 }
 
-/* The same once more, after each watch was changed. */
+/* The same again, after each watch was changed. */
 static void modify_all(struct story *s)
 {
     for (int i = 0; i < FDS; i++)
@@ -95,8 +95,8 @@ static void modify_all(struct story *s)
     drain_all(s);
 }
 
-/* A number closed while a duplicate keeps its file: where the kernel keeps it too, its queue is
- * replaced. */
+/* A number that was closed while a duplicate keeps its file open. If the kernel keeps the
+ * registration too, its queue is replaced. */
 static void lose_ghost(struct story *s)
 {
     readyq_watch w = {0};
@@ -169,7 +169,7 @@ static void tell(struct story *s)
 /* ------------------------------------------------------------------ a child, a second waiter */
 
 /* A system call fails in the child, which opens a kernel queue of its own, and nowhere else. The
- * child's status is whether one failed. */
+ * exit status of the child says whether one failed. */
 static void tell_in_child(struct story *s)
 {
     const int error = fault.error, before = count_descriptors();
@@ -293,18 +293,18 @@ static void test_a_close_that_fails_has_closed(void)
     sweep(EIO, false, 3);
 }
 
-static void test_a_lack_of_descriptors_is_told_and_changes_nothing(void)
+static void test_a_lack_of_descriptors_is_reported_and_changes_nothing(void)
 {
     sweep(EMFILE, true, 3);
     sweep(ENFILE, true, 3);
 }
 
-static void test_a_lack_of_memory_is_told_and_changes_nothing(void)
+static void test_a_lack_of_memory_is_reported_and_changes_nothing(void)
 {
     sweep(ENOMEM, true, 10);
 }
 
-static void test_a_lack_of_room_for_watches_is_told_and_changes_nothing(void)
+static void test_a_lack_of_room_for_watches_is_reported_and_changes_nothing(void)
 {
     sweep(ENOSPC, true, 0);
 }
@@ -315,7 +315,8 @@ static void test_what_the_kernel_does_not_have_is_done_without(void)
     sweep(ENOSYS, true, 2);
 }
 
-/* By its first queue, which a process opens once, so in a process each. */
+/* The page is mapped once, when a process opens its first queue, so each case has its own
+ * process. */
 static void test_without_a_page_that_a_fork_clears_a_child_has_its_own_queue_too(void)
 {
     const int errors[] = {ENODEV, ENOTSUP};
@@ -345,7 +346,7 @@ static void test_what_is_done_instead_can_fail_too(void)
     sweep(ENOMEM, true, 10);
 }
 
-static void test_what_a_child_makes_anew_can_fail(void)
+static void test_what_a_child_opens_again_can_fail(void)
 {
     const int shown[] = {EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM};
 
@@ -369,13 +370,13 @@ static void test_the_wait_of_a_second_thread_is_made_again(void)
     sweep_two(SHORT);
 }
 
-TESTS(TEST(test_what_is_done_instead_can_fail_too), TEST(test_what_a_child_makes_anew_can_fail),
+TESTS(TEST(test_what_is_done_instead_can_fail_too), TEST(test_what_a_child_opens_again_can_fail),
       TEST(test_the_wait_of_a_second_thread_is_made_again),
       TEST(test_an_interrupted_call_is_made_again), TEST(test_a_call_that_has_to_be_made_again_is),
       TEST(test_a_call_that_returns_early_is_made_again), TEST(test_a_close_that_fails_has_closed),
-      TEST(test_a_lack_of_descriptors_is_told_and_changes_nothing),
-      TEST(test_a_lack_of_memory_is_told_and_changes_nothing),
-      TEST(test_a_lack_of_room_for_watches_is_told_and_changes_nothing),
+      TEST(test_a_lack_of_descriptors_is_reported_and_changes_nothing),
+      TEST(test_a_lack_of_memory_is_reported_and_changes_nothing),
+      TEST(test_a_lack_of_room_for_watches_is_reported_and_changes_nothing),
       TEST(test_what_the_kernel_does_not_have_is_done_without),
       TEST(test_without_a_page_that_a_fork_clears_a_child_has_its_own_queue_too),
       TEST(test_what_a_sandbox_forbids_is_done_without))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults on demand, for faults.c: the linker replaces the core's system calls by those here (see the
- * Makefile). While a call of readyq is under way, the n-th of the system calls that can fail with a
- * given error does. Each one here lists the errors that the kernel gives for it.
+ * Fault injection for faults.c: the linker replaces the core's system calls by those here (see the
+ * Makefile). While a call of readyq runs, the n-th of the system calls that can fail with a given
+ * error fails. Each function here lists the errors that the kernel returns for its call.
  */
 #ifndef FAULTS_H
 #define FAULTS_H
@@ -17,14 +17,14 @@
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 
-/* As errors: a call returns early without a result; none fails. */
+/* Used as errors. SHORT: the call returns early without a result. NONE: no call fails. */
 enum { SHORT = 0, NONE = -1 };
 
 static struct {
     int error;       /* with which a system call fails */
-    bool may_show;   /* a call of readyq may fail with it; else it must not be noticed */
+    bool may_show;   /* else the failure must not be visible */
     bool armed;      /* in a call of readyq */
-    int left;        /* system calls that pass before */
+    int left;        /* system calls that still succeed */
     const char *hit; /* the system call that failed, or NULL */
 } fault;
 
@@ -147,7 +147,7 @@ WRAP(ssize_t, read, (int fd, void *bytes, size_t size))
 
 /* ------------------------------------------------------------------ watching */
 
-/* It refuses what it has already, and what it cannot watch, before it looks for room. */
+/* It refuses what is registered already, and what it cannot watch, before it checks its limits. */
 WRAP(int, epoll_ctl, (int set, int operation, int fd, struct epoll_event *event))
 {
     const int result = __real_epoll_ctl(set, operation, fd, event);

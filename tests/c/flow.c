@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The flow that everything else rests on: a queue is created, a socket made, an interest
- * registered, a thread sleeps in the kernel, and is woken with exactly what is ready. And the
- * questions that a queue and a watch answer on the way.
+ * The basic flow: a queue is created, a descriptor opened, an interest registered; a thread sleeps
+ * in the kernel, wakes up, and gets exactly the watches that are ready. Also the functions that
+ * return information about a queue and a watch.
  */
 #include "things.h"
 
@@ -87,7 +87,7 @@ static void test_only_what_is_ready_comes(void)
         close_pair(p[i]);
 }
 
-static void test_a_watch_says_what_it_is(void)
+static void test_a_watch_shows_what_it_is(void)
 {
     int p[2];
     readyq_watch w;
@@ -191,7 +191,7 @@ static void test_close_frees_the_watches(void)
     close_pair(p);
 }
 
-static void test_close_of_nothing_is_fine(void)
+static void test_close_of_null_is_ignored(void)
 {
     CHECK_IS(readyq_close(NULL), 0);
 }
@@ -270,9 +270,9 @@ static void test_a_wait_costs_one_system_call_and_nothing_for_what_is_idle(void)
 
 TESTS(TEST(test_six_steps_from_queue_to_read), TEST(test_nothing_ready_gives_nothing),
       TEST(test_next_without_a_wait_gives_nothing), TEST(test_only_what_is_ready_comes),
-      TEST(test_a_watch_says_what_it_is), TEST(test_a_queue_knows_its_watches),
+      TEST(test_a_watch_shows_what_it_is), TEST(test_a_queue_knows_its_watches),
       TEST(test_a_watch_can_be_used_again_and_in_another_queue),
       TEST(test_two_queues_each_get_the_event), TEST(test_close_frees_the_watches),
-      TEST(test_close_of_nothing_is_fine), TEST(test_the_kernels_interface_has_a_name),
+      TEST(test_close_of_null_is_ignored), TEST(test_the_kernels_interface_has_a_name),
       TEST(test_the_clock_is_the_monotonic_one), TEST(test_stats_count_what_was_done),
       TEST(test_a_wait_costs_one_system_call_and_nothing_for_what_is_idle))

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * After fork the child's queue is its own, with the same watches; what one process does with its
- * queue the other does not notice.
+ * After a fork the child has a queue of its own with the same watches. Neither process affects the
+ * queue of the other.
  */
 #include "things.h"
 
-/* A queue with a socket, of which the child gets a copy. */
+/* A queue with a socket; the child gets a copy of it. */
 struct copied {
     readyq *q;
     readyq_batch batch;
@@ -145,7 +145,7 @@ static void test_child_has_as_many_descriptors_as_the_parent_and_closes_all(void
     close_copied(&c);
 }
 
-static void test_edges_of_the_parent_are_kept_and_told_once(void)
+static void test_edges_of_the_parent_are_kept_and_reported_once(void)
 {
     struct copied c;
     open_copied(&c, READYQ_READ | READYQ_EDGE);
@@ -281,7 +281,7 @@ static void test_signal_of_the_child_is_the_childs(void)
     close_copied(&c);
 }
 
-static void test_process_is_told_in_both(void)
+static void test_process_is_reported_in_both(void)
 {
     struct copied c;
     open_copied(&c, READYQ_READ);
@@ -314,7 +314,7 @@ static void test_grandchild_has_a_queue_of_its_own_too(void)
     close_copied(&c);
 }
 
-/* The error of the closed queue has closed the batch, too. */
+/* The error of the closed queue closed the batch, too. */
 static void *wait_until_closed(void *q)
 {
     readyq_batch batch = {0};
@@ -335,7 +335,7 @@ static void child_works_while_nobody_else_does(struct copied *c)
     CHECK_IS(readyq_close(c->q), 0);
 }
 
-static void test_fork_while_another_thread_waits_goes_well(void)
+static void test_fork_while_another_thread_waits_works(void)
 {
     struct copied c;
     open_copied(&c, READYQ_READ | READYQ_EDGE);
@@ -362,7 +362,7 @@ static bool is_left_open_in_a_child(readyq *q, int before)
     return status != 0;
 }
 
-static void test_fork_while_a_closed_queue_is_left_by_its_waiter_leaves_nothing_open(void)
+static void test_fork_while_the_waiter_leaves_a_closed_queue_leaves_nothing_open(void)
 {
     for (int i = 0; i < 100; i++) {
         int before = count_descriptors();
@@ -430,15 +430,15 @@ TESTS(TEST(test_child_has_the_same_watches_and_the_parent_keeps_its_own),
       TEST(test_changes_in_the_parent_do_not_reach_the_child),
       TEST(test_close_in_the_child_leaves_the_parent_working),
       TEST(test_child_has_as_many_descriptors_as_the_parent_and_closes_all),
-      TEST(test_edges_of_the_parent_are_kept_and_told_once),
+      TEST(test_edges_of_the_parent_are_kept_and_reported_once),
       TEST(test_spent_oneshot_is_spent_in_the_child_too),
       TEST(test_paused_watch_is_paused_in_the_child_too),
       TEST(test_what_was_found_before_the_fork_comes_in_both), TEST(test_timer_fires_in_both),
       TEST(test_fire_and_wake_in_the_child_do_not_reach_the_parent),
       TEST(test_fire_before_the_fork_comes_in_both), TEST(test_signal_of_the_child_is_the_childs),
-      TEST(test_process_is_told_in_both), TEST(test_grandchild_has_a_queue_of_its_own_too),
-      TEST(test_fork_while_another_thread_waits_goes_well),
-      TEST(test_fork_while_a_closed_queue_is_left_by_its_waiter_leaves_nothing_open),
+      TEST(test_process_is_reported_in_both), TEST(test_grandchild_has_a_queue_of_its_own_too),
+      TEST(test_fork_while_another_thread_waits_works),
+      TEST(test_fork_while_the_waiter_leaves_a_closed_queue_leaves_nothing_open),
       TEST(test_child_builds_its_queue_once_and_only_when_it_is_used),
       TEST(test_descriptor_closed_in_the_child_before_its_first_call_does_no_harm),
       TEST(test_child_does_not_take_a_reused_number_for_the_closed_file))

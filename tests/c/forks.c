@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Children of every kind: of fork(), of _Fork() and clone(), which run no handlers of
- * pthread_atfork(), of a process whose other threads wait and hold batches, and of one whose queues
- * watch each other. None reaches its parent's queues.
+ * Children of every kind: of fork(); of _Fork() and clone(), which run no handlers of
+ * pthread_atfork(); of a process whose other threads wait and hold batches; of a process whose
+ * queues watch each other. None of them affects its parent's queues.
  */
 #include "workers.h"
 
@@ -34,7 +34,7 @@ static pid_t fork_by(enum way way)
     return fork();
 }
 
-/* Runs it in a child, which must end by itself. */
+/* Runs the function in a child, which must end by itself. */
 static void in_child(enum way way, void (*run)(void *), void *argument)
 {
     fflush(stdout);
@@ -466,7 +466,8 @@ static void test_threads_of_a_child_can_wait_on_its_queue(void)
 
 enum { MANY = 4 };
 
-/* What this thread has half taken, and what other threads hold, each in its own way. */
+/* The watches of which this thread has taken half, and those that other threads hold, each in
+ * another state. */
 struct held {
     readyq *q;
     readyq_batch batch;
@@ -567,7 +568,7 @@ static void test_a_child_goes_on_with_its_own_batch_and_gets_what_other_threads_
         }
 }
 
-/* It cannot know what the other threads were about to do with it. */
+/* The child cannot know what the other threads were about to do with it. */
 static void child_closes_with_open_batches(void *argument)
 {
     struct held *h = argument;
@@ -619,7 +620,7 @@ static void child_uses_queue(void *argument)
     CHECK_IS(readyq_close(f->q), 0);
 }
 
-static void test_forks_in_the_middle_of_the_waits_of_a_pool_go_well(void)
+static void test_forks_in_the_middle_of_the_waits_of_a_pool_work(void)
 {
     struct forker f = {.q = open_queue()};
     struct worker workers[2];
@@ -668,7 +669,7 @@ static void close_nested(struct nested *n)
     close_pair(n->p);
 }
 
-/* The outer queue may report the inner one in vain once, before that was used. */
+/* The outer queue may report the inner one once without reason, before the inner one was used. */
 static void settle(struct nested *n)
 {
     for (int i = 0; i < 2 && take_within(n->outer, 0) != NULL; i++)
@@ -741,7 +742,7 @@ static void child_closes_outer(void *argument)
     CHECK_TAKES(n->inner, &n->trigger);
 }
 
-/* An outer queue that ticks, and an inner one that is looked after whenever it is reported. */
+/* An outer queue with a periodic timer, and an inner one that is served whenever it is reported. */
 static void child_does_not_spin(void *argument)
 {
     struct nested *n = argument;
@@ -789,7 +790,7 @@ static void test_a_child_whose_parent_used_its_queues_before_has_its_own(void)
         struct nested n;
         open_nested(&n);
         check_both_work(&n);
-        CHECK_IS(readyq_fire(&n.trigger), 0); /* what is left comes in both */
+        CHECK_IS(readyq_fire(&n.trigger), 0); /* the rest is delivered in both processes */
         in_child((enum way)way, child_fires_inner_first, &n);
         CHECK_TAKES(n.outer, &n.w);
         CHECK_TAKES(n.inner, &n.trigger);
@@ -819,7 +820,7 @@ static void open_chain(struct chain *c)
 static void check_chain(void *argument)
 {
     struct chain *c = argument;
-    for (int i = 0; i < 3; i++) { /* in a child each must be used once */
+    for (int i = 0; i < 3; i++) { /* in a child each queue must be used once */
         take_within(c->q[0], 0);
         take_within(c->q[1], 0);
         take_within(c->q[2], 0);
@@ -873,7 +874,7 @@ static void test_two_queues_may_watch_the_same_one(void)
     readyq_close(inner);
 }
 
-/* A queue that was too deep works when it is added elsewhere. */
+/* A queue that was nested too deep works when it is added elsewhere. */
 static void test_a_queue_that_was_too_deep_is_left_as_it_was(void)
 {
     struct chain c;
@@ -994,7 +995,7 @@ TESTS(TEST(test_whatever_a_child_does_first_does_not_reach_its_parent),
       TEST(test_threads_of_a_child_can_wait_on_its_queue),
       TEST(test_a_child_goes_on_with_its_own_batch_and_gets_what_other_threads_held),
       TEST(test_a_child_may_close_a_queue_whose_batches_are_open_in_other_threads),
-      TEST(test_forks_in_the_middle_of_the_waits_of_a_pool_go_well),
+      TEST(test_forks_in_the_middle_of_the_waits_of_a_pool_work),
       TEST(test_queues_that_watch_each_other_work_in_a_child_and_in_its_parent),
       TEST(test_a_child_whose_parent_used_its_queues_before_has_its_own),
       TEST(test_several_chains_of_three_queues_work_side_by_side_and_in_a_child),

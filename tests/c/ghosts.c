@@ -6,7 +6,8 @@
  */
 #include "things.h"
 
-/* A queue with a registration that cannot be removed: its number is free, `keeper` keeps its file. */
+/* A queue with a registration that cannot be removed: its number is free, and `keeper` keeps its
+ * file open. */
 struct haunted {
     readyq *q;
     int keeper, writer, number;
@@ -34,7 +35,7 @@ static void close_haunted(struct haunted *h)
     close(h->writer);
 }
 
-static void test_ghost_is_told_once_and_lost(void)
+static void test_ghost_is_reported_once_and_removed(void)
 {
     struct haunted h;
     open_haunted(&h, READYQ_READ);
@@ -82,7 +83,7 @@ static void test_ghost_that_never_fires_costs_nothing(void)
     close_haunted(&h);
 }
 
-static void test_ghost_kept_by_a_child_process_is_lost_too(void)
+static void test_ghost_kept_by_a_child_process_is_removed_too(void)
 {
     int p[2], hold[2];
     readyq_watch w;
@@ -130,7 +131,7 @@ static void test_ghost_of_a_reused_number_does_not_fire_the_new_watch(void)
     close_pair(fresh);
 }
 
-static void test_several_ghosts_are_each_told_once(void)
+static void test_several_ghosts_are_each_reported_once(void)
 {
     enum { COUNT = 5 };
     int p[COUNT][2], keeper[COUNT], sum = 0, fd;
@@ -178,7 +179,7 @@ static void test_number_duplicated_back_can_be_added_again(void)
     close_haunted(&h);
 }
 
-/* ------------------------------------------------------------------ everybody else */
+/* ------------------------------------------------------------------ the other watches */
 
 static void haunt(struct haunted *h)
 {
@@ -192,7 +193,7 @@ static void check_lost(struct haunted *h)
     close_haunted(h);
 }
 
-static void test_level_watches_live_through_a_ghost(void)
+static void test_level_watches_survive_a_ghost(void)
 {
     int p[2], fd = open_file();
     readyq_watch w, file;
@@ -219,7 +220,7 @@ static void test_level_watches_live_through_a_ghost(void)
     close(fd);
 }
 
-static void test_edge_told_before_a_ghost_is_not_told_again(void)
+static void test_edge_reported_before_a_ghost_is_not_reported_again(void)
 {
     int p[2];
     readyq_watch w;
@@ -238,7 +239,7 @@ static void test_edge_told_before_a_ghost_is_not_told_again(void)
     close_pair(p);
 }
 
-static void test_edge_that_comes_with_a_ghost_is_told_once(void)
+static void test_edge_that_comes_with_a_ghost_is_reported_once(void)
 {
     int p[2];
     readyq_watch w;
@@ -254,7 +255,7 @@ static void test_edge_that_comes_with_a_ghost_is_told_once(void)
     close_pair(p);
 }
 
-static void test_edge_left_untaken_before_a_ghost_is_told(void)
+static void test_edge_left_untaken_before_a_ghost_is_reported(void)
 {
     int p[2];
     readyq_watch w;
@@ -299,7 +300,7 @@ static void test_oneshots_spent_armed_and_untaken_stay_what_they_are(void)
         close_pair(p[i]);
 }
 
-static void test_timers_triggers_signals_and_processes_live_through_a_ghost(void)
+static void test_timers_triggers_signals_and_processes_survive_a_ghost(void)
 {
     readyq_watch timer = {0}, trigger = {0}, signal = {0}, process = {0};
     struct haunted h;
@@ -325,7 +326,7 @@ static void test_timers_triggers_signals_and_processes_live_through_a_ghost(void
     check_lost(&h);
 }
 
-static void test_watch_closed_without_a_remove_is_handed_back_when_a_ghost_is_lost(void)
+static void test_watch_closed_without_a_remove_is_returned_when_a_ghost_is_removed(void)
 {
     int p[2];
     readyq_watch w;
@@ -342,7 +343,7 @@ static void test_watch_closed_without_a_remove_is_handed_back_when_a_ghost_is_lo
     check_lost(&h);
 }
 
-static void test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_is_lost(void)
+static void test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_is_removed(void)
 {
     int p[2], fresh[2];
     readyq_watch w;
@@ -362,17 +363,17 @@ static void test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_i
     close_pair(fresh);
 }
 
-TESTS(TEST(test_ghost_is_told_once_and_lost), TEST(test_ghost_does_not_make_the_wait_spin),
+TESTS(TEST(test_ghost_is_reported_once_and_removed), TEST(test_ghost_does_not_make_the_wait_spin),
       TEST(test_ghost_that_never_fires_costs_nothing),
-      TEST(test_ghost_kept_by_a_child_process_is_lost_too),
+      TEST(test_ghost_kept_by_a_child_process_is_removed_too),
       TEST(test_ghost_of_a_reused_number_does_not_fire_the_new_watch),
-      TEST(test_several_ghosts_are_each_told_once),
+      TEST(test_several_ghosts_are_each_reported_once),
       TEST(test_number_duplicated_back_can_be_added_again),
-      TEST(test_level_watches_live_through_a_ghost),
-      TEST(test_edge_told_before_a_ghost_is_not_told_again),
-      TEST(test_edge_that_comes_with_a_ghost_is_told_once),
-      TEST(test_edge_left_untaken_before_a_ghost_is_told),
+      TEST(test_level_watches_survive_a_ghost),
+      TEST(test_edge_reported_before_a_ghost_is_not_reported_again),
+      TEST(test_edge_that_comes_with_a_ghost_is_reported_once),
+      TEST(test_edge_left_untaken_before_a_ghost_is_reported),
       TEST(test_oneshots_spent_armed_and_untaken_stay_what_they_are),
-      TEST(test_timers_triggers_signals_and_processes_live_through_a_ghost),
-      TEST(test_watch_closed_without_a_remove_is_handed_back_when_a_ghost_is_lost),
-      TEST(test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_is_lost))
+      TEST(test_timers_triggers_signals_and_processes_survive_a_ghost),
+      TEST(test_watch_closed_without_a_remove_is_returned_when_a_ghost_is_removed),
+      TEST(test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_is_removed))

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the fuzzers (tests/fuzz) and the sweep of faults (faults.c) found, each with its story in
- * one line.
+ * Faults that the fuzzers (tests/fuzz) and the fault injection (faults.c) found, each with its
+ * cause in one line.
  */
 #include "things.h"
 
-/* poll(2) calls it hung up, which masked to nothing: the wait asked the kernel without end. */
+/* poll(2) reports a hang-up, which masked to nothing: the wait asked the kernel endlessly. */
 static void test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin(void)
 {
     readyq_batch batch = {0};
@@ -22,9 +22,9 @@ static void test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin
     close(fd);
 }
 
-/* The registration of the socket outlived its watch, and its event was delivered to whichever watch
- * had the number, even after that watch was removed. */
-static void test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket(void)
+/* The registration of the socket outlived its watch, and its event was delivered to any watch with
+ * that number, even after that watch was removed. */
+static void test_a_file_that_took_a_watched_sockets_number_gets_no_event_of_the_socket(void)
 {
     int p[2], file = open_file();
     readyq_watch w, other;
@@ -38,15 +38,15 @@ static void test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_so
     CHECK_TAKES(q, &other);
     CHECK_IS(other.ready, READYQ_READ);
     CHECK_IS(readyq_remove(&other), 0);
-    (void)!send(p[1], "x", 1, MSG_NOSIGNAL); /* to the socket, where something keeps it open */
+    (void)!send(p[1], "x", 1, MSG_NOSIGNAL); /* to the socket, if something keeps it open */
     CHECK_QUIET(q);
     readyq_close(q);
     close_pair(p);
     close(file);
 }
 
-/* The queue gave the watch up during its modify, which then took it off the list of stale watches:
- * the queue was closed without it. */
+/* The queue marked the watch stale during its modify, which then took it off the list of stale
+ * watches: closing the queue did not remove it. */
 static void test_a_watch_found_closed_in_its_modify_is_still_in_its_queue(void)
 {
     int p[2], others[6][2];
@@ -70,7 +70,7 @@ static void test_a_watch_found_closed_in_its_modify_is_still_in_its_queue(void)
         close_pair(others[i]);
 }
 
-/* A child took its own readyq_fileno() for the file that had been watched under that number. */
+/* A child mistook its own readyq_fileno() for the file that had been watched under that number. */
 static void test_a_closed_number_that_fileno_took_is_not_watched_in_a_child(void)
 {
     int p[2], number;
@@ -118,7 +118,7 @@ static void test_a_wait_for_priority_data_sleeps_over_other_data(void)
 }
 
 TESTS(TEST(test_a_closed_number_that_fileno_took_is_not_watched_in_a_child),
-      TEST(test_a_file_that_took_a_watched_sockets_number_is_not_told_of_the_socket),
+      TEST(test_a_file_that_took_a_watched_sockets_number_gets_no_event_of_the_socket),
       TEST(test_a_watch_found_closed_in_its_modify_is_still_in_its_queue),
       TEST(test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin),
       TEST(test_a_wait_for_priority_data_sleeps_over_other_data))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Never lost: what a wait found and was not taken comes with the next wait; if it is level-triggered
- * the kernel is asked again first.
+ * Never lost: watches that a wait found and that were not taken are delivered by the next wait. For
+ * a level-triggered watch the kernel is asked again first.
  */
 #include "things.h"
 
@@ -36,7 +36,7 @@ static void close_many(struct many *m)
         close_pair(m->p[i]);
 }
 
-/* Takes up to `most` of what the last wait found. */
+/* Takes up to `most` of the watches that the last wait found. */
 static int take_some(struct many *m, int most)
 {
     int n = 0;
@@ -79,7 +79,7 @@ static void test_a_maximum_is_kept_and_each_ready_one_comes_in_turn(void)
     close_many(&m);
 }
 
-static void test_with_a_maximum_of_one_nobody_starves(void)
+static void test_with_a_maximum_of_one_no_watch_starves(void)
 {
     struct many m;
     open_many(&m, READYQ_READ);
@@ -150,7 +150,7 @@ static void test_level_left_untaken_is_checked_again(void)
     close_pair(p);
 }
 
-static void test_level_left_untaken_comes_with_what_is_true_now(void)
+static void test_level_left_untaken_comes_with_its_present_bits(void)
 {
     int p[2];
     readyq_watch w;
@@ -261,10 +261,10 @@ static void test_more_than_one_kernel_batch_comes_in_one_wait(void)
 
 TESTS(TEST(test_one_wait_without_a_maximum_finds_all),
       TEST(test_a_maximum_is_kept_and_each_ready_one_comes_in_turn),
-      TEST(test_with_a_maximum_of_one_nobody_starves),
+      TEST(test_with_a_maximum_of_one_no_watch_starves),
       TEST(test_edges_under_a_maximum_come_once_each), TEST(test_leaving_early_loses_no_edge),
       TEST(test_leaving_early_starves_no_level), TEST(test_level_left_untaken_is_checked_again),
-      TEST(test_level_left_untaken_comes_with_what_is_true_now),
+      TEST(test_level_left_untaken_comes_with_its_present_bits),
       TEST(test_oneshot_left_untaken_comes_with_the_next_wait_and_then_no_more),
       TEST(test_timer_and_trigger_left_untaken_come_with_the_next_wait),
       TEST(test_what_is_left_makes_the_next_wait_return_at_once),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens between two steps of a call. Threads meet there by chance; here they do at will, by
- * meanwhile.h.
+ * Events between two steps of a call. Between threads these happen by chance; here they happen at
+ * chosen moments, by means of meanwhile.h.
  */
 #include "meanwhile.h"
 
@@ -30,8 +30,8 @@ static void lose_interest_but_once(void)
     CHECK_IS(readyq_modify(&s.w, READYQ_PRIORITY | READYQ_ONESHOT), 0);
 }
 
-/* The event is late, and is not taken for one of a ghost. */
-static void test_what_is_modified_while_the_kernel_answers_is_not_told_of_what_it_was(void)
+/* The event is late, and is not mistaken for one of a ghost. */
+static void test_a_watch_modified_while_the_kernel_answers_gets_no_event_of_the_old_interest(void)
 {
     void (*const losses[])(void) = {lose_interest, lose_interest_but_once};
 
@@ -55,7 +55,7 @@ static void remove_and_add_again(void)
     CHECK_IS(readyq_add(s.q, &s.w, s.p[0], READYQ_READ | READYQ_EDGE), 0);
 }
 
-static void test_an_edge_is_told_to_the_watch_that_is_added_while_the_kernel_answers(void)
+static void test_an_edge_is_reported_to_the_watch_that_is_added_while_the_kernel_answers(void)
 {
     const int64_t timeouts[] = {LONG, 0};
 
@@ -131,7 +131,7 @@ static void start_waiter_and_add_file(void)
     add_file();
 }
 
-static void test_a_file_is_handed_to_one_of_two_waiters(void)
+static void test_a_file_is_delivered_to_one_of_two_waiters(void)
 {
     begin();
     happenings[ANSWERED] = start_waiter_and_add_file;
@@ -147,8 +147,8 @@ static void close_watched(void)
     close(s.p[0]);
 }
 
-/* Both change the registration of a descriptor that is gone: the wait of another thread mutes the
- * watch, as it is held; giving it back unmutes it. */
+/* Both calls change the registration of a descriptor that is gone: the wait of another thread mutes
+ * the watch, because it is held; giving it back unmutes it. */
 static void test_a_descriptor_that_is_closed_around_its_delivery_to_one_of_two_is_no_error(void)
 {
     for (int early = 0; early < 2; early++) {
@@ -178,7 +178,7 @@ static void start_waiter_and_close(void)
     close_queue();
 }
 
-static void test_a_queue_that_is_closed_while_it_is_handing_out_says_so_to_both_waiters(void)
+static void test_closing_a_queue_while_it_delivers_ends_both_waits_with_the_closed_error(void)
 {
     begin();
     put(s.p[1]);
@@ -215,7 +215,7 @@ static void wait_1000_in_another_thread(void)
     join(start(wait_1000, NULL));
 }
 
-/* Another wait has moved it, beyond the end of this one or not. */
+/* Another wait has moved the clock, beyond the end of this wait or not. */
 static void test_a_virtual_clock_does_not_go_back(void)
 {
     begin_with((struct readyq_options){.virtual_clock = true});
@@ -266,7 +266,7 @@ static void check_ends_a_wait(void (*happening)(void), int found)
     }
 }
 
-static void test_a_wake_ends_a_wait_that_is_reckoning_how_long_to_sleep(void)
+static void test_a_wake_ends_a_wait_that_is_computing_its_timeout(void)
 {
     begin();
     CHECK_QUIET(s.q);
@@ -308,7 +308,7 @@ static void test_a_wait_of_0_leaves_a_wake_to_a_thread_that_sleeps(void)
     end();
 }
 
-/* ------------------------------------------------------------------ the kernel queue is replaced */
+/* ------------------------------------------------------------------ replacing the kernel queue */
 
 static void release_waiter_to_sleep(void)
 {
@@ -334,7 +334,7 @@ static void test_a_thread_that_sleeps_goes_on_in_the_kernel_queue_that_replaces_
     end_haunted();
 }
 
-/* ------------------------------------------------------------------ leaving while a kick is sent */
+/* ------------------------------------------------------------------ kicks and the close */
 
 static void *raise_in_thread(void *unused)
 {
@@ -412,16 +412,16 @@ static void test_a_watch_that_is_removed_on_the_way_into_its_queue_is_enoent(voi
     end();
 }
 
-TESTS(TEST(test_what_is_modified_while_the_kernel_answers_is_not_told_of_what_it_was),
-      TEST(test_an_edge_is_told_to_the_watch_that_is_added_while_the_kernel_answers),
+TESTS(TEST(test_a_watch_modified_while_the_kernel_answers_gets_no_event_of_the_old_interest),
+      TEST(test_an_edge_is_reported_to_the_watch_that_is_added_while_the_kernel_answers),
       TEST(test_what_was_left_goes_to_one_of_two_that_wait),
       TEST(test_the_last_one_in_a_closed_queue_frees_it),
       TEST(test_a_file_that_is_added_or_resumed_ends_a_wait_that_is_under_way),
-      TEST(test_a_file_is_handed_to_one_of_two_waiters),
+      TEST(test_a_file_is_delivered_to_one_of_two_waiters),
       TEST(test_a_descriptor_that_is_closed_around_its_delivery_to_one_of_two_is_no_error),
-      TEST(test_a_queue_that_is_closed_while_it_is_handing_out_says_so_to_both_waiters),
+      TEST(test_closing_a_queue_while_it_delivers_ends_both_waits_with_the_closed_error),
       TEST(test_a_virtual_clock_does_not_go_back),
-      TEST(test_a_wake_ends_a_wait_that_is_reckoning_how_long_to_sleep),
+      TEST(test_a_wake_ends_a_wait_that_is_computing_its_timeout),
       TEST(test_a_signal_ends_a_wait_that_is_about_to_sleep),
       TEST(test_a_fire_and_a_nearer_timer_end_a_wait_that_is_about_to_sleep),
       TEST(test_a_wait_of_0_leaves_a_wake_to_a_thread_that_sleeps),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Chosen moments inside a call of the core: the linker replaces some of the core's system calls by
- * those here (see the Makefile). At each a function of the test can be called, once. And a queue, two
- * descriptors and another thread, for tests that do so.
+ * those here (see the Makefile), and at each of them a function of the test can be called, once.
+ * Also a queue, two descriptors and another thread for tests that do so.
  */
 #ifndef MEANWHILE_H
 #define MEANWHILE_H
@@ -13,8 +13,8 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
-/* A wait is about to ask the kernel; the kernel has answered a wait; before the lock is taken; while
- * the core waits for another thread; before a kick is written; before the time is read. */
+/* A wait is about to ask the kernel; the kernel has answered a wait; before the lock is taken;
+ * while the core waits for another thread; before a kick is written; before the clock is read. */
 enum moment { ASKING, ANSWERED, LOCKING, PAUSING, WRITING, TIMING, MOMENTS };
 
 static void (*_Atomic happenings[MOMENTS])(void);
@@ -30,7 +30,8 @@ static void happen(enum moment moment)
     errno = error;
 }
 
-/* A wait asks without the lock; the core asks with it while it replaces the kernel queue. */
+/* A wait asks without holding the lock; while the core replaces the kernel queue it asks with the
+ * lock. */
 static void happen_in_wait(enum moment moment)
 {
     if (locks == 0)
@@ -74,7 +75,7 @@ WRAP(int, pthread_mutex_unlock, (pthread_mutex_t * lock))
     return __real_pthread_mutex_unlock(lock);
 }
 
-/* The core pauses with a lock; the tests' own sleeps are without. */
+/* The core pauses while it holds a lock; the tests' own sleeps hold none. */
 WRAP(int, nanosleep, (const struct timespec *time, struct timespec *left))
 {
     if (locks > 0)
@@ -167,7 +168,8 @@ static inline void release_waiter(void)
     atomic_store(&go_on, true);
 }
 
-/* Another thread waits, and is at that moment of it when this returns. `cause` brings it there. */
+/* Another thread waits, and has reached that moment of its wait when this returns. `cause` lets it
+ * get there. */
 static inline void start_waiter_held_at(enum moment moment, void (*cause)(void))
 {
     reached = go_on = false;
@@ -181,7 +183,7 @@ static inline void start_waiter_held_at(enum moment moment, void (*cause)(void))
     wait_for(&reached);
 }
 
-/* How many watches it took. */
+/* Returns how many watches it took. */
 static inline int wake_waiter(void)
 {
     CHECK_IS(readyq_wake(s.q), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * When memory runs out. The linker replaces the core's allocations by those here (see the Makefile),
- * of which one fails: each in turn, until a whole story passes without a failure.
+ * When memory runs out. The linker replaces the core's allocations by those here (see the
+ * Makefile), one of which fails: each in turn, until the whole story passes without a failure.
  */
 #include "check.h"
 #include "things.h"
@@ -11,7 +11,7 @@ void *__real_realloc(void *memory, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 
-static int until_refusal = -1; /* allocations that still succeed; below 0 all do */
+static int until_refusal = -1; /* allocations that still succeed; negative: all */
 static bool refused;
 
 static bool is_refused(void)
@@ -32,7 +32,7 @@ void *__wrap_realloc(void *memory, size_t size)
     return is_refused() ? NULL : __real_realloc(memory, size);
 }
 
-enum { TIMERS = 40 }; /* more than the heap has room for at first */
+enum { TIMERS = 40 }; /* more than fit into the heap at first */
 
 struct story {
     readyq *q;

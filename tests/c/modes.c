@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * How often a watch is reported: level, EDGE, ONESHOT, EXCLUSIVE, paused. What modify changes is in
- * modify.c.
+ * How often a watch is reported: level, EDGE, ONESHOT, EXCLUSIVE, paused. The effects of modify are
+ * tested in modify.c.
  */
 #include "things.h"
 
@@ -101,7 +101,7 @@ static void test_edge_comes_once_for_each_arrival(void)
     close_pair(p);
 }
 
-static void test_edge_tells_what_was_there_before_the_watch(void)
+static void test_edge_reports_what_was_there_before_the_watch(void)
 {
     int p[2];
     readyq_watch w;
@@ -133,7 +133,7 @@ static void test_edge_end_of_file_comes_once(void)
     close(p[0]);
 }
 
-static void test_edge_writer_is_told_when_room_comes(void)
+static void test_edge_writer_is_reported_when_there_is_room(void)
 {
     int p[2];
     readyq_watch w;
@@ -223,7 +223,7 @@ static void test_oneshot_of_what_is_always_ready_comes_once(void)
     close(fd);
 }
 
-static void test_paused_watch_tells_nothing_at_all(void)
+static void test_paused_watch_reports_nothing_at_all(void)
 {
     int p[2];
     readyq_watch w;
@@ -246,7 +246,7 @@ static void test_paused_watch_tells_nothing_at_all(void)
     close(p[0]);
 }
 
-static void test_pause_takes_back_what_was_found(void)
+static void test_pause_drops_what_was_found(void)
 {
     readyq_batch batch = {0};
     int p[2];
@@ -266,7 +266,7 @@ static void test_pause_takes_back_what_was_found(void)
     close_pair(p);
 }
 
-static void test_paused_file_tells_nothing(void)
+static void test_paused_file_reports_nothing(void)
 {
     int fd = open_file();
     readyq_watch w;
@@ -322,7 +322,7 @@ static void test_exclusive_is_modified_like_any_other(void)
     close_pair(p);
 }
 
-static void test_exclusive_goes_with_every_other_interest(void)
+static void test_exclusive_combines_with_every_other_interest(void)
 {
     static const uint32_t others[] = {READYQ_EDGE, READYQ_ONESHOT, READYQ_PRIORITY};
     for (int i = 0; i < 3; i++) {
@@ -341,7 +341,7 @@ static void test_exclusive_goes_with_every_other_interest(void)
     }
 }
 
-static void test_exclusive_tells_the_end_like_any_other(void)
+static void test_exclusive_reports_the_end_like_any_other(void)
 {
     int p[2];
     readyq_watch w;
@@ -355,7 +355,7 @@ static void test_exclusive_tells_the_end_like_any_other(void)
     get(p[0]);
     do
         CHECK_TAKES(q, &w);
-    while (w.ready == READYQ_READ); /* the end may be on its way */
+    while (w.ready == READYQ_READ); /* the end may still be on its way */
     CHECK_IS(w.ready, READYQ_READ | READYQ_READ_CLOSED);
     readyq_close(q);
     close_pair(p);
@@ -366,15 +366,15 @@ TESTS(TEST(test_read_and_write_of_one_descriptor_come_together),
       TEST(test_level_comes_again_until_all_is_read),
       TEST(test_level_end_of_file_comes_again_and_again),
       TEST(test_edge_comes_once_for_each_arrival),
-      TEST(test_edge_tells_what_was_there_before_the_watch), TEST(test_edge_end_of_file_comes_once),
-      TEST(test_edge_writer_is_told_when_room_comes),
+      TEST(test_edge_reports_what_was_there_before_the_watch),
+      TEST(test_edge_end_of_file_comes_once), TEST(test_edge_writer_is_reported_when_there_is_room),
       TEST(test_edge_of_what_is_always_ready_comes_once),
       TEST(test_oneshot_comes_once_and_modify_arms_it_again),
       TEST(test_oneshot_is_silent_in_both_directions_and_on_hang_up),
       TEST(test_oneshot_of_what_is_always_ready_comes_once),
-      TEST(test_paused_watch_tells_nothing_at_all), TEST(test_pause_takes_back_what_was_found),
-      TEST(test_paused_file_tells_nothing),
+      TEST(test_paused_watch_reports_nothing_at_all), TEST(test_pause_drops_what_was_found),
+      TEST(test_paused_file_reports_nothing),
       TEST(test_exclusive_wakes_at_least_one_of_several_queues),
       TEST(test_exclusive_is_modified_like_any_other),
-      TEST(test_exclusive_goes_with_every_other_interest),
-      TEST(test_exclusive_tells_the_end_like_any_other))
+      TEST(test_exclusive_combines_with_every_other_interest),
+      TEST(test_exclusive_reports_the_end_like_any_other))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What modify changes: in the kernel, and of what was found before.
+ * The effects of modify: on the kernel's registration, and on events that were found before.
  */
 #include "things.h"
 
@@ -32,7 +32,7 @@ static void test_modify_reaches_the_kernel_with_data_pending_at_each_step(void)
     close_pair(p);
 }
 
-static void test_modify_asks_anew_what_was_found_for_the_old_interest(void)
+static void test_modify_asks_again_for_what_was_found_for_the_old_interest(void)
 {
     readyq_batch batch = {0};
     int p[2];
@@ -92,7 +92,7 @@ static void test_modify_of_a_closed_descriptor_is_ebadf(void)
     readyq_close(q);
 }
 
-static void test_modify_of_a_number_that_is_anothers_by_now_is_ebadf(void)
+static void test_modify_of_a_number_that_belongs_to_another_file_is_ebadf(void)
 {
     int p[2], other[2], file = open_file();
     readyq_watch w;
@@ -149,9 +149,9 @@ static void test_modify_of_a_closed_descriptor_that_is_paused_or_spent_is_ebadf(
 }
 
 TESTS(TEST(test_modify_reaches_the_kernel_with_data_pending_at_each_step),
-      TEST(test_modify_asks_anew_what_was_found_for_the_old_interest),
+      TEST(test_modify_asks_again_for_what_was_found_for_the_old_interest),
       TEST(test_modify_changes_between_level_and_edge),
       TEST(test_modify_of_a_closed_descriptor_is_ebadf),
-      TEST(test_modify_of_a_number_that_is_anothers_by_now_is_ebadf),
+      TEST(test_modify_of_a_number_that_belongs_to_another_file_is_ebadf),
       TEST(test_modify_of_what_was_found_stale_is_ebadf),
       TEST(test_modify_of_a_closed_descriptor_that_is_paused_or_spent_is_ebadf))

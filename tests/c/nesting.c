@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A queue inside another event loop: readyq_fileno() polls readable while a wait would return
- * something, whatever it is.
+ * something, of any kind.
  */
 #include "things.h"
 
@@ -203,7 +203,7 @@ static void test_it_is_readable_though_the_number_was_asked_for_afterwards(void)
 
 /* ------------------------------------------------------------------ queues in queues */
 
-static void test_a_queue_in_a_queue_tells_of_everything(void)
+static void test_a_queue_in_a_queue_reports_every_kind_of_source(void)
 {
     int p[2];
     readyq_watch nested, w, timer = {0}, trigger = {0};
@@ -233,7 +233,7 @@ static void test_a_queue_in_a_queue_tells_of_everything(void)
     close_pair(p);
 }
 
-static void test_three_queues_deep_still_tells(void)
+static void test_three_nested_queues_still_report(void)
 {
     readyq_watch first, second, timer = {0};
     readyq *q[3] = {open_queue(), open_queue(), open_queue()};
@@ -260,7 +260,7 @@ static void test_exclusive_on_a_queue_is_taken_as_a_hint(void)
     readyq_close(inner);
 }
 
-static void test_it_works_on_after_a_ghost_was_lost(void)
+static void test_it_still_works_after_a_ghost_was_removed(void)
 {
     int p[2], ghost[2];
     readyq_watch w, g;
@@ -353,9 +353,10 @@ TESTS(TEST(test_it_is_readable_while_a_descriptor_is_ready),
       TEST(test_it_stays_readable_while_something_is_left_untaken),
       TEST(test_it_is_readable_for_what_is_always_ready),
       TEST(test_it_is_readable_though_the_number_was_asked_for_afterwards),
-      TEST(test_a_queue_in_a_queue_tells_of_everything), TEST(test_three_queues_deep_still_tells),
+      TEST(test_a_queue_in_a_queue_reports_every_kind_of_source),
+      TEST(test_three_nested_queues_still_report),
       TEST(test_exclusive_on_a_queue_is_taken_as_a_hint),
-      TEST(test_it_works_on_after_a_ghost_was_lost),
+      TEST(test_it_still_works_after_a_ghost_was_removed),
       TEST(test_child_and_parent_each_have_their_own),
       TEST(test_what_a_child_takes_does_not_silence_the_parents),
       TEST(test_it_is_not_readable_for_a_virtual_clock_without_timers))

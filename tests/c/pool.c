@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool of threads that wait on one queue: a watch that one thread holds is given to no other, no
- * thread sleeps while there is something for it, and none spins. Built with ThreadSanitizer too.
- * The linker replaces epoll_wait by the one here (see the Makefile), which can stop a worker.
+ * A pool of threads that wait on one queue: a watch that one thread holds is given to no other
+ * thread, no thread sleeps while there is an event for it, and none spins. Built with
+ * ThreadSanitizer, too. The linker replaces epoll_wait by the function here (see the Makefile),
+ * which can stop a worker.
  */
 #include "workers.h"
 
@@ -13,7 +14,7 @@ enum { POOL = 4 };
 
 /* ------------------------------------------------------------------ stopping in a wait */
 
-enum { BEFORE = 1, AFTER = 2 }; /* the system call; after it if it returned events */
+enum { BEFORE = 1, AFTER = 2 }; /* before the system call; after it if it returned events */
 
 static void stop_at(int place)
 {
@@ -103,7 +104,7 @@ static uint64_t count_kernel_waits(const struct pool *pool)
     return stats_of(pool->q).kernel_waits;
 }
 
-/* A few calls are needed to find out that there is nothing; a spin makes thousands. */
+/* A few calls are needed to find out that nothing is ready; a thread that spins makes thousands. */
 #define CHECK_FEW(pool, before) CHECK(count_kernel_waits(pool) - (before) < 10)
 
 /* Which of the first two workers has returned from its wait. */
@@ -182,7 +183,7 @@ static void test_what_one_thread_held_and_was_drained_comes_to_no_other(void)
 }
 
 /* Also where data comes again and again to what is held. */
-static void test_data_for_what_one_thread_holds_wakes_nobody(void)
+static void test_data_for_what_one_thread_holds_wakes_no_other(void)
 {
     struct pool pool;
     hold_level(&pool, true, 0);
@@ -240,7 +241,7 @@ static void test_what_the_kernel_reported_to_two_threads_is_given_to_one_of_them
     close_pool(&pool);
 }
 
-/* The event that was fetched is of the registration before. */
+/* The event that was fetched belongs to the registration before. */
 static void test_a_look_that_got_a_late_event_looks_again(void)
 {
     struct pool pool;
@@ -259,7 +260,8 @@ static void test_a_look_that_got_a_late_event_looks_again(void)
     close_pool(&pool);
 }
 
-/* What was left returns to the list, where another thread must not get it unasked. */
+/* The watch that was not taken returns to the list, where another thread must not get it
+ * unconfirmed. */
 static void test_what_one_thread_left_and_was_drained_comes_to_no_wait_that_begins_later(void)
 {
     struct pool pool;
@@ -358,7 +360,7 @@ static void check_closed_while_held(bool take, bool before_sleep)
     if (!before_sleep)
         send_to_sleep(&pool.workers[1], -1);
     const int copy = dup(pool.p[0]);
-    CHECK_IS(syscall(SYS_close, pool.p[0]), 0); /* ThreadSanitizer need not know of this race */
+    CHECK_IS(syscall(SYS_close, pool.p[0]), 0); /* hides this race from ThreadSanitizer */
     if (before_sleep)
         send_to_sleep(&pool.workers[1], -1);
     put(pool.p[1]);
@@ -372,16 +374,16 @@ static void check_closed_while_held(bool take, bool before_sleep)
     close_pool(&pool);
 }
 
-static void test_a_descriptor_closed_while_a_thread_holds_it_makes_nobody_spin(void)
+static void test_a_descriptor_closed_while_a_thread_holds_it_makes_no_thread_spin(void)
 {
     for (int take = 0; take < 2; take++)
         for (int before_sleep = 0; before_sleep < 2; before_sleep++)
             check_closed_while_held(take, before_sleep);
 }
 
-/* ------------------------------------------------------------------ all else, held */
+/* ------------------------------------------------------------------ other watches, held */
 
-/* The first worker took it, the second sleeps. */
+/* The first worker took it, the second one sleeps. */
 static void take_and_sleep(struct pool *pool, readyq_watch *w)
 {
     CHECK_IS(wait_within(&pool->workers[0], LONG), 1);
@@ -521,12 +523,12 @@ static void check_held_timer(bool take)
     close_pool(&pool);
 }
 
-static void test_a_periodic_timer_that_was_taken_wakes_nobody_and_counts_what_it_missed(void)
+static void test_a_periodic_timer_that_was_taken_wakes_no_thread_and_counts_what_it_missed(void)
 {
     check_held_timer(true);
 }
 
-static void test_a_periodic_timer_that_was_left_wakes_nobody_and_counts_what_it_missed(void)
+static void test_a_periodic_timer_that_was_left_wakes_no_thread_and_counts_what_it_missed(void)
 {
     check_held_timer(false);
 }
@@ -637,7 +639,7 @@ static void test_a_sleeper_gets_a_process_that_had_ended_before_it_was_added(voi
     CHECK_IS(waitpid(pid, NULL, 0), pid);
 }
 
-/* What is given back by readyq_done(), and by a wait whose maximum leaves it. */
+/* A watch that is given back by readyq_done(), and by a wait whose maximum leaves it. */
 static void test_a_sleeper_gets_what_another_thread_gives_back(void)
 {
     for (int way = 0; way < 2; way++) {
@@ -707,7 +709,7 @@ static void test_a_wake_ends_one_sleep(void)
     close_pool(&pool);
 }
 
-/* The kernel reports the data and the wake to the first worker together; the second one sleeps. */
+/* The kernel reports the data and the wake together to the first worker; the second one sleeps. */
 static void test_a_wake_that_comes_beside_an_event_ends_the_sleep_of_another_thread(void)
 {
     struct pool pool;
@@ -780,7 +782,7 @@ static void test_changes_that_bring_a_sleeper_nothing_do_not_end_its_wait(void)
 
 /* ------------------------------------------------------------------ time */
 
-/* One of the two sleeps until the timer is due; whichever takes the event stays away. */
+/* One of the two sleeps until the timer is due. The one that gets the event does not wait again. */
 static void check_succession(readyq_watch *timer, bool nearer)
 {
     struct pool pool;
@@ -800,7 +802,7 @@ static void check_succession(readyq_watch *timer, bool nearer)
     struct worker *second = other_of_two(&pool, first);
     CHECK(take_next(first) == &pool.w || first->taken == timer);
     if (first->taken == timer)
-        put(pool.p[1]); /* a slow machine */
+        put(pool.p[1]); /* this machine is slow */
     CHECK(await_taken(second) == (first->taken == timer ? &pool.w : timer));
     close_pool(&pool);
 }
@@ -814,7 +816,7 @@ static void test_the_thread_that_sleeps_until_a_timer_is_due_has_a_successor(voi
     }
 }
 
-/* Wakes end their sleeps one after the other, that of the timekeeper among them. */
+/* Wakes end the sleeps one after the other, that of the timekeeper among them. */
 static void test_a_timer_is_on_time_after_each_sleeper_but_one_has_left(void)
 {
     struct pool pool;
@@ -941,8 +943,9 @@ static void test_a_wait_with_a_timeout_on_a_virtual_clock_ends_beside_one_withou
 
 /* ------------------------------------------------------------------ a ghost */
 
-/* A registration that is reported, and cannot be removed. The system call itself: ThreadSanitizer
- * would report close() as a race with a thread that registers this number in a new kernel queue. */
+/* A registration that is reported and cannot be removed. Calls the system call itself:
+ * ThreadSanitizer would report close() as a race with a thread that registers this number in a new
+ * kernel queue. */
 static int add_ghost(struct pool *pool, int p[2])
 {
     readyq_watch w;
@@ -1121,7 +1124,7 @@ static void take_what_is_reported(struct worker *worker)
         reports->taken += n;
         CHECK(readyq_next(&worker->batch) == NULL);
     }
-    work_done(worker); /* what it holds is needed by the others */
+    work_done(worker); /* the others need what it holds */
 }
 
 static void test_a_wait_that_returns_more_than_0_yields_as_many_in_every_thread(void)
@@ -1263,7 +1266,7 @@ static void test_many_messages_at_once_are_served_once_each(void)
 TESTS(TEST(test_what_one_thread_took_comes_to_another_when_it_is_done_and_still_ready),
       TEST(test_what_one_thread_left_comes_to_another_when_it_is_done_and_still_ready),
       TEST(test_what_one_thread_held_and_was_drained_comes_to_no_other),
-      TEST(test_data_for_what_one_thread_holds_wakes_nobody),
+      TEST(test_data_for_what_one_thread_holds_wakes_no_other),
       TEST(test_what_the_kernel_reported_to_two_threads_is_not_delivered_after_one_drained_it),
       TEST(test_what_the_kernel_reported_to_two_threads_is_given_to_one_of_them),
       TEST(test_a_look_that_got_a_late_event_looks_again),
@@ -1272,7 +1275,7 @@ TESTS(TEST(test_what_one_thread_took_comes_to_another_when_it_is_done_and_still_
       TEST(test_a_watch_removed_while_held_can_be_added_and_comes_to_another_thread),
       TEST(test_a_hang_up_while_a_thread_holds_a_watch_comes_when_it_is_given_back),
       TEST(test_an_event_of_a_removed_watch_is_not_delivered_to_the_next_one_of_its_number),
-      TEST(test_a_descriptor_closed_while_a_thread_holds_it_makes_nobody_spin),
+      TEST(test_a_descriptor_closed_while_a_thread_holds_it_makes_no_thread_spin),
       TEST(test_an_edge_that_comes_while_its_watch_is_held_is_delivered_when_it_is_given_back),
       TEST(test_an_edge_that_comes_while_its_watch_is_held_comes_to_the_holders_next_wait),
       TEST(test_an_edge_that_comes_while_its_watch_is_pending_is_merged),
@@ -1280,8 +1283,8 @@ TESTS(TEST(test_what_one_thread_took_comes_to_another_when_it_is_done_and_still_
       TEST(test_signals_while_their_watch_is_held_are_delivered_when_it_is_given_back),
       TEST(test_a_spent_oneshot_is_silent_until_it_is_modified),
       TEST(test_a_file_that_is_held_is_given_to_no_other_and_then_at_once),
-      TEST(test_a_periodic_timer_that_was_taken_wakes_nobody_and_counts_what_it_missed),
-      TEST(test_a_periodic_timer_that_was_left_wakes_nobody_and_counts_what_it_missed),
+      TEST(test_a_periodic_timer_that_was_taken_wakes_no_thread_and_counts_what_it_missed),
+      TEST(test_a_periodic_timer_that_was_left_wakes_no_thread_and_counts_what_it_missed),
       TEST(test_a_sleeper_gets_a_file_that_is_added),
       TEST(test_a_sleeper_gets_a_file_that_is_modified),
       TEST(test_a_sleeper_gets_a_trigger_that_is_fired), TEST(test_a_sleeper_gets_a_signal),

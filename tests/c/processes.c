@@ -29,7 +29,8 @@ static void wait_until_zombie(pid_t pid)
     CHECK_IS(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 }
 
-/* The delivery: all that a process's watch must report, and that the child is not reaped. */
+/* The delivery: everything that the watch of a process must report, and that the child is not
+ * reaped. */
 static void check_ended(readyq *q, readyq_watch *w, pid_t pid)
 {
     int status = -1;
@@ -43,7 +44,7 @@ static void check_ended(readyq *q, readyq_watch *w, pid_t pid)
     CHECK_QUIET(q);
 }
 
-static void test_end_of_a_child_is_told_with_its_status_and_not_reaped(void)
+static void test_end_of_a_child_is_reported_with_its_status_and_not_reaped(void)
 {
     readyq_watch w;
     readyq *q = open_queue();
@@ -59,7 +60,7 @@ static void test_end_of_a_child_is_told_with_its_status_and_not_reaped(void)
     readyq_close(q);
 }
 
-static void test_zombie_is_told_at_once(void)
+static void test_zombie_is_reported_at_once(void)
 {
     readyq_watch w;
     readyq *q = open_queue();
@@ -98,7 +99,7 @@ static void test_stopped_child_has_not_ended(void)
     readyq_close(q);
 }
 
-static void test_removed_process_is_not_told(void)
+static void test_removed_process_is_not_reported(void)
 {
     readyq_batch batch = {0};
     readyq_watch w;
@@ -137,7 +138,7 @@ static void test_one_process_may_be_watched_by_two_queues_and_twice(void)
 }
 
 /* kqueue has one filter for both watches; removing the first must not remove it. */
-static void test_a_process_is_told_to_who_still_watches_it(void)
+static void test_the_end_of_a_process_is_reported_to_the_watch_that_remains(void)
 {
     readyq_watch gone, w;
     readyq *q = open_queue();
@@ -150,7 +151,7 @@ static void test_a_process_is_told_to_who_still_watches_it(void)
     readyq_close(q);
 }
 
-static void test_end_of_a_process_that_is_no_child_is_told_without_status(void)
+static void test_end_of_a_process_that_is_not_a_child_is_reported_without_status(void)
 {
     int p[2];
     pid_t grandchild = 0;
@@ -177,7 +178,7 @@ static void test_end_of_a_process_that_is_no_child_is_told_without_status(void)
     close_pair(p);
 }
 
-static void test_two_hundred_children_are_told_once_each_with_their_status(void)
+static void test_two_hundred_children_are_reported_once_each_with_their_status(void)
 {
     readyq_batch batch = {0};
     enum { COUNT = 200 };
@@ -198,7 +199,7 @@ static void test_two_hundred_children_are_told_once_each_with_their_status(void)
     readyq_close(q);
 }
 
-static void test_child_reaped_by_somebody_else_is_told_without_status(void)
+static void test_child_reaped_by_someone_else_is_reported_without_status(void)
 {
     readyq_watch w;
     readyq *q = open_queue();
@@ -253,7 +254,7 @@ static void test_a_thread_is_not_a_process(void)
     close_pair(p + 2);
 }
 
-static void test_the_descriptor_of_a_process_is_nobody_elses(void)
+static void test_the_descriptor_of_a_process_cannot_be_added(void)
 {
     readyq_watch w, other = {0};
     readyq *q = open_queue();
@@ -268,7 +269,7 @@ static void test_the_descriptor_of_a_process_is_nobody_elses(void)
     readyq_close(q);
 }
 
-static void test_a_child_that_left_a_core_says_so(void)
+static void test_the_status_of_a_child_that_dumped_core_has_that_flag(void)
 {
     char folder[] = "/tmp/readyq-XXXXXX";
     readyq_watch w;
@@ -292,8 +293,8 @@ static void test_a_child_that_left_a_core_says_so(void)
     expect_success(pid);
 }
 
-/* Its descriptor is the queue's, but a program that closes all numbers closes it, too. */
-static void test_a_process_whose_descriptor_was_taken_away_is_not_told(void)
+/* Its descriptor belongs to the queue, but a program that closes all numbers closes it, too. */
+static void test_a_process_whose_descriptor_was_closed_by_the_program_is_not_reported(void)
 {
     int p[2];
     readyq_watch w;
@@ -312,15 +313,15 @@ static void test_a_process_whose_descriptor_was_taken_away_is_not_told(void)
     close_pair(p);
 }
 
-TESTS(TEST(test_end_of_a_child_is_told_with_its_status_and_not_reaped),
-      TEST(test_zombie_is_told_at_once), TEST(test_child_ended_by_a_signal_says_which),
-      TEST(test_stopped_child_has_not_ended), TEST(test_removed_process_is_not_told),
+TESTS(TEST(test_end_of_a_child_is_reported_with_its_status_and_not_reaped),
+      TEST(test_zombie_is_reported_at_once), TEST(test_child_ended_by_a_signal_says_which),
+      TEST(test_stopped_child_has_not_ended), TEST(test_removed_process_is_not_reported),
       TEST(test_one_process_may_be_watched_by_two_queues_and_twice),
-      TEST(test_a_process_is_told_to_who_still_watches_it),
-      TEST(test_end_of_a_process_that_is_no_child_is_told_without_status),
-      TEST(test_two_hundred_children_are_told_once_each_with_their_status),
-      TEST(test_child_reaped_by_somebody_else_is_told_without_status),
+      TEST(test_the_end_of_a_process_is_reported_to_the_watch_that_remains),
+      TEST(test_end_of_a_process_that_is_not_a_child_is_reported_without_status),
+      TEST(test_two_hundred_children_are_reported_once_each_with_their_status),
+      TEST(test_child_reaped_by_someone_else_is_reported_without_status),
       TEST(test_bad_processes_are_refused), TEST(test_a_thread_is_not_a_process),
-      TEST(test_the_descriptor_of_a_process_is_nobody_elses),
-      TEST(test_a_child_that_left_a_core_says_so),
-      TEST(test_a_process_whose_descriptor_was_taken_away_is_not_told))
+      TEST(test_the_descriptor_of_a_process_cannot_be_added),
+      TEST(test_the_status_of_a_child_that_dumped_core_has_that_flag),
+      TEST(test_a_process_whose_descriptor_was_closed_by_the_program_is_not_reported))

@@ -103,7 +103,7 @@ static void test_the_reason_where_a_queue_would_watch_itself(void)
     const int fd = readyq_fileno(q), copy = dup(lowest);
     CHECK_REASON("add", fd, readyq_add(q, &w, fd, READYQ_READ), -EINVAL, OWN_DESCRIPTOR);
     CHECK_REASON("add", lowest, readyq_add(q, &w, lowest, READYQ_READ), -EINVAL, OWN_DESCRIPTOR);
-    if (has_ghosts(q)) /* epoll knows itself by any number */
+    if (has_ghosts(q)) /* epoll recognises itself under any number */
         CHECK_REASON("add", copy, readyq_add(q, &w, copy, READYQ_READ), -EINVAL, OWN_DESCRIPTOR);
     close(copy);
     readyq_close(q);
@@ -293,7 +293,7 @@ static void test_the_reasons_where_a_watch_is_in_no_queue(void)
     close_pair(p);
 }
 
-/* A removed watch is in no queue for another reason than one that was given up as closed. */
+/* A removed watch is in no queue for another reason than one whose descriptor was found closed. */
 static void test_the_reasons_where_a_descriptor_was_closed(void)
 {
     int p[2], reused[2];
@@ -393,7 +393,7 @@ static void test_the_reason_where_a_queue_is_closed_during_the_wait(void)
     readyq_unref(q);
 }
 
-/* ------------------------------------------------------------------ what the kernel refuses */
+/* ------------------------------------------------------------------ refused by the kernel */
 
 static void test_the_reason_where_a_descriptor_is_not_open(void)
 {
@@ -500,7 +500,7 @@ static void test_the_reason_where_one_queue_too_many_is_added_below_others(void)
         readyq_close(q[i]);
 }
 
-/* The descriptor of the one on top is one queue more, too. */
+/* The descriptor of the queue on top counts as one more queue. */
 static void test_the_reason_where_one_queue_too_many_is_added_above_others(void)
 {
     readyq_watch w[4] = {0};
@@ -521,9 +521,9 @@ static void test_the_reason_where_one_queue_too_many_is_added_above_others(void)
         readyq_close(q[i]);
 }
 
-/* ------------------------------------------------------------------ not another one's reason */
+/* ------------------------------------------------------------------ no other call's reason */
 
-static void test_a_reason_that_nobody_asked_for_is_not_given_for_a_later_failure(void)
+static void test_a_reason_that_was_not_read_is_not_given_for_a_later_failure(void)
 {
     readyq_watch w = {0};
     int p[2];
@@ -835,7 +835,7 @@ TESTS(TEST(test_the_reason_of_an_invalid_interest),
       TEST(test_the_reason_where_queues_would_watch_each_other_in_a_circle),
       TEST(test_the_reason_where_one_queue_too_many_is_added_below_others),
       TEST(test_the_reason_where_one_queue_too_many_is_added_above_others),
-      TEST(test_a_reason_that_nobody_asked_for_is_not_given_for_a_later_failure),
+      TEST(test_a_reason_that_was_not_read_is_not_given_for_a_later_failure),
       TEST(test_a_second_reason_is_not_the_first_one), TEST(test_each_thread_gets_its_own_reason),
       TEST(test_a_positive_error_number_is_explained_too),
       TEST(test_an_add_that_fails_changes_no_field_of_the_watch),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A kernel queue that is replaced to get rid of a ghost: while other threads change the queue, and
- * where no descriptor is left for it. The linker replaces epoll_wait by the one here (see the
+ * A kernel queue that is replaced to remove a ghost: while other threads change the queue, and when
+ * no descriptor is free for it. The linker replaces epoll_wait by the function here (see the
  * Makefile). On kernels without ghosts nothing is replaced, and the same holds.
  */
 #include "things.h"
@@ -75,7 +75,7 @@ static void take_each_late(readyq *q, int left)
     CHECK_QUIET(q);
 }
 
-static void test_what_is_added_while_a_ghost_is_lost_is_told(void)
+static void test_what_is_added_while_a_ghost_is_removed_is_reported(void)
 {
     int keeper, writer;
     readyq *q = open_queue();
@@ -101,7 +101,7 @@ static void test_what_is_added_while_a_ghost_is_lost_is_told(void)
     close(writer);
 }
 
-static void test_a_ghost_that_cannot_be_lost_holds_nothing_back(void)
+static void test_a_ghost_that_cannot_be_removed_does_not_delay_other_events(void)
 {
     struct rlimit old, now;
     int p[2], keeper, writer, lowest, last;
@@ -133,5 +133,5 @@ static void test_a_ghost_that_cannot_be_lost_holds_nothing_back(void)
     close(writer);
 }
 
-TESTS(TEST(test_what_is_added_while_a_ghost_is_lost_is_told),
-      TEST(test_a_ghost_that_cannot_be_lost_holds_nothing_back))
+TESTS(TEST(test_what_is_added_while_a_ghost_is_removed_is_reported),
+      TEST(test_a_ghost_that_cannot_be_removed_does_not_delay_other_events))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * readyq_restart(): a timer is set anew, whether it runs, is due, was taken, or has left its queue.
- * On the virtual clock, where times are exact. The linker counts the core's reallocations (see the
- * Makefile).
+ * readyq_restart(): a timer is set again while it runs, is due, was taken, or has left its queue.
+ * These tests use the virtual clock, where times are exact. The linker counts the core's
+ * reallocations (see the Makefile).
  */
 #include "workers.h"
 
@@ -36,7 +36,7 @@ static void pass(readyq *q, int64_t time)
     CHECK_IS(readyq_now(q), end);
 }
 
-/* It fires next, with this count, `delay` after now. */
+/* It fires next, with this count, `delay` from now. */
 static void check_fires(readyq *q, readyq_watch *w, int64_t delay, uint64_t count)
 {
     const int64_t due = readyq_now(q) + delay;
@@ -141,7 +141,7 @@ static void test_a_periodic_timer_fires_after_the_delay_and_then_with_its_period
     readyq_close(q);
 }
 
-static void test_a_periodic_timer_that_missed_some_starts_to_count_anew(void)
+static void test_a_periodic_timer_that_missed_some_starts_to_count_again(void)
 {
     readyq_watch w, jump;
     readyq *q = open_virtual();
@@ -275,7 +275,7 @@ static void test_a_timer_whose_queue_was_closed_is_not_restarted(void)
     CHECK_IS(readyq_restart(&fired, 0), -ESHUTDOWN);
     CHECK_IS(readyq_restart(&running, 0), -ENOENT); /* closing removed it */
     readyq_unref(q);
-    CHECK_IS(readyq_restart(&fired, 0), -ESHUTDOWN); /* also when its memory is gone */
+    CHECK_IS(readyq_restart(&fired, 0), -ESHUTDOWN); /* also when its memory was freed */
     readyq *others[8];
     for (int i = 0; i < 8; i++) /* or belongs to another queue */
         others[i] = open_virtual();
@@ -374,7 +374,7 @@ static uint32_t random_below(uint32_t most)
     return (state >> 8) % most;
 }
 
-/* The one that must fire next. */
+/* The timer that must fire next. */
 static int find_first(const struct many *m)
 {
     int first = -1;
@@ -455,7 +455,7 @@ static void test_restarting_what_is_in_the_queue_allocates_nothing(void)
     readyq_close(q);
 }
 
-/* Those that were found and not taken are in the queue, too. */
+/* Timers that were found and not taken are in the queue, too. */
 static void test_restarting_what_was_found_allocates_nothing_though_others_were_added(void)
 {
     enum { ROOM = 64 };
@@ -571,7 +571,7 @@ TESTS(TEST(test_a_running_timer_is_put_off_and_brought_forward),
       TEST(test_a_timer_that_is_due_and_was_not_found_yet_is_put_off),
       TEST(test_an_expiration_that_was_found_and_not_taken_is_dropped),
       TEST(test_a_periodic_timer_fires_after_the_delay_and_then_with_its_period),
-      TEST(test_a_periodic_timer_that_missed_some_starts_to_count_anew),
+      TEST(test_a_periodic_timer_that_missed_some_starts_to_count_again),
       TEST(test_a_timer_that_was_taken_is_added_again),
       TEST(test_a_timer_that_has_left_its_queue_is_added_to_it_again),
       TEST(test_a_periodic_timer_can_be_restarted_while_it_is_taken),

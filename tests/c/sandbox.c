@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Old kernels and sandboxes: a seccomp filter refuses a system call, as a kernel that lacks it
- * (ENOSYS) or a policy (EPERM) does, and the promises hold all the same.
+ * Old kernels and sandboxes: a seccomp filter refuses a system call as a kernel that lacks it
+ * (ENOSYS) or a policy (EPERM) does. The promises hold nevertheless.
  */
 #include "things.h"
 
@@ -18,7 +18,7 @@
 #define SYS_pidfd_open 434
 #endif
 
-/* From now on, in this process and its children, the call ends as `verdict` says. */
+/* From now on, in this process and its children, the call returns `verdict`. */
 static void filter_call(long call, uint32_t verdict)
 {
     struct sock_filter code[] = {
@@ -116,12 +116,12 @@ static void check_processes(int error)
     readyq_close(q);
 }
 
-static void test_children_are_told_of_on_a_kernel_without_pidfd_open(void)
+static void test_children_are_reported_on_a_kernel_without_pidfd_open(void)
 {
     check_processes(ENOSYS);
 }
 
-static void test_children_are_told_of_in_a_sandbox_without_pidfd_open(void)
+static void test_children_are_reported_in_a_sandbox_without_pidfd_open(void)
 {
     check_processes(EPERM);
 }
@@ -200,7 +200,7 @@ static void test_children_cannot_be_watched_where_signals_are_forbidden_too(void
     readyq_close(q);
 }
 
-static void test_a_thread_is_no_process_however_the_kernel_says_it(void)
+static void test_a_thread_is_not_a_process_with_either_error_of_the_kernel(void)
 {
     static const int errors[] = {EINVAL, ENOENT};
     readyq_watch w = {0};
@@ -219,7 +219,7 @@ static void test_a_thread_is_no_process_however_the_kernel_says_it(void)
 
 /* ------------------------------------------------------------------ no fstat */
 
-static void test_a_descriptor_whose_kind_is_not_told_is_described_all_the_same(void)
+static void test_a_descriptor_whose_kind_is_unknown_is_described_too(void)
 {
     char text[80];
     int p[2];
@@ -267,7 +267,7 @@ static void *wait_until_closed(void *q)
     return NULL;
 }
 
-static void test_a_close_tells_all_waiters_without_eventfd_too(void)
+static void test_a_close_wakes_all_waiters_without_eventfd_too(void)
 {
     enum { WAITERS = 4 };
     pthread_t waiters[WAITERS];
@@ -319,14 +319,14 @@ static void test_wakes_work_in_a_sandbox_without_eventfd(void)
 
 TESTS(TEST(test_waits_on_a_kernel_without_epoll_pwait2_are_never_early_and_below_a_millisecond),
       TEST(test_waits_in_a_sandbox_without_epoll_pwait2_are_never_early_and_below_a_millisecond),
-      TEST(test_children_are_told_of_on_a_kernel_without_pidfd_open),
-      TEST(test_children_are_told_of_in_a_sandbox_without_pidfd_open),
+      TEST(test_children_are_reported_on_a_kernel_without_pidfd_open),
+      TEST(test_children_are_reported_in_a_sandbox_without_pidfd_open),
       TEST(test_a_child_ended_unseen_at_a_fork_does_not_hide_the_next_without_pidfd_open),
       TEST(test_a_child_that_has_ended_ends_a_wait_without_pidfd_open_too),
       TEST(test_children_cannot_be_watched_where_signals_are_forbidden_too),
-      TEST(test_a_thread_is_no_process_however_the_kernel_says_it),
-      TEST(test_a_descriptor_whose_kind_is_not_told_is_described_all_the_same),
+      TEST(test_a_thread_is_not_a_process_with_either_error_of_the_kernel),
+      TEST(test_a_descriptor_whose_kind_is_unknown_is_described_too),
       TEST(test_a_wake_where_the_pipe_is_full_is_a_wake),
-      TEST(test_a_close_tells_all_waiters_without_eventfd_too),
+      TEST(test_a_close_wakes_all_waiters_without_eventfd_too),
       TEST(test_wakes_work_on_a_kernel_without_eventfd),
       TEST(test_wakes_work_in_a_sandbox_without_eventfd))

@@ -54,7 +54,7 @@ static void test_signal_from_another_process_ends_a_running_wait(void)
     readyq_close(q);
 }
 
-static void test_signal_is_told_to_every_queue_and_every_watch(void)
+static void test_signal_is_reported_to_every_queue_and_every_watch(void)
 {
     readyq_watch w[3];
     readyq *q[2] = {open_queue(), open_queue()};
@@ -223,7 +223,7 @@ static void test_signals_that_cannot_or_must_not_be_caught_are_refused(void)
     readyq_close(q);
 }
 
-static void test_signals_the_c_library_keeps_for_itself_are_refused_and_change_nothing(void)
+static void test_signals_the_c_library_reserves_are_refused_and_change_nothing(void)
 {
     readyq_watch w = {0};
     readyq *q = open_queue();
@@ -254,7 +254,7 @@ static void *send_again_and_again(void *argument)
     return NULL;
 }
 
-static void test_adding_and_removing_in_a_storm_of_signals_goes_well(void)
+static void test_adding_and_removing_in_a_storm_of_signals_works(void)
 {
     readyq_watch kept, w;
     struct storm storm = {.target = pthread_self()};
@@ -299,7 +299,7 @@ static void on_other(int signal)
     (void)signal;
 }
 
-static void test_a_handler_that_was_installed_meanwhile_stays(void)
+static void test_a_handler_that_was_installed_in_the_meantime_stays(void)
 {
     readyq_watch w = {0};
     struct sigaction other = {.sa_handler = on_other}, now;
@@ -314,14 +314,14 @@ static void test_a_handler_that_was_installed_meanwhile_stays(void)
 
 TESTS(TEST(test_signal_fires_with_its_count),
       TEST(test_signal_from_another_process_ends_a_running_wait),
-      TEST(test_signal_is_told_to_every_queue_and_every_watch),
+      TEST(test_signal_is_reported_to_every_queue_and_every_watch),
       TEST(test_different_signals_stay_apart), TEST(test_removed_signal_reports_nothing),
       TEST(test_the_handler_before_is_called_too_and_comes_back_after_the_last_watch),
       TEST(test_default_and_ignored_come_back_too), TEST(test_other_signals_keep_their_handlers),
       TEST(test_a_child_inherits_no_blocked_signal),
       TEST(test_system_calls_elsewhere_are_restarted),
       TEST(test_signals_that_cannot_or_must_not_be_caught_are_refused),
-      TEST(test_signals_the_c_library_keeps_for_itself_are_refused_and_change_nothing),
-      TEST(test_adding_and_removing_in_a_storm_of_signals_goes_well),
+      TEST(test_signals_the_c_library_reserves_are_refused_and_change_nothing),
+      TEST(test_adding_and_removing_in_a_storm_of_signals_works),
       TEST(test_no_signal_is_lost_between_waits),
-      TEST(test_a_handler_that_was_installed_meanwhile_stays))
+      TEST(test_a_handler_that_was_installed_in_the_meantime_stays))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Never stale: nothing is delivered for a watch that was removed, and a closed file can make no
- * other watch fire. What a duplicate keeps alive is in ghosts.c.
+ * Never stale: nothing is delivered for a watch that was removed, and a closed file cannot make
+ * another watch fire. Files that a duplicate keeps open are tested in ghosts.c.
  */
 #include "things.h"
 
@@ -72,7 +72,7 @@ static void test_remove_by_another_thread_reports_nothing(void)
     close_pair(p);
 }
 
-static void test_memory_of_a_removed_watch_may_go(void)
+static void test_memory_of_a_removed_watch_may_be_freed(void)
 {
     readyq_batch batch = {0};
     int p[2];
@@ -107,7 +107,7 @@ static void test_remove_after_close_succeeds(void)
     readyq_close(q);
 }
 
-static void test_close_after_it_was_found_and_remove_report_nothing(void)
+static void test_close_and_remove_after_it_was_found_report_nothing(void)
 {
     readyq_batch batch = {0};
     int p[2];
@@ -165,7 +165,7 @@ static void test_add_of_a_reused_number_works_and_the_old_watch_goes_inactive(vo
     close_pair(other);
 }
 
-static void test_the_queue_hands_back_a_watch_that_it_found_dead(void)
+static void test_the_queue_returns_a_watch_that_it_found_stale(void)
 {
     int p[2], other[2];
     readyq_watch w, fresh;
@@ -184,7 +184,7 @@ static void test_the_queue_hands_back_a_watch_that_it_found_dead(void)
     close_pair(other);
 }
 
-static void test_a_dead_watch_can_be_added_again(void)
+static void test_a_stale_watch_can_be_added_again(void)
 {
     int p[2], other[2];
     readyq_watch w, fresh;
@@ -326,12 +326,12 @@ static void check_reuse_of_rearmed(int count)
         close_pair(pipes[i]);
 }
 
-static void test_few_armed_again_and_closed_do_not_tell_of_the_reused_numbers(void)
+static void test_few_armed_again_and_closed_do_not_report_the_reused_numbers(void)
 {
     check_reuse_of_rearmed(4);
 }
 
-static void test_many_armed_again_and_closed_do_not_tell_of_the_reused_numbers(void)
+static void test_many_armed_again_and_closed_do_not_report_the_reused_numbers(void)
 {
     check_reuse_of_rearmed(100);
 }
@@ -362,16 +362,16 @@ static void test_numbers_reused_a_thousand_times_stay_apart(void)
 TESTS(TEST(test_remove_while_ready_reports_nothing),
       TEST(test_remove_of_another_in_the_same_batch_reports_nothing_of_it),
       TEST(test_remove_by_another_thread_reports_nothing),
-      TEST(test_memory_of_a_removed_watch_may_go), TEST(test_remove_after_close_succeeds),
-      TEST(test_close_after_it_was_found_and_remove_report_nothing),
+      TEST(test_memory_of_a_removed_watch_may_be_freed), TEST(test_remove_after_close_succeeds),
+      TEST(test_close_and_remove_after_it_was_found_report_nothing),
       TEST(test_remove_after_the_number_was_reused_leaves_the_new_file_alone),
       TEST(test_add_of_a_reused_number_works_and_the_old_watch_goes_inactive),
-      TEST(test_the_queue_hands_back_a_watch_that_it_found_dead),
-      TEST(test_a_dead_watch_can_be_added_again),
+      TEST(test_the_queue_returns_a_watch_that_it_found_stale),
+      TEST(test_a_stale_watch_can_be_added_again),
       TEST(test_old_event_is_not_given_to_the_new_watch_of_the_number),
       TEST(test_reused_number_among_eventfds_works), TEST(test_reused_number_of_a_file_works),
       TEST(test_closed_file_is_not_reported_ready),
       TEST(test_paused_watch_of_a_reused_number_goes_inactive_too),
-      TEST(test_few_armed_again_and_closed_do_not_tell_of_the_reused_numbers),
-      TEST(test_many_armed_again_and_closed_do_not_tell_of_the_reused_numbers),
+      TEST(test_few_armed_again_and_closed_do_not_report_the_reused_numbers),
+      TEST(test_many_armed_again_and_closed_do_not_report_the_reused_numbers),
       TEST(test_numbers_reused_a_thousand_times_stay_apart))

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 /* A socket without connections reports an error alone, without an end. */
-static void test_an_error_of_a_datagram_socket_is_told_without_an_end(void)
+static void test_an_error_of_a_datagram_socket_is_reported_without_an_end(void)
 {
     struct sockaddr_in nobody = {.sin_family = AF_INET};
     socklen_t size = sizeof nobody;
@@ -31,8 +31,8 @@ static void test_an_error_of_a_datagram_socket_is_told_without_an_end(void)
     close(fd);
 }
 
-/* A file of sysfs that was never read polls as priority data with an error beside. */
-static void test_an_attribute_of_the_kernels_has_no_error(void)
+/* A file in sysfs that was never read polls as priority data together with an error. */
+static void test_an_attribute_in_sysfs_has_no_error(void)
 {
     readyq_watch w;
     readyq *q = open_queue();
@@ -66,8 +66,8 @@ static void test_a_file_under_the_number_of_another_file_is_watched_for_itself(v
     close(other);
 }
 
-/* Of two that are ready one is taken. The other one is kept: with a maximum of 1 by the kernel, else
- * by the queue. Returns the index of the other one. */
+/* Two watches are ready, and one is taken. The other one is kept: by the kernel if the maximum is
+ * 1, by the queue otherwise. Returns the index of the other one. */
 static int take_one_of_two(readyq *q, readyq_watch w[2], int max)
 {
     readyq_batch batch = {0};
@@ -101,7 +101,7 @@ static void check_number_that_changes_hands(int max)
     close_pair(other);
 }
 
-static void test_what_was_ready_before_its_number_changed_hands_is_not_told_after(void)
+static void test_what_was_ready_before_its_number_was_reused_is_not_reported_afterwards(void)
 {
     check_number_that_changes_hands(0);
     check_number_that_changes_hands(1);
@@ -128,13 +128,14 @@ static void check_kept_priority_edge(int max)
     close_pair(p[1]);
 }
 
-static void test_an_edge_of_priority_data_that_was_kept_is_told_later(void)
+static void test_an_edge_of_priority_data_that_was_kept_is_reported_later(void)
 {
     check_kept_priority_edge(0);
     check_kept_priority_edge(1);
 }
 
-/* Data that was read in the meantime is reported if the queue kept the edge, not if the kernel did. */
+/* Data that was read in the meantime is reported if the queue kept the edge, and not if the kernel
+ * kept it. */
 static void check_kept_edge(int max)
 {
     int p[2][2];
@@ -156,13 +157,13 @@ static void check_kept_edge(int max)
     close_pair(p[1]);
 }
 
-static void test_an_edge_that_was_kept_tells_of_what_comes_next(void)
+static void test_an_edge_that_was_kept_reports_what_comes_next(void)
 {
     check_kept_edge(0);
     check_kept_edge(1);
 }
 
-static void test_many_that_are_armed_again_and_closed_are_not_told(void)
+static void test_many_that_are_armed_again_and_closed_are_not_reported(void)
 {
     enum { MANY = 40 };
     int p[MANY][2];
@@ -265,13 +266,13 @@ static void test_a_signal_does_not_end_the_endless_wait_of_a_virtual_clock(void)
     readyq_close(q);
 }
 
-TESTS(TEST(test_an_edge_that_was_kept_tells_of_what_comes_next),
+TESTS(TEST(test_an_edge_that_was_kept_reports_what_comes_next),
       TEST(test_a_second_waiter_needs_no_descriptor),
-      TEST(test_what_was_ready_before_its_number_changed_hands_is_not_told_after),
-      TEST(test_an_edge_of_priority_data_that_was_kept_is_told_later),
-      TEST(test_many_that_are_armed_again_and_closed_are_not_told),
-      TEST(test_an_error_of_a_datagram_socket_is_told_without_an_end),
-      TEST(test_an_attribute_of_the_kernels_has_no_error),
+      TEST(test_what_was_ready_before_its_number_was_reused_is_not_reported_afterwards),
+      TEST(test_an_edge_of_priority_data_that_was_kept_is_reported_later),
+      TEST(test_many_that_are_armed_again_and_closed_are_not_reported),
+      TEST(test_an_error_of_a_datagram_socket_is_reported_without_an_end),
+      TEST(test_an_attribute_in_sysfs_has_no_error),
       TEST(test_a_file_under_the_number_of_another_file_is_watched_for_itself),
       TEST(test_a_second_waiter_that_may_be_interrupted_is),
       TEST(test_a_signal_does_not_end_the_endless_wait_of_a_virtual_clock))

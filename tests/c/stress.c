@@ -80,12 +80,12 @@ static void run_stress(bool close_early)
         close_pair(s.p[i]);
 }
 
-static void test_every_change_against_every_wait_goes_well(void)
+static void test_every_change_against_every_wait_works(void)
 {
     run_stress(false);
 }
 
-static void test_close_against_every_call_goes_well(void)
+static void test_close_against_every_call_works(void)
 {
     run_stress(true);
 }
@@ -103,7 +103,7 @@ static void fork_again_and_again(readyq *q)
     }
 }
 
-static void test_fork_in_the_middle_of_changes_goes_well(void)
+static void test_fork_in_the_middle_of_changes_works(void)
 {
     struct stress s = {.q = open_queue()};
     pthread_t changers[CHANGERS];
@@ -160,17 +160,17 @@ static void check_no_byte_is_left_lying(uint32_t interest)
     close_pair(p);
 }
 
-static void test_no_byte_is_left_lying_by_three_level_readers(void)
+static void test_no_byte_is_left_unread_by_three_level_readers(void)
 {
     check_no_byte_is_left_lying(READYQ_READ);
 }
 
-static void test_no_byte_is_left_lying_by_three_edge_readers(void)
+static void test_no_byte_is_left_unread_by_three_edge_readers(void)
 {
     check_no_byte_is_left_lying(READYQ_READ | READYQ_EDGE);
 }
 
-/* One byte at a time, the next when the last was read: a lost edge stops it for ever. */
+/* One byte at a time, the next when the last was read: a lost edge stops it forever. */
 struct stream {
     int fd;
     atomic_bool enough;
@@ -230,9 +230,8 @@ static void test_no_edge_is_lost_while_ghosts_come_and_go(void)
     close_pair(p);
 }
 
-TESTS(TEST(test_every_change_against_every_wait_goes_well),
-      TEST(test_close_against_every_call_goes_well),
-      TEST(test_fork_in_the_middle_of_changes_goes_well),
-      TEST(test_no_byte_is_left_lying_by_three_level_readers),
-      TEST(test_no_byte_is_left_lying_by_three_edge_readers),
+TESTS(TEST(test_every_change_against_every_wait_works), TEST(test_close_against_every_call_works),
+      TEST(test_fork_in_the_middle_of_changes_works),
+      TEST(test_no_byte_is_left_unread_by_three_level_readers),
+      TEST(test_no_byte_is_left_unread_by_three_edge_readers),
       TEST(test_no_edge_is_lost_while_ghosts_come_and_go))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The real things that tests watch (pipes, sockets, terminals, files), and the few helpers that
- * most tests of a queue share. Descriptors made here do not block. Pairs are {read from, write to}
- * where that differs.
+ * The real things that tests watch (pipes, sockets, terminals, files), and a few helpers that most
+ * tests share. Descriptors opened here do not block. Pairs are {read from, write to} where the two
+ * ends differ.
  */
 #ifndef THINGS_H
 #define THINGS_H
@@ -19,8 +19,8 @@
 
 #define MS 1000000LL
 #define SECOND 1000000000LL
-#define SOON (20 * MS)     /* long enough to say that nothing comes */
-#define LONG (30 * SECOND) /* long enough for anything that comes */
+#define SOON (20 * MS)     /* long enough to conclude that nothing arrives */
+#define LONG (30 * SECOND) /* long enough for anything that must happen */
 
 /* ------------------------------------------------------------------ time and threads */
 
@@ -122,7 +122,7 @@ static inline void open_terminal(int p[2])
     CHECK_IS(tcsetattr(p[1], TCSANOW, &mode), 0);
 }
 
-/* A FIFO's two ends; its name is gone at once. */
+/* The two ends of a FIFO, whose name is removed at once. */
 static inline void open_fifo(int p[2])
 {
     char folder[] = "/tmp/readyq-XXXXXX", path[64];
@@ -223,7 +223,7 @@ static inline void add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
     CHECK_IS(readyq_add(q, w, fd, interest), 0);
 }
 
-/* The one watch that a wait finds, or NULL when it finds none. Its batch is finished at once, so that
+/* The one watch that a wait finds, or NULL if it finds none. Its batch is closed at once, so that
  * nothing is held. */
 static inline readyq_watch *take_within(readyq *q, int64_t timeout)
 {
@@ -270,8 +270,8 @@ static inline struct readyq_stats stats_of(readyq *q)
     return stats;
 }
 
-/* Whether the kernel queue keeps a registration whose number was closed, so that it must be replaced
- * to get rid of it. With kqueue there are no ghosts. */
+/* Whether the kernel queue keeps a registration whose number was closed, so that it must be
+ * replaced to remove the ghost. With kqueue there are no ghosts. */
 static inline bool has_ghosts(readyq *q)
 {
     return strcmp(readyq_backend(q), "epoll") == 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * One queue and many threads: changes take effect in a wait that is running, each event goes to
- * exactly one waiter, wake and close reach the threads that sleep. Built with ThreadSanitizer too.
+ * exactly one waiter, and wake and close reach the threads that sleep. Built with ThreadSanitizer,
+ * too.
  */
 #include "things.h"
 
@@ -166,7 +167,7 @@ static void check_one_byte_wakes_one(uint32_t interest)
     close_pair(p);
 }
 
-static void test_one_byte_wakes_exactly_one_of_three_waiters_though_nobody_reads_it(void)
+static void test_one_byte_wakes_exactly_one_of_three_waiters_though_it_is_not_read(void)
 {
     check_one_byte_wakes_one(READYQ_READ);
 }
@@ -403,7 +404,7 @@ TESTS(TEST(test_add_takes_effect_in_a_running_wait),
       TEST(test_modify_takes_effect_in_a_running_wait),
       TEST(test_remove_takes_effect_in_a_running_wait),
       TEST(test_a_file_closed_during_the_wait_neither_ends_nor_breaks_it),
-      TEST(test_one_byte_wakes_exactly_one_of_three_waiters_though_nobody_reads_it),
+      TEST(test_one_byte_wakes_exactly_one_of_three_waiters_though_it_is_not_read),
       TEST(test_one_edge_wakes_exactly_one_of_three_waiters),
       TEST(test_one_oneshot_wakes_exactly_one_of_three_waiters),
       TEST(test_unread_level_comes_to_a_wait_that_begins_later),

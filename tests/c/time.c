@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * How long a wait takes: never less than asked, for ever where asked, and not shortened by signals.
+ * How long a wait takes: never less than requested, forever if requested, and not shortened by
+ * signals.
  */
 #include "things.h"
 
@@ -56,7 +57,7 @@ static void check_waits_until_data(int64_t timeout)
     close_pair(p);
 }
 
-static void test_minus_one_is_for_ever(void)
+static void test_minus_one_is_forever(void)
 {
     check_waits_until_data(-1);
 }
@@ -144,7 +145,7 @@ static void test_signals_do_not_shorten_a_wait(void)
     readyq_close(q);
 }
 
-static void test_data_comes_through_a_rain_of_signals(void)
+static void test_data_is_reported_among_many_signals(void)
 {
     struct pest pest = {.victim = pthread_self()};
     catch_user_signal();
@@ -334,9 +335,9 @@ static void test_wake_and_data_come_together(void)
 }
 
 TESTS(TEST(test_wait_is_never_early), TEST(test_wait_of_zero_looks_and_returns),
-      TEST(test_minus_one_is_for_ever), TEST(test_huge_timeouts_work),
+      TEST(test_minus_one_is_forever), TEST(test_huge_timeouts_work),
       TEST(test_bad_timeouts_and_maxima_are_refused), TEST(test_huge_maxima_work),
-      TEST(test_signals_do_not_shorten_a_wait), TEST(test_data_comes_through_a_rain_of_signals),
+      TEST(test_signals_do_not_shorten_a_wait), TEST(test_data_is_reported_among_many_signals),
       TEST(test_interruptible_wait_ends_with_eintr), TEST(test_interrupted_wait_repeats_no_event),
       TEST(test_a_resumed_wait_ends_at_the_deadline_of_the_first),
       TEST(test_a_resumed_wait_keeps_its_maximum),

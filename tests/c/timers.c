@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Timers and the two clocks. What must be exact is told by the virtual clock; on the real one a
- * timer may be late, on a busy machine by much, and never early.
+ * Timers and the two clocks. Exact times are tested on the virtual clock. On the real clock a timer
+ * may be late (much so on a busy machine) and is never early.
  */
 #include "things.h"
 
@@ -61,7 +61,7 @@ static void test_timer_leaves_the_queue_when_it_has_fired(void)
     readyq_close(q);
 }
 
-static void test_memory_of_a_fired_timer_may_go(void)
+static void test_memory_of_a_fired_timer_may_be_freed(void)
 {
     readyq *q = open_queue();
     readyq_watch *w = calloc(1, sizeof *w);
@@ -392,7 +392,7 @@ static void test_two_hundred_thousand_due_timers_can_be_taken_one_by_one(void)
 }
 
 TESTS(TEST(test_timer_is_never_early), TEST(test_timer_leaves_the_queue_when_it_has_fired),
-      TEST(test_memory_of_a_fired_timer_may_go),
+      TEST(test_memory_of_a_fired_timer_may_be_freed),
       TEST(test_period_neither_drifts_nor_hurries_until_it_is_removed),
       TEST(test_cancelled_timer_does_not_fire),
       TEST(test_timer_cancelled_in_the_same_batch_is_not_reported),

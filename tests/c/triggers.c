@@ -158,7 +158,7 @@ static void *fire_until_removed(void *w)
     return NULL;
 }
 
-static void test_removal_against_fires_goes_well(void)
+static void test_removal_against_fires_works(void)
 {
     readyq_watch other;
     readyq *q = open_queue();
@@ -205,7 +205,8 @@ static void test_a_trigger_that_comes_and_goes_under_its_firers_still_fires(void
     readyq_close(q);
 }
 
-/* Each is removed from the ready list, where it is new, or has been given back. */
+/* Each is removed while it is on the ready list, to which it was added by a fire or, if `found`,
+ * given back. */
 static void fire_and_remove(readyq *q, int times, bool found)
 {
     for (int i = 0; i < times; i++) {
@@ -251,7 +252,6 @@ TESTS(TEST(test_fires_merge_into_one_delivery_with_their_count),
       TEST(test_triggers_come_in_the_order_they_were_fired),
       TEST(test_fires_from_many_threads_are_all_counted), TEST(test_fire_ends_a_running_wait),
       TEST(test_removed_trigger_reports_nothing_and_cannot_be_fired),
-      TEST(test_trigger_of_a_closed_queue_cannot_be_fired),
-      TEST(test_removal_against_fires_goes_well),
+      TEST(test_trigger_of_a_closed_queue_cannot_be_fired), TEST(test_removal_against_fires_works),
       TEST(test_a_trigger_that_comes_and_goes_under_its_firers_still_fires),
       TEST(test_what_was_found_and_left_keeps_its_order_however_many_were_removed))

@@ -33,8 +33,8 @@ static void test_sockets_are_described_by_kind_and_address(void)
     close_pair(p);
 }
 
-/* Not every machine and user has all of them. */
-static void test_sockets_of_all_kinds_have_a_name(void)
+/* Not every machine has all of them, and not every user may open them. */
+static void test_sockets_of_all_kinds_are_named(void)
 {
     static const struct {
         int family, type, protocol;
@@ -114,8 +114,8 @@ static void test_pipes_terminals_and_files_are_described(void)
     close(fd);
 }
 
-/* With such a name a peer could write to the terminal that shows a watch. */
-static void test_names_of_others_do_not_command_a_terminal(void)
+/* A peer could use such a name to send control sequences to the terminal that shows a watch. */
+static void test_names_of_others_contain_no_terminal_controls(void)
 {
     const char name[] = "/tmp/readyq-\033[31m\n\302\233m\177\303\251\302\251\302";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -162,7 +162,7 @@ static void check_explained(const char *call, int fd, int error, const char *par
     CHECK(strlen(text) < sizeof text - 1);
 }
 
-static void test_an_error_says_call_descriptor_kind_and_remedy(void)
+static void test_an_error_names_call_descriptor_kind_and_remedy(void)
 {
     int p[2];
     char number[16];
@@ -192,7 +192,7 @@ static void test_every_error_of_the_contract_has_words_of_its_own(void)
     }
 }
 
-static void test_an_error_nobody_foresaw_has_words_too(void)
+static void test_an_unexpected_error_has_a_text_too(void)
 {
     check_explained("add", -1, -EXDEV, strerror(EXDEV));
     check_explained("add", -1, -12345, "12345");
@@ -314,13 +314,13 @@ static void test_texts_of_all_sorts_are_cut_to_fit(void)
 }
 
 TESTS(TEST(test_sockets_are_described_by_kind_and_address),
-      TEST(test_sockets_of_all_kinds_have_a_name),
+      TEST(test_sockets_of_all_kinds_are_named),
       TEST(test_unix_sockets_are_described_by_their_names),
       TEST(test_pipes_terminals_and_files_are_described),
-      TEST(test_names_of_others_do_not_command_a_terminal),
+      TEST(test_names_of_others_contain_no_terminal_controls),
       TEST(test_a_closed_descriptor_is_described_as_closed), TEST(test_descriptions_are_cut_to_fit),
-      TEST(test_an_error_says_call_descriptor_kind_and_remedy),
+      TEST(test_an_error_names_call_descriptor_kind_and_remedy),
       TEST(test_every_error_of_the_contract_has_words_of_its_own),
-      TEST(test_an_error_nobody_foresaw_has_words_too), TEST(test_explanations_are_cut_to_fit),
+      TEST(test_an_unexpected_error_has_a_text_too), TEST(test_explanations_are_cut_to_fit),
       TEST(test_bits_have_names), TEST(test_a_watch_is_described_with_its_state),
       TEST(test_texts_of_all_sorts_are_cut_to_fit))

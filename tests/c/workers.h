@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads that do what a test says, one command at a time, so that the test decides which thread
- * does what and in which order. Each has a batch of its own.
+ * Threads that run the commands of a test one at a time, so that the test decides which thread does
+ * what, and in which order. Each has a batch of its own.
  */
 #ifndef WORKERS_H
 #define WORKERS_H
@@ -92,7 +92,7 @@ static inline bool is_idle_within(struct worker *worker, int64_t time)
     return is_idle(worker);
 }
 
-/* The test's alarm ends what never happens. */
+/* If it never happens, the alarm of the test ends the wait. */
 static inline void await(struct worker *worker)
 {
     while (!is_idle(worker))
@@ -142,7 +142,7 @@ static inline readyq_watch *take_next(struct worker *worker)
     return worker->taken;
 }
 
-/* The end of a wait that runs: what it took first, or NULL. */
+/* Waits for the end of a running wait. Returns what it took first, or NULL. */
 static inline readyq_watch *await_taken(struct worker *worker)
 {
     await(worker);

@@ -2,8 +2,9 @@
 """A fuzzer of the Python binding: bytes choose a call and any objects for its arguments.
 
 Only the exceptions that readyq documents may come out, and those that the objects raise themselves:
-their methods fail, give nonsense, close the queue, or go on with the input. No descriptor may be
-left open. The extension module is built with AddressSanitizer (see tests/fuzz/Makefile).
+their methods fail, return invalid values, close the queue, or continue with the input. No
+descriptor may be left open. The extension module is built with AddressSanitizer (see
+tests/fuzz/Makefile).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import readyq
 CALLS, DEPTH, SLOTS = 40, 3, 12
 DOCUMENTED = (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration)
 OURS = (readyq.Queue, readyq.Watch, readyq.Selector, Iterator, Mapping)
-# What may be named; "__del__" and the like are Python's own to call.
+# The attributes that may be used; "__del__" and the like are called only by Python itself.
 METHODS = [
     *("add", "add_timer", "add_signal", "add_process", "add_trigger", "modify", "remove", "wait"),
     *("dispatch", "wake", "close", "fileno", "stats", "trace", "fire", "_repr_html_", "__init__"),
@@ -73,11 +74,11 @@ SIGNALS = [10, 12, 15, 28, 9, 65]
 
 
 class OwnError(Exception):
-    """Raised by the objects that are given."""
+    """Raised by the objects that are passed as arguments."""
 
 
 class World:
-    """What one input works on."""
+    """The objects on which one input acts."""
 
     def __init__(self, data: bytes) -> None:
         self.bytes = iter(data)
@@ -109,7 +110,7 @@ class World:
 
 
 class Odd:
-    """An object whose every method does something else than is expected of it."""
+    """An object each of whose methods does something unexpected."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -126,7 +127,7 @@ class Odd:
             try:
                 call(world)
             finally:
-                wake_all(world)  # it may have been a wait's argument
+                wake_all(world)  # it may have been the argument of a wait
             world.depth -= 1
         if choice == 3:
             return world.values[world.byte() % SLOTS]
@@ -165,7 +166,7 @@ def value(world: World) -> Any:
 
 
 def wake_all(world: World) -> None:
-    """So that no wait sleeps."""
+    """Wakes every queue, so that no wait sleeps."""
     for one in world.made:
         queue = one._queue if isinstance(one, readyq.Selector) else one
         if queue is not None and not queue.closed:
@@ -210,7 +211,7 @@ def one_input(data: bytes) -> None:
             call(world)
         except (*DOCUMENTED, OwnError):
             pass
-        except RuntimeError as error:  # what the standard library's selectors say
+        except RuntimeError as error:  # the messages of the standard library's selectors
             if str(error) != "Selector is closed":
                 raise
         world.depth = 0

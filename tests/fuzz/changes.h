@@ -35,7 +35,7 @@ static void open_one(struct world *o, struct queue *of)
     fail(__FILE__, __LINE__, "an error of opening that was not expected");
 }
 
-/* One that is open, or closed and referenced. */
+/* A queue that is open, or that is closed and referenced. */
 static struct queue *get_queue(struct world *o)
 {
     struct queue *of = any_queue(o);
@@ -50,7 +50,7 @@ static void queue_ended(struct world *o, struct queue *of)
     if (!of->closed)
         empty_queue(o, of);
     forget_number(o, of->nest);
-    for (int i = 0; i < WATCHES; i++) /* it may have been watched under any of its numbers */
+    for (int i = 0; i < WATCHES; i++) /* the file may have been watched under any of its numbers */
         if (o->watches[i].in != NULL && !is_ours(o, o->watches[i].w->fd))
             mark_closed(&o->watches[i]);
     of->nest = -1;
@@ -77,7 +77,7 @@ static void do_ref(struct world *o)
     of->refs++;
 }
 
-/* The reference of readyq_open() goes by readyq_close() alone here. */
+/* The reference of readyq_open() is dropped only by readyq_close() here. */
 static void do_unref(struct world *o)
 {
     struct queue *of = any_queue(o);
@@ -175,7 +175,7 @@ static void do_shutdown(struct world *o)
 
 /* ------------------------------------------------------------------ adding */
 
-/* There is a reason in words. */
+/* The error must have a text. */
 static void check_explained(int fd, int error)
 {
     char text[600];
@@ -183,7 +183,7 @@ static void check_explained(int fd, int error)
     CHECK(strstr(readyq_explain("call", fd, error, text, sizeof text), "see errno") == NULL);
 }
 
-/* What an add of any kind has done to a watch. */
+/* Records the effect of an add of any kind on a watch. */
 static void check_added(struct world *o, struct queue *of, struct watch *s, int error, bool was_in)
 {
     if (error < 0) {
@@ -211,7 +211,7 @@ static struct watch *living(struct world *o, const struct queue *of, int fd)
     return NULL;
 }
 
-/* A number of ours can be watched, if no watch of the queue has it. */
+/* A descriptor of this program can be watched if no watch of the queue has it. */
 static void do_add(struct world *o)
 {
     struct queue *of = get_queue(o);
@@ -311,7 +311,7 @@ static void do_modify(struct world *o)
         release(s);
 }
 
-/* Where a timer that is in no queue must be restarted. */
+/* The queue in which a timer that is in no queue must be restarted. */
 static struct queue *home_of(const struct watch *s)
 {
     struct queue *of = s->home;
@@ -319,7 +319,7 @@ static struct queue *home_of(const struct watch *s)
     return of != NULL && of->generation == s->generation && !of->closed ? of : NULL;
 }
 
-/* What was not taken is dropped; a batch that has taken it goes on holding it. */
+/* A delivery that was not taken is dropped; a batch that has taken the watch still holds it. */
 static void do_restart(struct world *o)
 {
     struct watch *s = any_watch(o);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the fuzzers in C share: a check whose failure is a finding, and the open descriptors.
+ * Shared by the fuzzers in C: a check whose failure is a finding, and the set of open descriptors.
  */
 #ifndef FUZZ_H
 #define FUZZ_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A fuzzer of the C API: bytes become calls on a small world (world.h, changes.h), valid and invalid
- * ones, and what must be true is checked after each. No input sleeps: a wait is on a virtual clock,
- * or short, or woken before.
+ * A fuzzer of the C API: bytes become valid and invalid calls on a small world (world.h,
+ * changes.h), and the invariants are checked after each of them. No input sleeps: a wait uses a
+ * virtual clock, or is short, or is woken before it begins.
  */
 #include "changes.h"
 
@@ -14,7 +14,7 @@ enum { OPERATIONS = 200 };
 
 /* ------------------------------------------------------------------ the other thread */
 
-/* A call of readyq_wait() that thread 1 makes while this one waits for it. */
+/* A call of readyq_wait() by thread 1, for which this thread waits. */
 static struct {
     sem_t go, done;
     readyq *q;
@@ -62,7 +62,7 @@ static int wait_in(int thread, readyq *q, readyq_batch *b, int64_t timeout, int 
 
 /* ------------------------------------------------------------------ waiting */
 
-/* Whether a wait for ever would end by itself. */
+/* Whether a wait without a timeout would end by itself. */
 static bool will_end(const struct world *o, const struct queue *of)
 {
     for (int i = 0; i < WATCHES; i++) {
@@ -79,7 +79,8 @@ static bool will_end(const struct world *o, const struct queue *of)
     return false;
 }
 
-/* The batch is open in that queue now, and what the thread held there is given back. */
+/* The batch is open in that queue now, and the watches that the thread held there are given
+ * back. */
 static void begin_wait(struct world *o, struct queue *of, struct batch *b, int thread)
 {
     if (b->of != NULL && b->of != of)
@@ -122,7 +123,7 @@ static int wait_for(struct world *o, struct queue *of, struct batch *b, int thre
     if (n == -EINVAL)
         return n;
     b->thread = thread;
-    of->woken &= n != 0; /* one that finds something leaves the wake to the next */
+    of->woken &= n != 0; /* a wait that finds something leaves the wake to the next one */
     end_wait(o, of, b, n, max);
     return n;
 }
@@ -201,7 +202,7 @@ static void do_wake(struct world *o)
     of->woken = true;
 }
 
-/* On the real clock they may have come due a moment ago. */
+/* On the real clock they may have become due a moment ago. */
 static bool has_only_timers(const struct world *o, const struct batch *b)
 {
     for (int i = 0; i < WATCHES; i++)
@@ -210,15 +211,15 @@ static bool has_only_timers(const struct world *o, const struct batch *b)
     return !b->of->is_virtual;
 }
 
-/* Takes all there is: then everything due is reported, and nothing else, but for what the other
- * thread holds. */
+/* Takes everything: then everything that is due has been reported, and nothing else, except for the
+ * watches that the other thread holds. */
 static void settle(struct world *o, struct queue *of, struct batch *b)
 {
     struct pollfd nest = {.fd = of->nest, .events = POLLIN};
     bool shown;
     int n;
 
-    for (int i = 0; i < BATCHES; i++) /* as its readyq_fileno() asks for */
+    for (int i = 0; i < BATCHES; i++) /* as its readyq_fileno() indicates */
         if (of->nest >= 0 && o->batches[i].of == of && o->batches[i].thread == 0)
             finish(o, &o->batches[i]);
     shown = of->nest < 0 || poll(&nest, 1, 0) == 1;
@@ -246,7 +247,7 @@ static void do_settle(struct world *o)
 
 /* ------------------------------------------------------------------ looking into it, and fork */
 
-/* Nested, it is a thing like any other; its number is the queue's. */
+/* A nested queue is a descriptor like any other; its number belongs to the queue. */
 static void do_fileno(struct world *o)
 {
     struct queue *of = get_queue(o);
@@ -291,8 +292,8 @@ static void do_explain(struct world *o)
     free(text);
 }
 
-/* In a child epoll does not know what file a closed number had: it may be another queue's by now, in
- * a circle, which is ELOOP. */
+/* In a child epoll does not know which file a closed number had: it may be another queue's by now,
+ * in a circle, which is ELOOP. */
 static bool has_closed(const struct world *o, const struct queue *of)
 {
     for (int i = 0; i < WATCHES; i++)
@@ -301,7 +302,8 @@ static bool has_closed(const struct world *o, const struct queue *of)
     return false;
 }
 
-/* There is one thread in it. What the other one held is free, as it never gives it back. */
+/* The child has one thread. The watches of the other one are free, because it will never give them
+ * back. */
 static _Noreturn void run_child(struct world *o)
 {
     signal(SIGABRT, SIG_DFL);
@@ -315,7 +317,7 @@ static _Noreturn void run_child(struct world *o)
 
         if (of->q == NULL || of->closed || has_closed(o, of))
             continue;
-        of->nest = -1; /* its parent's until it is used */
+        of->nest = -1; /* the parent's until the queue is used */
         settle(o, of, &o->batches[i]);
         settle(o, of, &o->batches[0]);
         CHECK(readyq_close(of->q) == 0);
@@ -382,7 +384,7 @@ static void end(struct world *o)
         for (; of->refs > 0; of->refs--)
             readyq_unref(of->q);
     }
-    for (int i = 0; i < BATCHES; i++) { /* it may be open in a queue that is closed */
+    for (int i = 0; i < BATCHES; i++) { /* the batch may be open in a queue that is closed */
         CHECK(readyq_done(o->batches[i].b) == 0);
         free(o->batches[i].b);
     }

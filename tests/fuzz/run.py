@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Builds the fuzzers and runs each for a time, two at once: `make fuzz SECONDS=n`.
+"""Builds the fuzzers and runs each for some time, two at once: `make fuzz SECONDS=n`.
 
-Each begins with its seeds (seeds/*.txt: a line of hexadecimal digits each; what follows a # is its
-story) and ends with one line: runs, coverage, findings. The inputs of findings are left in
-build/fuzz/findings. Fails when there is one. A fuzzer whose tool is missing is skipped and says so.
+Each begins with its seeds (seeds/*.txt: one per line in hexadecimal digits, with a comment after #)
+and ends with one line: runs, coverage, findings. The inputs of findings are left in
+build/fuzz/findings. Fails if there is a finding. A fuzzer whose tool is missing is skipped, and a
+line says so.
 """
 
 import concurrent.futures
@@ -26,7 +27,7 @@ AFL_ENVIRONMENT = {
 
 
 class MissingError(Exception):
-    """What a fuzzer needs and how to get it."""
+    """The tool that a fuzzer needs, and how to install it."""
 
 
 def build(name, **variables):
@@ -49,7 +50,7 @@ def need_libfuzzer():
 
 
 def plant(name, seeds):
-    """A fresh corpus: one file for each seed, and one that is empty."""
+    """A fresh corpus: one file for each seed, and an empty one."""
     folder = BUILD / "corpus" / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -113,7 +114,7 @@ def fuzz_lua(seconds):
 
 
 def find_atheris():
-    """A Python that has it, what to preload, and where that Python's headers are."""
+    """A Python with atheris, the library to preload, and the directory of that Python's headers."""
     question = (
         "import atheris, sysconfig; print(atheris.path()); print(sysconfig.get_path('include'))"
     )
@@ -137,7 +138,7 @@ def fuzz_python(seconds):
         seconds,
         [python, str(ROOT / "tests" / "fuzz" / "arguments.py")],
         LD_PRELOAD=str(preloaded),
-        ASAN_OPTIONS="detect_leaks=0",  # Python's own at its end
+        ASAN_OPTIONS="detect_leaks=0",  # Python leaves memory allocated at its end
         PYTHONMALLOC="malloc",
         PYTHONPATH=str(BUILD / "python"),
     )

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The world that operations.c turns bytes into: two queues, a few descriptors, watches and batches,
- * and beside each of them what must be true of it. The memory of a watch or a batch is a block of its
- * own and is freed as soon as the contract allows it, so that AddressSanitizer finds a later use.
+ * The world on which operations.c acts: two queues, a few descriptors, watches and batches, each
+ * with the state that it must have. The memory of a watch or a batch is a block of its own and is
+ * freed as soon as the contract allows it, so that AddressSanitizer detects a later use.
  *
- * Two threads wait, one after the other, never at once: what one of them holds the other must not
- * get.
+ * Two threads wait, one after the other, never at once: a watch that one of them holds must not be
+ * given to the other one.
  */
 #ifndef WORLD_H
 #define WORLD_H
@@ -24,8 +24,8 @@ enum { QUEUES = 2, THINGS = 10, WATCHES = 12, BATCHES = 4 };
 #define DIRECTIONS (READYQ_READ | READYQ_WRITE | READYQ_PRIORITY)
 
 struct queue {
-    readyq *q;           /* NULL: there is none */
-    int refs;            /* beside the one of readyq_open() */
+    readyq *q;           /* NULL: none */
+    int refs;            /* besides the one of readyq_open() */
     int nest;            /* its readyq_fileno(), or -1 */
     unsigned generation; /* how many queues were opened in this place */
     bool closed;         /* a reference keeps it */
@@ -35,22 +35,22 @@ struct queue {
 
 struct batch {
     readyq_batch *b;
-    struct queue *of; /* where it is open, or NULL */
-    int thread;       /* that waited last */
+    struct queue *of; /* the queue in which it is open, or NULL */
+    int thread;       /* the thread that waited last */
 };
 
 struct watch {
     readyq_watch *w;
-    struct queue *in;    /* where it was added, NULL when it is out */
+    struct queue *in;    /* the queue to which it was added, or NULL */
     struct batch *held;  /* the batch that holds it */
-    bool pending;        /* and did not take it yet */
+    bool pending;        /* and has not taken it yet */
     bool returned;       /* it was pending when it was given back */
     bool owed;           /* it must come with the next wait, before newer ones */
     bool closed;         /* its number was closed: it may become inactive at any time */
     bool spent;          /* ONESHOT, delivered, not modified since */
     bool delivered;      /* in this round */
     int64_t due, period; /* of a timer */
-    struct queue *home;  /* of a timer that has fired: where, and that queue's generation */
+    struct queue *home;  /* of a timer that has fired: its queue, and that queue's generation */
     unsigned generation;
     uint64_t fired, told; /* of a trigger or signal: fires; the counts delivered */
 };
@@ -112,7 +112,7 @@ static inline uint32_t any_interest(struct world *o)
     return interest;
 }
 
-/* A descriptor of ours, a number that may be anything, or nonsense. */
+/* A descriptor of this program, a number that may be anything, or an invalid one. */
 static inline int any_number(struct world *o)
 {
     static const int odd[] = {-1, -100, 1 << 20, 0x7fffffff, -0x7fffffff - 1};
@@ -143,7 +143,7 @@ static inline void renew_batch(struct batch *b)
     CHECK(b->b != NULL);
 }
 
-/* It is in no batch, and whatever was found of it is dropped. */
+/* The watch is in no batch, and everything found for it is dropped. */
 static inline void release(struct watch *s)
 {
     s->held = NULL;
@@ -184,7 +184,7 @@ static inline void mark_closed(struct watch *s)
     s->owed = false;
 }
 
-/* The number was closed, or is another file's now. */
+/* The number was closed, or belongs to another file now. */
 static inline void forget_number(struct world *o, int fd)
 {
     for (int i = 0; i < WATCHES; i++)
@@ -201,7 +201,7 @@ static inline void close_thing(struct world *o, int *thing)
     *thing = -1;
 }
 
-/* All watches of a queue are out, and its batches are empty. */
+/* All watches of a queue are removed, and its batches are empty. */
 static inline void empty_queue(struct world *o, struct queue *of)
 {
     for (int i = 0; i < BATCHES; i++)
@@ -218,7 +218,7 @@ static inline void empty_queue(struct world *o, struct queue *of)
         }
 }
 
-/* How often it must have gone off by `now`. */
+/* How often the timer must have expired by `now`. */
 static inline uint64_t expirations(const struct watch *s, int64_t now)
 {
     if (s->due == INT64_MAX || now < s->due)
@@ -226,7 +226,7 @@ static inline uint64_t expirations(const struct watch *s, int64_t now)
     return s->period == 0 ? 1 : (uint64_t)((now - s->due) / s->period) + 1;
 }
 
-/* ------------------------------------------------------------------ what must be true */
+/* ------------------------------------------------------------------ the checks */
 
 static inline void check_size(struct world *o, struct queue *of)
 {
@@ -267,7 +267,7 @@ static inline void check_counts(struct watch *s)
         CHECK(s->told <= s->fired);
 }
 
-/* One delivery. A timer that has fired is kept now and then, to be restarted. */
+/* One delivery. A timer that has fired is sometimes kept, to be restarted. */
 static inline void check_delivery(struct world *o, struct batch *b, readyq_watch *w)
 {
     struct watch *s = w->data;
@@ -293,7 +293,8 @@ static inline void check_delivery(struct world *o, struct batch *b, readyq_watch
         renew(s);
 }
 
-/* What a batch has is what it must have. A watch whose number was closed may have gone. */
+/* A batch has exactly the watches that it must have. A watch whose number was closed may be
+ * missing. */
 static inline void check_batch(struct world *o, struct batch *b)
 {
     readyq_watch *found[WATCHES];
@@ -317,8 +318,8 @@ static inline void check_batch(struct world *o, struct batch *b)
     }
 }
 
-/* After a wait that put `n` watches into a batch: no other batch has them, the owed ones come first,
- * and all of them are there unless the batch is `full`. */
+/* After a wait that put `n` watches into a batch: no other batch has them, those that were left by
+ * an earlier wait come first, and all of them are there unless the batch is `full`. */
 static inline void check_found(struct world *o, struct batch *b, int n, bool full)
 {
     readyq_watch *found[WATCHES];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What Lua tests of memory cannot do in Lua: an allocator that refuses the running state, and a
- * collector that runs at every step.
+ * Parts of the Lua memory tests that cannot be written in Lua: an allocator that refuses memory to
+ * the running state, and a collector that runs at every step.
  */
 #include <lauxlib.h>
 #include <lua.h>
@@ -10,7 +10,7 @@ static lua_Alloc plenty; /* the state's own */
 static void *plenty_data;
 static int left; /* allocations until one is refused */
 
-/* Refuses two: Lua asks again after a collection. */
+/* Refuses two: Lua retries after a collection. */
 static void *refuse_one(void *data, void *memory, size_t old, size_t size)
 {
     if (size > (memory != NULL ? old : 0) && left > -2 && --left < 0)
@@ -27,7 +27,7 @@ static int poor_refuse(lua_State *L)
     return 0;
 }
 
-/* poor.relent(): no more is refused; whether one was. */
+/* poor.relent(): refuses no more. Returns whether one was refused. */
 static int poor_relent(lua_State *L)
 {
     lua_setallocf(L, plenty, plenty_data);

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- Runs one test: `lua run.lua test_flow test_level_is_reported_again`. It fails when the test
--- raises, and when descriptors are left open. It exits with 77, and tells why, when the machine
--- lacks what the test needs.
+-- Runs one test: `lua run.lua test_flow test_level_is_reported_again`. It fails if the test
+-- raises, or if descriptors are left open. It exits with 77, and prints the reason, if the machine
+-- lacks something that the test needs.
 package.path = arg[0]:gsub("[^/]*$", "?.lua;") .. package.path
 
 local things = require "things"
@@ -26,12 +26,12 @@ end, trace)
 if not ok and type(problem) == "table" then fail(problem.skip, 77) end
 if not ok then fail(problem, 1) end
 
-unix.alarm(0) -- its handler goes with the module
+unix.alarm(0) -- its handler is removed with the module
 things.close_all()
-for name in pairs(package.loaded) do -- modules keep a queue open as long as they are there
+for name in pairs(package.loaded) do -- these modules keep a queue open as long as they are loaded
     if name == arg[1] or name:find("^readyq") then package.loaded[name] = nil end
 end
-if jit then jit.flush() end -- compiled code holds on to what it used
+if jit then jit.flush() end -- compiled code keeps references to what it used
 collectgarbage()
 collectgarbage()
 local left = unix.count_open() - before - things.kept

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- What the bits of ready mean, and the modes of interest.
+-- The meaning of the ready bits, and the modes of interest.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"

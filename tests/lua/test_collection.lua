@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- The collector: who keeps whom alive, in which order finalizers run, and that nothing leaks.
+-- Garbage collection: which object keeps which alive, in which order finalizers run, and that
+-- nothing leaks.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"
@@ -31,7 +32,7 @@ function T.test_a_queue_keeps_watch_source_and_data_alive()
     assert(seen[watch] and seen[data] and seen[watch.source])
 end
 
-function T.test_a_removed_watch_and_its_data_are_let_go()
+function T.test_a_removed_watch_and_its_data_are_released()
     local q, seen = readyq.new(), weak()
     do
         local data = {}
@@ -44,7 +45,7 @@ function T.test_a_removed_watch_and_its_data_are_let_go()
     equal(next(seen), nil)
 end
 
-function T.test_a_timer_that_went_off_is_let_go()
+function T.test_a_timer_that_fired_is_released()
     local q, seen = readyq.new(), weak()
     seen[q:add_timer(0)] = true
     for _ in q:wait() do end
@@ -71,7 +72,7 @@ function T.test_a_timer_that_is_restarted_is_kept_again()
     equal(#q, 0)
 end
 
-function T.test_a_closed_queue_lets_everything_go()
+function T.test_a_closed_queue_releases_everything()
     local q, seen = readyq.new(), weak()
     for i = 1, 10 do
         local data = {}

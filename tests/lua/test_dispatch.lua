@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- dispatch: functions are called, coroutines resumed, errors leave at once and lose nothing.
+-- dispatch: functions are called, coroutines resumed; an error leaves at once and no event is
+-- lost.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"
@@ -68,7 +69,7 @@ function T.test_an_error_leaves_at_once_and_the_rest_comes_next()
     equal(q:dispatch(0), 0)
 end
 
-function T.test_an_error_value_is_handed_on_as_it_is()
+function T.test_an_error_value_is_passed_on_as_it_is()
     local q = readyq.new()
     local value = {}
     q:add_trigger(function() error(value) end):fire()

@@ -46,7 +46,7 @@ function T.test_an_object_must_give_a_descriptor()
     raises("inside", method, "add", {getfd = function() error("inside") end}, "r")
 end
 
-function T.test_a_closed_file_is_named_so()
+function T.test_a_closed_file_is_described_as_closed()
     local file = io.tmpfile()
     file:close()
     local other = io.tmpfile()
@@ -54,7 +54,7 @@ function T.test_a_closed_file_is_named_so()
     other:close()
 end
 
-function T.test_an_interest_must_mean_something()
+function T.test_an_interest_must_be_valid()
     local fd = things.eventfd(1)
     raises("'rx' has other letters than r, w and p", method, "add", fd, "rx")
     raises("'1' has other letters", method, "add", fd, "1")
@@ -266,7 +266,7 @@ function T.test_a_full_descriptor_table_fails_and_leaks_nothing()
     before:close()
 end
 
--- A child leaves by os.exit() and not by unix.exit(), so that what it did is counted (coverage).
+-- A child ends by os.exit() and not by unix.exit(), so that its coverage is counted.
 local function in_child(check)
     local pid = unix.fork()
     if pid == 0 then
@@ -277,7 +277,7 @@ local function in_child(check)
     equal(unix.waitpid(pid), 0)
 end
 
-function T.test_a_child_that_can_open_no_queue_is_told_so_by_every_call_until_it_can()
+function T.test_a_child_that_cannot_open_a_queue_gets_that_error_from_every_call_until_it_can()
     local q = readyq.new()
     local r, w = things.pipe()
     local watch, trigger = q:add(r, "r", "pipe"), q:add_trigger("mail")

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- The flow: a queue, a watch, a wait that returns what is ready. Timeouts, wake, maximum.
+-- The basic flow: a queue, a watch, a wait that returns the ready watches. Timeouts, wake,
+-- maximum.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"
@@ -74,7 +75,7 @@ function T.test_a_removed_watch_reports_nothing()
     equal(watch.active, false)
 end
 
-function T.test_remove_tells_whether_the_watch_was_in_the_queue()
+function T.test_remove_returns_whether_the_watch_was_in_the_queue()
     local q = readyq.new()
     local fd = things.eventfd(1)
     local watch, timer = q:add(fd, "r"), q:add_timer(0)
@@ -101,7 +102,7 @@ function T.test_a_hundred_ready_descriptors_come_in_one_wait()
     equal(seen, 5050)
 end
 
-function T.test_wait_tells_how_many_are_ready()
+function T.test_wait_returns_how_many_are_ready()
     local q = readyq.new()
     equal(select(3, q:wait(0)), 0)
     for _ = 1, 3 do q:add(things.eventfd(1), "r") end

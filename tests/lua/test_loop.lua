@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- readyq.loop: coroutines that wait in a line of their own.
+-- readyq.loop: coroutines that wait where they are called.
 local loop = require "readyq.loop"
 local readyq = require "readyq"
 local things = require "things"
@@ -9,7 +9,7 @@ local equal, raises = things.equal, things.raises
 
 local T = {}
 
--- Runs the functions as coroutines, side by side, to the end of all.
+-- Runs the functions as coroutines, concurrently, until all have ended.
 local function run(...)
     for i = 1, select("#", ...) do loop.spawn((select(i, ...))) end
     loop.run()
@@ -22,7 +22,7 @@ function T.test_run_returns_when_nothing_is_left_to_wait_for()
     assert(done)
 end
 
-function T.test_spawn_hands_on_all_arguments_in_order()
+function T.test_spawn_passes_all_arguments_in_order()
     local got
     loop.spawn(function(...) got = {select("#", ...), ...} end, 1, nil, "three", nil)
     equal(got, nil)
@@ -32,7 +32,8 @@ function T.test_spawn_hands_on_all_arguments_in_order()
     equal(got[4], "three")
 end
 
--- A loop whose time stands still while something runs, and jumps instead of sleeping.
+-- A loop on the virtual clock: time stands still while something runs, and jumps instead of
+-- sleeping.
 local function virtual_loop()
     local new = readyq.new
     package.loaded["readyq.loop"] = nil
@@ -97,7 +98,7 @@ function T.test_a_reader_and_a_writer_wait_for_one_socket()
     end
 end
 
-function T.test_what_is_no_descriptor_and_no_period_is_refused_by_name()
+function T.test_an_argument_that_is_no_descriptor_or_period_is_refused_by_name()
     local refused = "an integer, an io file or an object with getfd"
     run(function()
         for _, source in ipairs {true, "7", print} do raises(refused, loop.readable, source, 0) end
@@ -132,7 +133,7 @@ function T.test_waits_of_an_object_make_no_system_call_but_the_wait()
     object:close()
 end
 
-function T.test_what_nobody_waits_for_any_more_does_not_spin()
+function T.test_a_descriptor_without_a_waiter_does_not_spin()
     local r, w = things.pipe()
     local object = {fileno = function() return r end}
     run(function()
@@ -145,7 +146,7 @@ function T.test_what_nobody_waits_for_any_more_does_not_spin()
     end)
 end
 
--- A FIFO as an io file, whose watch stays between two waits; and a descriptor to write it by.
+-- A FIFO as an io file, whose watch remains between two waits; and a descriptor for writing to it.
 local function open_fifo()
     local path = things.path()
     os.execute("mkfifo " .. path)
@@ -176,7 +177,7 @@ function T.test_an_event_that_was_found_before_a_wait_began_does_not_end_it()
     file:close()
 end
 
-function T.test_who_writes_after_it_read_waits_anew()
+function T.test_a_coroutine_that_writes_after_it_read_waits_again()
     local file, fd = open_fifo()
     run(function()
         loop.writable(file)
@@ -207,7 +208,7 @@ function T.test_what_is_ready_when_an_error_leaves_the_batch_is_no_timeout()
     equal(told[1], true)
 end
 
-function T.test_close_of_one_object_tells_who_waits_with_another_of_its_descriptor()
+function T.test_close_of_one_object_wakes_a_waiter_with_another_of_its_descriptor()
     local a = things.pair()
     local log = {}
     run(function()
@@ -235,7 +236,7 @@ function T.test_dirty_of_an_object_with_a_number_for_its_descriptor_is_asked()
     end)
 end
 
-function T.test_a_timeout_is_told_and_leaves_nothing_behind()
+function T.test_a_timeout_is_reported_and_leaves_nothing_behind()
     local r, w = things.pipe()
     run(function()
         local start = loop.queue:now()
@@ -393,7 +394,7 @@ function T.test_cancel_ends_a_wait_and_the_coroutine()
 end
 
 function T.test_a_cancelled_wait_raises_what_can_be_caught()
-    if _VERSION == "Lua 5.1" and not jit then return end -- pcall cannot be left by a yield there
+    if _VERSION == "Lua 5.1" and not jit then return end -- a yield cannot leave pcall there
     local caught
     local co = loop.spawn(function()
         local _, message = pcall(loop.sleep, 60)
@@ -447,7 +448,7 @@ function T.test_on_error_takes_errors_and_the_loop_goes_on()
     assert(after)
 end
 
-function T.test_close_wakes_who_waits()
+function T.test_close_wakes_the_coroutine_that_waits()
     local r, w = things.pipe()
     local closed = 0
     local object = {getfd = function() return r end, close = function() closed = closed + 1 end}
@@ -464,7 +465,7 @@ function T.test_close_wakes_who_waits()
     equal(#loop.queue, 0)
 end
 
-function T.test_a_writer_hears_of_the_close_that_the_reader_made_with_it()
+function T.test_a_writer_is_woken_when_the_reader_that_shares_it_closes()
     local a, b = things.pair()
     local object = {getfd = function() return a end}
     local filled, told = things.fill(a), nil
@@ -517,7 +518,7 @@ function T.test_step_serves_a_host_that_has_a_loop_of_its_own()
     outer:close()
 end
 
-function T.test_a_host_that_sleeps_on_the_queue_hears_of_a_spawn()
+function T.test_a_spawn_wakes_a_host_that_sleeps_on_the_queue()
     local outer, turn = readyq.new(), 0
     outer:add(loop.queue:fileno(), "r")
     loop.step(0)
@@ -590,7 +591,7 @@ function T.test_coroutines_wait_while_a_callback_steps_the_loop()
     equal(table.concat(log, ", "), "read x, stepped")
 end
 
-function T.test_a_host_hears_of_what_is_left_after_an_error()
+function T.test_a_host_is_notified_of_what_is_left_after_an_error()
     local outer, ran = readyq.new(), false
     outer:add(loop.queue:fileno(), "r")
     loop.queue:add_timer(0, function() error("it broke") end)

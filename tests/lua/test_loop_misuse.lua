@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- readyq.loop where programs go wrong: waits that cannot be, coroutines that others resume or
--- close, data that cannot be called. Nothing of it disturbs the waits of others.
+-- Misuse of readyq.loop: waits that are impossible, coroutines that other code resumes or closes,
+-- data that cannot be called. None of this affects the waits of other coroutines.
 local loop = require "readyq.loop"
 local readyq = require "readyq"
 local things = require "things"
@@ -10,7 +10,7 @@ local equal, raises = things.equal, things.raises
 
 local T = {}
 
--- Runs the functions as coroutines beside one that sleeps, which must have its sleep.
+-- Runs the functions as coroutines beside one that sleeps, whose sleep must not be affected.
 local function run(...)
     local slept
     local start = loop.queue:now()
@@ -24,7 +24,7 @@ local function run(...)
     equal(#loop.queue, 0)
 end
 
--- Runs it with what on_error is told of.
+-- Runs it and returns what on_error was called with.
 local function run_with_errors(...)
     local told = {}
     loop.on_error = function(message, source) told[#told + 1] = {tostring(message), source} end
@@ -163,7 +163,7 @@ function T.test_another_file_under_the_number_of_a_table_is_waited_for()
     end)
 end
 
-function T.test_a_coroutine_that_something_else_resumes_is_told_so()
+function T.test_a_coroutine_that_something_else_resumes_gets_an_error_that_says_so()
     run(function()
         local inner = coroutine.wrap(function() loop.sleep(0.01) end)
         inner()
@@ -224,7 +224,7 @@ function T.test_a_closed_coroutine_leaves_its_place_to_others()
         local sleeper = loop.spawn(loop.sleep, 60)
         loop.sleep(0.001)
         coroutine.close(sleeper)
-        loop.cancel(sleeper) -- takes its timer back
+        loop.cancel(sleeper) -- removes its timer
     end)
     run(function()
         local first, writer = unix.pipe()
@@ -232,7 +232,7 @@ function T.test_a_closed_coroutine_leaves_its_place_to_others()
         loop.sleep(0.001)
         coroutine.close(co)
         unix.write(writer, "x")
-        loop.sleep(0.001) -- its event finds it closed
+        loop.sleep(0.001) -- its event finds the coroutine closed
         writer = replace(first, writer)
         equal(loop.readable(first, 5), true)
         unix.close(first)
@@ -278,7 +278,7 @@ function T.test_a_coroutine_that_was_cancelled_twice_may_wait_again()
     equal(table.concat(log, " "), coroutine.isyieldable and "true cancelled timeout" or "true")
 end
 
-function T.test_errors_of_closing_a_cancelled_coroutine_are_told()
+function T.test_errors_of_closing_a_cancelled_coroutine_are_reported()
     if not coroutine.close then return end
     local load = loadstring or load
     local sleep_with = assert(load([[
@@ -296,7 +296,7 @@ function T.test_errors_of_closing_a_cancelled_coroutine_are_told()
     assert(told[1][1]:find("cleanup failed"))
 end
 
-function T.test_an_error_that_reads_like_that_of_a_dead_coroutine_is_told()
+function T.test_an_error_that_reads_like_that_of_a_dead_coroutine_is_reported()
     local dead = coroutine.create(function() end)
     coroutine.resume(dead)
     local told = run_with_errors(function()
@@ -307,7 +307,7 @@ function T.test_an_error_that_reads_like_that_of_a_dead_coroutine_is_told()
     assert(told[1][1]:find("^cannot resume dead coroutine\nstack traceback"))
 end
 
-function T.test_a_host_hears_of_what_is_spawned_after_a_run_that_failed()
+function T.test_a_host_is_notified_of_a_spawn_after_a_run_that_failed()
     loop.spawn(function() error("it broke") end)
     raises("it broke", loop.run)
     local done

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Never lost, never stale: loops that end early, errors in them, waits within them, removing a
+-- Never lost, never stale: loops that end early, errors in them, waits inside them, removing a
 -- ready watch.
 local readyq = require "readyq"
 local things = require "things"
@@ -99,7 +99,7 @@ function T.test_an_error_in_a_loop_loses_no_edge()
     equal(#things.events(q), 2)
 end
 
-function T.test_what_was_left_and_is_no_longer_so_is_not_reported()
+function T.test_what_was_left_and_is_not_ready_any_more_is_not_reported()
     local q = readyq.new()
     local a, b = things.eventfd(1), things.eventfd(1)
     q:add(a, "r")
@@ -121,7 +121,7 @@ function T.test_a_wait_within_a_loop_gets_its_rest_and_the_loop_ends()
     things.nothing(q)
 end
 
-function T.test_a_loop_takes_nothing_of_a_wait_within_it()
+function T.test_a_loop_takes_nothing_from_a_wait_within_it()
     local q = queue_of(4, EDGE)
     local log = {}
     for _, _, outer in q:wait(0) do
@@ -217,7 +217,7 @@ end
 
 -- ---------------------------------------------------------------- in another loop
 
--- Whether the descriptor of `inner` polls readable, and nothing if not.
+-- Whether the descriptor of `inner` polls readable.
 local function polls(outer) return #things.events(outer) == 1 end
 
 function T.test_a_queue_whose_loop_ended_early_polls_readable()
@@ -304,7 +304,7 @@ function T.test_removing_a_ready_watch_in_the_loop_takes_it_out_of_the_batch()
     things.event(q)
 end
 
-function T.test_modifying_a_ready_watch_in_the_loop_asks_anew()
+function T.test_modifying_a_ready_watch_in_the_loop_asks_again()
     local q = readyq.new()
     local one, two = q:add(things.eventfd(1), "r"), q:add(things.eventfd(1), "r")
     local count = 0

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- luv: its handles as sources of a queue, and its loop inside of ours.
+-- luv: its handles as sources of a queue, and its loop inside the readyq loop.
 local loop = require "readyq.loop"
 local readyq = require "readyq"
 local things = require "things"
@@ -16,7 +16,7 @@ local function close(handle)
     uv.run()
 end
 
-close(uv.new_tcp()) -- which opens the last of what luv keeps open for good
+close(uv.new_tcp()) -- opens the last descriptor that luv keeps open permanently
 things.kept = unix.count_open() - before
 
 function T.test_a_pipe_of_luv_is_a_source()

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- When Lua's memory runs out: an error, nothing changed, nothing lost, and it works again. With a
--- collector at every step: the same as ever.
+-- When Lua's memory runs out: an error, nothing changed or lost, and it works again later. With a
+-- collector that runs at every step everything works as usual.
 local poor = require "poor"
 local readyq = require "readyq"
 local things = require "things"
@@ -10,8 +10,8 @@ local equal = things.equal
 
 local T = {}
 
--- Makes a call with each of its allocations refused in turn, until it needs no more. `check` is
--- told whether the call failed; `undo` takes back one that went well all the same.
+-- Repeats a call with each of its allocations refused in turn, until it succeeds. `check` gets
+-- whether the call failed; `undo` reverts one that succeeded nevertheless.
 local function starve(call, check, undo)
     collectgarbage("stop") -- a finalizer that is refused memory is not called again
     for n = 0, 1000 do
@@ -34,7 +34,7 @@ local function remove(watch) assert(watch:remove()) end
 
 local function keep() end
 
--- Each way of adding, which leaves the queue as it was, or with one watch more.
+-- Each way of adding, which leaves the queue unchanged, or with one more watch.
 local function add_all(q, reader)
     local watches, size, most = {}, 0, 0
     for _, call in ipairs {
@@ -54,7 +54,7 @@ local function add_all(q, reader)
     return watches
 end
 
-function T.test_what_memory_was_refused_to_changes_nothing_and_works_again()
+function T.test_a_call_without_memory_changes_nothing_and_works_again()
     local reader, writer = things.pipe()
     local q = starve(readyq.new, keep, function(q) q:close() end)
     local watches = add_all(q, reader)
@@ -104,7 +104,7 @@ function T.test_what_is_dispatched_without_memory_comes_with_the_next_wait()
     q:close()
 end
 
--- Bytes of memory that this process has in use, whoever asked for them.
+-- Bytes of memory that this process uses in total.
 local function resident()
     local statm = io.open("/proc/self/statm")
     if not statm then error({skip = "needs /proc (Linux)"}) end
@@ -143,7 +143,7 @@ function T.test_two_thousand_queues_that_waited_leave_nothing()
             q:add_trigger():handle()
             for _ in q:wait(0) do end
             if turn % 2 == 0 then q:close() end
-            if turn % 100 == 0 then collectgarbage() end -- the others, before descriptors run out
+            if turn % 100 == 0 then collectgarbage() end -- before descriptors run out
         end
         collectgarbage()
         collectgarbage()

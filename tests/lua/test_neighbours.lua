@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- readyq.loop beside others: a cqueues controller in it, and it in a controller.
+-- readyq.loop and cqueues: a controller inside the loop, and the loop inside a controller.
 local loop = require "readyq.loop"
 local things = require "things"
 local unix = require "unix"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Queue and watch as Lua objects: fields, length, walking through, words, closing, tracing.
+-- Queue and watch as Lua objects: fields, length, iteration, texts, closing, tracing.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"
@@ -80,7 +80,7 @@ function T.test_watches_may_be_removed_and_added_while_walking_through()
     for _, data in q:watches() do assert(data > 100) end
 end
 
-function T.test_words_tell_what_a_watch_is()
+function T.test_tostring_shows_what_a_watch_is()
     local q = readyq.new()
     local r, w = things.pipe()
     local watch = q:add(r, "r")
@@ -150,7 +150,7 @@ local function traced(q)
     return lines
 end
 
-function T.test_trace_tells_each_call_and_delivery()
+function T.test_trace_shows_each_call_and_delivery()
     local q = readyq.new()
     local lines = traced(q)
     local r, w = things.pipe()
@@ -179,7 +179,7 @@ function T.test_trace_tells_each_call_and_delivery()
     }, "\n"))
 end
 
-function T.test_trace_tells_of_a_wait_without_an_end()
+function T.test_trace_shows_a_wait_without_an_end()
     local q = readyq.new()
     q:add_trigger():fire()
     local lines = traced(q)

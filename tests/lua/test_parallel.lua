@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Every call of the binding from several states at once, each in a thread of its own: what they
--- share is the process, its signals, and the triggers of a queue that all of them fire.
+-- Every call of the binding from several states at once, each in a thread of its own. They share
+-- the process, its signals, and the triggers of a queue, which all of them fire.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"
@@ -9,7 +9,7 @@ local equal = things.equal
 
 local T = {}
 
--- A state's whole life, again and again: its handle belongs to another state's trigger.
+-- The whole life of a state, again and again; its handle belongs to another state's trigger.
 local life = [[
     local handle = ...
     local readyq, unix = require "readyq", require "unix"
@@ -54,7 +54,7 @@ local life = [[
 
 function T.test_every_call_from_every_state_at_once()
     local q = readyq.new()
-    q:add_signal("USR1") -- so that one that comes late ends nothing
+    q:add_signal("USR1") -- so that a late signal does not end the process
     local trigger = q:add_trigger()
     local handle = trigger:handle()
     local threads, fired = {}, 0
@@ -65,7 +65,7 @@ function T.test_every_call_from_every_state_at_once()
             seen = seen + 1
             if w == trigger then fired = fired + w.count end
         end
-        if seen == 0 then break end -- a state is dead, and says why below
+        if seen == 0 then break end -- a state has failed; its error is raised below
     end
     for _, thread in ipairs(threads) do equal(unix.join(thread), nil) end
     equal(fired, 4 * 50 * 10)

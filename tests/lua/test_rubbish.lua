@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Values that mean nothing, given wherever a source is taken, while the collector runs at every
--- few steps: each is a clear error, and what was given it goes on working.
+-- Invalid values, passed wherever a source is accepted, while the collector runs at every few
+-- steps: each leads to a clear error, and the callee continues to work.
 local loop = require "readyq.loop"
 local readyq = require "readyq"
 local things = require "things"
@@ -10,7 +10,7 @@ local equal = things.equal
 
 local T = {}
 
--- Values that are no descriptors, the same as what objects give for one, and objects that fail.
+-- Values that are no descriptors, objects that return such values, and objects that fail.
 local function rubbish()
     local values = {
         -1, -0.5, 0.5, 1e300, -1e300, 1 / 0, -1 / 0, 0 / 0, 2 ^ 31, 2 ^ 53, 2 ^ 63, "x", "", "0",

@@ -32,7 +32,7 @@ local function close_all()
     sockets = {}
 end
 
--- An object of a number, as luaposix and others make them.
+-- An object for a number, as luaposix and others make it.
 local function object(fd, more)
     local self = more or {}
     self.fd = fd
@@ -40,7 +40,7 @@ local function object(fd, more)
     return self
 end
 
--- What a call gives, in words: places, and the names of the objects.
+-- The results of a call as text: positions, and the names of the objects.
 local function describe(names, ok, reads, writes, word)
     if not ok then
         local message = tostring(reads):gsub("^[^ ]*:%d+: ", ""):gsub("to '[^']*'", "to 'select'")
@@ -60,8 +60,8 @@ local function describe(names, ok, reads, writes, word)
     return table.concat(text, " ") .. " " .. tostring(word)
 end
 
--- Both must give the same; ours is called three times, and once with lists of its own. Returns it
--- in words.
+-- Both functions must return the same. readyq's is called three times, and once with lists of its
+-- own. Returns the results as text.
 local function same(names, recvt, sendt, timeout)
     local wanted = describe(names, pcall(original, recvt, sendt, timeout))
     for _ = 1, 3 do
@@ -301,7 +301,7 @@ function T.test_lists_may_be_other_tables_than_arrays()
     close_all()
 end
 
--- A set as copas makes them.
+-- A set as copas makes it.
 local function new_set()
     local place = {}
     return setmetatable({}, {__index = {

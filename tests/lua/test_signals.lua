@@ -112,7 +112,7 @@ function T.test_a_handler_that_replaces_ours_is_called_too()
     equal(#things.events(q), 2)
     unix.handle(USR1)
     q:add_timer(0.001)
-    things.event(q) -- sleeps, and installs ours again
+    things.event(q) -- sleeps, and installs readyq's handler again
     unix.kill(unix.getpid(), USR1)
     equal(unix.handled(), 2)
     equal(#things.events(q), 2)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- What can be added: integers, io files, objects with a descriptor; and what kind of file stands
--- behind it: sockets, pipes, files, terminals, other queues.
+-- The possible sources: integers, io files, objects with a descriptor; and the kinds of files
+-- behind them: sockets, pipes, files, terminals, other queues.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"

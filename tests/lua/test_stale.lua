@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Descriptors that were closed before their watch was removed, and numbers that come back.
+-- Descriptors that were closed before their watch was removed, and numbers that are reused.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"
@@ -18,8 +18,8 @@ local function pipe_at(fd)
     return w
 end
 
--- How many ghosts are made by a close before the removal, while a duplicate lives: on epoll alone
--- the kernel goes on firing.
+-- How many ghosts result from a close before the removal while a duplicate exists: only epoll
+-- still reports the file.
 local function ghosts_on(q) return q:backend() == "epoll" and 1 or 0 end
 
 function T.test_remove_after_close_succeeds()
@@ -31,7 +31,7 @@ function T.test_remove_after_close_succeeds()
     equal(#q, 0)
 end
 
-function T.test_a_reused_number_is_added_anew_and_the_old_watch_is_inactive()
+function T.test_a_reused_number_can_be_added_and_the_old_watch_is_inactive()
     local q = readyq.new()
     local r = things.pipe()
     local old = q:add(r, "r", "old")
@@ -75,7 +75,7 @@ function T.test_a_closed_file_does_not_fire_for_another()
     unix.close(r)
 end
 
-function T.test_a_stale_watch_is_let_go()
+function T.test_a_stale_watch_is_released()
     local q = readyq.new()
     local seen = setmetatable({}, {__mode = "k"})
     local r = things.pipe()

@@ -14,7 +14,7 @@ local T = {}
 local REQUEST = "openssl req -x509 -nodes -days 2 -subj /CN=localhost -newkey ec "
     .. "-pkeyopt ec_paramgen_curve:prime256v1 -keyout %s -out %s 2>&1"
 
--- Contexts of a server, with a certificate made for it, and of a client.
+-- The contexts of a server, with a certificate made for it, and of a client.
 local function contexts()
     local key, certificate = things.path(), things.path()
     local openssl = io.popen(REQUEST:format(key, certificate))
@@ -44,7 +44,7 @@ local function pair()
     return server, client
 end
 
--- Waits as the call that failed asks; closed and others are errors.
+-- Waits as the failed call requires; "closed" and other results are errors.
 local function wait(s, why)
     if why == "wantread" or why == "timeout" then return assert(loop.readable(s, 60)) end
     if why == "wantwrite" then return assert(loop.writable(s, 60)) end
@@ -79,7 +79,7 @@ local function write(s, text)
     end
 end
 
--- Runs both as coroutines, each with its end and its context.
+-- Runs both functions as coroutines, each with its end and its context.
 local function run(serve, call)
     local server, client = pair()
     local of_server, of_client = contexts()
@@ -116,7 +116,7 @@ function T.test_what_tls_has_decrypted_is_read_without_another_event()
         local secure = wrap(s, context)
         for _ = 1, 100 do
             assert(loop.readable(secure, 60))
-            local line = secure:receive("*l") -- one of the many in a record
+            local line = secure:receive("*l") -- one of the many bytes in a record
             if line then lines = lines + 1 end
             if line == "last" then break end
         end
@@ -153,7 +153,7 @@ function T.test_select_takes_tls_objects_and_asks_them_for_what_they_hold()
         function(s, context) client = wrap(s, context) end)
     equal(select(2, readyq_select(nil, {client}, 60))[1], client)
     assert(client:send("one\ntwo\n"))
-    repeat -- tickets that come after the handshake are readable too
+    repeat -- tickets that arrive after the handshake are readable, too
         local readable = readyq_select({server}, nil, 60)
         equal(readable[server], 1)
         local line = server:receive("*l")

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Triggers: fired here, in other threads, and from other Lua states by their handle.
+-- Triggers: fired by this state, by other threads, and by other Lua states through a handle.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"

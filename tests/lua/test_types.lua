@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- lua/readyq/types.lua, which language servers read, beside what the modules really have: every
--- field and function is annotated, nothing else is, and parameters are those of the code.
+-- Compares lua/readyq/types.lua, which language servers read, with the modules: every field and
+-- function is annotated, nothing else is, and the parameters are those of the code.
 local readyq = require "readyq"
 local things = require "things"
 local equal = things.equal
@@ -17,7 +17,8 @@ local function text_of(files)
     return text
 end
 
--- What is annotated: by class a table of fields (true) and functions (lists of their parameters).
+-- The annotations: for each class a table of fields (true) and functions (lists of their
+-- parameters).
 local function annotations()
     local classes, variables, class, described = {}, {}, nil, {}
     for line in (text_of "lua/readyq/types.lua" .. "\n"):gmatch("(.-)\n") do
@@ -84,7 +85,7 @@ function T.test_every_name_is_annotated_and_no_other()
     end
 end
 
--- Parameters of functions in Lua; Lua 5.1 does not tell them.
+-- The parameters of functions in Lua; Lua 5.1 does not provide them.
 local function parameters_of(f)
     local list = {}
     for i = 1, debug.getinfo(f, "u").nparams do list[i] = debug.getlocal(f, i) end
@@ -113,7 +114,7 @@ function T.test_parameters_are_those_of_the_lua_functions()
     assert(checked > 10)
 end
 
--- Each function in C tells its call in a comment.
+-- Each function in C has its call in a comment.
 function T.test_parameters_are_as_many_as_those_of_the_c_functions()
     local classes, checked = annotations(), 0
     local names = {q = "readyq.queue", w = "readyq.watch", t = "readyq.watch", readyq = "readyq"}

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
--- What the tests are made of: descriptors that are closed at the end, and the few questions that
--- every test asks.
+-- Shared by the tests: descriptors that are closed at the end, and a few checks that most tests
+-- use.
 local unix = require "unix"
 
-local things = {kept = 0} -- descriptors that a neighbour keeps open as long as it is there
+local things = {kept = 0} -- descriptors that another library keeps open while it is loaded
 local opened = {}
 
 local function keep(...)
@@ -42,21 +42,21 @@ end
 
 function things.tcp() return keep(unix.tcp_pair()) end
 
--- A module that not every machine has, or the test is skipped.
+-- Returns a module that not every machine has; without it the test is skipped.
 function things.need(module, package)
     local ok, loaded = pcall(require, module)
     if ok then return loaded end
     error({skip = ("%s has no module %s: apt-get install %s"):format(_VERSION, module, package)})
 end
 
--- A name in the temporary directory that is not taken.
+-- An unused name in the temporary directory.
 function things.path()
     local path = os.tmpname()
     os.remove(path)
     return path
 end
 
--- Fills a descriptor that does not block; how many bytes went in.
+-- Fills a descriptor that does not block; returns how many bytes it took.
 function things.fill(fd)
     local total, bytes = 0, ("x"):rep(4096)
     unix.nonblock(fd)
@@ -75,7 +75,7 @@ function things.finalizer(f)
     return proxy
 end
 
--- Has the collector begin anew as soon as it is done.
+-- Makes the collector start again as soon as it is done.
 function things.collect_early()
     local has_parameters = pcall(collectgarbage, "param", "pause") -- since Lua 5.5
     if has_parameters then
@@ -104,7 +104,7 @@ function things.warnings(f)
     return lines .. unix.read(fifo), first, second
 end
 
--- What one wait gives: a list of {watch, ready, data}.
+-- The result of one wait: a list of {watch, ready, data}.
 function things.events(q, timeout, max)
     local list = {}
     for watch, ready, data in q:wait(timeout or 0, max) do
@@ -113,7 +113,7 @@ function things.events(q, timeout, max)
     return list
 end
 
--- What one wait gives, which must be one thing: watch, ready, data.
+-- The result of one wait, which must be a single event: watch, ready, data.
 function things.event(q, timeout)
     local list = things.events(q, timeout or 5)
     assert(#list == 1, "one event expected, got " .. #list)

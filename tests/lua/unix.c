@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The system calls that the Lua tests need and that no Lua library gives on every version of
- * Lua: pipes, forks, signals, threads with a state of their own. Nothing of readyq is in it.
+ * The system calls that the Lua tests need and that no Lua library provides on every version of
+ * Lua: pipes, forks, signals, threads with a state of their own. It contains nothing of readyq.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -192,7 +192,7 @@ static int unix_limit_files(lua_State *L)
     return give(L, setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-/* How many descriptors are open, of those that a test can get. */
+/* How many of the descriptors that a test can get are open. */
 static int unix_count_open(lua_State *L)
 {
     lua_Integer count = 0;
@@ -331,7 +331,7 @@ static void set_hook(int number)
     lua_sethook(hooked, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
-/* What the stock interpreter does for Ctrl-C, for any signal and for the state that calls. */
+/* Does for any signal, and for the calling state, what the stock interpreter does for Ctrl-C. */
 static int unix_interrupt_on(lua_State *L)
 {
     const struct sigaction action = {.sa_handler = set_hook};
@@ -394,7 +394,7 @@ static int unix_join(lua_State *L)
     return 1;
 }
 
-/* An allocator that refuses once `left` is used up; -1: never. */
+/* An allocator that refuses when `left` is used up; -1: never. */
 static void *allocate(void *left, void *memory, size_t old, size_t size)
 {
     if (size == 0) {
@@ -410,8 +410,9 @@ static void *allocate(void *left, void *memory, size_t old, size_t size)
     return realloc(memory, size);
 }
 
-/* unix.starve(before, code, n): runs the code in a state that gets memory n times from then on,
- * and closes it without any more. True when that was enough, nil where such states cannot be. */
+/* unix.starve(before, code, n): runs the code in a state that gets memory n times from then on, and
+ * closes it without any more. Returns true if that was enough, and nil if such states are
+ * impossible. */
 static int unix_starve(lua_State *L)
 {
     int left = -1, status;

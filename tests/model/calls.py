@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The few calls that Python has no name for. A printed program carries along those that it needs,
-so they need nothing but the standard library.
+"""A few calls that Python does not provide. A printed program contains those that it needs, so they
+use nothing but the standard library.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import termios
 
 
 def unix():
-    """Both ends of a socketpair with little room, as numbers."""
+    """Both ends of a socketpair with small buffers, as numbers."""
     ends = socket.socketpair()
     for end in ends:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
@@ -33,7 +33,7 @@ def tcp():
 
 
 def borrow(fd, call):
-    """Calls with a number as a socket."""
+    """Calls a function with a socket object for the number."""
     borrowed = socket.socket(fileno=fd)
     try:
         return call(borrowed)
@@ -70,7 +70,7 @@ def fill(fd):
 
 
 def read(fd, n):
-    """Reads n bytes that are known to be there, or the end where n is 0; returns how many."""
+    """Reads n bytes that are known to be there, or the end if n is 0; returns how many."""
     had = len(os.read(fd, n or 1))
     while had < n:
         got = len(os.read(fd, n - had))
@@ -86,21 +86,23 @@ def unread(fd):
 
 
 def poll(fd):
-    """What poll(2) says of a number."""
+    """The bits that poll(2) returns for a number."""
     poller = select.poll()
     poller.register(fd, select.POLLIN | select.POLLOUT | select.POLLRDHUP)
     return dict(poller.poll(0)).get(fd, 0)
 
 
 def spawn(status):
-    """Starts a child that holds open what is open now; returns its id and what ends it."""
+    """Starts a child that keeps all present descriptors open; returns its id and a descriptor that
+    ends it.
+    """
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             for number in signal.SIGALRM, signal.SIGTERM:
                 signal.signal(number, signal.SIG_DFL)
-            signal.alarm(300)  # it does not outlive for long who forgets it
+            signal.alarm(300)  # so that a forgotten child ends by itself
             os.read(reader, 1)
         finally:
             os._exit(status)
@@ -109,7 +111,7 @@ def spawn(status):
 
 
 def end_child(pid, writer):
-    """Ends it, and leaves it to be reaped."""
+    """Ends the child, which is not reaped."""
     os.write(writer, b"x")
     os.close(writer)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -119,17 +121,17 @@ class StopError(Exception):
     """Leaves dispatch() early."""
 
 
-steps = []  # what the next callbacks do
+steps = []  # the actions of the next callbacks
 
 
 def called(watch):
-    """Every watch's data, for dispatch() to call."""
+    """The data of every watch, for dispatch() to call."""
     if steps:
         steps.pop(0)()
 
 
 def dispatch(q, timeout, after, step, stops):
-    """Lets callbacks be called, of which one takes a step, and may stop."""
+    """Dispatches; one of the callbacks does a step, and may stop the dispatch."""
 
     def take_step():
         step()

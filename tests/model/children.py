@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Operations with processes: children that hold files open and end when told, and a fork whose
-child finds its own queue as it should be.
+"""Operations with processes: children that keep files open and end on request, and a fork whose
+child checks its own queue.
 """
 
 import os
@@ -58,11 +58,11 @@ class Children(Descriptors):
         real = self.real.add_process(child.pid, data=self.data)
         self.enter_watch(self.queue.add_process(name, child), real)
         for watch in [watch for watch in self.queue.watches if watch.doubtful]:
-            if not self.real_of[watch].active:  # the queue has its number for the process now
+            if not self.real_of[watch].active:  # the queue uses the number for the process now
                 self.take_out(watch)
 
     def reap(self, all_of_them=False):
-        """Those whose end nobody waits for any more."""
+        """Reaps the children whose end is not watched any more."""
         watched = {watch.child for watch in self.queue.watches}
         for child in list(self.children):
             if all_of_them and not child.ended:
@@ -75,7 +75,7 @@ class Children(Descriptors):
     # ------------------------------------------------------------------ a child with a queue
 
     def fork(self):
-        """The child's queue has the same watches, and what it does with it is not seen here."""
+        """The child's queue has the same watches, and its changes are not visible here."""
         self.say("if os.fork() == 0:\n    print(*q.wait(0), *q.wait(1))\n    os._exit(0)")
         self.say("os.wait()")
         reader, writer = os.pipe()
@@ -98,8 +98,8 @@ class Children(Descriptors):
 
     def look_in_child(self):
         self.queue.forked()
-        self.children = []  # they are the parent's
+        self.children = []  # they belong to the parent
         self.wait(0, None)
         self.wait(4, None)
-        self.real.close()  # at once, which the end of a process is not everywhere
+        self.real.close()  # now: at the end of a process some kernels close it later
         return ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Operations on descriptors, done to real ones and to the model's files.
 
-They take small integers, of which any will do: what is picked by them is there, or nothing
-happens. So a shorter list of operations is one too, and a failure can be made small. With a script
-what was done is written down as a program.
+Their arguments are small integers, and any value is valid: it picks something that exists, or
+nothing happens. So a shorter list of operations is valid, too, and a failure can be made small. If
+there is a script, the operations are written down as a program.
 """
 
 import os
@@ -33,7 +33,7 @@ from model.model import DisagreementError
 from model.script import Script
 
 MOST = 14  # descriptors at a time
-SETTLED = 5  # seconds in which TCP has done what it will do
+SETTLED = 5  # seconds in which TCP has delivered everything
 
 PAIRS = {
     "pipe": ("os.pipe()", os.pipe, PipeReader, PipeWriter),
@@ -47,7 +47,7 @@ SINGLES = {
 
 
 def polled(fd, file):
-    """What poll(2) says of a number, in the model's words."""
+    """The bits that poll(2) returns for a number, in the model's terms."""
     events = calls.poll(fd)
     hangup, error = events & select.POLLHUP, events & select.POLLERR
     bits = (READ if events & select.POLLIN else 0) | (WRITE if events & select.POLLOUT else 0)
@@ -65,7 +65,7 @@ class Descriptors(ABC):
     def __init__(self):
         self.script = Script()
         self.table = {}  # the model's files by number
-        self.names = {}  # what the script calls a number
+        self.names = {}  # the name of a number in the script
         self.made = 0
 
     def say(self, line):
@@ -86,7 +86,7 @@ class Descriptors(ABC):
         return self.pick(index, (fd for fd, file in self.table.items() if able(file)))
 
     def pick_file(self, index, kinds, able):
-        """The number and the file of one of these kinds that is able to, or two Nones."""
+        """A number and its file, of these kinds and with this property, or two Nones."""
         fd = self.pick_number(index, lambda file: isinstance(file, kinds) and able(file))
         return fd, self.table.get(fd)
 
@@ -94,11 +94,11 @@ class Descriptors(ABC):
 
     @abstractmethod
     def was_closed(self, fd):
-        """A number is nobody's now."""
+        """The number is closed now."""
 
     @abstractmethod
     def was_opened(self, fd, file):
-        """A number is this file's now."""
+        """The number belongs to this file now."""
 
     # ------------------------------------------------------------------ opening
 
@@ -135,7 +135,7 @@ class Descriptors(ABC):
     # ------------------------------------------------------------------ closing
 
     def dup2(self, index, onto):
-        """Gives a number to another file; what it was is closed without a word."""
+        """Gives a number to another file, which closes the one before."""
         old, new = self.pick_number(index), self.pick_number(onto)
         if old == new:
             return
@@ -225,7 +225,7 @@ class Descriptors(ABC):
     # ------------------------------------------------------------------ is the model right?
 
     def settle(self, file):
-        """What is done to one end of a TCP connection reaches the other in its own time."""
+        """A change at one end of a TCP connection reaches the other end after some time."""
         if isinstance(file, Tcp):
             for fd, other in self.table.items():
                 if other is file or other is file.peer:
@@ -236,7 +236,7 @@ class Descriptors(ABC):
                             raise DisagreementError(f"{self.names[fd]} has more or less to read")
 
     def compare_with_poll(self, fd, until=0):
-        """The model of the files themselves is held to poll(2)."""
+        """Compares the model of the files with poll(2)."""
         expected = self.table[fd].level() & ~PRIORITY
         while polled(fd, self.table[fd]) != expected:
             if time.monotonic() > until:

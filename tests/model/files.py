@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The kernel's side of the model: open files, what they hold, and what of them is ready.
+"""The kernel's side of the model: open files, what they contain, and which bits are ready.
 
-A file is held open by numbers, and by children's copies of them; the last one that goes ends it.
-Each end of a pipe or a connection knows what arrived and was not yet read. `level()` is what is so
-now. What is news, which matters to EDGE, is told to the watches of the file: `owed` are bits that
-came up, or came anew, since the watch was last delivered; `stirred` says that something moved, so
-that a kernel may tell once more of what is there (epoll looks at all bits at any sign).
+A file is held open by numbers, and by copies of them in children; it ends with the last one. Each
+end of a pipe or a connection knows how much arrived and was not read. `level()` returns the bits
+that are ready now. EDGE depends on changes, so these are passed to the watches of the file: `owed`
+are bits that appeared, or appeared again, since the last delivery of the watch; `stirred` means
+that something changed, so that a kernel may report the ready bits once more (epoll checks all bits
+at any event).
 """
 
 READ, PRIORITY, WRITE = 0x001, 0x002, 0x004
@@ -13,30 +14,30 @@ READ_CLOSED, ERROR, WRITE_CLOSED, FIRED = 0x010, 0x020, 0x040, 0x080
 EDGE, ONESHOT, EXCLUSIVE = 0x100, 0x200, 0x400
 DIRECTIONS = READ | PRIORITY | WRITE
 
-UNREAD = 40  # bytes left unread at which the model writes no more, so that nothing fills up unseen
+UNREAD = 40  # the model writes no more than this many unread bytes, so nothing fills up
 
 
 class File:
-    """An open file that knows no end: it is held, watched, and always the same."""
+    """An open file without an end: it is held and watched, and its bits never change."""
 
     never_blocks = False
-    restless = False  # it stirs in its own time
+    restless = False  # it may change at any later time
     peer = None
     gone = False
 
     def __init__(self):
         self.holders = 0
-        self.watches = []  # that are told what is news
+        self.watches = []  # that are notified of changes
 
     def level(self):
         return READ | WRITE
 
     def unasked(self):
-        """Bits that the kernel reports whatever it was asked for."""
+        """Bits that the kernel reports even if they were not requested."""
         return self.level() & ERROR
 
     def tell(self, before, news=0):
-        """Owes the watches what came up since `before`, and `news`."""
+        """Owes the watches the bits that appeared since `before`, and `news`."""
         news |= self.level() & ~before
         for watch in self.watches if news else ():
             watch.hear(news)
@@ -103,18 +104,18 @@ class End(File):
 
     def __init__(self):
         super().__init__()
-        self.incoming = 0  # bytes that the peer wrote and nobody read
-        self.full = False  # there is no room for more of them
-        self.shut = False  # this end has said that it writes no more
+        self.incoming = 0  # bytes that the peer wrote and that were not read
+        self.full = False  # there is no room for more bytes
+        self.shut = False  # this end was shut down for writing
         self.cut = False  # the connection was reset
-        self.error = False  # and nobody has collected the error
+        self.error = False  # the error that is pending
 
     def ended(self):
         """Nothing more will arrive."""
         return self.peer.gone or self.peer.shut or self.cut
 
     def deaf(self):
-        """Nobody will read what is written, as far as this end can know."""
+        """What is written will not be read, as far as this end can know."""
         return self.peer.gone
 
     def level(self):
@@ -145,8 +146,9 @@ class End(File):
         peer.tell(before, READ)
 
     def read(self, n):
-        """Reads up to n bytes, or all where it is full: where half a buffer is room is the
-        kernel's own affair. Returns how many."""
+        """Reads up to n bytes, or everything if the buffer is full, because it depends on the
+        kernel when a half-empty buffer has room. Returns how many.
+        """
         n = self.incoming if self.full else min(n, self.incoming)
         before = self.peer.level()
         self.incoming -= n
@@ -156,7 +158,7 @@ class End(File):
         return n
 
     def shut_down(self):
-        """What one does oneself is no news; a kernel may tell of it all the same."""
+        """An end's own action is not a change for it; a kernel may report it nevertheless."""
         before = self.peer.level()
         self.shut = True
         self.peer.tell(before)
@@ -175,7 +177,7 @@ class End(File):
         self.peer.stir()
 
     def end(self):
-        """What the peer learns beyond that this end has gone."""
+        """The effects on the peer, besides that this end is gone."""
 
 
 class Pipe(End):
@@ -205,28 +207,30 @@ class Unix(Socket):
 
     def end(self):
         if self.incoming and not self.peer.gone:
-            self.peer.error = True  # what it wrote was never read
+            self.peer.error = True  # the bytes that it wrote were never read
 
 
 class Tcp(Socket):
-    """One end of a TCP connection, which only hears what the other sends it."""
+    """One end of a TCP connection, which knows only what the other end sends."""
 
-    aborted = False  # to be closed with a reset instead of an end
+    aborted = False  # it will be closed with a reset instead of an end
 
     def deaf(self):
         return self.cut or (self.shut and self.ended())
 
     @property
     def restless(self):
-        """Ends are acknowledged some ten milliseconds later, which wakes who waits for an edge."""
+        """An end is acknowledged some ten milliseconds later, which may be reported with EDGE."""
         return self.shut or self.ended()
 
     def over(self):
-        """Both ends have said that they write no more: there is no connection to reset."""
+        """Both ends were shut down for writing: there is no connection to reset."""
         return self.cut or (self.shut and self.ended())
 
     def end(self):
-        """A close that leaves bytes unread resets the connection, and so does one made to."""
+        """A close that leaves bytes unread resets the connection, and so does one that was
+        `aborted`.
+        """
         if (self.incoming or self.aborted) and not self.over() and not self.peer.gone:
             self.peer.cut = self.peer.error = True
 

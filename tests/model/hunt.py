@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The long hunt, by plain chance: `make model OPERATIONS=n SEED=s`.
+"""The long run with random operations: `make model OPERATIONS=n SEED=s`.
 
-A round is a fresh world and some operations, and depends on nothing but its seed. Where model and
-queue disagree the operations are made fewer for as long as they still do, and what is left is
-printed as a program. The last line says what was done.
+A round is a new world and some operations, and depends only on its seed. If model and queue
+disagree, operations are removed as long as they still disagree, and the rest is printed as a
+program. The last line shows the totals.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from model.operations import OPERATIONS
 from model.world import World
 
 ROUND = 300  # operations
-PATIENCE = 20  # seconds for a round; one that takes more is taken to hang
+PATIENCE = 20  # seconds for a round; a round that takes longer is considered to hang
 NAMES = tuple(OPERATIONS)
 WEIGHTS = [OPERATIONS[name][0] for name in NAMES]
 
@@ -49,7 +49,7 @@ def world_of(make, patience=PATIENCE):
 
 
 def play(make, operations, patience=PATIENCE):
-    """Does them in a world; returns it, and what it disagreed about."""
+    """Runs the operations in a world; returns the world, and the disagreement or None."""
     with world_of(make, patience) as world:
         try:
             for name, arguments in operations:
@@ -60,7 +60,7 @@ def play(make, operations, patience=PATIENCE):
 
 
 def shrink(make, operations):
-    """Leaves out what is not needed to disagree, in ever smaller pieces."""
+    """Leaves out operations that the disagreement does not need, in smaller and smaller pieces."""
     size = len(operations) // 2
     while size:
         at = 0
@@ -75,7 +75,7 @@ def shrink(make, operations):
 
 
 def report(make, operations, world, error):
-    """The smallest program that disagrees, or where it does so at times the one that did."""
+    """The smallest program that disagrees; if it does so only at times, the original one."""
     if play(make, operations)[1]:
         world, error = play(make, shrink(make, operations))
     else:
@@ -103,7 +103,7 @@ class Count:
 
 
 def hunt(make, seeds, count, most=1):
-    """Plays a round for each seed, until `most` disagree. Yields what they disagree about."""
+    """Plays a round for each seed, until `most` disagree. Yields the disagreements."""
     for seed in seeds:
         operations = draw(seed)
         world, error = play(make, operations)
@@ -123,7 +123,7 @@ def main():
     seeds = range(options.seed, options.seed + -(-options.operations // ROUND))
     count = Count()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt):  # ended early it says what it has done
+    with contextlib.suppress(KeyboardInterrupt):  # also when it was ended early
         for text in hunt(World, seeds, count, options.most):
             print(text, flush=True)
     print(count)

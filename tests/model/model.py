@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""The queue's side of the model: what a wait may report, and what it must.
+"""The queue's side of the model: what a wait may report, and what it must report.
 
-This is the contract in executable form. It does not import readyq: a test does the same to a real
-queue and to this one, and hands over what the real one reported. Whatever the contract leaves open
-is open here: the order of what is ready at once, and which ones a wait with a maximum picks.
+This is the contract in executable form. It does not import readyq: a test does the same operations
+to a real queue and to this one, and passes what the real one reported. Whatever the contract leaves
+open is open here: the order of watches that become ready together, and which of them a wait with a
+maximum picks.
 
-A watch *offers* two sets of bits: what must be told of it now, and what may be. For most they are
-the same. They differ where the contract promises less:
-- EDGE must tell what is owed, and may tell it with anything else that is so.
-- EDGE and ONESHOT are not asked of the kernel again once they were fetched: what an earlier wait
-  may have fetched, and did not deliver because of its maximum, may still be told (`seen`).
-- A watch whose number was closed (`doubtful`) need tell nothing more, as long as it does not lie.
+A watch *offers* two sets of bits: those that must be reported now, and those that may be. For most
+watches they are the same. They differ where the contract promises less:
+- EDGE must report what is owed, and may report it with any other bits that are ready.
+- The kernel is not asked again about EDGE and ONESHOT events after they were fetched: bits that an
+  earlier wait may have fetched, and did not deliver because of its maximum, may still be reported
+  (`seen`).
+- A watch whose number was closed (`doubtful`) need not report anything, but must not report what is
+  not true.
 
-A watch that was in a batch and was not taken is *left*: where it is still ready, the next wait
-reports it before all that are not.
+A watch that was in a batch and was not taken is *left*: if it is still ready, the next wait reports
+it before all others.
 """
 
 from model.files import (
@@ -39,19 +42,22 @@ class DisagreementError(AssertionError):
 
 
 def wanted(file, interest):
-    """What a watch is told of what is so: the directions it asked for, each with its end, and
-    errors. Where none of that is so, what the kernel reports unasked is told alone."""
+    """The bits that a watch reports: the directions it requested, each with its end, and errors. If
+    none of these is ready, the bits that the kernel reports unrequested.
+    """
     asked, bits = interest & DIRECTIONS, file.level()
     ends = (asked & (READ | WRITE)) << 4
     return bits & (asked | ends | ERROR) or file.unasked()
 
 
 class Watch:
-    """One registration. `owed`, `stirred` (see files.py) and `seen` are of descriptors, `pending`
-    and `stamp` of all others: how often they went off unseen, and when the first time.
+    """One registration. `owed`, `stirred` (see files.py) and `seen` belong to descriptors,
+    `pending` and `stamp` to all others: how often they fired without a delivery, and when the first
+    time.
 
-    `doubtful`: its number was closed. `confused`: and is taken for its file's again, though it is
-    another's, so that anything may be told."""
+    `doubtful`: its number was closed. `confused`: its number was closed and belongs to its file
+    again, or is mistaken for it, so that any bits may be reported.
+    """
 
     def __init__(self, queue, kind, name):
         self.queue, self.kind, self.name = queue, kind, name
@@ -61,11 +67,11 @@ class Watch:
         self.stirred = self.doubtful = self.confused = self.removed = False
         self.fd = self.file = self.stamp = self.signal = self.child = self.status = None
         self.due = self.period = self.order = None
-        self.passed = {}  # who was delivered, how often, while this one was ready and was not
-        self.taken_for = []  # files that the kernel may have it on when it is confused
+        self.passed = {}  # how often each other was delivered while this was ready and was not
+        self.taken_for = []  # files under which the kernel may have it when it is confused
 
     def first_due(self):
-        """When a timer is due, or was: the first expiration of a periodic one that was not taken."""
+        """When a timer is due. For a periodic one: its first expiration that was not taken."""
         return self.due - self.pending * self.period if self.due and self.period else self.due
 
     def ask_anew(self, interest):
@@ -84,7 +90,7 @@ class Watch:
         return bool(self.interest & (EDGE | ONESHOT))
 
     def offer(self):
-        """(what must be told now, what may be)"""
+        """(bits that must be reported now, bits that may be)"""
         if self.kind != "fd":
             return (FIRED, FIRED) if self.pending else (0, 0)
         if not self.armed:
@@ -101,7 +107,7 @@ class Watch:
         return must, now | self.seen
 
     def doubt(self, may):
-        """What a hang-up means, and EXCLUSIVE's end, is looked up by the number."""
+        """The meaning of a hang-up, and the end with EXCLUSIVE, are looked up by number."""
         if (may & ~DIRECTIONS) or (may and self.interest & EXCLUSIVE):
             return ANYTHING
         return may
@@ -110,11 +116,11 @@ class Watch:
 class Queue:
     def __init__(self):
         self.watches = []
-        self.left = set()  # in a batch, and not taken
-        self.ghosts = []  # (file, number, interest) that the kernel may still tell of
+        self.left = set()  # watches in a batch, not taken
+        self.ghosts = []  # (file, number, interest) that the kernel may still report
         self.now = 0  # nanoseconds, on the virtual clock
         self.woken = False
-        self.events = 0  # stamps: what fired first is told first
+        self.events = 0  # stamps: watches are reported in the order in which they fired
 
     # ------------------------------------------------------------------ watches
 
@@ -149,27 +155,27 @@ class Queue:
                 watch.file.watches.remove(watch)
 
     def forked(self):
-        """In a child: all that it has is the numbers and what is so."""
+        """In a child, which knows only the numbers and what is ready now."""
         self.ghosts = []
         self.left.clear()
         for watch in self.watches:
-            watch.status = None  # it is no child of this process
-            watch.line = None  # what fired before comes in any order
+            watch.status = None  # it is not a child of this process
+            watch.line = None  # earlier fires come in any order
             if watch.kind == "fd":
                 watch.confused |= watch.doubtful
-                if not (watch.file.gone or watch.file.never_blocks):  # what is told of by the queue
+                if not (watch.file.gone or watch.file.never_blocks):  # reported by the kernel
                     watch.owed |= watch.file.level()
 
     def is_haunted(self):
         return bool(self.ghosts) or any(watch.doubtful for watch in self.watches)
 
     def remove(self, watch, table):
-        """Taken out by its user. The kernel cannot be told to forget a number that was closed."""
+        """Removed by the user. A number that was closed cannot be removed from the kernel."""
         self.forget(watch)
         watch.removed = True
         if watch.kind != "fd" or watch.file.never_blocks:
-            return  # the kernel has nothing of it
-        self.lay(table.get(watch.fd), watch.fd)  # a ghost with its number back goes in its stead
+            return  # the kernel has no registration of it
+        self.lay(table.get(watch.fd), watch.fd)  # a ghost that has its number back is removed
         for file in [watch.file] * watch.doubtful + watch.taken_for:
             if not file.gone and table.get(watch.fd) is not file:
                 self.ghosts.append((file, watch.fd, 0 if watch.confused else watch.interest))
@@ -181,8 +187,9 @@ class Queue:
             watch.doubtful = True
 
     def opened(self, fd, file):
-        """A number was given to a file. A watch of another file that was there may be taken for
-        one of this where the number had a ghost of it."""
+        """A file got a number. A watch of another file under this number may be mistaken for one of
+        this file, if the number had a ghost of it.
+        """
         watch = self.at(fd)
         if watch is None:
             return
@@ -216,7 +223,7 @@ class Queue:
         return watch
 
     def caught(self, number):
-        """A signal: one event for all that watch it."""
+        """A signal: one event for all watches of it."""
         stamp = self.stamp()
         for watch in self.watches:
             if watch.kind == "signal" and watch.signal == number:
@@ -239,7 +246,7 @@ class Queue:
         return self.enter(watch)
 
     def restart(self, watch, delay):
-        """Fired or not."""
+        """Restarts a timer that has fired or not."""
         self.left.discard(watch)
         watch.pending = 0
         watch.due, watch.order = self.now + delay, self.stamp()
@@ -262,17 +269,21 @@ class Queue:
     # ------------------------------------------------------------------ ghosts
 
     def lay(self, file, fd):
-        """The kernel has nothing of this file and number any more, or another watch's."""
+        """The kernel has no registration of this file and number any more, or it belongs to another
+        watch.
+        """
         self.ghosts = [ghost for ghost in self.ghosts if ghost[:2] != (file, fd)]
 
     def change_ghost(self, file, fd):
-        """It has its number back, and was given the interest of the watch that is there now."""
+        """A ghost whose number came back got the interest of the watch that is there now."""
         if any(ghost[:2] == (file, fd) for ghost in self.ghosts):
             self.lay(file, fd)
             self.ghosts.append((file, fd, 0))
 
     def haunting(self):
-        """Numbers of ghosts that the kernel will tell of when it is asked for everything."""
+        """Numbers of ghosts that the kernel reports when it is asked for everything: surely, and
+        perhaps.
+        """
         sure, maybe = set(), set()
         for watch in self.watches:
             if watch.doubtful and not all(file.gone for file in [watch.file, *watch.taken_for]):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What can be done to a world: how often, beside the others, and with which arguments."""
+"""The operations on a world: how often they are chosen, and with which arguments."""
 
 from model.files import EDGE, EXCLUSIVE, ONESHOT, PRIORITY, READ, WRITE
 
-ANY = tuple(range(12))  # one of what is there
+ANY = tuple(range(12))  # an index of an existing object
 INTERESTS = (
     READ,
     WRITE,
@@ -20,7 +20,7 @@ INTERESTS = (
     READ | PRIORITY,
     0,
 )
-QUARTERS = (0, 0, 1, 4, 7, None)  # of a second on the virtual clock; None is for ever
+QUARTERS = (0, 0, 1, 4, 7, None)  # of a second on the virtual clock; None: forever
 LIMITS = (None, None, 1, 2, 3)
 CHANGES = ("remove", "modify", "add", "close_number", "fire", "nothing")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What was done to a queue, as a program to be pasted and run: it needs readyq alone."""
+"""Writes down operations on a queue as a program that needs only readyq."""
 
 import contextlib
 import inspect
@@ -34,7 +34,7 @@ class Script:
 
     @contextlib.contextmanager
     def callback(self, call):
-        """Lines said within are what a callback does; `call` comes after them."""
+        """Lines written inside are the body of a callback; `call` comes after them."""
         before, self.lines = self.lines, []
         try:
             yield
@@ -46,7 +46,7 @@ class Script:
             self.lines = before
 
     def program(self):
-        """With the calls that it needs, and those that they need."""
+        """The program, with the calls that it needs, and those that they need."""
         text = "\n".join(self.lines)
         needed, had = set(), None
         while needed != had:

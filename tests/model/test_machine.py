@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Model and queue agree on whatever hypothesis thinks of; what it finds it makes small, and it is
-printed as a program to be pasted.
+"""Model and queue agree on the operations that hypothesis chooses. It makes a failure small and
+prints it as a program.
 """
 
 import pathlib
@@ -14,7 +14,7 @@ from model.world import World
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VERSION = "python{}.{}".format(*sys.version_info)
-sys.path.append(str(ROOT / "build" / "venv" / "lib" / VERSION / "site-packages"))  # set-up's
+sys.path.append(str(ROOT / "build" / "venv" / "lib" / VERSION / "site-packages"))  # of set-up
 
 hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis (tools/setup.sh all)")
 stateful = pytest.importorskip("hypothesis.stateful")
@@ -33,7 +33,7 @@ SETTINGS = hypothesis.settings(
 
 
 def rule_of(name, arguments):
-    """One step of the machine: an operation, with arguments of hypothesis's choice."""
+    """One step of the machine: an operation, with arguments that hypothesis chooses."""
 
     def step(self, **chosen):
         try:

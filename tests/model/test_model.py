@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Model and queue agree on what chance does to them in some seconds; and the model notices a
-queue that lies. The long hunt is `make model`.
+"""Model and queue agree on some seconds of random operations, and the model notices a queue that
+reports something else. The long run is `make model`.
 """
 
 import os
@@ -15,16 +15,16 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="tests/model/files.py knows the files of Linux alone"
 )
 OPERATIONS = 20_000
-ROUNDS = 40  # in which a lie is found
+ROUNDS = 40  # in which a wrong report is found
 
 LIES = {
-    "keeps one back": lambda told, _: told[:-1],
-    "tells again what it told before": lambda told, before: told or before,
-    "tells one twice": lambda told, _: told + told[:1],
+    "withholds one": lambda told, _: told[:-1],
+    "repeats the last report": lambda told, before: told or before,
+    "reports one twice": lambda told, _: told + told[:1],
     "counts one too many": lambda told, _: [(w, ready, n + 1) for w, ready, n in told],
-    "forgets a bit": lambda told, _: [(w, ready & ready - 1, n) for w, ready, n in told],
+    "omits a bit": lambda told, _: [(w, ready & ready - 1, n) for w, ready, n in told],
     "adds a bit": lambda told, _: [(w, ready | ready << 1, n) for w, ready, n in told],
-    "turns the order round": lambda told, _: told[::-1],
+    "reverses the order": lambda told, _: told[::-1],
 }
 
 
@@ -48,12 +48,12 @@ def test_queue_and_model_agree():
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_queue_that_lies_is_found_out(lie):
+def test_a_queue_that_reports_something_else_is_detected(lie):
     found = (play(lambda: Liar(LIES[lie]), draw(seed))[1] for seed in range(ROUNDS))
     assert any(found)
 
 
-def test_a_queue_that_loses_what_was_left_in_a_batch_is_found_out():
+def test_a_queue_that_loses_what_was_left_in_a_batch_is_detected():
     class Careless(World):
         def left_in(self, batch):
             list(batch)
@@ -62,8 +62,8 @@ def test_a_queue_that_loses_what_was_left_in_a_batch_is_found_out():
     assert any(play(Careless, draw(seed))[1] for seed in range(ROUNDS))
 
 
-def test_a_queue_that_knows_less_is_found_out():
-    """Operations that only the model is told of."""
+def test_a_queue_that_ignores_an_operation_is_detected():
+    """Operations that are done only to the model."""
 
     class Deaf(World):
         def modify(self, index, interest):

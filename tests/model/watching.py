@@ -20,7 +20,7 @@ REFUSED = {FileExistsError: "exists", KeyError: "unknown"}
 
 
 def bits(value):
-    """As one would write it."""
+    """The bits as Python source."""
     return readyq.bits(value).replace("|", " | ") if value else "0"
 
 
@@ -30,7 +30,7 @@ class Watching(Children):
         self.opened = contextlib.ExitStack()
         self.warned = self.opened.enter_context(warnings.catch_warnings(record=True))
         warnings.simplefilter("always")
-        for number in SIGNALS:  # when nobody watches them they must not kill
+        for number in SIGNALS:  # unwatched signals must not end the process
             self.opened.callback(signal.signal, number, signal.signal(number, signal.SIG_IGN))
         self.model_of, self.real_of = {}, {}
         self.turn = self.nested = None
@@ -65,7 +65,7 @@ class Watching(Children):
 
     @abstractmethod
     def data(self, real):
-        """What each watch is given, for dispatch() to call."""
+        """The data of each watch, for dispatch() to call."""
 
     # ------------------------------------------------------------------ what the queue learns of
 
@@ -120,7 +120,7 @@ class Watching(Children):
             self.enter_watch(self.queue.add(name, fd, self.table[fd], interest), real)
 
     def add_closed(self, number):
-        """A number that nobody has."""
+        """A number that is not open."""
         raised = self.attempt(self.real.add, number, 1)[1]
         self.say_tried(raised, f"q.add({number}, READ)")
         self.outcome("add", raised, ["EBADF"])
@@ -134,7 +134,7 @@ class Watching(Children):
         gone = self.table.get(watch.fd) is not watch.file
         allowed = ["EBADF"] if gone else [None]
         if watch.doubtful and not self.real_of[watch].active:
-            allowed = ["unknown"]  # the queue found out
+            allowed = ["unknown"]  # the queue detected that it is closed
         elif watch.confused:
             allowed = None
         self.outcome("modify", raised, allowed)
@@ -160,7 +160,7 @@ class Watching(Children):
             raise DisagreementError(f"{watch.name} is there after it was removed")
 
     def remove_number(self, index):
-        """By its number, and once more, which is refused."""
+        """Removes by number, and once more, which is refused."""
         fd = self.pick_number(index)
         watch = None if fd is None else self.queue.at(fd)
         if watch is None or watch.doubtful:
@@ -186,7 +186,7 @@ class Watching(Children):
             self.kept = None
 
     def nothing(self, *_):
-        """Done by a callback that does nothing."""
+        """The change of a callback that changes nothing."""
 
     # ------------------------------------------------------------------ what fires
 
@@ -202,7 +202,7 @@ class Watching(Children):
             self.enter_watch(watch, real)
 
     def restart(self, index, quarters):
-        """Also one that has fired, and one that was removed, which is refused."""
+        """Restarts a timer, also one that has fired, and one that was removed, which is refused."""
         timers = [watch for watch in self.real_of if watch.kind == "timer"]
         watch = self.pick(index, timers[-4:])
         if watch is None or not self.room():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A real queue and the model of one, on the same descriptors: each operation is done to both, and
-what they say of it is compared. Here are those that wait, and what is compared then: every
-delivery, and after it all that can be seen of the watches.
+"""A real queue and its model, on the same descriptors: each operation is done to both, and the
+results are compared. This file has the operations that wait, and compares every delivery, and after
+it everything that is visible of the watches.
 """
 
 import itertools
@@ -22,7 +22,9 @@ class World(Watching):
         super().__init__()
 
     def begin(self, quarters, limit):
-        """A turn and its seconds. For ever is only for what is sure to end."""
+        """A turn and its timeout in seconds. A wait without a timeout is made only if it is certain
+        to end.
+        """
         self.give_back()
         timeout = None if quarters is None else quarters * SECOND // 4
         turn = Turn(self.queue, timeout, limit)
@@ -38,7 +40,7 @@ class World(Watching):
         told = self.see(self.real.wait(seconds, limit))
         self.say(f"list(q.wait({seconds}, {limit}))  # [{self.names_of(told)}]")
         if limit is not None and len(told) > limit:
-            raise DisagreementError(f"{len(told)} were told, and {limit} asked for")
+            raise DisagreementError(f"{len(told)} were reported, and the maximum was {limit}")
         for one in told:
             self.deliver(turn, *one)
         self.finish(turn, False)
@@ -47,7 +49,7 @@ class World(Watching):
         return ", ".join(f"{self.name_of(real)} {bits(ready)}" for real, ready, _ in told)
 
     def see(self, told):
-        """What was told: each watch, its bits and its count."""
+        """The deliveries: each watch with its bits and its count."""
         return [(real, real.ready, real.count) for real in told]
 
     def name_of(self, real):
@@ -57,12 +59,12 @@ class World(Watching):
         self.deliveries += 1
         watch = self.model_of.get(real)
         if watch is None or not watch.active:
-            raise DisagreementError(f"{self.name_of(real)} was told after it was removed")
+            raise DisagreementError(f"{self.name_of(real)} was reported after it was removed")
         turn.deliver(watch, ready, count)
         if watch.status is not None and real.status != watch.status:
-            raise DisagreementError(f"{watch.name} was told with status {real.status}")
+            raise DisagreementError(f"{watch.name} was reported with status {real.status}")
         if real.data != self.data or real.kind != watch.kind or real.fd != watch.fd:
-            raise DisagreementError(f"{watch.name} was told as {real!r}")
+            raise DisagreementError(f"{watch.name} was reported as {real!r}")
 
     def finish(self, turn, stopped):
         ghosts = [int(str(one.message).split()[1]) for one in self.warned]
@@ -73,12 +75,12 @@ class World(Watching):
         turn.tell_of_ghosts(ghosts)
         self.compare()
         if self.batch is not None and self.kept is None and next(self.batch, None) is not None:
-            raise DisagreementError("a batch has something though its thread has waited again")
+            raise DisagreementError("a batch is not empty though its thread has waited again")
         if self.nested is not None and self.kept is None:
             self.compare_nested(turn)
 
     def nest(self):
-        """From now on its descriptor is looked at."""
+        """From now on the descriptor of the queue is checked."""
         self.say("q.fileno()")
         self.nested = self.real.fileno()
         self.queue.looked_at()
@@ -86,7 +88,7 @@ class World(Watching):
     # ------------------------------------------------------------------ batches
 
     def take(self, quarters, limit, n):
-        """Takes some of what is ready, and leaves the loop. The batch is kept."""
+        """Takes some ready watches, and leaves the loop. The batch is kept."""
         turn, seconds = self.begin(quarters, limit)
         if turn is None:
             return
@@ -116,7 +118,7 @@ class World(Watching):
         for one in told:
             self.deliver(self.kept, *one)
         if set(self.left_in(self.batch)) != self.kept.left:
-            raise DisagreementError(f"{self.batch!r} has something else than was left in it")
+            raise DisagreementError(f"{self.batch!r} does not contain the watches that were left")
         self.compare()
 
     def drop(self):
@@ -128,8 +130,9 @@ class World(Watching):
     # ------------------------------------------------------------------ callbacks
 
     def dispatch(self, quarters, after, stops, change, index, interest):
-        """Lets callbacks be called; after some of them one removes, changes or adds a watch, and
-        may leave the rest for the next wait."""
+        """Dispatches. One of the callbacks removes, changes or adds a watch, and may leave the rest
+        to the next wait.
+        """
         turn, seconds = self.begin(quarters, None)
         if turn is None:
             return
@@ -157,13 +160,13 @@ class World(Watching):
     # ------------------------------------------------------------------ comparing
 
     def compare(self):
-        """All that can be seen of the watches, between calls."""
+        """Compares everything that is visible of the watches between calls."""
         for watch in list(self.queue.watches):
             real = self.real_of[watch]
-            if watch.doubtful and not real.active:  # the queue found out
+            if watch.doubtful and not real.active:  # the queue detected that it is closed
                 self.queue.forget(watch)
             elif not real.active:
-                raise DisagreementError(f"{watch.name} was let go of")
+                raise DisagreementError(f"{watch.name} was dropped by the queue")
             elif real.armed != watch.armed or real.interest != watch.interest:
                 raise DisagreementError(f"{watch.name} has another interest: {real}")
             elif real.due != (None if (due := watch.first_due()) is None else due / SECOND):
@@ -177,8 +180,9 @@ class World(Watching):
         self.reap()
 
     def compare_nested(self, turn):
-        """Its descriptor is readable while something is ready, and not when nothing was found and
-        nothing is to come."""
+        """The descriptor of the queue is readable while something is ready, and not if nothing was
+        found and nothing is expected.
+        """
         readable = bool(calls.poll(self.nested) & select.POLLIN)
         now = Turn(self.queue, 0, None)
         if now.must() and not readable:

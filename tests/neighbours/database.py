@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""asyncpg on readyq, over TLS, with a PostgreSQL that runs already: many queries at once, rows in
-bulk, a notification, a query that is given up, a connection that the server cuts. The arguments are
-the server's port and its certificate.
+"""asyncpg on readyq, over TLS, with a PostgreSQL that is already running: many queries at once,
+bulk rows, a notification, a cancelled query, a connection that the server closes. The arguments are
+the port and the certificate of the server.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A kernel of Jupyter runs cells: `%gui readyq` keeps a queue running between them, `%gui` stops
-it, and a queue at the end of a cell is shown as a table.
+"""A Jupyter kernel runs cells: `%gui readyq` keeps a queue running between them, `%gui` stops it,
+and a queue at the end of a cell is shown as a table.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ SOON = 30
 
 
 def until(client, is_it):
-    """The first message of the kernel that is what we want."""
+    """The first message of the kernel that matches."""
     end = time.monotonic() + SOON
     while time.monotonic() < end:
         message = client.get_iopub_msg(timeout=SOON)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """tornado on readyq: its reactor is asyncio's loop. Pages, a web socket, lines over TCP, a timer, a
-descriptor of one's own, and a readyq.Queue as such a descriptor.
+descriptor of the program's own, and a readyq.Queue as such a descriptor.
 """
 
 import asyncio

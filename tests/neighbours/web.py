@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """aiohttp's server and client on readyq, over TLS: pages, uploads, streams, a web socket, a client
-that goes away. The argument is the certificate of localhost with its key.
+that disconnects. The argument is the certificate of localhost with its key.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the Python binding share: queues and real things to watch."""
+"""Shared by the tests of the Python binding: queues, and real things to watch."""
 
 import concurrent.futures
 import contextlib
@@ -19,12 +19,12 @@ import pytest
 
 import readyq
 
-SOON = 10  # seconds in which what must happen happens, on a machine however busy
+SOON = 10  # seconds in which anything that must happen happens, even on a busy machine
 
 
 @pytest.fixture(autouse=True)
 def watchdog():
-    """A test that hangs ends the run, and shows where it hung."""
+    """A test that hangs ends the run and prints where it hung."""
     faulthandler.dump_traceback_later(120, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
@@ -40,7 +40,7 @@ def descriptors_are_given_back():
 
 
 class Things:
-    """Opens queues and things to watch, and closes at the end what the test left open."""
+    """Opens queues and things to watch; at the end closes those that the test left open."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -145,7 +145,7 @@ def python():
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # A debug CPython warns of what is left open at the end; the others do not.
+            # A debug CPython warns of objects that are left open at the end; other builds do not.
             env={**os.environ, "PYTHONPATH": package, "PYTHONWARNINGS": "ignore::ResourceWarning"},
         )
         children.append(child)
@@ -165,7 +165,7 @@ def fill():
         fd = thing.fileno()
         blocking = os.get_blocking(fd)
         os.set_blocking(fd, False)
-        for _ in range(3):  # the peer's side may take some more in a moment
+        for _ in range(3):  # the other side may accept more after a moment
             with contextlib.suppress(BlockingIOError):
                 while True:
                     os.write(fd, bytes(65536))
@@ -177,7 +177,7 @@ def fill():
 
 @pytest.fixture
 def drain():
-    """Reads from a descriptor all that is there."""
+    """Reads everything that is there from a descriptor."""
 
     def drain(thing):
         while select.select([thing], [], [], 0)[0] and os.read(thing.fileno(), 65536):
@@ -188,5 +188,5 @@ def drain():
 
 @pytest.fixture
 def nap():
-    """Long enough for another thread to fall asleep, as far as one can tell."""
+    """Sleeps long enough for another thread to begin to sleep, in all likelihood."""
     return lambda: time.sleep(0.05)

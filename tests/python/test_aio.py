@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""asyncio runs on readyq, and a queue runs inside asyncio. That asyncio's own tests pass on it is
-in tests/stdlib; here is what a program does first, and what those leave open.
+"""asyncio runs on readyq, and a queue runs inside asyncio. tests/stdlib runs asyncio's own tests;
+this file tests a program's first steps, and cases that those tests do not cover.
 """
 
 import asyncio
@@ -150,7 +150,7 @@ def test_streams_echo():
     assert readyq.run(main()) == [f"LINE {number}\n".encode() for number in range(20)]
 
 
-def test_a_subprocess_is_talked_to_and_waited_for():
+def test_a_subprocess_can_be_used_and_waited_for():
     program = "import sys; print(sys.stdin.read().upper()); sys.exit(7)"
 
     async def main():

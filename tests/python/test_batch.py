@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What wait() returns: an iterator that takes one watch at a time and gives the others back."""
+"""The result of wait(): an iterator that takes one watch at a time and gives the others back."""
 
 import contextlib
 import gc
@@ -20,7 +20,7 @@ SOON = 10
 
 
 def end(child):
-    """Ends a process, and leaves it to be reaped."""
+    """Ends a process, which is not reaped."""
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
@@ -127,7 +127,7 @@ def test_leaving_the_loop_at_once_loses_nothing_of_any_kind(queue, all_kinds):
         for watch in queue.wait(SOON):
             taken.append(watch)
             if watch.interest == READ:
-                watch.modify(0)  # a level-triggered one would come again
+                watch.modify(0)  # a level-triggered watch would be reported again
             break
     assert set(taken) == set(all_kinds)
 
@@ -413,7 +413,7 @@ def test_a_watch_removed_by_another_thread_is_skipped(queue, triggers, start):
     assert list(batch) == triggers[2:]
 
 
-def test_a_wait_that_lost_all_it_found_goes_on_until_its_time(queue, make, start, nap):
+def test_a_wait_whose_events_were_all_removed_continues_until_its_deadline(queue, make, start, nap):
     """Two threads in turn: one finds what the other removes before it has the GIL again."""
     stop = threading.Event()
     empty = []

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Which ready bits come, on which kind of descriptor, after what: the contract's table."""
+"""Which ready bits are reported, for which kind of descriptor and after which event: the table of
+the contract.
+"""
 
 import os
 import pathlib
@@ -18,8 +20,9 @@ SOON = 10
 
 @pytest.fixture
 def ready():
-    """What a fresh queue finds, 0 when nothing is ready. That the direction which was not asked
-    for is closed may be told or not."""
+    """The bits that a new queue finds; 0: nothing is ready. That the direction which was not
+    requested is closed may be reported or not.
+    """
 
     def ready(thing, interest, timeout=0):
         with readyq.Queue() as queue:
@@ -34,7 +37,7 @@ def ready():
 
 
 def reset(sock):
-    """Closes it so that the peer gets a reset."""
+    """Closes the socket so that its peer gets a reset."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the collector of cycles is shown, and what it may do in between. That what is dropped is
-given back is in test_leaks.py.
+"""The objects that the cycle collector is shown, and what it may do in between. test_leaks.py tests
+that dropped objects are released.
 """
 
 import gc
@@ -65,7 +65,7 @@ def test_a_finalizer_may_add_while_the_watches_are_listed(queue):
     first = queue.add_trigger(data="first")
     Adder(queue)
     threshold = gc.get_threshold()
-    spent = [[] for _ in range(200)]  # what lists were kept for later: the next is allocated
+    spent = [[] for _ in range(200)]  # the free list: the next list is allocated
     gc.set_threshold(1)
     try:
         listed = iter(queue)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Misuse and refusals: the right class, a sentence that explains it, and nothing changed."""
+"""Misuse and refusals: the right class, a message that explains it, and nothing changed."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ SOON = 10
 
 @pytest.fixture
 def unchanged(queue, make):
-    """A queue with a watch of its own, which is as it was after the test."""
+    """A queue with a watch that must be unchanged after the test."""
     here, there = make.unix()
     watch = queue.add(here, "r", data="mine")
     yield queue
@@ -60,7 +60,7 @@ def test_a_negative_descriptor_is_named(unchanged):
         unchanged.add(-1, "r")
 
 
-def test_closed_file_says_so_itself(unchanged, make):
+def test_fileno_of_a_closed_file_raises_its_own_error(unchanged, make):
     reader, _ = make.pipe()
     reader.close()
     with pytest.raises(ValueError, match="closed file"):
@@ -91,7 +91,7 @@ def test_fileno_that_returns_no_number_is_refused(unchanged, wrong):
         unchanged.add(Thing(), "r")
 
 
-def test_fileno_that_raises_is_heard(unchanged):
+def test_an_exception_of_fileno_propagates(unchanged):
     class Thing:
         def fileno(self):
             raise LookupError("mine")
@@ -117,7 +117,7 @@ def test_numbers_out_of_range_are_refused(unchanged, wrong):
     [READ_CLOSED, READ | FIRED, EDGE, EXCLUSIVE, 0x1000, 2**31, 2**32 - 1, 2**32, 2**70, -1],
     ids=hex,
 )
-def test_interest_that_means_nothing_is_refused(unchanged, make, wrong):
+def test_invalid_interest_is_refused(unchanged, make, wrong):
     here, _ = make.unix()
     (watch,) = unchanged
     with pytest.raises(ValueError, match=r"is not valid|out of range"):
@@ -128,7 +128,7 @@ def test_interest_that_means_nothing_is_refused(unchanged, make, wrong):
 
 
 @pytest.mark.parametrize("wrong", ["", "x", "rx", "R", "r w", "\u0155"])
-def test_letters_that_mean_nothing_are_refused(unchanged, make, wrong):
+def test_invalid_letters_are_refused(unchanged, make, wrong):
     here, _ = make.unix()
     with pytest.raises(ValueError, match='made of "r", "w" and "p", not '):
         unchanged.add(here, wrong)

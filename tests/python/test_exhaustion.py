@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""When descriptors run out: OSError with EMFILE, nothing changed, nothing lost, and it works again.
+"""When descriptors run out: OSError with EMFILE, nothing changed or lost, and it works again later.
 
-What happens without memory is in test_memory.py.
+test_memory.py tests what happens without memory.
 """
 
 
-def test_full_descriptor_table_is_explained_and_harmless(python):
+def test_full_descriptor_table_is_explained_and_changes_nothing(python):
     child = python(
         """
 import errno, os, resource, readyq, socket
@@ -56,7 +56,7 @@ here.close(); there.close()
     assert child.communicate(timeout=10) == ("", "")
 
 
-def test_child_that_can_open_no_queue_is_told_so_by_every_call_until_it_can(python):
+def test_child_that_cannot_open_a_queue_gets_that_error_from_every_call_until_it_can(python):
     child = python(
         """
 import errno, os, resource, readyq, signal, socket

@@ -20,7 +20,7 @@ SOON = 10
 
 @pytest.fixture(autouse=True)
 def single_threaded(watchdog):
-    """The watchdog is a thread, of which fork warns; here the child has an alarm instead."""
+    """The watchdog is a thread, and fork warns of threads; here the child has an alarm instead."""
     faulthandler.cancel_dump_traceback_later()
 
 
@@ -234,7 +234,7 @@ WAKEUPS = {"x86_64": (290, 293), "aarch64": (19, 59)}.get(platform.machine(), ()
 
 
 def refuse(call):
-    """From now on the system call is EPERM in this process: a seccomp filter."""
+    """From now on the system call fails with EPERM in this process, by a seccomp filter."""
     steps = ((0x20, 0, 0, 0), (0x15, 0, 1, call), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7FFF0000))
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
     program = ctypes.create_string_buffer(struct.pack("HP", len(steps), ctypes.addressof(code)))
@@ -247,8 +247,8 @@ def refuse(call):
     not WAKEUPS,
     reason=f"WAKEUPS has no system call numbers of {platform.machine()}: add them there",
 )
-def test_child_in_a_sandbox_is_told_so(queue):
-    """EPERM is 1, and -1 was taken for an exception that is set."""
+def test_child_in_a_sandbox_gets_an_error_that_says_so(queue):
+    """EPERM is 1, and the core's -1 was mistaken for an exception that is set."""
 
     def check():
         for call in WAKEUPS:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The interpreter's input hook, called as its prompts call it. Real prompts are in
+"""The interpreter's input hook, called in the way its prompts call it. Real prompts are tested in
 tests/test_prompt.py.
 """
 
@@ -20,7 +20,7 @@ hook = place.value
 """
 
 
-def test_it_is_called_while_no_key_and_no_signal_came(python):
+def test_it_is_called_while_there_is_no_key_and_no_signal(python):
     child = python(
         HOOK
         + """
@@ -56,7 +56,7 @@ assert prompt(hook) == 0
     assert (output, lines[-1], child.returncode) == ("", "LookupError: mine", 0)
 
 
-def test_a_prompt_that_comes_late_to_it_finds_none(python):
+def test_a_hook_is_not_called_after_it_was_removed(python):
     child = python(
         HOOK
         + """

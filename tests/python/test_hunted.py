@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the model's hunt (tests/model) found and was mended. Each test says what went wrong."""
+"""Faults that `make model` (tests/model) found. Each docstring says what went wrong."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from readyq import EDGE, EXCLUSIVE, READ, WRITE
 
 
 def test_a_fire_does_not_take_a_place_in_the_maximum(queue, make):
-    """The kernel's event for the fire was the one that a wait for one thing took."""
+    """A wait with a maximum of one took the kernel's event for the fire."""
     trigger = queue.add_trigger()
     trigger.fire()
     trigger.remove()
@@ -28,7 +28,7 @@ def test_a_wake_does_not_take_a_place_in_the_maximum(queue, make):
 
 
 def test_a_file_that_was_closed_does_not_take_a_place_in_the_maximum(queue, make):
-    """It was in line, was seen to be closed, and the kernel had not been asked for another."""
+    """It was listed and found closed, and the kernel was not asked for another event."""
     trigger, (here, _) = queue.add_trigger(), make.unix()
     with make.file() as file:
         trigger.fire()
@@ -41,7 +41,7 @@ def test_a_file_that_was_closed_does_not_take_a_place_in_the_maximum(queue, make
 
 
 def test_modify_of_a_number_that_became_a_file_says_that_it_was_closed(queue, make):
-    """It said EPERM, which is what the kernel says of files."""
+    """The error was EPERM, which the kernel returns for files."""
     here, _ = make.unix()
     number = here.fileno()
     watch = queue.add(here, "r")
@@ -51,8 +51,10 @@ def test_modify_of_a_number_that_became_a_file_says_that_it_was_closed(queue, ma
     assert caught.value.errno == errno.EBADF
 
 
-def test_what_a_closed_number_is_now_is_not_told_as_a_ghost(queue, make):
-    """Looking for closed numbers put the new file into the old set, and its hang-up came as one."""
+def test_the_new_file_of_a_closed_number_is_not_reported_as_a_ghost(queue, make):
+    """The search for closed numbers registered the new file in the old set, and its hang-up was
+    reported as a ghost.
+    """
     here, there = make.unix()
     copy = make.keep(socket.socket(fileno=os.dup(here.fileno())))
     closed = make.pipe()[0]
@@ -64,15 +66,15 @@ def test_what_a_closed_number_is_now_is_not_told_as_a_ghost(queue, make):
     here.close()
     watch.remove()
     there.send(b"x")
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         list(queue.wait(0))
     assert copy.recv(1) == b"x"
-    assert not [one for one in told if f"fd {closed.fileno()} " in str(one.message)]
+    assert not [one for one in warned if f"fd {closed.fileno()} " in str(one.message)]
 
 
 def test_a_number_that_was_exclusive_is_added_again_when_it_comes_back(queue, make):
-    """Changing the kernel's old registration was refused, because that was EXCLUSIVE."""
+    """Changing the kernel's old registration was refused, because that one was EXCLUSIVE."""
     here, there = make.unix()
     number, kept = here.fileno(), os.dup(here.fileno())
     watch = queue.add(number, READ | EXCLUSIVE)
@@ -86,7 +88,7 @@ def test_a_number_that_was_exclusive_is_added_again_when_it_comes_back(queue, ma
     assert list(queue.wait(0)) == [watch]
 
 
-def test_edge_does_not_tell_of_what_was_read_before_the_wait(queue, make):
+def test_edge_does_not_report_what_was_read_before_the_wait(queue, make):
     """The old READ was delivered when WRITE was ready."""
     here, there = make.unix()
     watch = queue.add(here, READ | WRITE | EDGE)
@@ -96,7 +98,7 @@ def test_edge_does_not_tell_of_what_was_read_before_the_wait(queue, make):
     assert not any(one.readable for one in queue.wait(0))
 
 
-def test_edge_for_writing_is_told_once_though_the_peer_writes_no_more(queue, make, fill, drain):
+def test_edge_for_writing_is_reported_once_though_the_peer_writes_no_more(queue, make, fill, drain):
     """The edge was delivered twice, the second time by a new registration."""
     here, there = make.unix()
     there.shutdown(socket.SHUT_WR)
@@ -110,8 +112,8 @@ def test_edge_for_writing_is_told_once_though_the_peer_writes_no_more(queue, mak
     assert sum(watch in list(queue.wait(0, 2)) for _ in range(4)) == 1
 
 
-def test_a_file_on_a_closed_number_is_not_told_of_what_was_there(make):
-    """The registration of the number's earlier file was still there."""
+def test_a_file_on_a_closed_number_gets_no_event_of_the_file_before_it(make):
+    """The registration of the file that had the number before was still there."""
     queue = make.queue(warn=False)
     reader, writer = make.pipe()
     copy = make.file_of(os.dup(reader.fileno()), "rb")
@@ -125,8 +127,8 @@ def test_a_file_on_a_closed_number_is_not_told_of_what_was_there(make):
     assert copy.read(1) == b"x"
 
 
-def test_a_closed_number_that_was_found_out_holds_no_file_open(queue, make):
-    """The watch was given up and its registration, which held the file open, was not."""
+def test_a_closed_number_that_was_detected_keeps_no_file_open(queue, make):
+    """The watch was marked stale, but its registration was not removed and kept the file open."""
     here, there = make.unix()
     queue.add(here, READ | EDGE)
     assert list(queue.wait(0)) == []
@@ -163,7 +165,7 @@ def test_descriptor_is_silent_after_a_ghost_that_a_child_shared(make):
     assert readable == []
 
 
-def test_edge_of_many_arrivals_is_told_once_under_a_maximum(queue, make):
+def test_edge_of_many_arrivals_is_reported_once_under_a_maximum(queue, make):
     """One arrival was delivered, and the others by the waits that followed."""
     here, there = make.pipe()
     watch = queue.add(here, READ | EDGE)
@@ -175,7 +177,7 @@ def test_edge_of_many_arrivals_is_told_once_under_a_maximum(queue, make):
 
 
 def test_descriptor_is_readable_after_a_wait_that_was_full(queue, make):
-    """The wait returned before the kernel was asked again: an outer loop slept for ever."""
+    """The wait returned before the kernel was asked again: an outer loop slept forever."""
     here, there = make.unix()
     number = queue.fileno()
     watch = queue.add(here, "r")

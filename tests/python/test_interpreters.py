@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Interpreters beside the main one: queues of their own, under a GIL of their own from Python 3.12
-on, and whatever order they end in.
+"""Subinterpreters: each has queues of its own, under a GIL of its own from Python 3.12 on, and they
+may end in any order.
 """
 
 import sys
@@ -50,7 +50,7 @@ own_gil = pytest.mark.skipif(
 
 @pytest.fixture
 def check(python):
-    """Runs a program to its end, which says nothing."""
+    """Runs a program to its end; it must print nothing."""
 
     def check(code):
         child = python(PRELUDE + code)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signals that nobody watches, during a wait: Python's handlers run, and the wait goes on."""
+"""Signals without a watch, during a wait: Python's handlers run, and the wait continues."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ SOON = 10
 
 @pytest.fixture
 def alarm():
-    """Installs a handler of SIGALRM and sends that every 10 ms."""
+    """Installs a handler of SIGALRM and sends that signal every 10 ms."""
     before = signal.getsignal(signal.SIGALRM)
 
     def alarm(handler):
@@ -25,7 +25,7 @@ def alarm():
 
 
 def end_with_an_error(*_):
-    signal.setitimer(signal.ITIMER_REAL, 0)  # a second one would meet whatever comes after the wait
+    signal.setitimer(signal.ITIMER_REAL, 0)  # a second one could arrive after the wait
     raise LookupError("from the handler")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is dropped is given back: references, memory, descriptors, cycles."""
+"""Dropped objects are released: references, memory, descriptors, cycles."""
 
 import gc
 import os
@@ -139,7 +139,9 @@ def test_finalizer_may_use_the_queue_that_is_collected_with_it():
 
 
 def grows(queue, make, measure):
-    """By how much what is measured grows in each of some rounds of all that is done often."""
+    """By how much the measured value grows in each of some rounds, in which everything is done
+    often.
+    """
     here, there = make.unix()
     there.send(b"x")
     watch = queue.add(here, "rw", data=lambda watch: None)
@@ -181,7 +183,7 @@ def test_waits_and_deliveries_leave_no_reference_behind(queue, make):
 
 
 def resident():
-    """Bytes of memory that this process has in use, whoever asked for them."""
+    """Bytes of memory that this process uses in total."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What was found and not consumed is delivered by a later wait."""
+"""An event that was found and not taken is delivered by a later wait."""
 
 import pytest
 

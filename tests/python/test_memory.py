@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""When Python's memory runs out: MemoryError, nothing changed, nothing lost, and it works again.
+"""When Python's memory runs out: MemoryError, nothing changed or lost, and it works again later.
 
-Each call is made with each of its allocations refused in turn, until it needs no more.
+Each call is repeated with each of its allocations refused in turn, until it succeeds.
 """
 
 import sys

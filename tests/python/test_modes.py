@@ -96,7 +96,7 @@ def test_modify_changes_the_direction(queue, make):
     assert watch.interest == READ
 
 
-def test_modify_asks_anew_what_was_found_for_the_old_interest(queue, make):
+def test_modify_asks_again_for_what_was_found_for_the_old_interest(queue, make):
     pairs = [make.unix() for _ in range(2)]
     first, second = (queue.add(here, WRITE) for here, _ in pairs)
     assert list(queue.wait(0, 1)) == [first]
@@ -146,7 +146,7 @@ def test_exclusive_can_be_modified_and_removed(queue, make):
     assert list(queue.wait(0)) == []
 
 
-def test_exclusive_still_tells_of_a_peer_that_closed(queue, make):
+def test_exclusive_still_reports_a_peer_that_closed(queue, make):
     here, there = make.unix()
     watch = queue.add(here, READ | EXCLUSIVE)
     there.close()

@@ -18,7 +18,7 @@ def test_version_is_that_of_the_core():
     assert readyq.__version__.count(".") == 2
 
 
-def test_everything_that_is_offered_exists():
+def test_everything_in_all_exists():
     assert all(hasattr(readyq, name) for name in readyq.__all__)
 
 
@@ -323,7 +323,7 @@ def test_docstrings_show_what_is_called(queue):
 # ------------------------------------------------------------------ traces
 
 
-def test_trace_tells_every_call_and_delivery_in_a_line(queue, make):
+def test_trace_shows_every_call_and_delivery_in_a_line(queue, make):
     here, there = make.unix()
     lines = []
     queue.trace(lines.append)
@@ -352,7 +352,7 @@ def test_trace_writes_to_a_file_until_it_is_ended(queue):
     assert file.getvalue().count("\n") == 1
 
 
-def test_trace_hears_what_a_target_raises(queue):
+def test_an_exception_of_the_trace_target_is_reported(queue):
     class Rude:
         @property
         def write(self):

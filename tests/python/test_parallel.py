@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Every call of a queue and its watches from several threads at once, for a second. With a GIL this
-tests what happens between two calls; without one, what happens inside them.
+tests interleavings of calls; without one, of their parts.
 """
 
 import gc
@@ -40,7 +40,7 @@ def test_importing_readyq_leaves_the_gil_off(python):
 
 
 def random_calls(queue, sockets, watches):
-    """Each call there is, on one of things that other threads use at the same time."""
+    """Every call, on one of the objects that other threads use at the same time."""
     here = random.choice(sockets)
     any_watch = random.choice(watches or [queue.add_trigger()])
     return [
@@ -108,7 +108,7 @@ def test_every_call_from_every_thread_at_once(queue, make, start):
     watch.remove()
     del watch
     watches.clear()
-    gc.collect()  # without a GIL, what another thread dropped is counted down here
+    gc.collect()  # without a GIL, objects that another thread dropped are released here
     assert sys.getrefcount(queue) == before
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is watched stays as it is and stays alive; and any descriptor can be watched."""
+"""A watched object is not changed and stays alive; and any descriptor can be watched."""
 
 import fcntl
 import gc
@@ -102,7 +102,7 @@ def test_what_never_blocks_is_always_ready(queue, never_blocks):
     assert list(queue.wait(0)) == []
 
 
-def test_what_never_blocks_knows_edge_and_oneshot(queue, never_blocks):
+def test_what_never_blocks_supports_edge_and_oneshot(queue, never_blocks):
     watch = queue.add(never_blocks, READ | EDGE)
     assert list(queue.wait(0)) == [watch]
     assert list(queue.wait(0)) == []

@@ -19,7 +19,7 @@ def spawn(code="pass"):
 
 
 def await_end(pid):
-    """Until it is a zombie, without reaping it."""
+    """Waits until it is a zombie, without reaping it."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
@@ -97,7 +97,7 @@ def test_several_watches_of_one_child(queue, make):
     child.wait()
 
 
-def test_process_that_is_no_child_can_be_watched_without_status(queue, make):
+def test_process_that_is_not_a_child_can_be_watched_without_status(queue, make):
     middle = make.child(
         "import subprocess, sys; child = subprocess.Popen(['sleep', '0.2']);"
         "print(child.pid, flush=True); sys.stdin.read(); child.wait()",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""readyq.Selector does what the selectors of the standard library do. That its own tests pass with
-it is in tests/stdlib; here is what those leave open.
+"""readyq.Selector does what the selectors of the standard library do. tests/stdlib runs their own
+tests with it; this file tests cases that those do not cover.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ def test_a_key_is_returned_found_and_given_back(selector, make):
 
 
 @pytest.mark.parametrize("events", [0, -1, 4, 7, "r", None])
-def test_events_that_mean_nothing_are_refused_and_nothing_is_registered(selector, make, events):
+def test_invalid_events_are_refused_and_nothing_is_registered(selector, make, events):
     here, _ = make.unix()
     with pytest.raises(ValueError, match="Invalid events"):
         selector.register(here, events)
@@ -66,7 +66,7 @@ class Odd:
 
 
 @pytest.mark.parametrize("fileobj", [-1, "file", None, object(), Odd(-1), Odd("x"), Odd(None)])
-def test_what_has_no_descriptor_is_refused_as_by_the_stock_selector(selector, fileobj):
+def test_an_object_without_a_descriptor_is_refused_as_by_the_stock_selector(selector, fileobj):
     with selectors.DefaultSelector() as stock:
         for call in (
             lambda one: one.register(fileobj, READ),
@@ -287,7 +287,7 @@ def test_modify_of_a_closed_descriptor_unregisters_it(selector, make):
 
 
 def reset(connection):
-    """Closes it so that the peer gets an error."""
+    """Closes the socket so that its peer gets an error."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
@@ -303,7 +303,7 @@ def connected_nowhere(make):
 
 
 def situation(make, name):
-    """A descriptor of which a stock selector reports more than what was asked for plainly."""
+    """A descriptor of which a stock selector reports more than the events that were requested."""
     here, there = make.tcp()
     reader, writer = make.pipe()
     if name == "data":
@@ -336,7 +336,7 @@ SITUATIONS = ["idle", "data", "end", "half", "reset", "both shut", "refused"]
 SITUATIONS += ["pipe without writer", "pipe without reader", "terminal hung up"]
 
 
-# Without the reading end of a pipe that is also to be written: nobody can.
+# Without the reading end of a pipe that is also registered for writing: it cannot be written.
 CASES = [
     (name, events)
     for name in SITUATIONS
@@ -351,7 +351,7 @@ def test_events_are_those_of_the_stock_selector(selector, make, name, events):
     with selectors.DefaultSelector() as stock:
         stock.register(thing, events)
         selector.register(thing, events)
-        time.sleep(0.02)  # what comes over loopback comes a moment later
+        time.sleep(0.02)  # data arrives over loopback after a moment
         expected = [found for _, found in stock.select(0)]
         assert [found for _, found in selector.select(0)] == expected
 
@@ -381,7 +381,7 @@ def test_a_file_is_always_ready(selector, make):
     assert selector.select() == [(key, BOTH)]
 
 
-def test_closing_twice_is_fine_and_later_calls_are_refused(selector, make):
+def test_closing_twice_is_allowed_and_later_calls_are_refused(selector, make):
     here, _ = make.unix()
     selector.register(here, READ)
     keys = selector.get_map()

@@ -28,7 +28,7 @@ def handlers_are_put_back():
 
 
 def action_of(signum):
-    """What the kernel does with it: "caught", "ignored" or "default"."""
+    """The action of the signal: "caught", "ignored" or "default"."""
     with open("/proc/self/status") as status:
         masks = dict(line.split(":\t") for line in status if line.startswith("Sig"))
     for word, mask in (("caught", "SigCgt"), ("ignored", "SigIgn")):
@@ -76,7 +76,7 @@ def test_several_watches_and_queues_share_a_signal(queue, make):
     assert list(other.wait(SOON)) == watches[2:]
 
 
-def test_removed_watch_hears_nothing(queue):
+def test_removed_watch_reports_nothing(queue):
     watch = queue.add_signal(USR1)
     other = queue.add_signal(USR1)
     send(USR1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nothing is delivered for a watch that is gone, and a number that is reused is a new file."""
+"""Nothing is delivered for a removed watch, and a number that is reused is a new file."""
 
 import os
 import socket
@@ -123,7 +123,7 @@ def test_closed_file_does_not_make_the_next_owner_of_its_number_fire(queue, make
     assert list(queue.wait(0.02)) == []
 
 
-def test_found_and_then_closed_and_reused_is_not_delivered(queue, make):
+def test_found_then_closed_and_reused_is_not_delivered(queue, make):
     pairs = [make.unix() for _ in range(2)]
     for here, there in pairs:
         queue.add(here, "r", data=here)

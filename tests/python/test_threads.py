@@ -150,7 +150,7 @@ def test_many_events_are_shared_by_several_waiters_without_loss_or_double(queue,
         there.close()
 
 
-def test_waiter_that_was_overtaken_waits_on(queue, start):
+def test_waiter_whose_event_went_to_another_continues_to_wait(queue, start):
     taken = threading.Semaphore(0)
     triggers = [queue.add_trigger(data=number) for number in range(4)]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Timeouts and timers: never early, however large; and the clock that is not the real one."""
+"""Timeouts and timers: never early, however large; and the virtual clock."""
 
 import decimal
 import fractions
@@ -62,7 +62,7 @@ def test_negative_timeouts_and_nan_are_refused(queue, call, timeout):
         getattr(queue, call)(timeout)
 
 
-def test_number_that_cannot_be_told_raises_what_it_raises(queue):
+def test_number_that_cannot_be_converted_raises_what_it_raises(queue):
     class Rude:
         def __float__(self):
             raise LookupError("mine")

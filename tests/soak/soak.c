@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * A mixed load on one queue for a while, with an account at its end: what was sent, what was
- * delivered, and that nothing was lost, stale, early, or a wait that ended for nothing. It looks at
- * a queue from outside, as a server would: sockets that come and go, timers, children, queued
- * signals, triggers fired by eight threads, wakes, and forks whose children use the queue.
+ * A mixed load on one queue for some time, and an account at the end: how many events were sent and
+ * delivered, and that none was lost, stale or early, and no wait ended for nothing. It uses a queue
+ * as a server would: sockets that come and go, timers, children, queued signals, triggers fired by
+ * eight threads, wakes, and forks whose children use the queue.
  *
  *     soak SECONDS SOCKETS
  *
- * A pool of threads waits. There is no lock: what belongs to a watch belongs to the thread whose
- * batch holds it. The writing end of each pair belongs to a thread of its own.
+ * A pool of threads waits. There is no lock: the state of a watch belongs to the thread whose batch
+ * holds it. The writing end of each pair belongs to a thread of its own.
  */
 #include "soak.h"
 
@@ -55,11 +55,11 @@ static size_t npairs;
 static struct timer timers[TIMERS];
 static struct child children[CHILDREN];
 static struct worker workers[WORKERS];
-static atomic_bool over; /* for the workers, when nothing is sent any more */
+static atomic_bool over; /* for the workers: nothing is sent any more */
 
 /* ------------------------------------------------------------------ sockets */
 
-/* From the last line on it may be another thread's. */
+/* After the last line it may belong to another thread. */
 static void open_one(struct pair *pair, uint64_t *random)
 {
     static const uint32_t modes[] = {0, 0, READYQ_EDGE, READYQ_ONESHOT};
@@ -73,7 +73,7 @@ static void open_one(struct pair *pair, uint64_t *random)
     atomic_store(&pair->far, ends[1]);
 }
 
-/* Half of them are closed first and removed then, as careless programs do. */
+/* Half of them are closed before they are removed, as careless programs do. */
 static void renew(struct worker *worker, struct pair *pair)
 {
     worker->account.lost += atomic_load(&pair->sent) - pair->got;
@@ -88,7 +88,8 @@ static void renew(struct worker *worker, struct pair *pair)
     open_one(pair, &worker->random);
 }
 
-/* An edge may report what was read with the one before; all else is reported with data only. */
+/* An edge may report data that was read with the edge before; all other watches are reported only
+ * with data. */
 static void read_all(struct worker *worker, struct pair *pair)
 {
     char bytes[4096];
@@ -106,7 +107,7 @@ static void read_all(struct worker *worker, struct pair *pair)
         CHECK(readyq_modify(&pair->watch, READYQ_READ | READYQ_ONESHOT) == 0);
 }
 
-/* The peer of all pairs: writes, and now and then closes. */
+/* The peer of all pairs: writes, and sometimes closes. */
 static void *run_peer(void *unused)
 {
     uint64_t random = 362436069;
@@ -136,7 +137,7 @@ static void *run_peer(void *unused)
 
 /* ------------------------------------------------------------------ timers and children */
 
-/* One that has fired is added again, or restarted, which is the same. */
+/* A timer that has fired is added again, or restarted, which is the same. */
 static void set_timer(struct timer *timer, uint64_t *random)
 {
     const int64_t delay = (int64_t)(draw(random) % (100 * (uint64_t)MS));
@@ -225,8 +226,8 @@ static void deliver(struct worker *worker, readyq_watch *w)
         *(uint64_t *)w->data += w->count;
 }
 
-/* One wait, with any batch. Now and then some watches are left untaken, or the batch is closed. At
- * most one wait may end with nothing before its time for each wake. */
+/* One wait, with any batch. Sometimes watches are left untaken, or the batch is closed. For each
+ * wake at most one wait may end early with nothing. */
 static bool turn(struct worker *worker)
 {
     readyq_batch *batch = &worker->batches[draw(&worker->random) % BATCHES];
@@ -314,7 +315,7 @@ static void begin(size_t sockets)
         children[i].watch.data = &children[i];
 }
 
-/* What the other workers left untaken is given back, and taken here. */
+/* The watches that the other workers left untaken are given back, and taken here. */
 static void stop_workers(struct account *account)
 {
     atomic_store(&over, true);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The soak's account, and the threads that make events: triggers, queued signals and wakes.
+ * The account of the soak, and the threads that make events: triggers, queued signals and wakes.
  */
 #ifndef SOAK_H
 #define SOAK_H
@@ -26,7 +26,7 @@
 _Noreturn static inline void fail(const char *file, int line, const char *what)
 {
     perror(what);
-    printf("soak: %s:%d: not so: %s\n", file, line, what);
+    printf("soak: %s:%d: failed: %s\n", file, line, what);
     exit(1);
 }
 
@@ -44,7 +44,7 @@ struct account { /* deliveries, and faults */
     uint64_t lost, stale, early, empty;
 };
 
-struct made { /* what was sent */
+struct made { /* sent */
     _Atomic uint64_t bytes, ends, children, signals, fires, wakes;
 };
 
@@ -143,7 +143,7 @@ static inline void add_account(struct account *sum, const struct account *one)
     sum->empty += one->empty;
 }
 
-/* 0 when the account balances. */
+/* Prints the account. Returns 0 if it balances. */
 static inline int report(const struct account *got, const struct threads *threads,
                          const struct readyq_stats *stats)
 {

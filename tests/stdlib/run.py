@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`make test-stdlib`: CPython's own tests of selectors and asyncio with readyq.Selector for every
-selector, beside the same with its own. Fails unless both ran and passed the same tests.
+"""`make test-stdlib`: CPython's own tests of selectors and asyncio, with readyq.Selector in place
+of every selector and with the stock selectors. Fails unless both ran and passed the same tests.
 """
 
 import json
@@ -11,11 +11,11 @@ from pathlib import Path
 
 SUITE = Path(__file__).with_name("suite.py")
 
-# What CPython asks of its epoll selector alone, and readyq promises otherwise: a file, which the
-# kernel refuses, is always ready, as with its poll and select selectors.
+# Tests of CPython for its epoll selector alone, which readyq contradicts by its promises: a file,
+# which the kernel refuses, is always ready, as with the poll and select selectors.
 DIFFERENT = {"test.test_selectors.EpollSelectorTestCase.test_register_file"}
 
-# What skips itself unless the class is one of CPython's own by name.
+# Tests that skip themselves unless the class has the name of one of CPython's own.
 BY_NAME = "test_modify_unregister"
 
 

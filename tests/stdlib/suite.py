@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Runs one of CPython's own test modules, as installed, on its own selectors or on readyq.Selector.
 
-`suite.py test_selectors|test_asyncio readyq|stock` prints a line of JSON with the counts. Nothing
-of CPython's is copied: its tests take their selectors from the module selectors, and there they
-are replaced, those that tests ask for by name too, before the tests are imported.
+`suite.py test_selectors|test_asyncio readyq|stock` prints a line of JSON with the counts. CPython's
+code is not copied: its tests take their selectors from the module selectors, where they are
+replaced before the tests are imported, including those that tests access by name.
 """
 
 import json

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * A fuzzer of the Lua binding: bytes choose a function, its arguments and what is done with its
- * results: any value for any argument, wrong selves, metamethods called by name, callbacks that
- * close the queue, collect, fail or go on with the input. Every call is protected; only Lua's own
- * errors may come out. The allocator checks the sizes that Lua gives back, and may refuse one.
+ * A fuzzer of the Lua binding: bytes choose a function, its arguments and the use of its results:
+ * any value for any argument, wrong selves, metamethods called by name, and callbacks that close
+ * the queue, collect garbage, fail or continue with the input. Every call is protected; only Lua's
+ * own errors may come out. The allocator checks the sizes that Lua passes back, and may refuse an
+ * allocation.
  */
 #include "values.h"
 
@@ -11,7 +12,7 @@ int luaopen_readyq_core(lua_State *L);
 
 /* ------------------------------------------------------------------ calls */
 
-/* Nothing is to sleep: every queue that there is will be woken by its next wait. */
+/* No call may sleep: every queue is woken, so that its next wait returns at once. */
 static void wake_all(lua_State *L)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, VALUE_TABLE);
@@ -27,7 +28,7 @@ static void wake_all(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* Of three results the first of which is nil the others are a message and a number. */
+/* If the first of three results is nil, the others are a message and a number. */
 static void check_results(lua_State *L, int first)
 {
     const int n = lua_gettop(L) - first + 1;
@@ -38,7 +39,7 @@ static void check_results(lua_State *L, int first)
     CHECK(lua_isinteger(L, first + 2));
 }
 
-/* [-0, +0, e] One call, whose first result is kept. */
+/* [-0, +0, e] One call; its first result is kept. */
 static int call_one(lua_State *L)
 {
     const int first = lua_gettop(L) + 1, function = byte() % nfunctions + 1;
@@ -64,7 +65,7 @@ static int call_one(lua_State *L)
 
 /* ------------------------------------------------------------------ the module */
 
-/* [-n, +n, e] Calls its first argument: an iterator, or whatever was given. */
+/* [-n, +n, e] Calls its first argument: an iterator, or any other value. */
 static int call_value(lua_State *L)
 {
     luaL_checkany(L, 1);
@@ -81,7 +82,8 @@ static void keep_function(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* [-0, +0, e] In the order of the lists, not that of Lua's hashes: an input means one thing. */
+/* [-0, +0, e] In the order of the lists, not of Lua's hash tables, so that an input always has the
+ * same meaning. */
 static void keep_functions(lua_State *L, int of, const luaL_Reg *list)
 {
     for (; list->name != NULL; list++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What arguments.c calls with: the input, an allocator that checks sizes, and values of all kinds,
- * among them functions that fail, collect, yield or go on with the input.
+ * The values that arguments.c uses: the input, an allocator that checks sizes, and values of all
+ * kinds, among them functions that fail, collect garbage, yield or continue with the input.
  */
 #ifndef VALUES_H
 #define VALUES_H
@@ -32,9 +32,10 @@ static uint8_t byte(void)
 /* ------------------------------------------------------------------ the allocator */
 
 static size_t allocated;
-static int until_refusal; /* 0: none is refused */
+static int until_refusal; /* 0: none */
 
-/* Before each block stands its size. Lua asks again after a collection, so two are refused. */
+/* Each block is preceded by its size. Lua retries an allocation after a collection, so two are
+ * refused. */
 static void *allocate(void *data, void *block, size_t old, size_t size)
 {
     size_t *head = block != NULL ? (size_t *)block - 2 : NULL, *moved;
@@ -95,7 +96,7 @@ static int fail_with_table(lua_State *L)
     return lua_error(L);
 }
 
-/* Nothing is refused to finalizers: Lua would never call them again. */
+/* Finalizers are refused nothing: Lua would never call them again. */
 static int collect(lua_State *L)
 {
     const int refusal = until_refusal;
