@@ -7,18 +7,8 @@
 
 #include <string.h>
 
-/* The attribute, or NULL without an exception. */
-static PyObject *find_attribute(PyObject *object, const char *name)
-{
-    PyObject *attribute = PyObject_GetAttrString(object, name);
-
-    if (attribute == NULL)
-        PyErr_Clear();
-    return attribute;
-}
-
-/* The function, written in Python, that a call of data runs; NULL if there is none. Without an
- * exception. */
+/* The function, written in Python, that a call of data runs. NULL if there is none, without an
+ * exception, or on failure. */
 static PyObject *find_function(PyObject *data)
 {
     PyObject *called, *function = NULL;
@@ -31,8 +21,8 @@ static PyObject *find_function(PyObject *data)
     if (PyCFunction_Check(data) || PyType_Check(data))
         return NULL;
     is_partial = strcmp(Py_TYPE(data)->tp_name, "functools.partial") == 0;
-    called = is_partial ? find_attribute(data, "func")
-                        : find_attribute((PyObject *)Py_TYPE(data), "__call__");
+    called = is_partial ? PyObject_GetAttrString(data, "func")
+                        : PyObject_GetAttrString((PyObject *)Py_TYPE(data), "__call__");
     if (called != NULL && (is_partial || PyFunction_Check(called)))
         function = find_function(called);
     Py_XDECREF(called);
@@ -44,7 +34,7 @@ static inline int flags_of(PyObject *function)
     return ((PyCodeObject *)PyFunction_GET_CODE(function))->co_flags;
 }
 
-/* Why data must not be called, or NULL. */
+/* Why data must not be called, or NULL, perhaps with an exception. */
 static const char *find_fault(PyObject *data)
 {
     PyObject *function;
@@ -101,7 +91,7 @@ static bool check_watch(Watch *watch)
     Py_XDECREF(data);
     if (fault != NULL)
         PyErr_Format(PyExc_TypeError, "dispatch of %R failed: %s", watch, fault);
-    return fault == NULL;
+    return PyErr_Occurred() == NULL;
 }
 
 /* ------------------------------------------------------------------ calling */
