@@ -214,7 +214,7 @@ static void handle(readyq *q, const struct epoll_event *fetched, int n)
         const uint32_t bits = event->events;
 
         if (bits & odd)
-            readyq__event_odd(&events, key, from_kernel(q, (int)(uint32_t)key, bits));
+            readyq__event_other(&events, key, from_kernel(q, (int)(uint32_t)key, bits));
         else
             readyq__event_plain(&events, key, bits);
     }

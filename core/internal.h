@@ -112,7 +112,7 @@ struct readyq__backend {
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
 
     /* Fetches up to `max` events, sleeping up to `timeout` ns (-1: forever), and calls
-     * readyq__event_plain() or readyq__event_odd() for each. Releases the lock around the system
+     * readyq__event_plain() or readyq__event_other() for each. Releases the lock around the system
      * call, by readyq__unlock_for_syscall() and readyq__relock(). Returns the number of kernel
      * events, 0 also before the time is over, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
@@ -405,7 +405,7 @@ static inline void readyq__end_events(struct readyq__events *events)
     events->n = 0;
 }
 
-static inline void readyq__event_odd(struct readyq__events *events, uint64_t key, uint32_t bits)
+static inline void readyq__event_other(struct readyq__events *events, uint64_t key, uint32_t bits)
 {
     readyq__end_events(events);
     readyq__event_slow(events->q, key, bits);
@@ -427,7 +427,7 @@ static inline void readyq__event_plain(struct readyq__events *events, uint64_t k
         events->last = &w->own.link;
         events->n++;
     } else {
-        readyq__event_odd(events, key, bits);
+        readyq__event_other(events, key, bits);
     }
 }
 

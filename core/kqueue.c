@@ -315,13 +315,13 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
     uint32_t bits = from_kernel(event);
 
     if (w == NULL || q->slots[fd].generation != generation) {
-        readyq__event_odd(events, key, bits);
+        readyq__event_other(events, key, bits);
         return;
     }
     if (full && (w->interest & both) == both)
         bits |= ask_both(fd);
     if (bits & ~READYQ__DIRECTIONS)
-        readyq__event_odd(events, key, bits);
+        readyq__event_other(events, key, bits);
     else
         readyq__event_plain(events, key, bits);
     if ((w->interest & READYQ_ONESHOT) || (w->own.flags & READYQ__ONCE))
