@@ -101,23 +101,29 @@ def test_data_that_a_callback_replaces_is_looked_at_when_its_turn_comes(queue):
     assert list(queue.wait(0)) == triggers[2:]
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        lambda watch: None,
-        [].append,
-        print,
-        functools.partial(lambda what, watch: None, "what"),
-        functools.partial(functools.partial(print, end="")),
-        type("Plain", (), {"__call__": lambda self, watch: None})(),
-        str,
-        readyq.Watch.remove,
-        functools.lru_cache(lambda watch: None),
-        unittest.mock.Mock(),
-    ],
-    ids=repr,
-)
-def test_everything_else_is_called(queue, data):
+class Plain:
+    def __call__(self, watch):
+        pass
+
+
+CALLABLE = {
+    "a function": lambda: lambda watch: None,
+    "a method of a list": lambda: [].append,
+    "a builtin": lambda: id,
+    "a partial": lambda: functools.partial(lambda what, watch: None, "what"),
+    "a partial of a partial of a builtin": lambda: functools.partial(functools.partial(id)),
+    "an object": Plain,
+    "a method": lambda: Plain().__call__,
+    "a class": lambda: str,
+    "a method of a type": lambda: readyq.Watch.remove,
+    "a cached function": lambda: functools.lru_cache(lambda watch: None),
+    "a mock": unittest.mock.Mock,
+}
+
+
+@pytest.mark.parametrize("make_data", CALLABLE.values(), ids=CALLABLE)
+def test_everything_else_is_called(queue, make_data):
+    data = make_data()
     for _ in range(3):
         queue.add_trigger(data=data).fire()
     assert queue.dispatch(0) == 3
