@@ -134,7 +134,7 @@ class _Reader:
 
     def detach(self) -> bool:
         try:
-            return bool(self._loop.remove_reader(self._fd))
+            return self._loop.remove_reader(self._fd) is not False  # uvloop returns None
         except RuntimeError:  # the queue was closed, and its number is a transport's now
             if self._queue.closed:
                 return False
