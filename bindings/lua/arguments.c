@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Converts Lua values to the core's: seconds, whole numbers, interests, signals and descriptors;
- * and the core's errors to Lua's.
+ * Converts Lua values to the core's: seconds, whole numbers, interests, signals and descriptors.
  */
 #include "binding.h"
 
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------ time and numbers */
@@ -185,44 +183,4 @@ int luaq_descriptor(lua_State *L, int arg)
         luaL_argerror(L, arg, lua_tostring(L, -1));
     lua_settop(L, top);
     return fd;
-}
-
-/* ------------------------------------------------------------------ errors */
-
-void luaq_refuse(lua_State *L, int arg, const char *format, ...)
-{
-    va_list values;
-
-    va_start(values, format);
-    lua_pushvfstring(L, format, values);
-    va_end(values);
-    luaL_argerror(L, arg, lua_tostring(L, -1));
-    __builtin_unreachable(); /* lauxlib.h does not say that it never returns */
-}
-
-int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error)
-{
-    char text[640];
-
-    readyq_explain(call, fd, error, text, sizeof text);
-    if (error == -EINVAL)
-        return luaL_argerror(L, arg, text);
-    lua_pushnil(L);
-    lua_pushstring(L, text);
-    lua_pushinteger(L, -error);
-    return 3;
-}
-
-int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why)
-{
-    char what[256];
-
-    lua_pushnil(L);
-    if (fd >= 0)
-        lua_pushfstring(L, "%s of descriptor %d (%s) failed: %s", call, fd,
-                        readyq_describe(fd, what, sizeof what), why);
-    else
-        lua_pushfstring(L, "%s failed: %s", call, why);
-    lua_pushinteger(L, ENOENT);
-    return 3;
 }

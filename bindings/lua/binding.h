@@ -56,9 +56,9 @@ struct queue *luaq_check_type(lua_State *L);            /* [-0, +0, e] argument 
 struct queue *luaq_check_queue(lua_State *L);           /* [-0, +0, e] and it is not closed */
 int luaq_new(lua_State *L);                             /* readyq.new(options) */
 
-/* ------------------------------------------------------------------ watches.c */
+/* ------------------------------------------------------------------ sources.c, members.c */
 
-extern const luaL_Reg luaq_watches_methods[], luaq_watches_events[];
+extern const luaL_Reg luaq_sources_methods[], luaq_members_methods[], luaq_members_events[];
 
 /* Its slot in its queue's table, also after it has left the table, for pairs(). It is the core's
  * `data`, in the part of the watch that a delivery touches anyway. */
@@ -80,10 +80,11 @@ void luaq_tidy(lua_State *L, int queue);
 
 extern const luaL_Reg luaq_watch_methods[], luaq_watch_events[];
 
-struct watch *luaq_test_watch(lua_State *L, int index); /* [-0, +0, -] NULL: another type */
-struct watch *luaq_check_watch(lua_State *L, int arg);  /* [-0, +0, e] */
-int luaq_modify(lua_State *L, int watch, int interest); /* [-0, +n, e] returns n */
-int luaq_remove(lua_State *L, int watch);               /* [-0, +n, e] returns n */
+struct watch *luaq_test_watch(lua_State *L, int index);    /* [-0, +0, -] NULL: another type */
+struct watch *luaq_check_watch(lua_State *L, int arg);     /* [-0, +0, e] */
+int luaq_modify(lua_State *L, int watch, int interest);    /* [-0, +n, e] returns n */
+int luaq_remove(lua_State *L, int watch);                  /* [-0, +n, e] returns n */
+void luaq_push_watch(lua_State *L, const readyq_watch *w); /* [-0, +1, m] "fd 7 (pipe) ..." */
 
 /* __index has one upvalue more, the members: methods by name, and these fields. */
 int luaq_watch_index(lua_State *L);
@@ -106,6 +107,8 @@ int luaq_signal(lua_State *L, int arg);                /* number or name */
 int luaq_descriptor(lua_State *L, int arg);
 int luaq_find_descriptor(lua_State *L, int arg); /* -1 for an object that has none any more */
 
+/* ------------------------------------------------------------------ errors.c */
+
 /* Raises "bad argument" with a text as lua_pushfstring() makes it. [-0, +0, e] */
 _Noreturn void luaq_refuse(lua_State *L, int arg, const char *format, ...);
 
@@ -123,8 +126,6 @@ int luaq_handle(lua_State *L); /* t:handle() */
 int luaq_fire(lua_State *L);   /* readyq.fire(handle) */
 
 /* ------------------------------------------------------------------ trace.c */
-
-void luaq_push_watch(lua_State *L, const readyq_watch *w); /* [-0, +1, m] "fd 7 (pipe) ..." */
 
 /* One line for q:trace(). [-0, +0, e] */
 void luaq_trace(lua_State *L, int queue, const char *call);

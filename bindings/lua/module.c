@@ -35,11 +35,12 @@ static void make_type(lua_State *L, int type, const char *name, const luaL_Reg *
 static void make_queue_type(lua_State *L)
 {
     make_type(L, QUEUE_TYPE, "readyq.queue", luaq_queue_methods, luaq_queue_events);
-    add_functions(L, luaq_watches_methods);
+    add_functions(L, luaq_sources_methods);
+    add_functions(L, luaq_members_methods);
     lua_pushvalue(L, -1);
     lua_setfield(L, QUEUE_TYPE, "__index");
     lua_pushvalue(L, QUEUE_TYPE);
-    add_functions(L, luaq_watches_events);
+    add_functions(L, luaq_members_events);
     lua_pop(L, 1);
 }
 

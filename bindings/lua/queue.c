@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The queue object: its type, opening and closing it, the questions about it, the table of its
- * methods. Its watches are in watches.c, waiting is in wait.c.
+ * methods. Sources are added in sources.c, found in members.c, and waited for in wait.c.
  */
 #include "binding.h"
 

@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Watches in words: for tostring() and for the lines of q:trace().
+ * Tracing: one line of text for each call and each delivery, passed to a function of the program.
  */
 #include "binding.h"
-
-void luaq_push_watch(lua_State *L, const readyq_watch *w)
-{
-    char text[512];
-
-    lua_pushstring(L, readyq_describe_watch(w, w->ready, text, sizeof text));
-}
 
 /* ------------------------------------------------------------------ lines */
 

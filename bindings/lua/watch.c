@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The watch object: its fields, and the methods that concern it alone. Adding and finding
- * watches is in watches.c.
+ * watches is in sources.c and members.c.
  */
 #include "binding.h"
 
@@ -236,6 +236,13 @@ static int watch_has(lua_State *L)
 
     lua_pushboolean(L, (w->core.ready & luaq_interest(L, 2)) != 0);
     return 1;
+}
+
+void luaq_push_watch(lua_State *L, const readyq_watch *w)
+{
+    char text[512];
+
+    lua_pushstring(L, readyq_describe_watch(w, w->ready, text, sizeof text));
 }
 
 /* [-1, +1, e] tostring(w) */

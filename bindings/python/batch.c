@@ -21,7 +21,7 @@ static void free_batch(Batch *self)
     Py_DECREF(type);
 }
 
-void free_spare_batch(Queue *queue)
+void pyq_free_spare_batch(Queue *queue)
 {
     free_batch(atomic_exchange(&queue->spare, NULL));
 }
@@ -48,13 +48,13 @@ static void replace_last(Queue *queue, Batch *self)
     Py_END_CRITICAL_SECTION();
 }
 
-Batch *new_batch(Queue *queue)
+Batch *pyq_new_batch(Queue *queue)
 {
     PyTypeObject *type = queue->state->batch_type;
     Batch *self;
 
     if (type == NULL) /* the module is being torn down */
-        return (Batch *)raise_error("wait", -1, -ESHUTDOWN);
+        return (Batch *)pyq_raise_error("wait", -1, -ESHUTDOWN);
     self = allocate(queue, type);
     if (self == NULL)
         return NULL;
@@ -96,13 +96,13 @@ static Watch *take_reference(readyq_watch *core)
 
     watch->deliveries++;
     if (core->queue == NULL)
-        release_watch(watch);
+        pyq_release_watch(watch);
     else
         Py_INCREF(watch);
     return watch;
 }
 
-Watch *take_watch(Batch *self)
+Watch *pyq_take_watch(Batch *self)
 {
     Watch *watch = NULL;
     readyq_watch *next;
@@ -113,13 +113,13 @@ Watch *take_watch(Batch *self)
         watch = take_reference(next);
     Py_END_CRITICAL_SECTION();
     if (watch != NULL && self->queue->tracer != NULL)
-        trace_watch(self->queue, "ready", watch);
+        pyq_trace_watch(self->queue, "ready", watch);
     return watch;
 }
 
 static PyObject *take_next(PyObject *self)
 {
-    return (PyObject *)take_watch((Batch *)self);
+    return (PyObject *)pyq_take_watch((Batch *)self);
 }
 
 /* ------------------------------------------------------------------ looking */
@@ -208,7 +208,7 @@ static PyObject *repr_batch(PyObject *self)
 
     if (!look((Batch *)self, &left))
         return NULL;
-    text = show_batch(left.list, left.ready);
+    text = pyq_show_batch(left.list, left.ready);
     free_left(&left);
     return text;
 }
@@ -241,7 +241,7 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-PyType_Spec batch_spec = {
+PyType_Spec pyq_batch_spec = {
     .name = "readyq.Batch",
     .basicsize = sizeof(Batch),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |

@@ -119,11 +119,11 @@ static inline Watch *watch_at(struct place *place)
 
 /* ------------------------------------------------------------------ module.c */
 
-PyObject *find_module(PyTypeObject *type); /* of Queue or a subclass; NULL with an exception */
+PyObject *pyq_find_module(PyTypeObject *type); /* of Queue or a subclass; NULL with an exception */
 
-/* ------------------------------------------------------------------ convert.c */
+/* ------------------------------------------------------------------ arguments.c */
 
-/* The parameters of a function, for read_arguments(). */
+/* The parameters of a function, for pyq_read_arguments(). */
 struct signature {
     const char *call;
     const char *names[5]; /* ends with NULL; the positional ones first */
@@ -133,130 +133,131 @@ struct signature {
 
 /* Fills values[], one for each name, NULL if it was not given. This and the other read functions
  * return false with an exception on failure. */
-bool read_arguments(const struct signature *signature, PyObject *const *arguments,
-                    Py_ssize_t positional, PyObject *keywords, PyObject **values);
+bool pyq_read_arguments(const struct signature *signature, PyObject *const *arguments,
+                        Py_ssize_t positional, PyObject *keywords, PyObject **values);
 
 /* `call` and `name` of the argument are for error messages. Nanoseconds are never rounded down;
  * INT64_MAX stands for longer times. */
-bool read_seconds(const char *call, const char *name, PyObject *object, int64_t *nanoseconds);
-bool read_interest(const char *call, const char *name, PyObject *object, uint32_t *interest);
-bool read_integer(const char *call, const char *name, PyObject *object,
-                  int *value); /* an int or __index__() */
+bool pyq_read_seconds(const char *call, const char *name, PyObject *object, int64_t *nanoseconds);
+bool pyq_read_interest(const char *call, const char *name, PyObject *object, uint32_t *interest);
+bool pyq_read_integer(const char *call, const char *name, PyObject *object,
+                      int *value); /* an int or __index__() */
 
 /* The number of an int or of an object with fileno(), which is closed if that is negative. An
  * exception of fileno() is not changed. */
-bool read_number(const char *call, PyObject *object, int *fd, bool *closed);
-bool read_descriptor(const char *call, PyObject *object, int *fd); /* refuses a closed object */
+bool pyq_read_number(const char *call, PyObject *object, int *fd, bool *closed);
+bool pyq_read_descriptor(const char *call, PyObject *object, int *fd); /* refuses a closed object */
 
 /* ------------------------------------------------------------------ errors.c */
 
 /* Raises the exception for `error`, a negative errno of the core that `call` got. Returns NULL. */
-PyObject *raise_error(const char *call, int fd, int error);
+PyObject *pyq_raise_error(const char *call, int fd, int error);
 
 /* Raises "`call` of `object` failed: `why`". Returns NULL. */
-PyObject *raise_failure(PyObject *type, const char *call, PyObject *object, const char *why);
+PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *object, const char *why);
 
 /* ------------------------------------------------------------------ text.c */
 
 enum { BITS_SIZE = 128 }; /* all names and a number are 98 long */
-PyObject *name_bits(uint32_t bits);
-PyObject *show_object(PyObject *object); /* its repr, cut to fit a line; its type if that raises */
-PyObject *describe_watch(Watch *watch);  /* the repr without its brackets */
-PyObject *show_watch(Watch *watch);
+PyObject *pyq_name_bits(uint32_t bits);
+PyObject *
+pyq_show_object(PyObject *object); /* its repr, cut to fit a line; its type if that raises */
+PyObject *pyq_describe_watch(Watch *watch); /* the repr without its brackets */
+PyObject *pyq_show_watch(Watch *watch);
 
 /* A list of watches that were not taken, and what each is ready for. */
-PyObject *show_batch(PyObject *watches, const uint32_t *ready);
+PyObject *pyq_show_batch(PyObject *watches, const uint32_t *ready);
 
-PyObject *show_queue(Queue *queue);
+PyObject *pyq_show_queue(Queue *queue);
 
 /* ------------------------------------------------------------------ watch.c */
 
-extern PyType_Spec watch_spec;
+extern PyType_Spec pyq_watch_spec;
 
 /* A watch that is in no queue yet. */
-Watch *new_watch(Queue *queue, PyObject *source, PyObject *data);
+Watch *pyq_new_watch(Queue *queue, PyObject *source, PyObject *data);
 
 /* Puts it into the ring with a reference; takes it out and leaves that reference to the caller. */
-void hold_watch(Queue *queue, Watch *watch);
-void release_watch(Watch *watch);
+void pyq_hold_watch(Queue *queue, Watch *watch);
+void pyq_release_watch(Watch *watch);
 
 /* Removes it from its queue and the ring. 0, or a negative errno of the core without an exception.
  * The caller has a reference to it. */
-int detach_watch(Watch *watch);
+int pyq_detach_watch(Watch *watch);
 
-PyObject *modify_watch(Watch *watch, PyObject *interest);
-PyObject *remove_watch(Watch *watch);
+PyObject *pyq_modify_watch(Watch *watch, PyObject *interest);
+PyObject *pyq_remove_watch(Watch *watch);
 
 /* ------------------------------------------------------------------ queue.c */
 
-extern PyType_Spec queue_spec;
+extern PyType_Spec pyq_queue_spec;
 
 /* The gate of every call: the core's queue, or NULL with ValueError if it is closed. */
-readyq *enter_queue(Queue *self, const char *call);
+readyq *pyq_enter_queue(Queue *self, const char *call);
 
 /* ------------------------------------------------------------------ sources.c, members.c */
 
-PyObject *add_descriptor(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                         PyObject *keywords);
-PyObject *add_timer(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                    PyObject *keywords);
-PyObject *add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                     PyObject *keywords);
-PyObject *add_process(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                      PyObject *keywords);
-PyObject *add_trigger(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                      PyObject *keywords);
-
-PyObject *modify_member(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+PyObject *pyq_add_descriptor(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                             PyObject *keywords);
+PyObject *pyq_add_timer(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                         PyObject *keywords);
-PyObject *remove_member(PyObject *object, PyObject *source);
-PyObject *get_member(PyObject *object, PyObject *source);
-int has_member(PyObject *object, PyObject *source);
-Py_ssize_t count_members(PyObject *self);
-PyObject *iterate_members(PyObject *self);
+PyObject *pyq_add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                         PyObject *keywords);
+PyObject *pyq_add_process(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                          PyObject *keywords);
+PyObject *pyq_add_trigger(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                          PyObject *keywords);
+
+PyObject *pyq_modify_member(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                            PyObject *keywords);
+PyObject *pyq_remove_member(PyObject *object, PyObject *source);
+PyObject *pyq_get_member(PyObject *object, PyObject *source);
+int pyq_has_member(PyObject *object, PyObject *source);
+Py_ssize_t pyq_count_members(PyObject *self);
+PyObject *pyq_iterate_members(PyObject *self);
 
 /* Releases the watches whose descriptors the core found closed. */
-void drop_stale(Queue *self);
+void pyq_drop_stale(Queue *self);
 
 /* ------------------------------------------------------------------ batch.c */
 
-extern PyType_Spec batch_spec;
+extern PyType_Spec pyq_batch_spec;
 
 /* A batch of this thread that is not open, and that the collector does not track yet. Closes the
  * thread's batch of the wait before. NULL with an exception. */
-Batch *new_batch(Queue *queue);
+Batch *pyq_new_batch(Queue *queue);
 
 /* The next ready watch with a reference, or NULL without an exception. */
-Watch *take_watch(Batch *batch);
+Watch *pyq_take_watch(Batch *batch);
 
 /* Frees queue->spare. */
-void free_spare_batch(Queue *queue);
+void pyq_free_spare_batch(Queue *queue);
 
 /* ------------------------------------------------------------------ wait.c */
 
-PyObject *wait_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                     PyObject *keywords);
-PyObject *dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+PyObject *pyq_wait_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                          PyObject *keywords);
+PyObject *pyq_dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                             PyObject *keywords);
 
-/* ------------------------------------------------------------------ callback.c */
+/* ------------------------------------------------------------------ dispatch.c */
 
 /* Calls data for each watch of the batch, and takes each when its turn comes. How many were called,
  * or -1 with an exception. */
-int call_ready(Batch *batch);
+int pyq_call_ready(Batch *batch);
 
 /* ------------------------------------------------------------------ prompt.c */
 
-PyObject *set_inputhook(PyObject *self, PyObject *function);
-PyObject *print_queue(PyObject *self);
-PyObject *print_queue_as_html(PyObject *self, PyObject *none);
+PyObject *pyq_set_inputhook(PyObject *self, PyObject *function);
+PyObject *pyq_print_queue(PyObject *self);
+PyObject *pyq_print_queue_as_html(PyObject *self, PyObject *none);
 
 /* ------------------------------------------------------------------ trace.c */
 
-PyObject *set_tracer(PyObject *self, PyObject *target);
+PyObject *pyq_set_tracer(PyObject *self, PyObject *target);
 
 /* Report to the tracer, if there is one. Its errors go to sys.unraisablehook. */
-void trace_watch(Queue *queue, const char *call, Watch *watch);
-void trace_text(Queue *queue, const char *format, ...);
+void pyq_trace_watch(Queue *queue, const char *call, Watch *watch);
+void pyq_trace_text(Queue *queue, const char *format, ...);
 
 #endif

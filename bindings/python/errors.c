@@ -15,7 +15,7 @@ static PyObject *choose_class(int error)
     }
 }
 
-PyObject *raise_error(const char *call, int fd, int error)
+PyObject *pyq_raise_error(const char *call, int fd, int error)
 {
     char text[512];
     PyObject *type = choose_class(error);
@@ -37,9 +37,9 @@ PyObject *raise_error(const char *call, int fd, int error)
     return NULL;
 }
 
-PyObject *raise_failure(PyObject *type, const char *call, PyObject *object, const char *why)
+PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *object, const char *why)
 {
-    PyObject *shown = show_object(object);
+    PyObject *shown = pyq_show_object(object);
 
     if (shown != NULL)
         PyErr_Format(type, "%s of %U failed: %s", call, shown, why);

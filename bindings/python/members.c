@@ -65,7 +65,7 @@ static Watch *find_watch(Queue *self, const char *call, PyObject *object)
         watch = (Watch *)object;
         return watch->queue == (PyObject *)self ? (Watch *)Py_NewRef(watch) : NULL;
     }
-    if (read_descriptor(call, object, &fd))
+    if (pyq_read_descriptor(call, object, &fd))
         watch = find_by_descriptor(self, fd);
     else if (!PyErr_ExceptionMatches(PyExc_Exception))
         return NULL;
@@ -121,62 +121,62 @@ static PyObject *raise_unknown(Queue *self, const char *call, PyObject *object)
     const char *why = strcmp(call, "remove") == 0 ? NOTHING_TO_REMOVE : UNKNOWN;
     int fd;
 
-    if (!is_unknown(object) || enter_queue(self, call) == NULL)
+    if (!is_unknown(object) || pyq_enter_queue(self, call) == NULL)
         return NULL; /* another thread may have closed it */
     if (Py_TYPE(object) == self->state->watch_type)
-        return raise_failure(PyExc_KeyError, call, object,
-                             ((Watch *)object)->queue == (PyObject *)self ? INACTIVE : FOREIGN);
-    if (read_descriptor(call, object, &fd) && fd >= 0)
+        return pyq_raise_failure(PyExc_KeyError, call, object,
+                                 ((Watch *)object)->queue == (PyObject *)self ? INACTIVE : FOREIGN);
+    if (pyq_read_descriptor(call, object, &fd) && fd >= 0)
         return raise_unknown_descriptor(call, fd, why);
     PyErr_Clear();
-    return raise_failure(PyExc_KeyError, call, object, why);
+    return pyq_raise_failure(PyExc_KeyError, call, object, why);
 }
 
 /* ------------------------------------------------------------------ changing, removing */
 
-PyObject *modify_member(PyObject *object, PyObject *const *arguments, Py_ssize_t positional,
-                        PyObject *keywords)
+PyObject *pyq_modify_member(PyObject *object, PyObject *const *arguments, Py_ssize_t positional,
+                            PyObject *keywords)
 {
     static const struct signature signature = {"modify", {"watch", "interest", NULL}, 2, 2, NULL};
     Queue *self = (Queue *)object;
     PyObject *values[2], *result;
     Watch *watch;
 
-    if (!read_arguments(&signature, arguments, positional, keywords, values) ||
-        enter_queue(self, "modify") == NULL)
+    if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
+        pyq_enter_queue(self, "modify") == NULL)
         return NULL;
     watch = find_watch(self, "modify", values[0]);
     if (watch == NULL)
         return raise_unknown(self, "modify", values[0]);
-    result = modify_watch(watch, values[1]);
+    result = pyq_modify_watch(watch, values[1]);
     Py_DECREF(watch);
     return result;
 }
 
-PyObject *remove_member(PyObject *object, PyObject *source)
+PyObject *pyq_remove_member(PyObject *object, PyObject *source)
 {
     Queue *self = (Queue *)object;
     PyObject *result;
     Watch *watch;
 
-    if (enter_queue(self, "remove") == NULL)
+    if (pyq_enter_queue(self, "remove") == NULL)
         return NULL;
     watch = find_watch(self, "remove", source);
     if (watch == NULL)
         return raise_unknown(self, "remove", source);
-    result = remove_watch(watch);
+    result = pyq_remove_watch(watch);
     Py_DECREF(watch);
     return result;
 }
 
 /* ------------------------------------------------------------------ as a collection */
 
-PyObject *get_member(PyObject *object, PyObject *source)
+PyObject *pyq_get_member(PyObject *object, PyObject *source)
 {
     Queue *self = (Queue *)object;
     Watch *watch;
 
-    if (enter_queue(self, "lookup") == NULL)
+    if (pyq_enter_queue(self, "lookup") == NULL)
         return NULL;
     watch = find_watch(self, "lookup", source);
     if (watch != NULL && watch->core.queue != NULL)
@@ -185,7 +185,7 @@ PyObject *get_member(PyObject *object, PyObject *source)
     return raise_unknown(self, "lookup", source);
 }
 
-int has_member(PyObject *object, PyObject *source)
+int pyq_has_member(PyObject *object, PyObject *source)
 {
     Watch *watch = find_watch((Queue *)object, "lookup", source);
     bool active;
@@ -197,7 +197,7 @@ int has_member(PyObject *object, PyObject *source)
     return active;
 }
 
-Py_ssize_t count_members(PyObject *self)
+Py_ssize_t pyq_count_members(PyObject *self)
 {
     readyq *core = ((Queue *)self)->core;
 
@@ -220,7 +220,7 @@ static Py_ssize_t copy_ring(Queue *self, PyObject *list, Py_ssize_t room)
 }
 
 /* Over a snapshot, so that the loop's body may add and remove. */
-PyObject *iterate_members(PyObject *object)
+PyObject *pyq_iterate_members(PyObject *object)
 {
     Queue *self = (Queue *)object;
     Py_ssize_t count, room = copy_ring(self, NULL, 0);
@@ -244,7 +244,7 @@ PyObject *iterate_members(PyObject *object)
 
 /* ------------------------------------------------------------------ found dead */
 
-void drop_stale(Queue *self)
+void pyq_drop_stale(Queue *self)
 {
     readyq_watch *core;
 
@@ -255,7 +255,7 @@ void drop_stale(Queue *self)
         core = readyq_stale(self->core);
         if (core != NULL) {
             dead = watch_of(core);
-            release_watch(dead);
+            pyq_release_watch(dead);
         }
         Py_END_CRITICAL_SECTION();
         Py_XDECREF(dead);

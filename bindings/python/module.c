@@ -9,12 +9,12 @@ static PyModuleDef module;
 /* ------------------------------------------------------------------ the state */
 
 #if PY_VERSION_HEX >= 0x030B0000
-PyObject *find_module(PyTypeObject *type)
+PyObject *pyq_find_module(PyTypeObject *type)
 {
     return PyType_GetModuleByDef(type, &module);
 }
 #else
-PyObject *find_module(PyTypeObject *type)
+PyObject *pyq_find_module(PyTypeObject *type)
 {
     for (; type != NULL; type = type->tp_base) {
         PyObject *found = PyType_GetModule(type);
@@ -88,9 +88,9 @@ static int add_types(PyObject *self)
 {
     State *state = PyModule_GetState(self);
 
-    if (add_type(self, &state->queue_type, &queue_spec) < 0 ||
-        add_type(self, &state->watch_type, &watch_spec) < 0 ||
-        add_type(self, &state->batch_type, &batch_spec) < 0)
+    if (add_type(self, &state->queue_type, &pyq_queue_spec) < 0 ||
+        add_type(self, &state->watch_type, &pyq_watch_spec) < 0 ||
+        add_type(self, &state->batch_type, &pyq_batch_spec) < 0)
         return -1;
 #if PY_VERSION_HEX < 0x030A0000
     state->watch_type->tp_new = state->batch_type->tp_new = NULL;
@@ -125,7 +125,7 @@ static PyObject *bits(PyObject *Py_UNUSED(self), PyObject *value)
 {
     uint32_t interest;
 
-    return read_interest("bits", "value", value, &interest) ? name_bits(interest) : NULL;
+    return pyq_read_interest("bits", "value", value, &interest) ? pyq_name_bits(interest) : NULL;
 }
 
 PyDoc_STRVAR(
@@ -144,7 +144,7 @@ static PyObject *describe(PyObject *Py_UNUSED(self), PyObject *source)
     bool closed;
     int fd;
 
-    if (!read_number("describe", source, &fd, &closed))
+    if (!pyq_read_number("describe", source, &fd, &closed))
         return NULL;
     if (closed)
         return PyUnicode_FromString("closed");
@@ -165,7 +165,7 @@ PyDoc_STRVAR(set_inputhook_doc,
 static PyMethodDef functions[] = {
     {"bits", bits, METH_O, bits_doc},
     {"describe", describe, METH_O, describe_doc},
-    {"set_inputhook", set_inputhook, METH_O, set_inputhook_doc},
+    {"set_inputhook", pyq_set_inputhook, METH_O, set_inputhook_doc},
     {NULL, NULL, 0, NULL},
 };
 

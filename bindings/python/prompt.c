@@ -73,7 +73,7 @@ static PyObject *swap_hook(PyObject *function)
     return old;
 }
 
-PyObject *set_inputhook(PyObject *Py_UNUSED(self), PyObject *function)
+PyObject *pyq_set_inputhook(PyObject *Py_UNUSED(self), PyObject *function)
 {
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_RuntimeError, "only the main interpreter has a prompt");
@@ -102,12 +102,12 @@ static PyObject *call_picture(const char *name, PyObject *self)
     return text;
 }
 
-PyObject *print_queue(PyObject *self)
+PyObject *pyq_print_queue(PyObject *self)
 {
     return call_picture("table", self);
 }
 
-PyObject *print_queue_as_html(PyObject *self, PyObject *Py_UNUSED(none))
+PyObject *pyq_print_queue_as_html(PyObject *self, PyObject *Py_UNUSED(none))
 {
     return call_picture("html_table", self);
 }

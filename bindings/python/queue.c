@@ -12,17 +12,17 @@
 
 /* ------------------------------------------------------------------ its life */
 
-readyq *enter_queue(Queue *self, const char *call)
+readyq *pyq_enter_queue(Queue *self, const char *call)
 {
     if (!self->closed)
         return self->core;
-    return (readyq *)(void *)raise_error(call, -1, -ESHUTDOWN);
+    return (readyq *)(void *)pyq_raise_error(call, -1, -ESHUTDOWN);
 }
 
 /* It is closed until __init__ opens it. */
 static PyObject *new_queue(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kw))
 {
-    PyObject *module = find_module(type);
+    PyObject *module = pyq_find_module(type);
     Queue *self;
 
     if (module == NULL)
@@ -44,7 +44,7 @@ static bool read_clock(PyObject *clock, bool *virtual)
     *virtual = clock != NULL && text && PyUnicode_CompareWithASCIIString(clock, "virtual") == 0;
     if (*virtual || clock == NULL || (text && PyUnicode_CompareWithASCIIString(clock, "real") == 0))
         return true;
-    shown = show_object(clock);
+    shown = pyq_show_object(clock);
     if (shown != NULL)
         PyErr_Format(text ? PyExc_ValueError : PyExc_TypeError,
                      "Queue: clock must be \"real\" or \"virtual\", not %U", shown);
@@ -72,7 +72,7 @@ static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
         return -1;
     }
     if (error < 0) {
-        raise_error("Queue", -1, error);
+        pyq_raise_error("Queue", -1, error);
         return -1;
     }
     readyq_ref(self->core); /* late calls of other threads get the closed error */
@@ -97,7 +97,7 @@ static void close_queue(Queue *self)
         Py_BEGIN_CRITICAL_SECTION(self);
         if (self->watches.next != &self->watches) {
             watch = watch_at(self->watches.next);
-            release_watch(watch);
+            pyq_release_watch(watch);
         }
         Py_END_CRITICAL_SECTION();
         Py_XDECREF(watch);
@@ -122,7 +122,7 @@ static int clear_queue(PyObject *object)
     Queue *self = (Queue *)object;
 
     close_queue(self);
-    free_spare_batch(self);
+    pyq_free_spare_batch(self);
     Py_CLEAR(self->tracer);
     return 0;
 }
@@ -149,14 +149,14 @@ static PyObject *queue_close(PyObject *object, PyObject *Py_UNUSED(none))
     Queue *self = (Queue *)object;
 
     if (!self->closed)
-        trace_text(self, "close");
+        pyq_trace_text(self, "close");
     close_queue(self);
     Py_RETURN_NONE;
 }
 
 static PyObject *queue_enter(PyObject *self, PyObject *Py_UNUSED(none))
 {
-    return enter_queue((Queue *)self, "with") != NULL ? Py_NewRef(self) : NULL;
+    return pyq_enter_queue((Queue *)self, "with") != NULL ? Py_NewRef(self) : NULL;
 }
 
 static PyObject *queue_exit(PyObject *self, PyObject *Py_UNUSED(exception))
@@ -167,24 +167,24 @@ static PyObject *queue_exit(PyObject *self, PyObject *Py_UNUSED(exception))
 static PyObject *queue_wake(PyObject *object, PyObject *Py_UNUSED(none))
 {
     Queue *self = (Queue *)object;
-    readyq *core = enter_queue(self, "wake");
+    readyq *core = pyq_enter_queue(self, "wake");
 
     if (core == NULL)
         return NULL;
     readyq_wake(core); /* if another thread has closed it, no thread waits */
-    trace_text(self, "wake");
+    pyq_trace_text(self, "wake");
     Py_RETURN_NONE;
 }
 
 static PyObject *queue_fileno(PyObject *self, PyObject *Py_UNUSED(none))
 {
-    readyq *core = enter_queue((Queue *)self, "fileno");
+    readyq *core = pyq_enter_queue((Queue *)self, "fileno");
     int fd;
 
     if (core == NULL)
         return NULL;
     fd = readyq_fileno(core);
-    return fd >= 0 ? PyLong_FromLong(fd) : raise_error("fileno", -1, fd);
+    return fd >= 0 ? PyLong_FromLong(fd) : pyq_raise_error("fileno", -1, fd);
 }
 
 static PyObject *build_stats(PyObject *result, const struct readyq_stats *stats)
@@ -209,7 +209,7 @@ static PyObject *build_stats(PyObject *result, const struct readyq_stats *stats)
 static PyObject *queue_stats(PyObject *object, PyObject *Py_UNUSED(none))
 {
     Queue *self = (Queue *)object;
-    readyq *core = enter_queue(self, "stats");
+    readyq *core = pyq_enter_queue(self, "stats");
     struct readyq_stats stats;
     PyObject *result;
 
@@ -225,7 +225,7 @@ static PyObject *get_backend(PyObject *object, void *Py_UNUSED(closure))
     Queue *self = (Queue *)object;
 
     if (self->core == NULL)
-        return raise_error("backend", -1, -ESHUTDOWN);
+        return pyq_raise_error("backend", -1, -ESHUTDOWN);
     return PyUnicode_FromString(readyq_backend(self->core));
 }
 
@@ -237,7 +237,7 @@ static int is_true(PyObject *Py_UNUSED(self))
 
 static PyObject *repr_queue(PyObject *self)
 {
-    return show_queue((Queue *)self);
+    return pyq_show_queue((Queue *)self);
 }
 
 /* ------------------------------------------------------------------ the type */
@@ -254,36 +254,48 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyMethodDef methods[] = {
-    {"add", AS_METHOD(add_descriptor), FAST_KEYWORDS, queue_add_doc},
-    {"add_timer", AS_METHOD(add_timer), FAST_KEYWORDS, queue_add_timer_doc},
-    {"add_signal", AS_METHOD(add_signal), FAST_KEYWORDS, queue_add_signal_doc},
-    {"add_process", AS_METHOD(add_process), FAST_KEYWORDS, queue_add_process_doc},
-    {"add_trigger", AS_METHOD(add_trigger), FAST_KEYWORDS, queue_add_trigger_doc},
-    {"modify", AS_METHOD(modify_member), FAST_KEYWORDS, queue_modify_doc},
-    {"remove", remove_member, METH_O, queue_remove_doc},
-    {"wait", AS_METHOD(wait_queue), FAST_KEYWORDS, queue_wait_doc},
-    {"dispatch", AS_METHOD(dispatch_queue), FAST_KEYWORDS, queue_dispatch_doc},
+    {"add", AS_METHOD(pyq_add_descriptor), FAST_KEYWORDS, queue_add_doc},
+    {"add_timer", AS_METHOD(pyq_add_timer), FAST_KEYWORDS, queue_add_timer_doc},
+    {"add_signal", AS_METHOD(pyq_add_signal), FAST_KEYWORDS, queue_add_signal_doc},
+    {"add_process", AS_METHOD(pyq_add_process), FAST_KEYWORDS, queue_add_process_doc},
+    {"add_trigger", AS_METHOD(pyq_add_trigger), FAST_KEYWORDS, queue_add_trigger_doc},
+    {"modify", AS_METHOD(pyq_modify_member), FAST_KEYWORDS, queue_modify_doc},
+    {"remove", pyq_remove_member, METH_O, queue_remove_doc},
+    {"wait", AS_METHOD(pyq_wait_queue), FAST_KEYWORDS, queue_wait_doc},
+    {"dispatch", AS_METHOD(pyq_dispatch_queue), FAST_KEYWORDS, queue_dispatch_doc},
     {"wake", queue_wake, METH_NOARGS, queue_wake_doc},
     {"fileno", queue_fileno, METH_NOARGS, queue_fileno_doc},
     {"stats", queue_stats, METH_NOARGS, queue_stats_doc},
-    {"trace", set_tracer, METH_O, queue_trace_doc},
+    {"trace", pyq_set_tracer, METH_O, queue_trace_doc},
     {"close", queue_close, METH_NOARGS, queue_close_doc},
-    {"_repr_html_", print_queue_as_html, METH_NOARGS, queue_html_doc},
+    {"_repr_html_", pyq_print_queue_as_html, METH_NOARGS, queue_html_doc},
     {"__enter__", queue_enter, METH_NOARGS, NULL},
     {"__exit__", queue_exit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, (void *)queue_doc},   {Py_tp_new, new_queue},        {Py_tp_init, init_queue},
-    {Py_tp_traverse, traverse_queue}, {Py_tp_clear, clear_queue},    {Py_tp_dealloc, dealloc_queue},
-    {Py_tp_repr, repr_queue},         {Py_tp_iter, iterate_members}, {Py_nb_bool, is_true},
-    {Py_sq_length, count_members},    {Py_mp_length, count_members}, {Py_sq_contains, has_member},
-    {Py_mp_subscript, get_member},    {Py_tp_members, members},      {Py_tp_getset, attributes},
-    {Py_tp_methods, methods},         {Py_tp_str, print_queue},      {0, NULL},
+    {Py_tp_doc, (void *)queue_doc},
+    {Py_tp_new, new_queue},
+    {Py_tp_init, init_queue},
+    {Py_tp_traverse, traverse_queue},
+    {Py_tp_clear, clear_queue},
+    {Py_tp_dealloc, dealloc_queue},
+    {Py_tp_repr, repr_queue},
+    {Py_tp_iter, pyq_iterate_members},
+    {Py_nb_bool, is_true},
+    {Py_sq_length, pyq_count_members},
+    {Py_mp_length, pyq_count_members},
+    {Py_sq_contains, pyq_has_member},
+    {Py_mp_subscript, pyq_get_member},
+    {Py_tp_members, members},
+    {Py_tp_getset, attributes},
+    {Py_tp_methods, methods},
+    {Py_tp_str, pyq_print_queue},
+    {0, NULL},
 };
 
-PyType_Spec queue_spec = {
+PyType_Spec pyq_queue_spec = {
     .name = "readyq.Queue",
     .basicsize = sizeof(Queue),
     .flags =

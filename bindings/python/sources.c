@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Adding sources to a queue: the methods add, add_timer, add_signal, add_process and add_trigger.
+ * Adding sources to a queue: the methods add, pyq_add_timer, pyq_add_signal, pyq_add_process and pyq_add_trigger.
  * They read their arguments and call one function that makes the watch.
  */
 #include "binding.h"
@@ -43,7 +43,7 @@ static PyObject *raise_refusal(const struct source *source, int error)
         snprintf(call, sizeof call, "%s(%d)", source->call, source->number);
     else
         snprintf(call, sizeof call, "%s", source->call);
-    return raise_error(call, source->kind == READYQ_KIND_FD ? source->number : -1, error);
+    return pyq_raise_error(call, source->kind == READYQ_KIND_FD ? source->number : -1, error);
 }
 
 static int warn_of_blocked_signal(const struct source *source)
@@ -59,7 +59,7 @@ static PyObject *finish_blocked(const struct source *source, Watch *watch)
 {
     if (warn_of_blocked_signal(source) == 0)
         return (PyObject *)watch;
-    detach_watch(watch);
+    pyq_detach_watch(watch);
     Py_DECREF(watch);
     return NULL;
 }
@@ -67,61 +67,61 @@ static PyObject *finish_blocked(const struct source *source, Watch *watch)
 static PyObject *add_source(Queue *self, const struct source *source, PyObject *object,
                             PyObject *data)
 {
-    readyq *core = enter_queue(self, source->call);
+    readyq *core = pyq_enter_queue(self, source->call);
     Watch *watch;
     int result;
 
     if (core == NULL)
         return NULL;
-    watch = new_watch(self, object, data != NULL ? data : Py_None);
+    watch = pyq_new_watch(self, object, data != NULL ? data : Py_None);
     if (watch == NULL)
         return NULL;
     watch->period = source->period;
     Py_BEGIN_CRITICAL_SECTION(self);
     result = add_to_core(core, &watch->core, source);
     if (result >= 0)
-        hold_watch(self, watch);
+        pyq_hold_watch(self, watch);
     Py_END_CRITICAL_SECTION();
     if (result < 0) {
         Py_DECREF(watch);
         return raise_refusal(source, result);
     }
-    drop_stale(self);
-    trace_watch(self, source->call, watch);
+    pyq_drop_stale(self);
+    pyq_trace_watch(self, source->call, watch);
     return result == 0 ? (PyObject *)watch : finish_blocked(source, watch);
 }
 
 #define DATA_BY_NAME "data by name: data=..."
 
-PyObject *add_descriptor(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                         PyObject *keywords)
+PyObject *pyq_add_descriptor(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                             PyObject *keywords)
 {
     static const struct signature signature = {
         "add", {"source", "interest", "data", NULL}, 1, 2, DATA_BY_NAME};
     struct source source = {.call = "add", .kind = READYQ_KIND_FD, .interest = READYQ_READ};
     PyObject *values[3];
 
-    if (!read_arguments(&signature, arguments, positional, keywords, values) ||
-        !read_descriptor("add", values[0], &source.number))
+    if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
+        !pyq_read_descriptor("add", values[0], &source.number))
         return NULL;
-    if (values[1] != NULL && !read_interest("add", "interest", values[1], &source.interest))
+    if (values[1] != NULL && !pyq_read_interest("add", "interest", values[1], &source.interest))
         return NULL;
     return add_source((Queue *)self, &source, values[0], values[2]);
 }
 
-PyObject *add_timer(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                    PyObject *keywords)
+PyObject *pyq_add_timer(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                        PyObject *keywords)
 {
     static const struct signature signature = {
         "add_timer", {"delay", "data", "period", NULL}, 1, 1, DATA_BY_NAME ", period=..."};
     struct source source = {.call = "add_timer", .kind = READYQ_KIND_TIMER};
     PyObject *values[3];
 
-    if (!read_arguments(&signature, arguments, positional, keywords, values) ||
-        !read_seconds("add_timer", "delay", values[0], &source.delay))
+    if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
+        !pyq_read_seconds("add_timer", "delay", values[0], &source.delay))
         return NULL;
     if (values[2] != NULL && values[2] != Py_None &&
-        !read_seconds("add_timer", "period", values[2], &source.period))
+        !pyq_read_seconds("add_timer", "period", values[2], &source.period))
         return NULL;
     return add_source((Queue *)self, &source, Py_None, values[1]);
 }
@@ -168,7 +168,7 @@ static bool read_signal_name(PyObject *name, int *number)
     Py_DECREF(module);
     if (found == NULL)
         return refuse_signal_name(name, PyExc_AttributeError);
-    good = read_integer("add_signal", "signum", found, number);
+    good = pyq_read_integer("add_signal", "signum", found, number);
     Py_DECREF(found);
     return good;
 }
@@ -177,7 +177,7 @@ static bool read_signal(PyObject *object, int *number)
 {
     if (PyUnicode_Check(object))
         return read_signal_name(object, number);
-    return read_integer("add_signal", "signum", object, number);
+    return pyq_read_integer("add_signal", "signum", object, number);
 }
 
 /* Whether Python's handler of SIGINT is the one that raises KeyboardInterrupt. It is Python's
@@ -203,15 +203,15 @@ static bool is_keyboard_interrupt(bool *is)
     return PyErr_Occurred() == NULL;
 }
 
-PyObject *add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                     PyObject *keywords)
+PyObject *pyq_add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                         PyObject *keywords)
 {
     static const struct signature signature = {
         "add_signal", {"signum", "data", NULL}, 1, 1, DATA_BY_NAME};
     struct source source = {.call = "add_signal", .kind = READYQ_KIND_SIGNAL};
     PyObject *values[2];
 
-    if (!read_arguments(&signature, arguments, positional, keywords, values) ||
+    if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
         !read_signal(values[0], &source.number))
         return NULL;
     if (source.number == SIGINT && !is_keyboard_interrupt(&source.replaces))
@@ -235,33 +235,33 @@ static bool read_process(PyObject *object, int *pid)
         PyErr_Clear(); /* the object is then refused as it is */
     }
     snprintf(name, sizeof name, number != NULL ? "pid of %.40s" : "pid", Py_TYPE(object)->tp_name);
-    good = read_integer("add_process", name, number != NULL ? number : object, pid);
+    good = pyq_read_integer("add_process", name, number != NULL ? number : object, pid);
     Py_XDECREF(number);
     return good;
 }
 
-PyObject *add_process(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                      PyObject *keywords)
+PyObject *pyq_add_process(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                          PyObject *keywords)
 {
     static const struct signature signature = {
         "add_process", {"pid", "data", NULL}, 1, 1, DATA_BY_NAME};
     struct source source = {.call = "add_process", .kind = READYQ_KIND_PROCESS};
     PyObject *values[2];
 
-    if (!read_arguments(&signature, arguments, positional, keywords, values) ||
+    if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
         !read_process(values[0], &source.number))
         return NULL;
     return add_source((Queue *)self, &source, values[0], values[1]);
 }
 
-PyObject *add_trigger(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                      PyObject *keywords)
+PyObject *pyq_add_trigger(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                          PyObject *keywords)
 {
     static const struct signature signature = {"add_trigger", {"data", NULL}, 0, 0, DATA_BY_NAME};
     struct source source = {.call = "add_trigger", .kind = READYQ_KIND_TRIGGER};
     PyObject *values[1];
 
-    if (!read_arguments(&signature, arguments, positional, keywords, values))
+    if (!pyq_read_arguments(&signature, arguments, positional, keywords, values))
         return NULL;
     return add_source((Queue *)self, &source, Py_None, values[0]);
 }

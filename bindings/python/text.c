@@ -5,7 +5,7 @@
  */
 #include "binding.h"
 
-PyObject *name_bits(uint32_t bits)
+PyObject *pyq_name_bits(uint32_t bits)
 {
     char text[BITS_SIZE];
 
@@ -14,7 +14,7 @@ PyObject *name_bits(uint32_t bits)
 
 /* ------------------------------------------------------------------ data */
 
-PyObject *show_object(PyObject *object)
+PyObject *pyq_show_object(PyObject *object)
 {
     PyObject *text = PyObject_Repr(object), *start;
 
@@ -44,7 +44,7 @@ static PyObject *show_data(Watch *watch)
         Py_XDECREF(data);
         return PyUnicode_FromString("");
     }
-    shown = show_object(data);
+    shown = pyq_show_object(data);
     Py_DECREF(data);
     if (shown == NULL)
         return NULL;
@@ -71,7 +71,7 @@ static PyObject *describe(Watch *watch, uint32_t ready)
     return text;
 }
 
-PyObject *describe_watch(Watch *watch)
+PyObject *pyq_describe_watch(Watch *watch)
 {
     return describe(watch, watch->core.ready);
 }
@@ -92,12 +92,12 @@ static PyObject *show(Watch *watch, uint32_t ready)
     return text;
 }
 
-PyObject *show_watch(Watch *watch)
+PyObject *pyq_show_watch(Watch *watch)
 {
     return show(watch, watch->core.ready);
 }
 
-PyObject *show_batch(PyObject *watches, const uint32_t *ready)
+PyObject *pyq_show_batch(PyObject *watches, const uint32_t *ready)
 {
     PyObject *texts = PyList_New(0), *comma, *joined, *text;
 
@@ -118,7 +118,7 @@ PyObject *show_batch(PyObject *watches, const uint32_t *ready)
     return text;
 }
 
-PyObject *show_queue(Queue *queue)
+PyObject *pyq_show_queue(Queue *queue)
 {
     const char *name = Py_TYPE(queue)->tp_name; /* with the module for our own type */
     size_t size;

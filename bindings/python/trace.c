@@ -21,12 +21,12 @@ static PyObject *choose_tracer(PyObject *target)
     return write != NULL ? Py_NewRef(target) : NULL;
 }
 
-PyObject *set_tracer(PyObject *object, PyObject *target)
+PyObject *pyq_set_tracer(PyObject *object, PyObject *target)
 {
     Queue *self = (Queue *)object;
     PyObject *old, *tracer = NULL;
 
-    if (enter_queue(self, "trace") == NULL)
+    if (pyq_enter_queue(self, "trace") == NULL)
         return NULL;
     if (target != Py_None) {
         tracer = choose_tracer(target);
@@ -80,20 +80,20 @@ static bool is_traced(const Queue *self)
     return self->tracer != NULL && self->tracing != PyThread_get_thread_ident();
 }
 
-void trace_watch(Queue *self, const char *call, Watch *watch)
+void pyq_trace_watch(Queue *self, const char *call, Watch *watch)
 {
     PyObject *inner, *line = NULL;
 
     if (!is_traced(self))
         return;
-    inner = describe_watch(watch);
+    inner = pyq_describe_watch(watch);
     if (inner != NULL)
         line = PyUnicode_FromFormat("readyq: %s %U", call, inner);
     Py_XDECREF(inner);
     report(self, line);
 }
 
-void trace_text(Queue *self, const char *format, ...)
+void pyq_trace_text(Queue *self, const char *format, ...)
 {
     PyObject *inner, *line = NULL;
     va_list arguments;

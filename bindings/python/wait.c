@@ -23,10 +23,10 @@ static bool begin_wait(struct wait *wait, Queue *queue, const char *call, PyObje
 {
     *wait = (struct wait){.queue = queue, .timeout = FOREVER};
     if (timeout != NULL && timeout != Py_None &&
-        !read_seconds(call, "timeout", timeout, &wait->timeout))
+        !pyq_read_seconds(call, "timeout", timeout, &wait->timeout))
         return false;
     if (max != NULL && max != Py_None) {
-        if (!read_integer(call, "maxevents", max, &wait->max))
+        if (!pyq_read_integer(call, "maxevents", max, &wait->max))
             return false;
         if (wait->max < 1) {
             PyErr_Format(PyExc_ValueError, "%s: maxevents must be >= 1 or None, not %d", call,
@@ -34,10 +34,10 @@ static bool begin_wait(struct wait *wait, Queue *queue, const char *call, PyObje
             return false;
         }
     }
-    wait->core = enter_queue(queue, call);
+    wait->core = pyq_enter_queue(queue, call);
     if (wait->core == NULL)
         return false;
-    wait->batch = new_batch(queue);
+    wait->batch = pyq_new_batch(queue);
     return wait->batch != NULL;
 }
 
@@ -106,7 +106,7 @@ static void trace_wait(const struct wait *wait, const char *call, int n)
 
     if (wait->timeout != FOREVER)
         snprintf(limit, sizeof limit, "%.9g s", (double)wait->timeout / 1e9);
-    trace_text(wait->queue, "%s (%s): %d ready", call, limit, n);
+    pyq_trace_text(wait->queue, "%s (%s): %d ready", call, limit, n);
 }
 
 /* Fills the batch. How many watches were found, or FAILED. */
@@ -117,10 +117,10 @@ static int fill_batch(const struct wait *wait, const char *call)
     if (n == FAILED)
         return FAILED;
     if (n < 0) {
-        raise_error(call, -1, n);
+        pyq_raise_error(call, -1, n);
         return FAILED;
     }
-    drop_stale(wait->queue);
+    pyq_drop_stale(wait->queue);
     if (warn_of_ghosts(wait) < 0)
         return FAILED;
     if (wait->queue->tracer != NULL)
@@ -130,14 +130,14 @@ static int fill_batch(const struct wait *wait, const char *call)
 
 /* ------------------------------------------------------------------ wait */
 
-PyObject *wait_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                     PyObject *keywords)
+PyObject *pyq_wait_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                         PyObject *keywords)
 {
     static const struct signature signature = {"wait", {"timeout", "maxevents", NULL}, 0, 2, NULL};
     PyObject *values[2];
     struct wait wait;
 
-    if (!read_arguments(&signature, arguments, positional, keywords, values) ||
+    if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
         !begin_wait(&wait, (Queue *)self, "wait", values[0], values[1]))
         return NULL;
     if (fill_batch(&wait, "wait") < 0) {
@@ -152,20 +152,20 @@ PyObject *wait_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t posi
 
 /* The batch is an object on the heap here too: a callback that switches greenlets moves the C
  * stack. */
-PyObject *dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
-                         PyObject *keywords)
+PyObject *pyq_dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                             PyObject *keywords)
 {
     static const struct signature signature = {"dispatch", {"timeout", NULL}, 0, 1, NULL};
     PyObject *values[1];
     struct wait wait;
     int called;
 
-    if (!read_arguments(&signature, arguments, positional, keywords, values) ||
+    if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
         !begin_wait(&wait, (Queue *)self, "dispatch", values[0], NULL))
         return NULL;
     called = fill_batch(&wait, "dispatch");
     if (called > 0)
-        called = call_ready(wait.batch);
+        called = pyq_call_ready(wait.batch);
     Py_DECREF(wait.batch);
     return called >= 0 ? PyLong_FromLong(called) : NULL;
 }

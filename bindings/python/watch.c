@@ -11,13 +11,13 @@
 
 /* ------------------------------------------------------------------ its life */
 
-Watch *new_watch(Queue *queue, PyObject *source, PyObject *data)
+Watch *pyq_new_watch(Queue *queue, PyObject *source, PyObject *data)
 {
     PyTypeObject *type = queue->state->watch_type;
     Watch *self;
 
     if (type == NULL) /* the module is being torn down */
-        return (Watch *)raise_error("add", -1, -ESHUTDOWN);
+        return (Watch *)pyq_raise_error("add", -1, -ESHUTDOWN);
     self = (Watch *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
@@ -27,7 +27,7 @@ Watch *new_watch(Queue *queue, PyObject *source, PyObject *data)
     return self;
 }
 
-void hold_watch(Queue *queue, Watch *self)
+void pyq_hold_watch(Queue *queue, Watch *self)
 {
     struct place *head = &queue->watches;
 
@@ -38,7 +38,7 @@ void hold_watch(Queue *queue, Watch *self)
     head->prev = &self->place;
 }
 
-void release_watch(Watch *self)
+void pyq_release_watch(Watch *self)
 {
     self->place.prev->next = self->place.next;
     self->place.next->prev = self->place.prev;
@@ -87,7 +87,7 @@ static Queue *enter_own_queue(Watch *self, const char *call)
 {
     Queue *queue = (Queue *)self->queue;
 
-    return enter_queue(queue, call) != NULL ? queue : NULL;
+    return pyq_enter_queue(queue, call) != NULL ? queue : NULL;
 }
 
 static int number_of(const Watch *self)
@@ -119,19 +119,19 @@ static PyObject *raise_refusal(Queue *queue, const char *call, Watch *self, int 
     if (error == -ENOENT && queue->closed)
         error = -ESHUTDOWN;
     if (self->core.kind == READYQ_KIND_FD && self->core.queue != NULL)
-        return raise_error(call, self->core.fd, error);
+        return pyq_raise_error(call, self->core.fd, error);
     name_call(self, call, text, sizeof text);
-    return raise_error(text, -1, error);
+    return pyq_raise_error(text, -1, error);
 }
 
-PyObject *modify_watch(Watch *self, PyObject *object)
+PyObject *pyq_modify_watch(Watch *self, PyObject *object)
 {
     char call[BITS_SIZE + 32], bits[BITS_SIZE];
     uint32_t interest;
     Queue *queue;
     int error;
 
-    if (!read_interest("modify", "interest", object, &interest))
+    if (!pyq_read_interest("modify", "interest", object, &interest))
         return NULL;
     queue = enter_own_queue(self, "modify");
     if (queue == NULL)
@@ -142,33 +142,33 @@ PyObject *modify_watch(Watch *self, PyObject *object)
                  readyq_describe_bits(interest, bits, sizeof bits));
         return raise_refusal(queue, call, self, error);
     }
-    trace_watch(queue, "modify", self);
+    pyq_trace_watch(queue, "modify", self);
     Py_RETURN_NONE;
 }
 
-int detach_watch(Watch *self)
+int pyq_detach_watch(Watch *self)
 {
     int error;
 
     Py_BEGIN_CRITICAL_SECTION(self->queue);
     error = readyq_remove(&self->core);
     if (error >= 0) {
-        release_watch(self);
+        pyq_release_watch(self);
         Py_DECREF(self);
     }
     Py_END_CRITICAL_SECTION();
     return error;
 }
 
-PyObject *remove_watch(Watch *self)
+PyObject *pyq_remove_watch(Watch *self)
 {
-    int error = detach_watch(self);
+    int error = pyq_detach_watch(self);
 
     if (error == -ENOENT || error == -ESHUTDOWN) /* it has fired, was removed or closed */
         Py_RETURN_FALSE;
     if (error < 0)
-        return raise_error("remove", number_of(self), error);
-    trace_watch((Queue *)self->queue, "remove", self);
+        return pyq_raise_error("remove", number_of(self), error);
+    pyq_trace_watch((Queue *)self->queue, "remove", self);
     Py_RETURN_TRUE;
 }
 
@@ -180,27 +180,27 @@ static PyObject *watch_restart(PyObject *object, PyObject *delay)
     int64_t nanoseconds;
     int error;
 
-    if (queue == NULL || !read_seconds("restart", "delay", delay, &nanoseconds))
+    if (queue == NULL || !pyq_read_seconds("restart", "delay", delay, &nanoseconds))
         return NULL;
     Py_BEGIN_CRITICAL_SECTION(queue);
     error = readyq_restart(&self->core, nanoseconds);
     if (error >= 0 && self->place.next == NULL)
-        hold_watch(queue, self);
+        pyq_hold_watch(queue, self);
     Py_END_CRITICAL_SECTION();
     if (error < 0)
         return raise_refusal(queue, "restart", self, error);
-    trace_watch(queue, "restart", self);
+    pyq_trace_watch(queue, "restart", self);
     Py_RETURN_NONE;
 }
 
 static PyObject *watch_modify(PyObject *self, PyObject *interest)
 {
-    return modify_watch((Watch *)self, interest);
+    return pyq_modify_watch((Watch *)self, interest);
 }
 
 static PyObject *watch_remove(PyObject *self, PyObject *Py_UNUSED(none))
 {
-    return remove_watch((Watch *)self);
+    return pyq_remove_watch((Watch *)self);
 }
 
 static PyObject *watch_fire(PyObject *object, PyObject *Py_UNUSED(none))
@@ -214,7 +214,7 @@ static PyObject *watch_fire(PyObject *object, PyObject *Py_UNUSED(none))
     error = readyq_fire(&self->core);
     if (error < 0)
         return raise_refusal(queue, "fire", self, error);
-    trace_watch(queue, "fire", self);
+    pyq_trace_watch(queue, "fire", self);
     Py_RETURN_NONE;
 }
 
@@ -285,7 +285,7 @@ static PyObject *get_writable(PyObject *self, void *Py_UNUSED(closure))
 
 static PyObject *repr_watch(PyObject *self)
 {
-    return show_watch((Watch *)self);
+    return pyq_show_watch((Watch *)self);
 }
 
 static PyMemberDef members[] = {
@@ -328,7 +328,7 @@ static PyType_Slot slots[] = {
     {Py_tp_getset, attributes},     {Py_tp_methods, methods},         {0, NULL},
 };
 
-PyType_Spec watch_spec = {
+PyType_Spec pyq_watch_spec = {
     .name = "readyq.Watch",
     .basicsize = sizeof(Watch),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |

@@ -116,11 +116,12 @@ static void keep_all_functions(lua_State *L)
     lua_getglobal(L, "coroutine");                      /* 6 */
     keep_functions(L, 1, module);
     keep_functions(L, 2, luaq_queue_methods);
-    keep_functions(L, 2, luaq_watches_methods);
+    keep_functions(L, 2, luaq_sources_methods);
+    keep_functions(L, 2, luaq_members_methods);
     keep_functions(L, 2, more);
     keep_functions(L, 3, luaq_watch_methods);
     keep_functions(L, 4, luaq_queue_events);
-    keep_functions(L, 4, luaq_watches_events);
+    keep_functions(L, 4, luaq_members_events);
     keep_functions(L, 5, luaq_watch_events);
     keep_functions(L, 5, index);
     keep_functions(L, 6, threads);

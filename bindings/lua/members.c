@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The watches of a queue: keeping, adding, finding, changing, removing and listing them. The
- * methods of a watch are in watch.c.
+ * A queue as the collection of its watches: keeping them, finding one by its source, changing and
+ * removing it, listing. Adding is in sources.c, the methods of a watch are in watch.c.
  */
 #include "binding.h"
-
-#include <signal.h>
-#include <string.h>
 
 /* ------------------------------------------------------------------ keeping watches */
 
@@ -29,30 +26,6 @@ void luaq_keep(lua_State *L, int watch)
         q->slots = slot;
     w->core.data = (void *)(intptr_t)slot; /* NOLINT(performance-no-int-to-ptr): a number */
     w->kept = true;
-}
-
-/* [-0, +1, e] A new watch, kept in the queue at 1. It keeps the values at `source` (0: none) and
- * `data` alive. The core does not know it yet. Checks last that no finalizer or method has closed
- * the queue meanwhile. */
-static struct watch *push_watch(lua_State *L, int source, int data, int values)
-{
-    struct watch *w = lua_newuserdatauv(L, sizeof *w, values);
-    const int index = lua_gettop(L);
-
-    memset(w, 0, sizeof *w);
-    lua_pushvalue(L, upvalue(WATCH_TYPE));
-    lua_setmetatable(L, index);
-    lua_pushvalue(L, 1);
-    lua_setiuservalue(L, index, WATCH_QUEUE);
-    if (source > 0) {
-        lua_pushvalue(L, source);
-        lua_setiuservalue(L, index, WATCH_SOURCE);
-    }
-    lua_pushvalue(L, data);
-    lua_setiuservalue(L, index, WATCH_DATA);
-    luaq_keep(L, index);
-    luaq_check_queue(L);
-    return w;
 }
 
 void luaq_forget(lua_State *L, int watch)
@@ -90,104 +63,6 @@ void luaq_tidy(lua_State *L, int queue)
         lua_warning(L, lua_tostring(L, -1), 0);
         lua_pop(L, 1);
     }
-}
-
-/* ------------------------------------------------------------------ adding */
-
-/* [-0, +n, e] Returns the watch on top; or the core's error, which may be that of argument `arg`. */
-static int added(lua_State *L, int arg, const char *call, int fd, int error)
-{
-    const int watch = lua_gettop(L);
-    const struct queue *q = lua_touserdata(L, 1);
-
-    if (error < 0) {
-        luaq_forget(L, watch);
-        return luaq_fail(L, arg, call, fd, error);
-    }
-    if (q->traced)
-        luaq_trace_watch(L, 1, call, watch);
-    luaq_tidy(L, 1);
-    return 1;
-}
-
-/* [-4, +n, e] q:add(source, interest, data) */
-static int queue_add(lua_State *L)
-{
-    struct queue *q = luaq_check_queue(L);
-    const int fd = luaq_descriptor(L, 2);
-    const uint32_t interest = luaq_interest(L, 3);
-    struct watch *w;
-
-    lua_settop(L, 4);
-    w = push_watch(L, 2, 4, WATCH_VALUES);
-    return added(L, 3, "add", fd, readyq_add(q->core, &w->core, fd, interest));
-}
-
-/* [-4, +n, e] q:add_timer(delay, data, period) */
-static int queue_add_timer(lua_State *L)
-{
-    struct queue *q = luaq_check_queue(L);
-    const int64_t delay = luaq_delay(L, 2);
-    const int64_t period = lua_isnoneornil(L, 4) ? 0 : luaq_delay(L, 4);
-    struct watch *w;
-
-    lua_settop(L, 4);
-    w = push_watch(L, 0, 3, WATCH_VALUES);
-    w->period = lua_tonumber(L, 4);
-    return added(L, 2, "add_timer", -1, readyq_add_timer(q->core, &w->core, delay, period));
-}
-
-/* [-0, +0, e] */
-static void warn_blocked(lua_State *L, int signal)
-{
-    char text[256];
-
-    lua_pushfstring(L, "readyq: %s", readyq_explain_blocked(signal, text, sizeof text));
-    lua_warning(L, lua_tostring(L, -1), 0);
-    lua_pop(L, 1);
-}
-
-/* [-3, +n, e] q:add_signal(signal, data). The interpreter's handler of Ctrl-C is not called while
- * SIGINT is watched: it would raise "interrupted!" besides. */
-static int queue_add_signal(lua_State *L)
-{
-    struct queue *q = luaq_check_queue(L);
-    const int number = luaq_signal(L, 2);
-    struct watch *w;
-    int result;
-
-    lua_settop(L, 3);
-    w = push_watch(L, 2, 3, WATCH_VALUES);
-    if (number == SIGINT)
-        result = readyq_replace_signal(q->core, &w->core, number);
-    else
-        result = readyq_add_signal(q->core, &w->core, number);
-    if (result > 0)
-        warn_blocked(L, number);
-    return added(L, 2, "add_signal", -1, result);
-}
-
-/* [-3, +n, e] q:add_process(pid, data) */
-static int queue_add_process(lua_State *L)
-{
-    struct queue *q = luaq_check_queue(L);
-    const int pid = luaq_int(L, 2, "the process id");
-    struct watch *w;
-
-    lua_settop(L, 3);
-    w = push_watch(L, 2, 3, WATCH_VALUES);
-    return added(L, 2, "add_process", -1, readyq_add_process(q->core, &w->core, pid));
-}
-
-/* [-2, +n, e] q:add_trigger(data) */
-static int queue_add_trigger(lua_State *L)
-{
-    struct queue *q = luaq_check_queue(L);
-    struct watch *w;
-
-    lua_settop(L, 2);
-    w = push_watch(L, 0, 2, TRIGGER_VALUES);
-    return added(L, 2, "add_trigger", -1, readyq_add_trigger(q->core, &w->core));
 }
 
 /* ------------------------------------------------------------------ finding */
@@ -296,12 +171,7 @@ static int queue_watches(lua_State *L)
     return 2;
 }
 
-const luaL_Reg luaq_watches_methods[] = {
-    {"add", queue_add},
-    {"add_timer", queue_add_timer},
-    {"add_signal", queue_add_signal},
-    {"add_process", queue_add_process},
-    {"add_trigger", queue_add_trigger},
+const luaL_Reg luaq_members_methods[] = {
     {"get", queue_get},
     {"modify", queue_modify},
     {"remove", queue_remove},
@@ -309,7 +179,7 @@ const luaL_Reg luaq_watches_methods[] = {
     {NULL, NULL},
 };
 
-const luaL_Reg luaq_watches_events[] = {
+const luaL_Reg luaq_members_events[] = {
     {"__pairs", queue_watches},
     {NULL, NULL},
 };

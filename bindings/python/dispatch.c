@@ -132,7 +132,7 @@ static bool call_data(Watch *watch)
     return result != NULL;
 }
 
-int call_ready(Batch *batch)
+int pyq_call_ready(Batch *batch)
 {
     int called = 0;
     Watch *watch;
@@ -141,7 +141,7 @@ int call_ready(Batch *batch)
     for (;;) {
         if (!check_first(batch))
             return -1;
-        watch = take_watch(batch);
+        watch = pyq_take_watch(batch);
         if (watch == NULL)
             return called;
         done = call_data(watch);

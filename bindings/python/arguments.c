@@ -61,8 +61,8 @@ static bool refuse_positional(const struct signature *signature, Py_ssize_t give
     return false;
 }
 
-bool read_arguments(const struct signature *signature, PyObject *const *arguments,
-                    Py_ssize_t positional, PyObject *keywords, PyObject **values)
+bool pyq_read_arguments(const struct signature *signature, PyObject *const *arguments,
+                        Py_ssize_t positional, PyObject *keywords, PyObject **values)
 {
     for (Py_ssize_t i = 0; signature->names[i] != NULL; i++)
         values[i] = i < positional ? arguments[i] : NULL;
@@ -84,7 +84,7 @@ bool read_arguments(const struct signature *signature, PyObject *const *argument
 static bool refuse_with(PyObject *type, const char *call, const char *name, const char *wanted,
                         PyObject *object, const char *advice)
 {
-    PyObject *shown = show_object(object);
+    PyObject *shown = pyq_show_object(object);
 
     if (shown != NULL && type == PyExc_TypeError)
         PyErr_Format(type, "%s: %s must be %s, not %.100s %U%s", call, name, wanted,
@@ -141,7 +141,7 @@ static bool scale_float(const char *call, const char *name, PyObject *object, in
     return true;
 }
 
-bool read_seconds(const char *call, const char *name, PyObject *object, int64_t *nanoseconds)
+bool pyq_read_seconds(const char *call, const char *name, PyObject *object, int64_t *nanoseconds)
 {
     if (PyLong_Check(object))
         return scale_integer(call, name, object, nanoseconds);
@@ -179,7 +179,7 @@ static inline bool read_index(PyObject *object, long long *value, int *overflow)
     return true;
 }
 
-bool read_integer(const char *call, const char *name, PyObject *object, int *value)
+bool pyq_read_integer(const char *call, const char *name, PyObject *object, int *value)
 {
     long long number;
     int overflow;
@@ -211,7 +211,7 @@ static bool lacks_attribute(PyObject *object, const char *name)
 
 static bool refuse_descriptor(const char *call, PyObject *object)
 {
-    PyObject *shown = show_object(object);
+    PyObject *shown = pyq_show_object(object);
 
     if (shown != NULL)
         PyErr_Format(PyExc_TypeError,
@@ -235,34 +235,34 @@ static bool read_fileno(const char *call, PyObject *object, int *fd, bool *close
             return false;
         PyErr_Clear();
         if (is_integer(object))
-            return read_integer(call, "descriptor", object, fd);
+            return pyq_read_integer(call, "descriptor", object, fd);
         return refuse_descriptor(call, object);
     }
     snprintf(name, sizeof name, "fileno() of %.40s", Py_TYPE(object)->tp_name);
-    fits = read_integer(call, name, number, fd);
+    fits = pyq_read_integer(call, name, number, fd);
     Py_DECREF(number);
     *closed = fits && *fd < 0;
     return fits;
 }
 
-bool read_number(const char *call, PyObject *object, int *fd, bool *closed)
+bool pyq_read_number(const char *call, PyObject *object, int *fd, bool *closed)
 {
     *closed = false;
     if (PyLong_Check(object) && !PyBool_Check(object))
-        return read_integer(call, "descriptor", object, fd);
+        return pyq_read_integer(call, "descriptor", object, fd);
     return read_fileno(call, object, fd, closed);
 }
 
-bool read_descriptor(const char *call, PyObject *object, int *fd)
+bool pyq_read_descriptor(const char *call, PyObject *object, int *fd)
 {
     bool closed;
 
-    if (!read_number(call, object, fd, &closed))
+    if (!pyq_read_number(call, object, fd, &closed))
         return false;
     if (!closed) /* a number that is negative is the core's to refuse */
         return true;
-    raise_failure(PyExc_ValueError, call, object,
-                  "it is closed, since its fileno() is negative; use an open one");
+    pyq_raise_failure(PyExc_ValueError, call, object,
+                      "it is closed, since its fileno() is negative; use an open one");
     return false;
 }
 
@@ -293,7 +293,7 @@ static bool spell_interest(const char *call, const char *name, PyObject *object,
     return length > 0 || refuse_interest(PyExc_ValueError, call, name, object);
 }
 
-bool read_interest(const char *call, const char *name, PyObject *object, uint32_t *interest)
+bool pyq_read_interest(const char *call, const char *name, PyObject *object, uint32_t *interest)
 {
     long long bits;
     int overflow;
