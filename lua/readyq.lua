@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- readyq: one event queue over the kernel's own. The queue itself is in C (readyq.core); here is
--- what can be said in Lua over it: dispatch, whose callbacks may yield, and tracing to files.
+-- readyq: one event queue over the kernel's own. The queue itself is in C (readyq.core); this adds
+-- what can be written in Lua over it: tracing to files, and dispatch where C cannot have it.
 local core = require "readyq.core"
 
 local methods = core.methods
@@ -16,7 +16,6 @@ local function resume(thread, watch, ready)
     local ok, message = coroutine.resume(thread, watch, ready)
     if ok then return end
     if type(message) == "string" then message = debug.traceback(thread, message) end
-    if coroutine.close and coroutine.status(thread) == "dead" then coroutine.close(thread) end
     error(message, 0)
 end
 
@@ -24,20 +23,24 @@ local function refuse(watch)
     error("dispatch: " .. tostring(watch) .. " has no function or coroutine as its data", 3)
 end
 
--- Waits, then calls the data of each ready watch, or resumes it when it is a coroutine. An error
--- leaves at once; what was not called yet comes with the next wait.
-function methods:dispatch(timeout, max)
+-- dispatch as bindings/lua/dispatch.c has it, for Lua 5.1 and LuaJIT, where a callback cannot yield
+-- through a C function.
+local function dispatch(self, timeout, max)
     local count = 0
     for watch, ready, data in self:wait(timeout, max) do
         count = count + 1
         if type(data) == "thread" then
             resume(data, watch, ready)
+        elseif type(data) == "function" or (getmetatable(data) or {}).__call then
+            data(watch, ready)
         else
-            (data or refuse)(watch, ready)
+            refuse(watch)
         end
     end
     return count
 end
+
+methods.dispatch = methods.dispatch or dispatch
 
 -- Hands each call and delivery as a line to an io file or a function; nil stops it.
 function methods:trace(out)

@@ -92,8 +92,20 @@ void luaq_watch_members(lua_State *L); /* [-0, +0, m] adds to the table on top *
 
 /* ------------------------------------------------------------------ wait.c */
 
+/* Waits with the arguments of q:wait(), at 1 to 3, and begins a batch. Returns how many are ready.
+ * A failed system call raises, since a `for` would call whatever is returned. [-0, +0, e] */
+int luaq_begin_wait(lua_State *L);
+
+/* Takes the next watch of the batch: pushes it, its ready bits and its data. False at the end.
+ * `queue` and `watches` are where `q` and its table of watches stand. [-0, +3 or 0, e] */
+bool luaq_take(lua_State *L, struct queue *q, int queue, int watches);
+
 int luaq_wait(lua_State *L); /* q:wait(timeout, max) */
 int luaq_next(lua_State *L); /* the iterator; its upvalues: the queue, the queue's watches */
+
+/* ------------------------------------------------------------------ dispatch.c */
+
+extern const luaL_Reg luaq_dispatch_methods[]; /* empty where lua/readyq.lua has it */
 
 /* ------------------------------------------------------------------ arguments.c */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The C API of Lua 5.4, spoken on Lua 5.1, 5.2, 5.3 and LuaJIT 2.1 as far as the binding uses it.
+ * The C API of Lua 5.4, spoken on Lua 5.1, 5.2, 5.3, 5.5 and LuaJIT 2.1 as far as the binding uses
+ * it.
  * The only place that asks for the version of Lua.
  */
 #ifndef READYQ_LUA_COMPAT_H
@@ -73,6 +74,59 @@ static inline void lua_warning(lua_State *L, const char *message, int more)
 #if LUA_VERSION_NUM == 502 || LUA_VERSION_NUM == 503
 #define is_file_closed(stream) (((luaL_Stream *)(stream))->closef == NULL)
 #endif
+
+#if LUA_VERSION_NUM >= 502
+#define HAS_CONTINUATIONS
+#endif
+
+/* Begins the definition of body(L, context), which lua_callk() can call by the continuation `name`. */
+#if LUA_VERSION_NUM == 502
+typedef int lua_KContext;
+#define continuation(name, body, context)                                                          \
+    static int body(lua_State *L, lua_KContext context);                                           \
+    static int name(lua_State *L)                                                                  \
+    {                                                                                              \
+        lua_KContext k;                                                                            \
+                                                                                                   \
+        lua_getctx(L, &k);                                                                         \
+        return body(L, k);                                                                         \
+    }                                                                                              \
+    static int body(lua_State *L, lua_KContext context)
+#elif LUA_VERSION_NUM > 502
+#define continuation(name, body, context)                                                          \
+    static int body(lua_State *L, lua_KContext context);                                           \
+    static int name(lua_State *L, int status, lua_KContext k)                                      \
+    {                                                                                              \
+        (void)status;                                                                              \
+        return body(L, k);                                                                         \
+    }                                                                                              \
+    static int body(lua_State *L, lua_KContext context)
+#endif
+
+/* lua_resume() that puts the number of values which the coroutine yields into *results, and the
+ * end of a coroutine that raised, whose pending variables are closed since Lua 5.4. */
+#if LUA_VERSION_NUM >= 504
+#define resume_thread lua_resume
+#elif LUA_VERSION_NUM >= 502
+static inline int resume_thread(lua_State *co, lua_State *from, int arguments, int *results)
+{
+    const int status = lua_resume(co, from, arguments);
+
+    *results = status == LUA_OK || status == LUA_YIELD ? lua_gettop(co) : 0;
+    return status;
+}
+#endif
+
+static inline void close_thread(lua_State *co, lua_State *from)
+{
+    (void)from;
+#if LUA_VERSION_NUM >= 505
+    lua_closethread(co, from);
+#elif LUA_VERSION_NUM == 504
+    lua_resetthread(co);
+#endif
+    lua_settop(co, 0);
+}
 
 #if LUA_VERSION_NUM >= 502
 

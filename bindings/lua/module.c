@@ -37,6 +37,7 @@ static void make_queue_type(lua_State *L)
     make_type(L, QUEUE_TYPE, "readyq.queue", luaq_queue_methods, luaq_queue_events);
     add_functions(L, luaq_sources_methods);
     add_functions(L, luaq_members_methods);
+    add_functions(L, luaq_dispatch_methods);
     lua_pushvalue(L, -1);
     lua_setfield(L, QUEUE_TYPE, "__index");
     lua_pushvalue(L, QUEUE_TYPE);

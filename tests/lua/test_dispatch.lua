@@ -127,4 +127,138 @@ function T.test_data_may_be_exchanged_between_deliveries()
     equal(called, "new")
 end
 
+function T.test_data_that_cannot_be_called_is_an_error_that_names_the_watch()
+    local q = readyq.new()
+    for _, data in ipairs {"text", 7, {}, false} do
+        q:add_trigger(data):fire()
+        raises("test_dispatch.lua:%d+: dispatch: readyq.watch: trigger.* has no function or coroutine",
+            function() q:dispatch(0) end)
+    end
+    q:add_trigger():fire()
+    raises("has no function or coroutine as its data", q.dispatch, q, 0)
+    equal(q:dispatch(0), 0)
+end
+
+function T.test_a_callback_that_yields_twice_is_resumed_and_the_rest_is_called()
+    local q = readyq.new()
+    local log = {}
+    for i = 1, 3 do
+        q:add_trigger(function()
+            log[#log + 1] = "begin" .. i
+            log[#log + 1] = coroutine.yield(i) .. coroutine.yield(i)
+        end):fire()
+    end
+    local loop = coroutine.wrap(function() return "called", q:dispatch(0) end)
+    for i = 1, 3 do
+        equal(loop("a"), i)
+        equal(loop("b" .. i), i)
+    end
+    local word, count = loop("c")
+    equal(word, "called")
+    equal(count, 3)
+    equal(table.concat(log, " "), "begin1 b1a begin2 b2a begin3 b3c")
+end
+
+function T.test_an_error_after_a_yield_leaves_dispatch_and_the_rest_comes_next()
+    local q = readyq.new()
+    local calls = 0
+    for i = 1, 3 do
+        q:add_trigger(function()
+            calls = calls + 1
+            if i == 1 then coroutine.yield() error("boom") end
+        end):fire()
+    end
+    local co = coroutine.create(function() q:dispatch(0) end)
+    assert(coroutine.resume(co))
+    local ok, message = coroutine.resume(co)
+    equal(ok, false)
+    assert(message:find("boom"))
+    equal(q:dispatch(0), 2)
+    equal(calls, 3)
+end
+
+function T.test_a_callback_may_close_the_queue()
+    for _, wrap in ipairs {function(f) return f end, coroutine.create} do
+        local q = readyq.new()
+        local calls = 0
+        for _ = 1, 3 do
+            q:add_trigger(wrap(function()
+                calls = calls + 1
+                q:close()
+            end)):fire()
+        end
+        equal(q:dispatch(0), 1)
+        equal(calls, 1)
+        raises("closed readyq.queue", q.dispatch, q, 0)
+    end
+end
+
+function T.test_a_coroutine_that_runs_cannot_be_resumed_by_its_own_dispatch()
+    local q = readyq.new()
+    local function run_own()
+        q:add_trigger((coroutine.running())):fire()
+        raises("cannot resume .* coroutine", q.dispatch, q, 0)
+        return "goes on"
+    end
+    equal(select(2, coroutine.resume(coroutine.create(run_own))), "goes on")
+    local outer = coroutine.create(function() -- neither running nor suspended: it waits for inner
+        local inner = coroutine.create(run_own)
+        q:add_trigger((coroutine.running())):fire()
+        raises("cannot resume .* coroutine", coroutine.wrap(function()
+            q:dispatch(0)
+        end))
+        return select(2, coroutine.resume(inner))
+    end)
+    equal(select(2, coroutine.resume(outer)), "goes on")
+end
+
+function T.test_a_coroutine_that_fails_closes_its_variables()
+    if not coroutine.close then return end -- came with Lua 5.4
+    local q = readyq.new()
+    local closed = 0
+    local load = loadstring or load
+    local fail = assert(load([[
+        local guard <close> = ...
+        coroutine.yield()
+        error("boom")
+    ]]))
+    local guard = setmetatable({}, {__close = function() closed = closed + 1 end})
+    local co = coroutine.create(function() fail(guard) end)
+    local trigger = q:add_trigger(co)
+    trigger:fire()
+    equal(q:dispatch(0), 1)
+    trigger:fire()
+    raises("boom", q.dispatch, q, 0)
+    equal(closed, 1)
+    equal(coroutine.status(co), "dead")
+end
+
+function T.test_what_a_coroutine_yields_or_returns_is_dropped()
+    local q = readyq.new()
+    local trigger = q:add_trigger(coroutine.create(function()
+        coroutine.yield(1, 2, 3)
+        return 4, 5
+    end))
+    for _ = 1, 2 do
+        trigger:fire()
+        equal(q:dispatch(0), 1)
+    end
+end
+
+function T.test_a_coroutine_that_dispatches_is_resumed_after_it_yields_inside_a_callback()
+    local q = readyq.new()
+    local trigger = q:add_trigger(function() coroutine.yield("inner") end)
+    local pump = coroutine.create(function()
+        trigger:fire()
+        return q:dispatch(0)
+    end)
+    local q2 = readyq.new()
+    local outer = q2:add_trigger(pump)
+    outer:fire()
+    equal(q2:dispatch(0), 1)
+    outer:fire()
+    equal(q2:dispatch(0), 1)
+    equal(coroutine.status(pump), "dead")
+end
+
 return T

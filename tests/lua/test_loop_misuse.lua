@@ -82,8 +82,8 @@ function T.test_a_bad_timeout_leaves_nothing_behind()
             raises("a timeout is a number", loop.readable, r, timeout)
             raises("a timeout is a number", loop.wait_process, unix.getpid(), timeout)
         end
-        raises("misuse.lua:%d+: a timeout", function() loop.sleep(-1) end)
-        raises("add_process", loop.wait_process, "rubbish", 60)
+        raises("misuse.lua:%d+: sleep: a timeout", function() loop.sleep(-1) end)
+        raises("wait_process: number expected", loop.wait_process, "rubbish", 60)
     end)
 end
 
@@ -164,24 +164,21 @@ function T.test_another_file_under_the_number_of_a_table_is_waited_for()
 end
 
 function T.test_a_coroutine_that_something_else_resumes_gets_an_error_that_says_so()
-    run(function()
-        local inner = coroutine.wrap(function() loop.sleep(0.01) end)
-        inner()
-        raises("resumed by something else than the loop", inner)
-    end, function()
-        local r = things.pipe()
-        local inner = coroutine.wrap(function() loop.readable(r) end)
-        inner()
-        raises("resumed by something else than the loop", inner, "rubbish")
-    end)
-end
-
-function T.test_a_foreign_timeout_is_none()
-    run(function()
-        local inner = coroutine.wrap(function() loop.sleep(0.01) end)
-        inner()
-        raises("resumed by something else than the loop", inner, "timeout")
-    end)
+    local r = things.pipe()
+    for name, wait in pairs {
+        sleep = function() loop.sleep(0.01) end,
+        readable = function() loop.readable(r) end,
+    } do
+        for _, value in ipairs {"rubbish", "timeout", "closed"} do
+            run(function()
+                local inner = loop.spawn(wait)
+                loop.sleep(0.001)
+                local ok, message = coroutine.resume(inner, value)
+                equal(ok, false)
+                assert(message:find(name .. ": a coroutine that waits was resumed by something else"))
+            end)
+        end
+    end
 end
 
 function T.test_a_spawned_coroutine_that_the_program_begins_counts_once()

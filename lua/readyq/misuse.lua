@@ -1,0 +1,35 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Errors of readyq.loop that name the call and the line of the program that made it.
+local misuse = {}
+
+local DIRECTORY = debug.getinfo(1, "S").source:match("^(.*)misuse%.lua$")
+
+local function is_of_program(frame)
+    if frame.what ~= "Lua" and frame.what ~= "main" then return false end -- C, or a tail call
+    return not DIRECTORY or frame.source:sub(1, #DIRECTORY) ~= DIRECTORY
+end
+
+-- Raises an error at the line from where the program called the loop.
+function misuse.raise(text, ...)
+    local level, frame = 2, debug.getinfo(2, "S")
+    while frame and not is_of_program(frame) do
+        level = level + 1
+        frame = debug.getinfo(level, "S")
+    end
+    error(text:format(...), frame and level or 0)
+end
+
+-- Calls a method of the queue for `call`. What it raises is an error of the program.
+function misuse.check(call, method, queue, ...)
+    local ok, result, message, errno = pcall(method, queue, ...)
+    if ok then return result, message, errno end
+    local reason = tostring(result):match("^bad argument #%d+ to '.-' %((.*)%)$")
+    misuse.raise("%s: %s", call, reason or tostring(result))
+end
+
+function misuse.check_function(call, f)
+    if type(f) ~= "function" then misuse.raise("%s: a function expected, not %s", call, type(f)) end
+end
+
+return misuse

@@ -1,0 +1,410 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The part of readyq.loop that suspends and resumes coroutines.
+--
+-- A Task is what the loop knows about one coroutine, with its wait while it has one. A source is what
+-- a wait is for: a Descriptor (descriptor.lua); an Event, a Process, a Choice of several (sources.lua);
+-- a Task, for its end. A wait goes like this:
+--
+-- 1. current_task() returns the task of the coroutine that runs, or raises.
+-- 2. source:attach(task) has the source know who waits for it.
+-- 3. suspend() notes the wait in the task and yields.
+-- 4. The source ends the wait: by wake(), which resumes the coroutine at once; or by schedule(), at
+--    the end of the step, where it is called inside of a coroutine. A timeout or a cancellation ends
+--    it by end_later(), too; an event that comes before the end of the step overtakes these two.
+-- 5. suspend() returns true if the event came; or nil, and why the wait ended without it.
+--
+-- State is in local variables, and functions are not methods: an access to a field of a table costs
+-- 40 instructions, one to a local variable of the file 8, and a wait makes 25 of them.
+local misuse = require "readyq.misuse"
+local program = require "readyq.program"
+local readyq = require "readyq"
+
+local resume, running, status, yield =
+    coroutine.resume, coroutine.running, coroutine.status, coroutine.yield
+local isyieldable = coroutine.isyieldable or function() return false end -- since Lua 5.3
+local unpack = table.unpack or unpack
+
+local function pack(...) return {n = select("#", ...), ...} end
+
+local WAITING = {} -- what a coroutine that waits yields
+local READY = {} -- what a coroutine is resumed with when its event came
+local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
+
+local scheduler = {READY = READY, CANCELLED = CANCELLED, on_error = nil}
+
+local queue = assert(readyq.new())
+local tasks = setmetatable({}, {__mode = "k"}) -- by coroutine
+local roots = setmetatable({}, {__mode = "kv"}) -- by generator: the coroutine that called it
+local handlers = setmetatable({}, {__mode = "k"}) -- by data of the loop's own watches: a function
+local waiting = 0 -- how many tasks wait
+local turn = 0 -- how often the queue was asked
+local scheduled, last_scheduled = {}, 0 -- tasks to resume soon
+local due, next_due, last_due = {}, 1, 0 -- tasks that are being resumed
+local is_stepping, is_stopped = false, false
+local has_leftovers = false -- an error has left a step, perhaps with timeouts still to be run
+local notice -- a trigger that has fired, for a host that sleeps on the queue
+
+scheduler.queue, scheduler.handlers, scheduler.tasks = queue, handlers, tasks
+
+-- ---------------------------------------------------------------- tasks
+
+local Task = {}
+Task.__index = Task
+
+local begin, end_later, schedule -- below
+
+-- A coroutine uses one task for all of its waits: a new table for each would cost 2,200 instructions,
+-- a third of a wait. A task refers to its coroutine only while that waits, because Lua 5.1 never
+-- collects a key of a weak table to which its value refers.
+local function adopt(co)
+    local task = setmetatable({
+        co = false, -- the coroutine, while it waits
+        source = false, -- what it waits for
+        turn = 0, -- when the wait began: an event that the queue reported before is older
+        timer = false, -- the watch of its timeout
+        ending = false, -- what it is to be resumed with soon: READY, CANCELLED, "timeout", "closed"
+        arguments = false, -- a list for its function, until that begins
+        is_cancelled = false, -- its wait, or the next one, is to raise CANCELLED
+        values = false, -- a list of what it returned, or of nil and its error
+        waits = false, -- a list of the tasks that wait for its end
+    }, Task)
+    tasks[co], handlers[task] = task, Task.on_timer
+    return task
+end
+
+-- No source and no timeout can end the wait any more. `source` has ended it, in direction `bit` if it
+-- is a Descriptor; it does not know the task any more.
+local function let_go(task, source, bit)
+    if task.timer then task.timer:remove() end
+    if task.source and task.source ~= source then task.source:detach(task, source, bit) end
+    task.timer, task.source, task.ending = false, false, false
+end
+
+-- Drops the wait of a coroutine that is dead, could not yield, or was resumed by something else.
+function Task:abandon()
+    let_go(self)
+    self.co = false
+    waiting = waiting - 1
+end
+
+function Task:on_timer() end_later(self, "timeout") end
+Task.__call = Task.on_timer
+
+function Task:attach(task)
+    if self.values then return false end
+    self.waits = self.waits or {}
+    table.insert(self.waits, task)
+    return true
+end
+
+function Task:detach(task)
+    for i, other in ipairs(self.waits or {}) do
+        if other == task then return table.remove(self.waits, i) end
+    end
+end
+
+function Task:result() return unpack(self.values, 1, self.values.n) end
+
+-- The coroutine has ended.
+local function finish(task, ...)
+    local waits = task.waits or {}
+    if task.co then task:abandon() end -- its last wait could not yield
+    if task.arguments then begin(task) end -- the program closed it
+    task.values, task.waits = pack(...), false
+    for _, other in ipairs(waits) do schedule(other, READY, task) end
+end
+
+-- ---------------------------------------------------------------- waiting
+
+local function refuse(call, is_main)
+    if is_main then
+        misuse.raise("%s: only a coroutine can wait: begin one by loop.spawn(), then call loop.run()",
+            call)
+    end
+    misuse.raise("%s: this coroutine was not begun by loop.spawn(), so nothing would resume it; a "
+        .. "generator that waits is made by loop.wrap() instead of coroutine.wrap()", call)
+end
+
+-- current_task() where something is special.
+local function check_task(call)
+    local co, is_main = running()
+    co = roots[co] or co
+    local task = tasks[co]
+    if not task then refuse(call, is_main or not co) end
+    if coroutine.isyieldable and not isyieldable() then
+        misuse.raise("%s: cannot wait inside of what a C function calls, such as gsub or sort", call)
+    end
+    if task.co then task:abandon() end -- an earlier wait could not yield
+    if task.is_cancelled then
+        task.is_cancelled, task.ending = false, false
+        error(CANCELLED, 0)
+    end
+    return task, co
+end
+
+-- The task of the coroutine that runs, and the coroutine that the loop is to resume. Raises if it
+-- cannot wait, or was cancelled.
+local function current_task(call)
+    local co = running()
+    local task = tasks[co]
+    if not task or task.is_cancelled or not isyieldable() then return check_task(call) end
+    return task, co
+end
+
+-- A wait that ended without its event.
+local function conclude(call, task, why)
+    if task.co then
+        task:abandon()
+        misuse.raise("%s: a coroutine that waits was resumed by something else than the loop", call)
+    end
+    if why == CANCELLED then error(CANCELLED, 0) end
+    return nil, why
+end
+
+-- Suspends the coroutine until the source that it is attached to, or the timeout, ends the wait.
+-- Returns true if the event came; or nil and "timeout" or "closed"; or nil, message, errno.
+local function suspend(call, task, co, source, seconds)
+    if seconds then
+        local timer, message, errno = queue:add_timer(seconds, task)
+        if not timer then
+            if source then source:detach(task) end
+            return nil, message, errno
+        end
+        task.timer = timer
+    end
+    task.co, task.source, task.turn = co, source, turn
+    waiting = waiting + 1
+    local why = yield(WAITING)
+    if why == READY then return true end
+    return conclude(call, task, why)
+end
+
+-- The seconds of a timeout, which may be a deadline.
+local function seconds_of(call, timeout)
+    if type(timeout) == "number" and timeout >= 0 then return timeout end
+    if type(timeout) == "table" and type(timeout.left) == "function" then return timeout:left() end
+    misuse.raise("%s: a timeout is a number of seconds from 0 on or a deadline, not %s", call,
+        tostring(timeout))
+end
+
+-- Waits for a source, and returns its result; or nil and why there is none.
+function scheduler.wait(call, source, timeout)
+    local task, co = current_task(call)
+    local seconds = timeout and seconds_of(call, timeout)
+    if source:attach(task) then
+        local ok, why, errno = suspend(call, task, co, source, seconds)
+        if not ok then return nil, why, errno end
+    end
+    return source:result()
+end
+
+function scheduler.sleep(timeout)
+    local task, co = current_task("sleep")
+    if not timeout or timeout == 0 then
+        end_later(task, "timeout")
+        return suspend("sleep", task, co, false) and nil
+    end
+    local _, why, errno = suspend("sleep", task, co, false, seconds_of("sleep", timeout))
+    if why ~= "timeout" then misuse.raise("sleep: %s (errno %s)", why, errno) end
+end
+
+-- A generator whose function can wait: the coroutine that calls it is suspended meanwhile.
+function scheduler.wrap(f)
+    local generator = coroutine.create(f)
+    local function pass(ok, first, ...)
+        if not ok then error(first, 0) end
+        if first ~= WAITING then return first, ... end
+        return pass(resume(generator, yield(WAITING)))
+    end
+    return function(...)
+        local co = running()
+        roots[generator] = roots[co] or co
+        return pass(resume(generator, ...))
+    end
+end
+
+-- ---------------------------------------------------------------- the ends of waits
+
+-- An error goes to those who wait for the end of the coroutine; without any it is reported. To be
+-- cancelled, or closed by the program, is no error.
+local function fail(task, co, message)
+    if message == "cannot resume dead coroutine" and not debug.getinfo(co, 0, "l") then
+        return finish(task, nil, "closed")
+    end
+    local report = program.describe_error(co, message, CANCELLED)
+    if message == CANCELLED then message = report end
+    local is_joined = task.waits and #task.waits > 0
+    finish(task, nil, message, report)
+    if not is_joined and report ~= CANCELLED then program.report(scheduler.loop, report, co) end
+end
+
+-- Ends the wait of a task: its event came, or `why` says what happened instead.
+local function wake(task, source, bit, why)
+    if task.timer or task.source ~= source then let_go(task, source, bit) end
+    local co = task.co
+    task.co = false
+    waiting = waiting - 1
+    local ok, message = resume(co, why or READY)
+    if not ok then fail(task, co, message) end
+end
+
+-- Has a host that sleeps on the queue call step().
+local function notify_host()
+    if is_stepping or notice then return end
+    notice = queue:add_trigger(function() end)
+    if notice then notice:fire() end
+end
+
+-- The wait ends soon, unless an event comes first. The first such end counts.
+function end_later(task, why)
+    if task.ending then return end
+    task.ending = why
+    last_scheduled = last_scheduled + 1
+    scheduled[last_scheduled] = task
+    if not is_stepping then notify_host() end
+end
+
+-- The wait ends at the end of the step in any case: for READY, or what suspend() is to return.
+function schedule(task, why, source, bit)
+    let_go(task, source, bit)
+    end_later(task, why)
+end
+
+-- Resumes a coroutine for the first time.
+local function start(task)
+    local arguments = task.arguments
+    local co = arguments.co
+    local ok, message = resume(co, unpack(arguments, 1, arguments.n))
+    if not ok then fail(task, co, message) end
+end
+
+local function is_somebody_due() return last_scheduled > 0 or next_due <= last_due end
+
+-- Resumes those that are scheduled by now. What they schedule has its turn later, and so has what an
+-- error leaves. Two lists take turns, so that nothing is allocated.
+local function run_scheduled()
+    if next_due > last_due then
+        due, scheduled = scheduled, due
+        next_due, last_due, last_scheduled = 1, last_scheduled, 0
+    end
+    for i = next_due, last_due do
+        local task = due[i]
+        local why = task.ending
+        due[i], next_due = false, i + 1
+        task.ending = false
+        if task.arguments then
+            start(task)
+        elseif why and task.co then -- else an event came first, or the program resumed it
+            if why == CANCELLED then task.is_cancelled = false end
+            wake(task, false, nil, why)
+        end
+    end
+end
+
+-- ---------------------------------------------------------------- beginning and cancelling
+
+-- It runs now, resumed by the loop or by the program; or it was closed before.
+function begin(task)
+    if not task.arguments then return end
+    task.arguments = false
+    waiting = waiting - 1
+end
+
+function scheduler.spawn(f, ...)
+    local task
+    local co = coroutine.create(function(...)
+        begin(task)
+        finish(task, f(...))
+    end)
+    task = adopt(co)
+    task.arguments = pack(...)
+    task.arguments.co = co
+    waiting = waiting + 1
+    end_later(task, READY)
+    return co
+end
+
+function scheduler.cancel(co)
+    local task = tasks[co]
+    if status(co) == "dead" then
+        if not task.values then finish(task, nil, "closed") end -- by the program
+    elseif not task.is_cancelled then
+        task.is_cancelled = true
+        if task.co then end_later(task, CANCELLED) end
+    end
+end
+
+function scheduler.is_waiting(co)
+    local task = tasks[co]
+    return task ~= nil and (task.co or task.arguments) ~= false
+end
+
+-- The task of a coroutine that a program passes.
+function scheduler.task_of(call, co)
+    local task = tasks[co]
+    if task then return task end
+    misuse.raise("%s: a coroutine that loop.spawn() began is expected, not %s", call, tostring(co))
+end
+
+-- ---------------------------------------------------------------- steps
+
+-- The data of a watch of the program: a coroutine that can go on is resumed.
+local function deliver(watch, ready, data)
+    if not program.can_go_on(data) or scheduler.is_waiting(data) then
+        return program.call(scheduler.loop, watch, ready, data)
+    end
+    local task = tasks[data] or adopt(data)
+    local ok, message = resume(data, watch, ready)
+    if not ok then fail(task, data, message) end
+end
+
+local function is_alive() return waiting > 0 or program.keeps_running(queue) end
+
+-- Asks the queue, and sleeps there unless somebody is due or there is nothing to wait for. What was
+-- scheduled before goes first, unless it may be timeouts: what is ready is no timeout. Returns whether
+-- something is left to wait for.
+local function advance(seconds, is_nested)
+    local has_waited = waiting > 0
+    if notice then notice:remove() end
+    notice, is_stepping = nil, true
+    if not is_nested and not has_leftovers then run_scheduled() end
+    has_leftovers = false
+    if is_somebody_due() or waiting == 0 and (has_waited or #queue == 0) then seconds = 0 end
+    turn = turn + 1
+    for watch, ready, data in queue:wait(seconds) do
+        local handler = handlers[data]
+        if handler then handler(data, watch, ready, turn) else deliver(watch, ready, data) end
+    end
+    run_scheduled()
+    return is_alive()
+end
+
+-- An error leaves the others to be resumed in the next step.
+local function end_step(was_stepping, ok, result)
+    is_stepping, has_leftovers = was_stepping, not ok
+    if is_somebody_due() then notify_host() end
+    if not ok then error(result, 0) end
+    return result
+end
+
+function scheduler.step(seconds)
+    return end_step(is_stepping, pcall(advance, seconds, is_stepping))
+end
+
+function scheduler.run()
+    local is_nested = is_stepping
+    is_stopped = false
+    end_step(is_nested, xpcall(function()
+        local is_left = is_alive() or advance(0, is_nested)
+        while is_left and not is_stopped do is_left = advance(nil, is_nested) end
+    end, program.add_traceback))
+    is_stopped = false
+end
+
+function scheduler.stop() is_stopped = true end
+
+scheduler.current_task, scheduler.suspend, scheduler.seconds = current_task, suspend, seconds_of
+scheduler.wake, scheduler.schedule = wake, schedule
+
+return scheduler

@@ -1,0 +1,172 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What coroutines of readyq.loop wait for besides descriptors: events, processes, and the first of
+-- several sources. A source (scheduler.lua) has three methods:
+--
+-- attach(task)               the task waits from now on; returns false if there is no need to wait
+-- detach(task, source, bit)  it does not any more; `source` is the one that has ended the wait, if any
+-- result()                   what the wait returns when the event came
+local readyq = require "readyq"
+local misuse = require "readyq.misuse"
+local scheduler = require "readyq.scheduler"
+local Descriptor = require "readyq.descriptor"
+
+local sources = {}
+
+-- ---------------------------------------------------------------- events
+
+local Event = {}
+Event.__index = Event
+
+function sources.new_event() return setmetatable({set_already = false, waits = {}}, Event) end
+
+-- Ends all waits for it, and those that begin before clear().
+function Event:set()
+    local waits = self.waits
+    self.set_already, self.waits = true, {}
+    for _, task in ipairs(waits) do scheduler.schedule(task, scheduler.READY, self) end
+end
+
+function Event:clear() self.set_already = false end
+
+function Event:is_set() return self.set_already end
+
+-- Returns true, or nil and "timeout".
+function Event:wait(timeout) return scheduler.wait("event:wait", self, timeout) end
+
+function Event:attach(task)
+    if not self.set_already then table.insert(self.waits, task) end
+    return not self.set_already
+end
+
+function Event:detach(task)
+    for i, other in ipairs(self.waits) do
+        if other == task then return table.remove(self.waits, i) end
+    end
+end
+
+function Event.result() return true end
+
+-- ---------------------------------------------------------------- processes
+
+local Process = {}
+Process.__index = Process
+
+function sources.new_process(call, pid)
+    local process = {call = call, pid = pid, watch = nil, task = nil, message = nil, errno = nil}
+    scheduler.handlers[process] = Process.on_event
+    return setmetatable(process, Process)
+end
+
+function Process:attach(task)
+    local queue = scheduler.queue
+    self.task = task
+    self.watch, self.message, self.errno =
+        misuse.check(self.call, queue.add_process, queue, self.pid, self)
+    return self.watch ~= nil
+end
+
+function Process:detach()
+    if self.watch then self.watch:remove() end
+end
+
+function Process:on_event() scheduler.wake(self.task, self) end
+Process.__call = Process.on_event
+
+function Process:result()
+    if not self.watch then return nil, self.message, self.errno end
+    return self.watch.status or -1
+end
+
+-- ---------------------------------------------------------------- descriptors, among several
+
+local Readiness = {}
+Readiness.__index = Readiness
+
+local function new_readiness(call, s, bit)
+    return setmetatable({call = call, s = s, bit = bit, descriptor = nil}, Readiness)
+end
+
+function Readiness:attach(task)
+    self.descriptor, self.value, self.message, self.errno =
+        Descriptor.attach(self.call, task, self.s, self.bit)
+    return self.descriptor ~= nil
+end
+
+function Readiness:detach(task)
+    if self.descriptor then self.descriptor:detach(task) end
+end
+
+function Readiness:result()
+    if self.descriptor then return true end
+    return self.value, self.message, self.errno
+end
+
+-- ---------------------------------------------------------------- the first of several
+
+local BITS = {r = readyq.READ, w = readyq.WRITE, p = readyq.PRIORITY}
+
+local function is_object(item)
+    return type(item) ~= "table" or item.getfd or item.fileno or item.pollfd
+end
+
+-- The source that an item of loop.any{...} stands for.
+local function new_source(call, item, number)
+    if getmetatable(item) == Event then return item end
+    if type(item) == "thread" then return scheduler.task_of(call, item) end
+    if is_object(item) then return new_readiness(call, item, readyq.READ) end
+    if item.process ~= nil then return sources.new_process(call, item.process) end
+    local bit = BITS[item[2]]
+    if item[1] ~= nil and bit then return new_readiness(call, item[1], bit) end
+    misuse.raise("%s: item %d is no descriptor, {descriptor, 'r', 'w' or 'p'}, event, coroutine or "
+        .. "{process = pid}", call, number)
+end
+
+-- Its array is the sources of the items.
+local Choice = {}
+Choice.__index = Choice
+
+-- Attaches the task to all sources until one needs no wait. If an item is wrong, to none.
+function Choice:attach(task)
+    local ok, is_to_wait = pcall(self.attach_all, self, task)
+    if not ok or not is_to_wait then self:detach(task) end
+    if not ok then error(is_to_wait, 0) end
+    return is_to_wait
+end
+
+function Choice:attach_all(task)
+    for number, item in ipairs(self.items) do
+        local source = new_source(self.call, item, number)
+        self[number] = source
+        if not source:attach(task) then
+            self.first = number
+            return false
+        end
+    end
+    return true
+end
+
+-- Notes which of the sources has ended the wait.
+function Choice:detach(task, first, bit)
+    for number, source in ipairs(self) do
+        local is_first = source == first or source.descriptor == first and source.bit == bit
+        if first and is_first then self.first = self.first or number end
+        source:detach(task)
+    end
+end
+
+function Choice:result() return self.first, self[self.first]:result() end
+
+-- Returns the number of the first item and its result; or nil and why there is none.
+function sources.wait_for_first(call, items)
+    local choice = setmetatable({call = call, items = items, first = nil}, Choice)
+    local task, co = scheduler.current_task(call)
+    local seconds = items.timeout and scheduler.seconds(call, items.timeout)
+    if not choice:attach(task) then return choice:result() end
+    local ok, why, errno = scheduler.suspend(call, task, co, choice, seconds)
+    if ok then return choice:result() end
+    if choice.first then return choice.first, nil, why end
+    return nil, why, errno
+end
+
+return sources
