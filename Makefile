@@ -113,8 +113,13 @@ inspect: lib
 	    tools/lint.sh
 test-stdlib: python-module
 	@$(RUN) $(python) tests/stdlib/run.py
-repl: python-module
-	@$(RUN) $(python) -m readyq
+repl:
+	@$(SETUP) repl
+	@$(MAKE) -s repl-here
+repl-here: python-module
+	@$(RUN) sh -c 'for one in $(python) build/venv/bin/python; do \
+	    "$$one" -c "import prompt_toolkit, readyq" 2>/dev/null && exec "$$one" -m readyq; done; \
+	    exec $(python) -m readyq'
 repl-lua: lua-module
 	@$(RUN) $(shell command -v rlwrap) $(lua) -l readyq.repl
 fuzz:
@@ -204,5 +209,5 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang choose others than python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
+        test-stdlib repl repl-here repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
         references cross bench env install install-c install-lua clean help

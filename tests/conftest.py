@@ -28,10 +28,12 @@ class Terminal:
         command = ["tmux", "-S", self.socket, "-f", os.devnull, *words]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    def start(self, *command, **environment):
+    def start(self, *command, columns=100, **environment):
         words = [f"{name}={value}" for name, value in environment.items()]
-        size = ["-x", "100", "-y", "50"]
-        result = self.tmux("new-session", "-d", *size, "env", *words, *map(str, command))
+        size = ["-x", str(columns), "-y", "50"]
+        # readline leaves the first two to the processes of pytest; the last would hide buffers.
+        stale = ["-u", "COLUMNS", "-u", "LINES", "-u", "PYTHONUNBUFFERED"]
+        result = self.tmux("new-session", "-d", *size, "env", *stale, *words, *map(str, command))
         assert result.returncode == 0, result.stderr
 
     def keys(self, *keys):

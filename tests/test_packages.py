@@ -98,7 +98,9 @@ def test_the_wheel_tells_who_it_is_for(packages):
         told = email.message_from_bytes(archive.read(name))
     assert told["Requires-Python"] == ">=3.9"
     assert told["License-Expression"] == "MIT"
-    assert told["Requires-Dist"] is None
+    needed = told.get_all("Requires-Dist")
+    assert needed
+    assert all(one.endswith('; extra == "prompt"') for one in needed)
     classifiers = told.get_all("Classifier")
     version = "Programming Language :: Python :: {}.{}"
     assert version.format(*sys.version_info) in classifiers

