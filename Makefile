@@ -189,7 +189,7 @@ help:
 	@echo 'make demo       set up what is missing, build, and show a queue at work'
 	@echo 'make test       set up what is missing, build, and run every test (TESTS=... some)'
 	@echo 'make test-stdlib  the tests of selectors and asyncio, on readyq; minutes'
-	@echo 'make repl       a Python prompt whose queue runs while you type'
+	@echo 'make repl       set up prompt_toolkit, and open a Python prompt whose queue runs while you type'
 	@echo 'make repl-lua   the same for Lua'
 	@echo 'make lint       set up what is missing, and check the sources'
 	@echo 'make setup      set up what is missing for all of these'

@@ -87,7 +87,10 @@ def test_ipython_runs_a_queue_too(ipython):
 
 def test_ipython_survives_an_exception_and_ctrl_c(ipython):
     ipython.enter("bad = q.add_timer(0.1, lambda w: 1 / 0)")
-    ipython.expect(r"ZeroDivisionError: division by zero")
+    screen = ipython.expect(r"ZeroDivisionError: division by zero")
+    assert "----> 1 bad = q.add_timer(0.1, lambda w: 1 / 0)" in screen
+    assert "prompt.py" not in screen
+    assert "report" not in screen
     ipython.write("to be dropped")
     ipython.keys("C-c")
     ipython.enter("6 * 7")

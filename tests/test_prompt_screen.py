@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What the screen shows while output appears above the line that is edited with prompt_toolkit, in
-terminals of 80 and 40 columns, on Python 3.11 and 3.13.
+"""What the screen shows while output appears above the line that is edited, with prompt_toolkit and
+at Python 3.13's own prompt, in terminals of 80 and 40 columns, on Python 3.11 and 3.13.
 """
 
 import re
 import sys
+import time
 
 import pytest
 import pythons
@@ -33,12 +34,21 @@ def columns(request):
 
 
 @pytest.fixture
-def console(terminal, python, columns, tmp_path):
-    program, path = python
-    places = {"PYTHONPATH": path, "READYQ_HISTORY": tmp_path / "history"}
-    terminal.start(program, "-m", "readyq", columns=columns, **places)
-    terminal.expect(r"^>>>$")
-    return terminal
+def start(terminal, python, columns, tmp_path):
+    def start(*arguments, **environment):
+        program, path = python
+        for name in ("READYQ_HISTORY", "PYTHON_HISTORY"):
+            environment[name] = tmp_path / "history"
+        terminal.start(program, *arguments, columns=columns, PYTHONPATH=path, **environment)
+        terminal.expect(r"^>>>$")
+        return terminal
+
+    return start
+
+
+@pytest.fixture
+def console(start):
+    return start("-m", "readyq")
 
 
 def wrapped(text, columns):
@@ -135,3 +145,51 @@ def test_wide_characters_are_edited_while_a_timer_prints(console, columns):
     console.keys("Enter")
     console.enter("len(text)")
     console.expect(r"^17$")
+
+
+def test_ctrl_c_ends_a_search_in_the_history(console):
+    console.enter("first = 'line'")
+    console.keys("C-r")
+    console.write("fir")
+    console.expect(r"search backward: fir$")
+    console.keys("C-c")
+    console.expect(r"^>>>( first = 'line')?$")
+    console.keys("C-c")
+    console.enter("6 * 7")
+    console.expect(r"^42$")
+
+
+def test_a_second_ctrl_c_ends_a_task_that_blocks_the_loop(console):
+    console.enter("import asyncio, time")
+    console.enter("async def block():\n    print('blocking')\n    while True: time.sleep(0.1)\n")
+    console.enter("task = asyncio.create_task(block())")
+    console.expect(r"^blocking$")
+    console.keys("C-c")
+    console.write("x")  # a moment later, by when nothing has happened
+    time.sleep(0.5)
+    console.keys("C-c")
+    console.expect(r"KeyboardInterrupt\n(KeyboardInterrupt\n)?>>>")
+    console.keys("C-c")
+    console.enter("6 * 7")
+    console.expect(r"^42$")
+
+
+@pytest.mark.parametrize("python", ["3.13"], indirect=True)
+def test_at_pythons_own_prompt_a_long_line_is_edited_in_its_middle(start, columns):
+    console = start("-q", TERM="xterm-256color")
+    console.enter("import readyq; q = readyq.Queue(); readyq.install_inputhook(q)")
+    console.expect(r"\(q\)\n>>>$")
+    console.enter("w = q.add_timer(0.1, lambda w: print('tick', w.deliveries), period=0.1)")
+    console.write(LINE)
+    console.keys(*["Left"] * 60)
+    console.write("MIDDLE")
+    text = LINE[:-60] + "MIDDLE" + LINE[-60:]
+    room = columns - 1  # for the backslash at the end of a line that goes on
+    lines = [f">>> {text}"[at : at + room] for at in range(0, len(text) + 4, room)]
+    shown = re.escape("\\\n".join(lines))
+    console.expect(rf"^tick (\d+)\n{shown}$")
+    console.keys("C-e")
+    console.write(", w.remove()")
+    console.keys("Enter")
+    screen = console.expect(r"^\(106, True\)$")
+    assert screen.count(">>> text") == 1

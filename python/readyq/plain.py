@@ -20,7 +20,6 @@ from readyq import prompt
 from readyq._core import Queue
 from readyq.console import Session, history_path
 
-
 _REMEMBERED = 1000  # lines of the history that are kept
 
 

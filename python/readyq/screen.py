@@ -47,6 +47,8 @@ class Screen:
 
     def begin(self, app: Application[Any]) -> None:
         """A prompt is about to be shown: start it in the first column."""
+        for _, stream in self._streams:
+            stream.flush()
         self._app = app
         width = app.output.get_size().columns
         app.output.write_raw(" " * width + "\r")  # wraps unless the cursor is there already

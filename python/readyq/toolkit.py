@@ -8,6 +8,7 @@ stays a signal while a line is typed, so that it also ends a callback that does 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import signal
 import sys
 import termios
@@ -19,6 +20,8 @@ from typing import TextIO
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.input.vt100 import Vt100Input
+from prompt_toolkit.key_binding.key_processor import KeyPress
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import create_output
 
 from readyq import prompt
@@ -49,7 +52,9 @@ class _Input(Vt100Input):
 class _Console:
     def __init__(self, session: Session, screen: Screen, stdout: TextIO) -> None:
         self._loop = session.loop
+        self._show = session.show
         self._screen = screen
+        self._context = contextvars.copy_context()
         self._pressed: float | None = None  # when Ctrl-C was pressed that is not answered yet
         self._prompt: PromptSession[str] = PromptSession(
             message=screen.message,
@@ -71,16 +76,18 @@ class _Console:
         self._screen.begin(self._prompt.app)
         before = signal.signal(signal.SIGINT, self._interrupt)
         task = self._loop.create_task(
-            self._prompt.prompt_async(set_exception_handler=False, handle_sigint=False)
+            self._prompt.prompt_async(
+                pre_run=self._remember_context, set_exception_handler=False, handle_sigint=False
+            )
         )
         try:
             while True:
                 try:
                     return self._loop.run_until_complete(task)
-                except KeyboardInterrupt:
+                except KeyboardInterrupt as error:  # in a task of the user's, or a key
                     if task.done():
                         raise
-                    print("KeyboardInterrupt", file=sys.stderr)
+                    self._show(type(error), error, None)
                 except RuntimeError:  # the user's code stopped the loop
                     if task.done():
                         raise
@@ -93,22 +100,27 @@ class _Console:
             signal.signal(signal.SIGINT, before)
             self._screen.end()
 
+    def _remember_context(self) -> None:
+        self._context = contextvars.copy_context()  # in which keys know their application
+
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-C: end the callback that runs; else drop the line."""
+        """Ctrl-C: end the callback that runs, or else be a key."""
         now = time.monotonic()
         if prompt.is_calling(frame):
             raise KeyboardInterrupt
         if self._pressed is None:
             self._pressed = now
-            self._loop.call_soon_threadsafe(self._drop)
+            self._loop.call_soon_threadsafe(self._press, context=self._context)
         elif now - self._pressed > _PATIENCE:
             self._pressed = None
             raise KeyboardInterrupt
 
-    def _drop(self) -> None:
+    def _press(self) -> None:
+        """The key, which drops the line, or ends a search in the history."""
         app = self._prompt.app
         if self._pressed is not None and app.is_running and not app.is_done:
-            app.exit(exception=KeyboardInterrupt(), style="class:aborting")
+            app.key_processor.feed(KeyPress(Keys.ControlC))
+            app.key_processor.process_keys()
         self._pressed = None
 
 
