@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What tests of every language share: a real terminal, a tmux server of its own, in which a program
-runs, keys are typed and the screen is read; and a certificate for TLS.
+runs, keys are typed and the screen is read; the consoles of Python; and a certificate for TLS.
 """
 
 import contextlib
@@ -9,9 +9,11 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
+import pythons
 
 SOON = 20
 
@@ -95,6 +97,48 @@ def terminal(tmp_path):
     terminal = Terminal(tmp_path)
     yield terminal
     terminal.close()
+
+
+@pytest.fixture
+def history(tmp_path):
+    """The file that the consoles of `python -m readyq` keep lines in."""
+    return tmp_path / "history"
+
+
+@pytest.fixture
+def start(terminal, history):
+    """Starts a Python with a prompt."""
+
+    def start(*arguments, python=sys.executable, **environment):
+        environment = {"PYTHONPATH": pythons.PACKAGE, "READYQ_HISTORY": history, **environment}
+        terminal.start(python, *arguments, **environment)
+        terminal.expect(r"^>>> $|^>>>$")
+        return terminal
+
+    return start
+
+
+@pytest.fixture
+def toolkit(start):
+    """Starts `python -m readyq` with prompt_toolkit."""
+
+    def toolkit(*arguments):
+        return start("-m", "readyq", *arguments, python=pythons.find("prompt_toolkit"))
+
+    return toolkit
+
+
+@pytest.fixture(params=["toolkit", "plain"])
+def begin(request, start, toolkit):
+    """Starts `python -m readyq` with prompt_toolkit, and without."""
+    if request.param == "toolkit":
+        return toolkit
+    return lambda *arguments: start("-m", "readyq", "--plain", *arguments)
+
+
+@pytest.fixture
+def console(begin):
+    return begin()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ needed; where it is different, output appears at the cursor, as in older prompts
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +15,11 @@ from typing import Any
 
 def find_reader() -> Any:
     """The prompt that waits for a key and calls the input hook now; None in another prompt."""
-    frame = sys._getframe()
+    frame = inspect.currentframe()
     while frame is not None:
         if frame.f_globals.get("__name__") == "_pyrepl.reader" and "self" in frame.f_locals:
             return frame.f_locals["self"]
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 
