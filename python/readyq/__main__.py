@@ -58,4 +58,5 @@ def main() -> None:
     console.main(options.script, source, plain=options.plain)
 
 
-main()
+if __name__ == "__main__":
+    main()
