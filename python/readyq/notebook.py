@@ -6,6 +6,7 @@ between the cells. What the extension of IPython registers for a terminal is in 
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import partial
 from importlib import import_module
 from traceback import print_exception
@@ -23,6 +24,9 @@ def register(shell: Any, queue: Queue) -> None:
 
 def _start(shell: Any, queue: Queue, kernel: Any) -> None:
     kernel.eventloop = None  # else this is called again each millisecond
+    if queue.closed:
+        print(f"%gui readyq: {queue!r} has nothing to run", file=sys.stderr)
+        return
     run_beside(
         asyncio.get_running_loop(),
         queue,

@@ -17,11 +17,12 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from readyq import _core
+from readyq import _core, pyrepl
 from readyq._core import Queue, Watch
 
 if TYPE_CHECKING:
     import asyncio
+    from types import FrameType
 
 _REST = 100  # milliseconds between looks while what is ready is not ours to call
 
@@ -35,7 +36,26 @@ def install_inputhook(queue: Queue) -> None:
     cannot be called is left to your own wait(), and shown when that cannot see it any more. Raises
     RuntimeError outside the main interpreter.
     """
-    _core.set_inputhook(partial(pump, queue))
+    _core.set_inputhook(partial(_pump_python, queue))
+
+
+def _pump_python(queue: Queue) -> None:
+    """pump() for the prompt of `python`. Output is above the line that is typed where that is the
+    prompt of 3.13.
+    """
+    reader = pyrepl.find_reader()
+    redraw = pyrepl.make_redraw(reader) if reader is not None else None
+    if redraw is None:
+        pump(queue)
+    elif not pyrepl.has_keys(reader):
+        pump(queue, fire=partial(_fire_above, *redraw))
+
+
+def _fire_above(erase: Callable[[], None], draw: Callable[[], None], queue: Queue) -> bool:
+    called = fire(queue, erase)
+    if called:
+        draw()
+    return called
 
 
 def uninstall_inputhook() -> None:
@@ -54,11 +74,15 @@ def load_ipython_extension(ipython: Any) -> None:
         notebook.register(ipython, queue)
     else:
         hooks: Any = import_module("IPython.terminal.pt_inputhooks")
-        hooks.register("readyq", partial(_pump_ipython, queue))
+        hooks.register("readyq", partial(_pump_ipython, ipython, queue))
 
 
-def _pump_ipython(queue: Queue, context: Any) -> None:
-    pump(queue, context.fileno())
+def _pump_ipython(ipython: Any, queue: Queue, context: Any) -> None:
+    def show(*error: Any) -> None:
+        # IPython's sys.excepthook would ask to report a fault of its own.
+        ipython.showtraceback(error, tb_offset=0)
+
+    pump(queue, context.fileno(), partial(fire, show=show))
 
 
 def fire(
@@ -103,24 +127,39 @@ def run_beside(
     queue: Queue,
     goes_on: Callable[[], bool] = lambda: True,
     fire: Callable[[Queue], bool] = fire,
-) -> None:
-    """Have a loop of asyncio call what is ready, as long as that goes on. It rests for a moment
-    each time that what is ready is not ours to call.
+) -> Callable[[], None]:
+    """Have a loop of asyncio call what is ready, as long as goes_on() is true. It pauses for a
+    moment each time that what is ready is not ours to call. Returns a function that ends it.
     """
+    fd = queue.fileno()
+    ended = False
 
     def begin() -> None:
-        if not queue.closed:
-            loop.add_reader(queue.fileno(), look)
+        if not ended and not queue.closed:
+            loop.add_reader(fd, look)
 
     def look() -> None:
-        fd = queue.fileno()
-        if not goes_on():
-            loop.remove_reader(fd)
-        elif not fire(queue):
+        if queue.closed or not goes_on():
+            end()
+        elif not fire(queue) and not ended:
             loop.remove_reader(fd)
             loop.call_later(_REST / 1000, begin)
 
+    def end() -> None:
+        nonlocal ended
+        if not ended:
+            loop.remove_reader(fd)
+        ended = True
+
     begin()
+    return end
+
+
+def is_calling(frame: FrameType | None) -> bool:
+    """Whether this frame runs in a callback that the prompt calls."""
+    while frame is not None and frame.f_code is not _call.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def interrupt_prompt() -> None:

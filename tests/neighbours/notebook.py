@@ -59,6 +59,12 @@ def use(client):
     )
     until(client, prints("by hand 1"))
 
+    execute(client, "q.close()\nq")
+    shown = until(client, lambda kind, content: kind == "execute_result")["data"]
+    assert shown["text/html"] == "<pre>&lt;readyq.Queue closed&gt;</pre>"
+    execute(client, "%gui readyq")
+    until(client, prints("%gui readyq: <readyq.Queue closed> has nothing to run"))
+
 
 def main():
     manager = KernelManager()

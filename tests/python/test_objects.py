@@ -416,7 +416,7 @@ def test_the_table_shows_every_kind_of_watch(make, queue):
     list(queue.wait(0))
     lines = str(queue).splitlines()
     assert lines[0] == repr(queue)
-    assert lines[1].split() == "kind source interest ready deliveries data".split()
+    assert lines[1].split() == "kind source interest due in every ready deliveries data".split()
     assert lines[2].split() == [
         "fd",
         str(reader.fileno()),
@@ -427,7 +427,7 @@ def test_the_table_shows_every_kind_of_watch(make, queue):
         "a",
         "pipe'",
     ]
-    assert lines[3].split() == ["timer", "0", "print"]
+    assert lines[3].split() == ["timer", "5", "s", "0", "print"]
     assert lines[4].split() == ["trigger", "FIRED", "1", "[1]"]
     assert "<td>of a pipe" not in queue._repr_html_()
     assert "<td>&#x27;of a pipe&#x27;</td>" in queue._repr_html_()
@@ -436,7 +436,7 @@ def test_the_table_shows_every_kind_of_watch(make, queue):
 def test_the_table_shows_a_watch_whose_data_was_deleted(queue):
     watch = queue.add_timer(1, data="mine")
     del watch.data
-    assert str(queue).splitlines()[-1].split() == ["timer", "0"]
+    assert str(queue).splitlines()[-1].split() == ["timer", "1", "s", "0"]
     assert "<td>timer</td>" in queue._repr_html_()
 
 

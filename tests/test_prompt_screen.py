@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""What the screen shows while output appears above the line that is edited, with prompt_toolkit and
+at Python 3.13's own prompt, in terminals of 80 and 40 columns, on Python 3.11 and 3.13.
+"""
+
+import re
+import sys
+import time
+
+import pytest
+import pythons
+
+VERSIONS = ("3.11", "3.13")
+LINE = "text = '" + "abcdefghij" * 10 + "'; len(text)"
+TICKS = "w = q.add_timer(0.1, data=lambda w: print('tick', w.deliveries), period=0.1)"
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def python(request, tmp_path_factory):
+    """A Python of this version, and the path where it finds readyq and prompt_toolkit."""
+    pythons.find("prompt_toolkit", "wcwidth")
+    python = pythons.find_version(request.param)
+    if python is None:
+        pytest.skip(f"needs Python {request.param}")
+    if python == sys.executable:
+        return pythons.find("prompt_toolkit"), pythons.PACKAGE
+    folder = tmp_path_factory.mktemp(f"python{request.param}")
+    return python, pythons.build(python, folder, "prompt_toolkit", "wcwidth")
+
+
+@pytest.fixture(params=[80, 40])
+def columns(request):
+    return request.param
+
+
+@pytest.fixture
+def start(terminal, python, columns, tmp_path):
+    def start(*arguments, **environment):
+        program, path = python
+        for name in ("READYQ_HISTORY", "PYTHON_HISTORY"):
+            environment[name] = tmp_path / "history"
+        terminal.start(program, *arguments, columns=columns, PYTHONPATH=path, **environment)
+        terminal.expect(r"^>>>$")
+        return terminal
+
+    return start
+
+
+@pytest.fixture
+def console(start):
+    return start("-m", "readyq")
+
+
+def wrapped(text, columns):
+    """The lines that a text takes on the screen."""
+    return [text[at : at + columns].rstrip() for at in range(0, len(text), columns)]
+
+
+def is_right(screen, text, columns):
+    """Whether the screen shows ticks, each once and in order, and then the prompt and the text."""
+    prompt = wrapped(f">>> {text}", columns)
+    lines = screen.splitlines()
+    command = wrapped(f">>> {TICKS}", columns)[-1]
+    start = lines.index(command) + 1 if command in lines else 0
+    ticks, shown = lines[start : -len(prompt)], lines[-len(prompt) :]
+    return shown == prompt and ticks == [f"tick {one + 1}" for one in range(len(ticks))]
+
+
+def expect_right(console, text, columns):
+    """Waits for more ticks, and then for the right screen: what is wrong in it would stay."""
+    seen = console.screen().count("\ntick")
+    console.wait_until(lambda: console.screen().count("\ntick") > seen + 3, "four ticks")
+    console.wait_until(lambda: is_right(console.screen(), text, columns), text)
+
+
+def test_a_long_line_is_edited_in_its_middle_while_a_timer_prints(console, columns):
+    assert len(LINE) >= 120
+    console.enter(TICKS)
+    text = LINE
+    console.write(text)
+    expect_right(console, text, columns)
+    for keys, place, typed in (
+        (["Left"] * 60, len(LINE) - 60, "MIDDLE"),
+        (["Home"], 0, "first = 1; "),
+        (["End"], len(LINE) + 17, ", w.remove()"),
+    ):
+        console.keys(*keys)
+        expect_right(console, text, columns)
+        console.write(typed)
+        text = text[:place] + typed + text[place:]
+        expect_right(console, text, columns)
+    console.keys("Enter")
+    console.expect(r"^\(106, True\)\n>>>$")
+
+
+def test_a_block_of_lines_is_edited_while_a_timer_prints(console, columns):
+    console.enter(TICKS)
+    console.write("def two():\n    number = 1\n    return number\n")
+    console.expect(r"^\.\.\.     return number\n\.\.\.(     )?$")
+    console.keys("Up", "Up", "End")
+    console.write("1")
+    block = ["def two():", "...     number = 11", "...     return number", "..."]
+    console.expect(r"^tick \d+\n>>> " + re.escape("\n".join(block)) + "$")
+    console.expect(r"^tick \d+\ntick \d+\ntick \d+\n>>> def two")
+    console.keys("Down", "Down", "End", "Enter")
+    console.enter("two(), w.remove()")
+    console.expect(r"^\(11, True\)$")
+
+
+def test_output_without_a_newline_grows_above_the_line(console):
+    console.enter("w = q.add_timer(0.1, data=lambda w: print('.', end='', flush=True), period=0.1)")
+    console.write("1 + ")
+    console.expect(r"^\.{5,}\n>>> 1 \+$")
+    console.write("w.remove()")
+    console.keys("Enter")
+    screen = console.expect(r"^\.+\n>>> 1 \+ w\.remove\(\)\n\.*2$")  # some after Enter
+    assert len(re.findall(r"^\.+$", screen, re.MULTILINE)) == 1
+
+
+def test_a_prompt_begins_in_the_first_column(console):
+    console.enter("import os; print('no newline', end='')")
+    console.expect(r"^no newline\n>>>$")
+    console.enter("_ = os.system('printf of-a-child')")
+    console.expect(r"^of-a-child\n>>>$")
+
+
+def test_what_threads_and_loggers_write_appears_above_the_line(console):
+    console.enter("import threading, logging; logging.basicConfig(format='log %(message)s')")
+    console.enter("t = threading.Timer(0.3, lambda: (print('thread'), logging.warning('careful')))")
+    console.enter("t.start()")
+    console.write("half a line")
+    console.expect(r"^thread\nlog careful\n>>> half a line$")
+
+
+def test_wide_characters_are_edited_while_a_timer_prints(console, columns):
+    console.enter(TICKS)
+    console.write("text = '" + "日本" * 8 + "'")
+    console.keys("Left", "Left", "Left")
+    console.write("語")
+    text = ">>> text = '" + "日本" * 7 + "語日本'"
+    lines = [text] if columns == 80 else [text[:26], text[26:]]
+    console.expect(r"^tick \d+\n" + "\n".join(lines) + "$")
+    console.keys("C-e")
+    console.write("; w.remove()")
+    console.keys("Enter")
+    console.enter("len(text)")
+    console.expect(r"^17$")
+
+
+def test_ctrl_c_ends_a_search_in_the_history(console):
+    console.enter("first = 'line'")
+    console.keys("C-r")
+    console.write("fir")
+    console.expect(r"search backward: fir$")
+    console.keys("C-c")
+    console.expect(r"^>>>( first = 'line')?$")
+    console.keys("C-c")
+    console.enter("6 * 7")
+    console.expect(r"^42$")
+
+
+def test_a_second_ctrl_c_ends_a_task_that_blocks_the_loop(console):
+    console.enter("import asyncio, time")
+    console.enter("async def block():\n    print('blocking')\n    while True: time.sleep(0.1)\n")
+    console.enter("task = asyncio.create_task(block())")
+    console.expect(r"^blocking$")
+    console.keys("C-c")
+    console.write("x")  # a moment later, by when nothing has happened
+    time.sleep(0.5)
+    console.keys("C-c")
+    console.expect(r"KeyboardInterrupt\n(KeyboardInterrupt\n)?>>>")
+    console.keys("C-c")
+    console.enter("6 * 7")
+    console.expect(r"^42$")
+
+
+@pytest.mark.parametrize("python", ["3.13"], indirect=True)
+def test_at_pythons_own_prompt_a_long_line_is_edited_in_its_middle(start, columns):
+    console = start("-q", TERM="xterm-256color")
+    console.enter("import readyq; q = readyq.Queue(); readyq.install_inputhook(q)")
+    console.expect(r"\(q\)\n>>>$")
+    console.enter("w = q.add_timer(0.1, data=lambda w: print('tick', w.deliveries), period=0.1)")
+    console.write(LINE)
+    console.keys(*["Left"] * 60)
+    console.write("MIDDLE")
+    text = LINE[:-60] + "MIDDLE" + LINE[-60:]
+    room = columns - 1  # for the backslash at the end of a line that goes on
+    lines = [f">>> {text}"[at : at + room] for at in range(0, len(text) + 4, room)]
+    shown = re.escape("\\\n".join(lines))
+    console.expect(rf"^tick (\d+)\n{shown}$")
+    console.keys("C-e")
+    console.write(", w.remove()")
+    console.keys("Enter")
+    screen = console.expect(r"^\(106, True\)$")
+    assert screen.count(">>> text") == 1
