@@ -172,11 +172,10 @@ int readyq_remove(readyq_watch *w)
     int error;
     readyq *q = readyq__enter_of(w, &error);
 
-    if (q == NULL) {
-        if (readyq__fired_in(w) != 0)
-            readyq__set_fired_in(w, 0); /* readyq_restart() does not add it again */
+    if (readyq__fired_in(w) != 0)
+        readyq__set_fired_in(w, 0); /* readyq_restart() does not add it again */
+    if (q == NULL)
         return error;
-    }
     w->ready = 0;
     readyq__detach(q, w);
     readyq__leave(q);

@@ -12,7 +12,7 @@ import pythons
 
 VERSIONS = ("3.11", "3.13")
 LINE = "text = '" + "abcdefghij" * 10 + "'; len(text)"
-TICKS = "w = q.add_timer(0.1, data=lambda w: print('tick', w.deliveries), period=0.1)"
+TICKS = "w=q.add_timer(0.1, data=lambda w: print('tick', w.deliveries), period=0.1)"
 
 
 @pytest.fixture(scope="session", params=VERSIONS)

@@ -258,6 +258,11 @@ static void test_a_timer_that_was_removed_is_not_restarted(void)
     CHECK_TAKES(q, &w);
     CHECK_IS(readyq_remove(&w), -ENOENT); /* it had fired; now it is removed as well */
     CHECK_IS(readyq_restart(&w, 0), -ENOENT);
+    add_timer(q, &w, 0, 0);
+    CHECK_TAKES(q, &w);
+    CHECK_IS(readyq_restart(&w, MS), 0); /* it is in the queue again */
+    CHECK_IS(readyq_remove(&w), 0);
+    CHECK_IS(readyq_restart(&w, 0), -ENOENT);
     CHECK_IS(readyq_size(q), 0);
     CHECK_QUIET(q);
     readyq_close(q);

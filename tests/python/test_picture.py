@@ -70,7 +70,7 @@ MANY = """
 import readyq, signal, socket
 q = readyq.Queue()
 here, there = socket.socketpair()
-q.add(here, "rw", "\\u65e5\\u672c\\u8a9e" * 30)
+q.add(here, "rw", data="\\u65e5\\u672c\\u8a9e" * 30)
 q.add_timer(1, data=lambda w: None, period=1)
 q.add_signal(signal.SIGTERM, data="a long text that needs a lot of room on a line of a terminal")
 print(q)
