@@ -6,6 +6,8 @@ while you type. Where output appears is in test_prompt_screen.py, other prompts 
 import re
 from pathlib import Path
 
+import pythons
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -106,6 +108,24 @@ def test_both_consoles_share_a_history(toolkit, start, history):
     again.expect(r"^>>> 'plain'$")
     again.keys("Up", "Up")
     again.expect(r"^>>> def two\(\):\n\.\.\.     return 2$")
+
+
+def test_the_newest_thousand_entries_of_a_long_history_are_kept(toolkit, history):
+    history.write_text("".join(f"{number}\n" for number in range(2500)))
+    console = toolkit()
+    console.keys("Up")
+    console.expect(r"^>>> 2499$")
+    lines = history.read_text().splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("1500", "2499", 1000)
+
+
+def test_lines_are_highlighted(toolkit):
+    pythons.find("prompt_toolkit", "pygments")
+    console = toolkit()
+    console.write("for one in two")
+    console.expect(r"one in two$")
+    coloured = console.tmux("capture-pane", "-p", "-e").stdout
+    assert re.search(r"\x1b\[[\d;]+mfor\x1b", coloured), repr(coloured)
 
 
 def test_names_are_completed(console):

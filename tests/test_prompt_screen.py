@@ -193,3 +193,16 @@ def test_at_pythons_own_prompt_a_long_line_is_edited_in_its_middle(start, column
     console.keys("Enter")
     screen = console.expect(r"^\(106, True\)$")
     assert screen.count(">>> text") == 1
+
+
+def test_ctrl_c_ends_a_callback_and_keeps_the_line(console):
+    console.enter("import time; long = lambda w: (print('began'), time.sleep(60))")
+    console.enter("w = q.add_timer(1.5, long)")
+    console.write("half")
+    console.expect(r"^>>> half$")
+    console.expect(r"^began$")
+    console.keys("C-c")
+    console.expect(r"^began\nKeyboardInterrupt\n>>> half$")
+    console.write(" = 42; half")
+    console.keys("Enter")
+    console.expect(r"^42$")
