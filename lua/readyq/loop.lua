@@ -96,8 +96,7 @@ function loop.event() return sources.new_event() end
 -- Waits for the end of a coroutine that spawn() began. Returns what it returned; or nil, its error
 -- and a traceback, and then run() does not raise that error; or nil and "timeout".
 function loop.join(co, timeout)
-    local task = scheduler.task_of("join", co)
-    return scheduler.wait("join", task, timeout)
+    return scheduler.wait("join", scheduler.end_of("join", co), timeout)
 end
 
 -- Waits until the process has ended: its wait status (-1 where it is not known), or nil and

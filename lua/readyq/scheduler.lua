@@ -347,6 +347,13 @@ function scheduler.task_of(call, co)
     misuse.raise("%s: a coroutine that loop.spawn() began is expected, not %s", call, tostring(co))
 end
 
+-- The same, as a source for the coroutine that runs.
+function scheduler.end_of(call, co)
+    local task = scheduler.task_of(call, co)
+    if co == running() then misuse.raise("%s: a coroutine cannot wait for its own end", call) end
+    return task
+end
+
 -- ---------------------------------------------------------------- steps
 
 -- The data of a watch of the program: a coroutine that can go on is resumed.

@@ -113,7 +113,7 @@ end
 -- The source that an item of loop.any{...} stands for.
 local function new_source(call, item, number)
     if getmetatable(item) == Event then return item end
-    if type(item) == "thread" then return scheduler.task_of(call, item) end
+    if type(item) == "thread" then return scheduler.end_of(call, item) end
     if is_object(item) then return new_readiness(call, item, readyq.READ) end
     if item.process ~= nil then return sources.new_process(call, item.process) end
     local bit = BITS[item[2]]

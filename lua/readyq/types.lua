@@ -258,6 +258,17 @@ function watch:handle() end
 ---@field on_error? fun(message: any, source: thread | readyq.watch) else errors leave step and run
 local loop = {}
 
+---A limit for several waits together.
+---@class readyq.deadline
+local deadline = {}
+
+---Seconds until it is over; 0 from then on.
+---@return number
+function deadline:left() end
+
+---Seconds, or a deadline; nil waits as long as it takes. The event wins if both come at once.
+---@alias readyq.timeout number | readyq.deadline | nil
+
 ---Begins a coroutine that calls f(...), in the next step.
 ---@param f function
 ---@param ... any
@@ -271,14 +282,26 @@ function loop.spawn(f, ...) end
 ---@return thread
 function loop.every(period, f, ...) end
 
----Waits. Raises outside of a coroutine and inside of what a C function calls, as all waits do; and
----where something else than the loop resumes the coroutine meanwhile.
----@param seconds? number
+---As coroutine.wrap, for a function that waits: meanwhile the coroutine that calls the generator is
+---suspended. A wait in a generator of coroutine.wrap raises.
+---@param f function
+---@return fun(...: any): any ...
+function loop.wrap(f) end
+
+---A deadline that many seconds from now.
+---@param seconds number
+---@return readyq.deadline
+function loop.deadline(seconds) end
+
+---Waits; without seconds until others had their turn. Raises outside of a coroutine and inside of
+---what a C function calls, as all waits do; and where something else than the loop resumes the
+---coroutine meanwhile.
+---@param seconds? readyq.timeout
 function loop.sleep(seconds) end
 
 ---Waits until reading would not block. Else nil with "timeout", "closed", or message and errno.
 ---@param s readyq.source
----@param timeout? number seconds
+---@param timeout? readyq.timeout
 ---@return true? ready
 ---@return string? message
 ---@return integer? errno
@@ -286,22 +309,74 @@ function loop.readable(s, timeout) end
 
 ---Waits until writing would not block. Else nil with "timeout", "closed", or message and errno.
 ---@param s readyq.source
----@param timeout? number seconds
+---@param timeout? readyq.timeout
 ---@return true? ready
 ---@return string? message
 ---@return integer? errno
 function loop.writable(s, timeout) end
 
+---Waits until there is exceptional data. Else nil with "timeout", "closed", or message and errno.
+---@param s readyq.source
+---@param timeout? readyq.timeout
+---@return true? ready
+---@return string? message
+---@return integer? errno
+function loop.priority(s, timeout) end
+
 ---Waits until the process has ended, and does not reap it. -1 where the status is not known.
 ---@param pid integer
----@param timeout? number seconds
+---@param timeout? readyq.timeout
 ---@return integer? status as waitpid gives it
 ---@return string? message
 ---@return integer? errno
 function loop.wait_process(pid, timeout) end
 
+---Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback: the
+---error is not reported otherwise then; or nil and "timeout"; or nil and "closed" if the program
+---closed it.
+---@param co thread begun by spawn or every
+---@param timeout? readyq.timeout
+---@return any ...
+function loop.join(co, timeout) end
+
+---An event, which is set or not.
+---@class readyq.event
+local event = {}
+
+---Ends all waits for it, and those that begin before clear.
+function event:set() end
+
+function event:clear() end
+
+---@return boolean
+function event:is_set() end
+
+---Waits until it is set. Else nil and "timeout".
+---@param timeout? readyq.timeout
+---@return true? set
+---@return string? message
+function event:wait(timeout) end
+
+---@return readyq.event
+function loop.event() end
+
+---What loop.any waits for: a descriptor to be readable; {descriptor, "r", "w" or "p"}; an event; the
+---end of a coroutine; {process = pid}.
+---@alias readyq.waitable readyq.source | {[1]: readyq.source, [2]: "r" | "w" | "p"} | readyq.event | thread | {process: integer}
+
+---@class readyq.waitables
+---@field [integer] readyq.waitable
+---@field timeout? readyq.timeout
+
+---Waits for the first of several. Returns its number in the list and what a wait for it alone would
+---return; or nil and "timeout".
+---@param items readyq.waitables
+---@return integer? number
+---@return any ...
+function loop.any(items) end
+
 ---Makes the coroutine's wait, or its next one, raise loop.CANCELLED, which ends it silently.
----@param co thread
+---@param co thread begun by spawn or every
 function loop.cancel(co) end
 
 ---Whether it waits in the loop, or is to have its first step. One that is neither dead nor waits
@@ -310,18 +385,22 @@ function loop.cancel(co) end
 ---@return boolean
 function loop.is_waiting(co) end
 
----Forgets what was waited for, wakes who waits with "closed", and calls its `close`, if any.
+---Forgets what was waited for, ends the waits with "closed", and calls its `close`, if any.
 ---@param s readyq.source
 ---@return any ... what its close returns
 function loop.close(s) end
 
----Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes).
----@param timeout? number
----@return boolean something is left to wait for
+---Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes). It
+---sleeps while only watches of the program are left, and returns at once if there is nothing at all.
+---@param timeout? readyq.timeout
+---@return boolean a coroutine waits, or is the data of a watch
 function loop.step(timeout) end
 
----Steps until no coroutine waits any more.
+---Steps until no coroutine waits any more, and none is the data of a watch; or until stop.
 function loop.run() end
+
+---Ends the run under way after its step. What waits goes on waiting in the next run.
+function loop.stop() end
 
 ---`require "readyq.select"`: LuaSocket's socket.select without its limit.
 ---@class readyq.select
