@@ -36,11 +36,12 @@ static const char *check_plain(PyObject *data)
     return PyFunction_Check(data) ? check_function(data) : NULL;
 }
 
-/* Of an object with a __call__() of Python's; there may be an exception. A dictionary of types would have to be kept up to
- * date; the version of the type that was plain last is enough for a program with one such type. */
+/* Of an object whose type defines __call__(); NULL with or without an exception. The version of the
+ * type that was last found plain is kept, since the lookup costs more than the rest of a call. A
+ * type that is changed gets another version. */
 static const char *check_type(State *state, PyTypeObject *type)
 {
-    const char *wrong = NULL;
+    const char *wrong;
     PyObject *call;
 
     if (PyType_HasFeature(type, Py_TPFLAGS_VALID_VERSION_TAG) &&
