@@ -74,9 +74,9 @@ static Watch *find_watch(Queue *self, const char *call, PyObject *object)
     return find_despite_error(self, object);
 }
 
-/* Whether the exception that find_watch() raised, if any, says only that the object is closed, or
- * is what closed files raise (ValueError), or that it is no descriptor but a process (TypeError).
- * It is cleared then. */
+/* After find_watch() found nothing: whether the object is simply not in the queue. It has a
+ * descriptor, or is closed (ValueError, which closed files raise, too), or is a process without a
+ * descriptor (TypeError). Then the exception is cleared; any other one stays. */
 static bool is_unknown(PyObject *object)
 {
     PyObject *type, *value, *traceback;
