@@ -197,7 +197,7 @@ def test_at_pythons_own_prompt_a_long_line_is_edited_in_its_middle(start, column
 
 def test_ctrl_c_ends_a_callback_and_keeps_the_line(console):
     console.enter("import time; long = lambda w: (print('began'), time.sleep(60))")
-    console.enter("w = q.add_timer(1.5, long)")
+    console.enter("w = q.add_timer(1.5, data=long)")
     console.write("half")
     console.expect(r"^>>> half$")
     console.expect(r"^began$")
