@@ -206,3 +206,27 @@ def test_ctrl_c_ends_a_callback_and_keeps_the_line(console):
     console.write(" = 42; half")
     console.keys("Enter")
     console.expect(r"^42$")
+
+
+@pytest.mark.parametrize("left", [0, 30, 70])
+def test_the_line_is_drawn_anew_when_the_terminal_changes_its_width(console, columns, left):
+    """Neither is a part of the line left behind, nor is output erased. (While the prompt
+    changes, some is: a terminal breaks its rows a moment before it says so.)
+    """
+    console.enter("print(*range(20), sep='\\n')")
+    console.expect(r"^19\n>>>$")
+    console.write(LINE)
+    console.keys(*["Left"] * left)
+
+    def is_drawn():
+        column = console.tmux("display-message", "-p", "#{cursor_x}").stdout
+        return int(column) == (4 + len(LINE) - left) % columns
+
+    console.wait_until(is_drawn, "the cursor")
+    for columns in (50, 30, 41, 100, 77, 20, 79):
+        console.tmux("resize-window", "-x", str(columns))
+        lines = re.escape("\n".join(wrapped(f">>> {LINE}", columns)))
+        screen = console.expect(rf"^18\n19\n{lines}$")
+        assert screen.count(">>> text") == 1
+        console.wait_until(is_drawn, "the cursor")
+        time.sleep(0.4)  # tmux reports a size up to 0.25 s after it has changed it
