@@ -153,7 +153,7 @@ def test_ctrl_c_ends_a_search_in_the_history(console):
     console.write("fir")
     console.expect(r"search backward: fir$")
     console.keys("C-c")
-    console.expect(r"^>>>( first = 'line')?$")
+    console.wait_until(lambda: "search" not in console.screen(), "the end of the search")
     console.keys("C-c")
     console.enter("6 * 7")
     console.expect(r"^42$")
@@ -216,6 +216,7 @@ def test_the_line_is_drawn_anew_when_the_terminal_changes_its_width(console, col
     console.enter("print(*range(20), sep='\\n')")
     console.expect(r"^19\n>>>$")
     console.write(LINE)
+    console.expect("^" + re.escape("\n".join(wrapped(f">>> {LINE}", columns))) + "$")
     console.keys(*["Left"] * left)
 
     def is_drawn():
