@@ -47,16 +47,11 @@ local _, port = listener:getsockname()
 print("listening on " .. port)
 io.stdout:flush()
 
-local server = loop.spawn(function()
+loop.spawn(function()
     while loop.readable(listener) do
         local client = listener:accept()
         if client then loop.spawn(serve, client) end
     end
 end)
-local interrupt
-interrupt = loop.queue:add_signal("INT", function()
-    interrupt:remove()
-    loop.cancel(server)
-    for client in pairs(names) do loop.close(client) end
-end)
+loop.queue:add_signal("INT", loop.stop)
 loop.run()

@@ -17,6 +17,7 @@ import resource
 import select
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import termios
@@ -401,4 +402,7 @@ def test_chat_runs_on_each(lua):
             files[0].write("hello\n")
             files[0].flush()
             assert files[1].readline() == "ann: hello\n"
-        server.terminate()
+            with socket.create_connection(address, 60) as unnamed:
+                assert unnamed.recv(100) == b"who are you?\n"
+                server.send_signal(signal.SIGINT)
+                assert server.wait(60) == 0

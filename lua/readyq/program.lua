@@ -46,8 +46,8 @@ end
 
 -- ---------------------------------------------------------------- errors
 
--- The error of a coroutine as it is reported: with its traceback, and with what closing its variables
--- raised. `cancelled` is an error without either.
+-- The error of a coroutine as it is reported: with its traceback, and with what the closing of its
+-- variables raised. `cancelled` is reported for what closing raised only.
 function program.describe_error(co, message, cancelled)
     local report = type(message) == "string" and debug.traceback(co, message) or message
     if not coroutine.close or coroutine.status(co) ~= "dead" then return report end

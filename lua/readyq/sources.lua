@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
 -- What coroutines of readyq.loop wait for besides descriptors: events, processes, and the first of
--- several sources. A source (scheduler.lua) has three methods:
+-- several. A source (scheduler.lua) has three methods:
 --
--- attach(task)               the task waits from now on; returns false if there is no need to wait
--- detach(task, source, bit)  it does not any more; `source` is the one that has ended the wait, if any
+-- attach(task)               the task waits from now on; false if there is no need to wait
+-- detach(task, source, bit)  it does not any more; `source` has ended the wait, if any has
 -- result()                   what the wait returns when the event came
 local readyq = require "readyq"
 local misuse = require "readyq.misuse"
@@ -12,6 +12,24 @@ local scheduler = require "readyq.scheduler"
 local Descriptor = require "readyq.descriptor"
 
 local sources = {}
+
+-- ---------------------------------------------------------------- the end of a coroutine
+
+-- The task of a coroutine that a program passes.
+function sources.task_of(call, co)
+    local task = scheduler.tasks[co]
+    if task then return task end
+    misuse.raise("%s: a coroutine that loop.spawn() began is expected, not %s", call, tostring(co))
+end
+
+-- The same, as a source for the coroutine that runs.
+function sources.end_of(call, co)
+    local task = sources.task_of(call, co)
+    if co == coroutine.running() then
+        misuse.raise("%s: a coroutine cannot wait for its own end", call)
+    end
+    return task
+end
 
 -- ---------------------------------------------------------------- events
 
@@ -113,13 +131,13 @@ end
 -- The source that an item of loop.any{...} stands for.
 local function new_source(call, item, number)
     if getmetatable(item) == Event then return item end
-    if type(item) == "thread" then return scheduler.end_of(call, item) end
+    if type(item) == "thread" then return sources.end_of(call, item) end
     if is_object(item) then return new_readiness(call, item, readyq.READ) end
     if item.process ~= nil then return sources.new_process(call, item.process) end
     local bit = BITS[item[2]]
     if item[1] ~= nil and bit then return new_readiness(call, item[1], bit) end
-    misuse.raise("%s: item %d is no descriptor, {descriptor, 'r', 'w' or 'p'}, event, coroutine or "
-        .. "{process = pid}", call, number)
+    misuse.raise("%s: item %d is no descriptor, {descriptor, 'r', 'w' or 'p'}, event, coroutine "
+        .. "or {process = pid}", call, number)
 end
 
 -- Its array is the sources of the items.
@@ -161,7 +179,7 @@ function Choice:result() return self.first, self[self.first]:result() end
 function sources.wait_for_first(call, items)
     local choice = setmetatable({call = call, items = items, first = nil}, Choice)
     local task, co = scheduler.current_task(call)
-    local seconds = items.timeout and scheduler.seconds(call, items.timeout)
+    local seconds = items.timeout and misuse.check_timeout(call, items.timeout)
     if not choice:attach(task) then return choice:result() end
     local ok, why, errno = scheduler.suspend(call, task, co, choice, seconds)
     if ok then return choice:result() end

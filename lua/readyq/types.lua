@@ -282,8 +282,8 @@ function loop.spawn(f, ...) end
 ---@return thread
 function loop.every(period, f, ...) end
 
----As coroutine.wrap, for a function that waits: meanwhile the coroutine that calls the generator is
----suspended. A wait in a generator of coroutine.wrap raises.
+---As coroutine.wrap, for a function that waits: meanwhile the coroutine that calls the generator
+---is suspended. A wait in a generator of coroutine.wrap raises.
 ---@param f function
 ---@return fun(...: any): any ...
 function loop.wrap(f) end
@@ -331,9 +331,9 @@ function loop.priority(s, timeout) end
 ---@return integer? errno
 function loop.wait_process(pid, timeout) end
 
----Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback: the
----error is not reported otherwise then; or nil and "timeout"; or nil and "closed" if the program
----closed it.
+---Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback:
+---the error is not reported otherwise then; or nil and "timeout"; or nil and "closed" if the
+---program closed it.
 ---@param co thread begun by spawn or every
 ---@param timeout? readyq.timeout
 ---@return any ...
@@ -360,16 +360,29 @@ function event:wait(timeout) end
 ---@return readyq.event
 function loop.event() end
 
----What loop.any waits for: a descriptor to be readable; {descriptor, "r", "w" or "p"}; an event; the
----end of a coroutine; {process = pid}.
----@alias readyq.waitable readyq.source | {[1]: readyq.source, [2]: "r" | "w" | "p"} | readyq.event | thread | {process: integer}
+---A descriptor and its direction, for loop.any.
+---@class readyq.direction
+---@field [1] readyq.source
+---@field [2] "r" | "w" | "p"
+
+---A process, for loop.any.
+---@class readyq.process
+---@field process integer
+
+---What loop.any waits for; of a descriptor alone, that it can be read.
+---@alias readyq.waitable
+---| readyq.source
+---| readyq.direction
+---| readyq.event
+---| thread
+---| readyq.process
 
 ---@class readyq.waitables
 ---@field [integer] readyq.waitable
 ---@field timeout? readyq.timeout
 
----Waits for the first of several. Returns its number in the list and what a wait for it alone would
----return; or nil and "timeout".
+---Waits for the first of several. Returns its number in the list and what a wait for it alone
+---would return; or nil and "timeout".
 ---@param items readyq.waitables
 ---@return integer? number
 ---@return any ...
@@ -391,7 +404,8 @@ function loop.is_waiting(co) end
 function loop.close(s) end
 
 ---Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes). It
----sleeps while only watches of the program are left, and returns at once if there is nothing at all.
+---sleeps while only watches of the program are left, and returns at once if there is nothing at
+---all.
 ---@param timeout? readyq.timeout
 ---@return boolean a coroutine waits, or is the data of a watch
 function loop.step(timeout) end
