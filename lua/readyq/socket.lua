@@ -37,6 +37,7 @@ local function pass(name, turns, ok, ...)
     if turns and turns.current then turns:pass_on() end
     local number, reason = tostring((...)):match("bad argument #(%d+) to '.-' (%(.*%))$")
     if not number then misuse.raise("%s: %s", name, tostring((...))) end
+    if number == "1" then misuse.raise("calling '%s' on bad self %s", name, reason) end
     misuse.raise("bad argument #%d to '%s' %s", number - 1, name, reason)
 end
 
@@ -92,12 +93,12 @@ end
 local wrap -- below
 
 -- Returns the results of an attempt, or of the first one that does not say that it would block.
-local function go_on(self, name, turns, bit, start, a, b, c, result, why, ...)
+local function go_on(self, name, turns, bit, start, a, b, c, result, ...)
     if result then
         if turns.current then turns:pass_on() end
-        return result, why, ...
+        return result, ...
     end
-    local reason = wait(self, name, turns, bit, why, start)
+    local reason = wait(self, name, turns, bit, (...), start)
     if reason then return result, reason end
     return go_on(self, name, turns, bit, start, a, b, c, self.raw[name](self.raw, a, b, c))
 end
@@ -147,10 +148,11 @@ local function addresses_of(raw, host)
 end
 
 -- With a timeout of 0 LuaSocket tries only the first address of a host.
-function streams:connect(host, ...)
-    if is_outside() then return call_blocking(self, "connect", host, ...) end
+function streams:connect(...)
+    if is_outside() then return call_blocking(self, "connect", ...) end
+    local host = ...
     local list = type(host) == "string" and self.raw.getfamily and addresses_of(self.raw, host)
-    if not list or #list == 0 then return connect(self, host, ...) end
+    if not list or #list == 0 then return connect(self, ...) end
     local done, why
     for _, one in ipairs(list) do
         local family = self.raw:getfamily()
@@ -158,21 +160,21 @@ function streams:connect(host, ...)
             loop.close(self.raw)
             self.raw, self.raw_block = luasocket.tcp(), false
         end
-        done, why = connect(self, one.addr, ...)
+        done, why = connect(self, one.addr, select(2, ...))
         if done or self.block == 0 or why == "closed" then break end
     end
     if done then return done end
     return done, why
 end
 
-function streams:send(data, first, last)
-    if is_outside() then return call_blocking(self, "send", data, first, last) end
-    local turns, start = self.writing, now(self)
+function streams:send(...)
+    if is_outside() then return call_blocking(self, "send", ...) end
+    local turns, start, data, first, last = self.writing, now(self), ...
     if turns.current then
         local ok, why = turns:enter("send", left(self, start))
         if not ok then return nil, why, (first or 1) - 1 end
     end
-    local done, why, sent = attempt(self, "send", turns, data, first, last)
+    local done, why, sent = attempt(self, "send", turns, ...)
     while not done do
         local reason = wait(self, "send", turns, WRITE, why, start)
         if reason then return nil, reason, sent end
@@ -219,7 +221,7 @@ end
 
 function common:settimeout(value, mode)
     local result = pass("settimeout", nil, pcall(self.raw.settimeout, self.raw, value, mode))
-    local seconds = tonumber(value) or -1
+    local seconds = (tonumber(value) or -1) + 0.0 -- a float, where there are two kinds of numbers
     if mode and mode:sub(1, 1) ~= "b" then
         self.total = seconds
     else
@@ -269,7 +271,7 @@ function wrap(raw)
     if type(methods) ~= "table" or not methods.settimeout or not methods.getfd then
         misuse.raise("wrap: an object of LuaSocket or LuaSec expected, not %s", tostring(raw))
     end
-    local block, total = -1, -1 -- nothing is limited
+    local block, total = -1.0, -1.0 -- no limits
     if raw.gettimeout then block, total = raw:gettimeout() end
     return setmetatable({
         raw = raw,

@@ -18,18 +18,24 @@ function Turns.new()
     }, Turns)
 end
 
+-- Whether the program has closed the coroutine.
+local function is_dead(task) return coroutine.status(task.co) == "dead" end
+
 -- The current call is over: the next one is resumed.
 function Turns:pass_on()
-    repeat
-        self.current = table.remove(self, 1) or false
-    until not self.current or coroutine.status(self.current.co) ~= "dead"
-    if self.current then scheduler.schedule(self.current, scheduler.READY, self) end
+    local task = table.remove(self, 1) or false
+    while task and is_dead(task) do
+        task:abandon()
+        task = table.remove(self, 1) or false
+    end
+    self.current = task
+    if task then scheduler.schedule(task, scheduler.READY, self) end
 end
 
 -- A wait has ended. If no source has ended it, but a timeout or a cancellation, the call is over.
 function Turns:detach(task, source)
     if self.current == task then
-        if source then return end
+        if source and not is_dead(task) then return end
         self.descriptor:detach(task)
         return self:pass_on()
     end
@@ -42,7 +48,7 @@ end
 function Turns:enter(call, seconds)
     local task, co = scheduler.current_task(call)
     local current = self.current
-    if coroutine.status(current.co) == "dead" then current:abandon() end
+    if is_dead(current) then current:abandon() end
     if not self.current then return true end
     table.insert(self, task)
     return scheduler.suspend(call, task, co, self, seconds)
