@@ -64,6 +64,8 @@ NEIGHBOURS = {
     "test_luv": "luv",
     "test_neighbours": "cqueues",
     "test_select": "socket",
+    "test_socket": "socket",
+    "test_socket_libraries": "socket",
     "test_tls": "ssl",
 }
 
