@@ -3,8 +3,8 @@
 -- LuaSocket for coroutines of readyq.loop: a copy of the module `socket` whose objects wait in the
 -- loop where LuaSocket's block, and return what those return. docs/lua-sockets.md explains it.
 --
--- An object here is a table with the object of LuaSocket or LuaSec in it, `raw`. A method calls that
--- of the raw object with a timeout of 0. If the call would block, the coroutine waits until the
+-- An object here is a table with the object of LuaSocket or LuaSec in it, `raw`. A method calls
+-- that of the raw object with a timeout of 0. If that would block, the coroutine waits until the
 -- descriptor is ready, and calls it again. Outside of coroutines the raw object is called with the
 -- timeouts of the program, and blocks.
 local readyq = require "readyq"
@@ -74,8 +74,8 @@ local function left(self, start)
     return block < 0 and total or math.min(block, total)
 end
 
--- An attempt has failed, for the reason `why`. Waits if it would have blocked. Returns nil if the next
--- attempt can be made, or else why the call fails.
+-- An attempt has failed, for the reason `why`. Waits if it would have blocked. Returns nil if the
+-- next attempt can be made, or else why the call fails.
 local function wait(self, name, turns, bit, why, start)
     bit = BITS[why] or why == "timeout" and bit
     local seconds = bit and left(self, start)
@@ -213,7 +213,8 @@ function streams:receive(...)
     end
     local whole, why, part = attempt(self, "receive", turns, ...)
     if not whole then
-        return receive_rest(self, pattern or "*l", turns, start, #tostring(prefix or ""), why, part)
+        local before = #tostring(prefix or "")
+        return receive_rest(self, pattern or "*l", turns, start, before, why, part)
     end
     if turns.current then turns:pass_on() end
     return whole, nil, nil
@@ -253,7 +254,9 @@ local function class_of(methods)
     local class = {__index = {}, __tostring = function(self) return tostring(self.raw) end}
     local own = methods.receivefrom and datagrams or streams
     for name, value in pairs(methods) do
-        if type(value) == "function" then value = own[name] or common[name] or pass_to_raw(name) end
+        if type(value) == "function" then
+            value = own[name] or common[name] or pass_to_raw(name)
+        end
         class.__index[name] = value
     end
     class.__close = class.__index.close
@@ -302,7 +305,7 @@ end
 local socket = copy(luasocket)
 socket.wrap = wrap
 if _VERSION == "Lua 5.1" then
-    socket.protect, socket.newtry, socket.try = protection.protect, protection.newtry, protection.try
+    for name, f in pairs(protection) do socket[name] = f end
 end
 
 local function connect_from(create, host, port, local_host, local_port)
@@ -317,8 +320,8 @@ local function connect_from(create, host, port, local_host, local_port)
 end
 
 function socket.connect(host, port, local_host, local_port, family)
-    local create = family == "inet" and socket.tcp4 or family == "inet6" and socket.tcp6 or socket.tcp
-    return connect_from(create, host, port, local_host, local_port)
+    local create = family == "inet" and socket.tcp4 or family == "inet6" and socket.tcp6
+    return connect_from(create or socket.tcp, host, port, local_host, local_port)
 end
 
 function socket.connect4(...) return connect_from(socket.tcp4, ...) end
@@ -352,18 +355,30 @@ end
 
 -- ---------------------------------------------------------------- instead of LuaSocket
 
--- From now on `require "socket"`, "socket.unix" and LuaSec's "ssl" return modules whose objects wait.
--- Those of LuaSocket that use them are loaded again. Returns LuaSocket's `socket`.
+local function is_copy(module) return type(module) == "table" and module.original ~= nil end
+
+-- Has require() return the copy of a module, which it loads only then.
+local function substitute(name)
+    local loaded, preload = package.loaded[name], package.preload[name]
+    if loaded then
+        package.loaded[name] = is_copy(loaded) and loaded or copy(loaded)
+        return
+    end
+    package.preload[name] = function()
+        package.preload[name], package.loaded[name] = preload, nil
+        local module = require(name)
+        return is_copy(module) and module or copy(module)
+    end
+end
+
+-- From now on `require "socket"`, "socket.unix" and "ssl" return modules whose objects wait. Those
+-- of LuaSocket and LuaSec that use them are loaded again. Returns LuaSocket's `socket`.
 function socket.install()
     package.loaded.socket = socket
-    for _, name in ipairs {"socket.unix", "ssl"} do
-        local ok, module = pcall(require, name)
-        if ok and not (type(module) == "table" and module.original) then
-            package.loaded[name] = copy(module)
-        end
-    end
+    substitute("socket.unix")
+    substitute("ssl")
     for _, name in ipairs {"socket.http", "socket.smtp", "socket.ftp", "socket.tp", "ssl.https"} do
-        package.loaded[name] = nil -- they keep the `socket` that they were loaded with
+        package.loaded[name] = nil
     end
     return luasocket
 end

@@ -2,9 +2,9 @@
 --
 -- Several coroutines that use the same object of readyq.socket.
 --
--- One at a time is in a call that reads the object, and one in a call that writes it. The others have
--- their turns after it, in order. A Turns is what they wait for: a source, as scheduler.lua describes
--- it. Its array has the tasks that wait for their turns.
+-- One at a time is in a call that reads the object, and one in a call that writes it. The others
+-- have their turns after it, in order. A Turns is what they wait for: a source, as scheduler.lua
+-- describes it. Its array has the tasks that wait for their turns.
 local scheduler = require "readyq.scheduler"
 local Descriptor = require "readyq.descriptor"
 
@@ -59,7 +59,7 @@ local function attach(call, raw, bit)
     return task, co, Descriptor.attach(call, task, raw, bit)
 end
 
--- Waits until the object is ready. A coroutine that need not wait for its turn has it from here on.
+-- Waits until the object is ready. If no turn was under way, that of this coroutine begins here.
 -- Returns true; or nil and why not.
 function Turns:wait(call, raw, bit, seconds)
     local ok, task, co, descriptor, result, message = pcall(attach, call, raw, bit)

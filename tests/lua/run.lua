@@ -35,6 +35,7 @@ for name in pairs(package.loaded) do
         if name:find(pattern) then package.loaded[name] = nil end
     end
 end
+package.preload.ssl, package.preload["socket.unix"] = nil, nil
 if jit then jit.flush() end -- compiled code keeps references to what it used
 collectgarbage()
 collectgarbage()

@@ -1,11 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
--- Libraries that use LuaSocket, unmodified on readyq.socket: LuaSocket's own http and smtp, lua-redis
--- with a real server, and pegasus. Client and server are coroutines of one loop, which a call that
--- blocked would stop.
+-- Libraries that use LuaSocket, unmodified on readyq.socket: LuaSocket's own http and smtp,
+-- lua-redis with a real server, and pegasus. Client and server are coroutines of one loop, which a
+-- call that blocks would stop.
 local loop = require "readyq.loop"
 local things = require "things"
-local unix = require "unix"
 local luasocket = things.need("socket", "lua-socket")
 local socket = require "readyq.socket"
 local equal = things.equal
@@ -144,7 +143,8 @@ function T.test_luasockets_smtp_client_sends_a_mail()
         client:send("221 goodbye\r\n")
     end), function()
         local done, why = smtp.send {
-            server = "127.0.0.1", port = port, from = "<ann@example.com>", rcpt = "<bob@example.com>",
+            server = "127.0.0.1", port = port,
+            from = "<ann@example.com>", rcpt = "<bob@example.com>",
             source = smtp.message {headers = {subject = "news"}, body = "It works.\r\n.so\r\n"},
         }
         equal(why, nil)
@@ -176,7 +176,7 @@ function T.test_lua_redis_waits_for_a_real_server()
     local port, server = start_redis()
     local log = {}
     local wrap = coroutine.wrap
-    coroutine.wrap = loop.wrap -- since its subscriptions wait in a generator
+    rawset(coroutine, "wrap", loop.wrap) -- since its subscriptions wait in a generator
     run(function()
         local client = redis.connect("127.0.0.1", port)
         equal(client:ping(), true)
@@ -204,7 +204,7 @@ function T.test_lua_redis_waits_for_a_real_server()
         next_message()
         client:quit()
     end)
-    coroutine.wrap = wrap
+    rawset(coroutine, "wrap", wrap)
     equal(table.concat(log, ", "), "a job, it works")
     server:close()
 end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- LuaSec: TLS over LuaSocket, on readyq.loop and readyq.socket, through readyq.select and in a queue.
+-- LuaSec: TLS over LuaSocket, on readyq.loop and readyq.socket, through readyq.select, in a queue.
 local loop = require "readyq.loop"
 local readyq = require "readyq"
 local readyq_select = require "readyq.select".select
@@ -188,7 +188,7 @@ end
 
 -- ---------------------------------------------------------------- readyq.socket
 
--- Runs both functions as coroutines, each with its end, an object of readyq.socket, and its context.
+-- Runs both functions as coroutines. Each gets its end, which waits, and its context.
 local function run_waiting(serve, call)
     run(function(s, context) return serve(waiting.wrap(s), context) end,
         function(s, context) return call(waiting.wrap(s), context) end)
@@ -272,7 +272,8 @@ function T.test_luasecs_https_client_waits_in_the_loop()
                 local path = secure:receive():match("/%S+")
                 repeat until secure:receive() == ""
                 loop.sleep(0.01)
-                secure:send(("HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s"):format(#path, path))
+                local text = "HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+                secure:send(text:format(#path, path))
                 secure:close()
             end)
         end
