@@ -56,8 +56,8 @@ end
 
 -- ---------------------------------------------------------------- the same results
 
--- What each case calls, and the pieces that the other end sends. `false` is a shutdown, `true` is a
--- close.
+-- What each case calls, and the pieces that the other end sends. `false` is a shutdown,
+-- `true` is a close.
 local BIG = ("0123456789"):rep(100000)
 local CASES = {
     {function(s) return s:receive() end, "a l", "ine\r", "\nmore\n"},
@@ -89,6 +89,7 @@ local CASES = {
     {function(s) s:settimeout(0, "t") return s:receive(9) end},
     {function(s) s:settimeout(-1) s:settimeout(0.02, "r") return s:receive(9) end},
     {function(s) s:settimeout(9) s:settimeout(0.02, "t") return s:receive(9) end},
+    {function(s) s:settimeout(0.02) s:settimeout(1000, "t") return s:receive(9) end},
     {function(s) return s:settimeout(1), s:settimeout(nil), s:settimeout(1, "t") end},
     {function(s) s:settimeout(1, "t") s:settimeout("2") return s:gettimeout() end},
     {function(s) s:settimeout(1, "t") s:settimeout(nil, "t") return s:gettimeout() end},
@@ -446,6 +447,42 @@ function T.test_a_turn_that_ends_by_a_timeout_or_a_cancellation_is_passed_on()
     object:close()
     peer:close()
     equal(#loop.queue, 0)
+end
+
+function T.test_a_coroutine_that_fails_as_its_turn_comes_passes_it_on()
+    local object, peer = pair(socket)
+    local workers, log = {}, {}
+    for i = 1, 3 do
+        workers[i] = loop.spawn(function()
+            local line = object:receive()
+            log[#log + 1] = i .. " " .. line
+            loop.cancel(workers[i + 1] or workers[1])
+        end)
+    end
+    run(function()
+        loop.sleep(0.005)
+        peer:send("one\n")
+        loop.sleep(0.005)
+        peer:send("two\n")
+    end)
+    equal(table.concat(log, ", "), "1 one, 3 two")
+    run(function() equal(object:receive(), "three") end,
+        function()
+            local wrong = loop.spawn(function() object:receive("*x") end)
+            assert(select(2, loop.join(wrong)):find("invalid receive pattern"))
+        end,
+        function()
+            loop.sleep(0.001)
+            equal(object:receive(), "four")
+        end,
+        function()
+            loop.sleep(0.005)
+            peer:send("three\n")
+            loop.sleep(0.005)
+            peer:send("four\n")
+        end)
+    object:close()
+    peer:close()
 end
 
 -- ---------------------------------------------------------------- datagrams, other modules
