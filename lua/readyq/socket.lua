@@ -55,7 +55,7 @@ end
 
 -- The first attempt of a call, where LuaSocket checks its arguments.
 local function attempt(self, name, turns, ...)
-    let_block(self, 0)
+    if self.raw_block ~= 0 then let_block(self, 0) end
     return pass(name, turns, pcall(self.raw[name], self.raw, ...))
 end
 
@@ -169,13 +169,16 @@ end
 
 function streams:send(...)
     if is_outside() then return call_blocking(self, "send", ...) end
-    local turns, start, data, first, last = self.writing, now(self), ...
+    local turns, start = self.writing, nil
+    local data, first, last = ...
     if turns.current then
+        start = now(self)
         local ok, why = turns:enter("send", left(self, start))
         if not ok then return nil, why, (first or 1) - 1 end
     end
     local done, why, sent = attempt(self, "send", turns, ...)
     while not done do
+        start = start or now(self)
         local reason = wait(self, "send", turns, WRITE, why, start)
         if reason then return nil, reason, sent end
         done, why, sent = self.raw:send(data, sent + 1, last)
@@ -187,33 +190,42 @@ end
 -- Goes on with a receive() that got `part` so far, a prefix of `before` bytes included. The parts
 -- are joined at the end: each would be copied again and again if it was passed as a prefix.
 local function receive_rest(self, pattern, turns, start, before, why, part)
-    local parts, size, wanted = {part}, #part, tonumber(pattern)
+    local size, wanted = #part, tonumber(pattern)
+    local parts = size > 0 and {part} or nil
     local whole
     while true do
         local reason = wait(self, "receive", turns, READ, why, start)
         local is_all = why == "closed" and pattern == "*a" and size > before
         if is_all then return table.concat(parts), nil, nil end
-        if reason then return nil, reason, table.concat(parts) end
+        if reason then return nil, reason, parts and table.concat(parts) or "" end
         whole, why, part = self.raw:receive(wanted and math.floor(wanted) - size or pattern)
-        insert(parts, whole or part)
-        size = size + #(whole or part)
         if whole then
             if turns.current then turns:pass_on() end
+            if not parts then return whole, nil, nil end
+            insert(parts, whole)
             return table.concat(parts), nil, nil
+        end
+        if part ~= "" then
+            parts = parts or {}
+            insert(parts, part)
+            size = size + #part
         end
     end
 end
 
 function streams:receive(...)
     if is_outside() then return call_blocking(self, "receive", ...) end
-    local turns, start, pattern, prefix = self.reading, now(self), ...
+    local turns, start = self.reading, nil
+    local pattern, prefix = ...
     if turns.current then
+        start = now(self)
         local ok, why = turns:enter("receive", left(self, start))
         if not ok then return nil, why, prefix or "" end
     end
     local whole, why, part = attempt(self, "receive", turns, ...)
     if not whole then
         local before = #tostring(prefix or "")
+        start = start or now(self)
         return receive_rest(self, pattern or "*l", turns, start, before, why, part)
     end
     if turns.current then turns:pass_on() end

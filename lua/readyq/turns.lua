@@ -62,10 +62,15 @@ end
 -- Waits until the object is ready. If no turn was under way, that of this coroutine begins here.
 -- Returns true; or nil and why not.
 function Turns:wait(call, raw, bit, seconds)
-    local ok, task, co, descriptor, result, message = pcall(attach, call, raw, bit)
-    if not ok then
-        if self.current then self:pass_on() end
-        error(task, 0)
+    local is_ok, task, co, descriptor, result, message
+    if not self.current then
+        task, co, descriptor, result, message = attach(call, raw, bit)
+    else
+        is_ok, task, co, descriptor, result, message = pcall(attach, call, raw, bit)
+        if not is_ok then
+            self:pass_on()
+            error(task, 0)
+        end
     end
     if not descriptor then return result, message end
     self.current, self.descriptor = task, descriptor
