@@ -34,7 +34,7 @@ for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck" # lint leaves it out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
-extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux rlwrap
+extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luac luarocks openssl spin tmux rlwrap
     ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
 # And without these, which `all` alone fetches: Debian starts a server where it installs one.
 servers="postgresql redis_server auditwheel"
@@ -157,6 +157,12 @@ has_copas() { # on one of the versions for which Debian packages it
     done
     return 1
 }
+has_luaredis() { # likewise
+    for one in lua5.1 lua5.2 lua5.3 luajit; do
+        lua_says $one 'pcall(require, "redis")' && has_headers_of $one && return
+    done
+    return 1
+}
 has_headers_of() {
     [ -f "/usr/include/$1/lua.h" ] || { [ "$1" = luajit ] && [ -f /usr/include/luajit-2.1/lua.h ]; }
 }
@@ -255,6 +261,7 @@ debian_packages() {
         luac) echo "$lua_name" ;;
         luarocks) echo luarocks ;;
         copas) printf '%s\n' lua-copas lua5.1 liblua5.1-0-dev ;;
+        luaredis) printf '%s\n' lua-redis lua5.1 liblua5.1-0-dev ;;
         rlwrap) echo rlwrap ;;
         tmux) echo tmux ;;
         postgresql) echo postgresql ;;

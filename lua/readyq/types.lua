@@ -416,6 +416,116 @@ function loop.run() end
 ---Ends the run under way after its step. What waits goes on waiting in the next run.
 function loop.stop() end
 
+---`require "readyq.socket"`: a copy of LuaSocket's module `socket`. In a coroutine of readyq.loop its
+---calls wait there; elsewhere they block. All results are LuaSocket's.
+---@class readyq.socket
+---@field original table LuaSocket's module
+local socket = {}
+
+---An object of readyq.socket. It has all methods of the object of LuaSocket or LuaSec in it; those
+---that wait are listed here.
+---@class readyq.socket.object
+---@field raw userdata the object of LuaSocket or LuaSec
+local object = {}
+
+---@param host string a name, which is looked up without letting others run, or an address
+---@param port integer | string
+---@return 1? connected
+---@return string? message
+function object:connect(host, port) end
+
+---@return readyq.socket.object? client
+---@return string? message "timeout", "closed", or what went wrong
+function object:accept() end
+
+---@param pattern? "*l" | "*a" | integer
+---@param prefix? string
+---@return string? data
+---@return string? message "timeout", "closed", or what went wrong
+---@return string? part what came until then
+function object:receive(pattern, prefix) end
+
+---@param data string
+---@param first? integer
+---@param last? integer
+---@return integer? last the last byte that was sent
+---@return string? message "timeout", "closed", or what went wrong
+---@return integer? sent the last byte that was sent until then
+function object:send(data, first, last) end
+
+---@param size? integer
+---@return string? datagram
+---@return string? address or a message
+---@return integer? port
+function object:receivefrom(size) end
+
+---@param datagram string
+---@param address string
+---@param port integer | string
+---@return integer? sent
+---@return string? message
+function object:sendto(datagram, address, port) end
+
+---Of an object of LuaSec.
+---@return boolean done
+---@return string? message "wantread" or "wantwrite" after a timeout
+function object:dohandshake() end
+
+---Limits the calls that follow. Both limits count from the beginning of a call; if both are set, "b"
+---limits each of its waits.
+---@param seconds? number nil and negative numbers are no limit
+---@param mode? "b" | "t" | "r"
+---@return 1
+function object:settimeout(seconds, mode) end
+
+---Calls of other coroutines that wait for it return nil and "closed".
+---@return 1
+function object:close() end
+
+---An object that waits, for one of LuaSocket or LuaSec.
+---@param raw userdata
+---@return readyq.socket.object
+function socket.wrap(raw) end
+
+---@return readyq.socket.object? object
+---@return string? message
+function socket.tcp() end
+
+---@return readyq.socket.object? object
+---@return string? message
+function socket.udp() end
+
+---@param host string
+---@param port integer | string
+---@param backlog? integer
+---@return readyq.socket.object? listener
+---@return string? message
+function socket.bind(host, port, backlog) end
+
+---@param host string
+---@param port integer | string
+---@param local_host? string
+---@param local_port? integer | string
+---@param family? "inet" | "inet6" | "unspec"
+---@return readyq.socket.object? client
+---@return string? message
+function socket.connect(host, port, local_host, local_port, family) end
+
+---@param readers? table
+---@param writers? table
+---@param timeout? number
+---@return table readable an array that is also a set
+---@return table writable
+---@return "timeout"? word when both are empty
+function socket.select(readers, writers, timeout) end
+
+---@param seconds number
+function socket.sleep(seconds) end
+
+---Has `require` return such copies for "socket", "socket.unix" and "ssl" from now on.
+---@return table original LuaSocket's module
+function socket.install() end
+
 ---`require "readyq.select"`: LuaSocket's socket.select without its limit.
 ---@class readyq.select
 local select = {}
