@@ -42,7 +42,7 @@ local function new_side(asks_dirty)
     return {
         asks_dirty = asks_dirty,
         object_of = weak "v", -- by descriptor; if several objects have it, the last one
-        fds = {}, -- the descriptors in object_of, also of objects that were collected
+        round_of = {}, -- by descriptor in object_of: the round in which it was entered
         dirty = {}, -- the objects that are dirty in this call
         returned = weak "v", -- the objects that the call before returned, from 1 to count
         count = 0,
@@ -55,41 +55,57 @@ local function new_context()
         read = new_side(true),
         write = new_side(false),
         watches = {}, -- by descriptor
-        touched = {}, -- the descriptors whose watch is to be compared with the two sides
+        touched = {}, -- a list of descriptors whose watch may not be what the two sides ask for
+        touched_in = {}, -- by descriptor: the round in which it was touched last
+        round = 1, -- each call begins one, and another one when all watches are right
     }
 end
 
+local function touch(c, fd)
+    if c.touched_in[fd] == c.round then return end
+    c.touched_in[fd] = c.round
+    c.touched[#c.touched + 1] = fd
+end
+
 local function enter(c, side, fd, object)
-    side.object_of[fd], side.fds[fd], c.touched[fd] = object, true, true
+    if side.object_of[fd] ~= object then side.object_of[fd] = object end
+    side.round_of[fd] = c.round
+    touch(c, fd)
     if side.asks_dirty and is_dirty(object) then side.dirty[#side.dirty + 1] = object end
 end
 
 local function leave(c, side, fd)
-    side.object_of[fd], side.fds[fd], c.touched[fd] = nil, nil, true
+    side.object_of[fd], side.round_of[fd] = nil, nil
+    touch(c, fd)
 end
 
--- Asks all objects of a list. Returns its length and whether two entries have one descriptor.
-local function walk(c, side, list)
-    for fd in pairs(side.fds) do leave(c, side, fd) end
+-- Asks all objects of a list. Returns its length, whether two entries have one descriptor, and the
+-- descriptors by object if `fd_of` is a table for them.
+local function walk(c, side, list, fd_of)
     side.dirty = {}
-    local length, has_twins = 0, false
+    local length, has_twins, round_of = 0, false, side.round_of
     local object = list and list[1]
     while object ~= nil do
         length = length + 1
         local fd = descriptor_of(object)
         if fd then
-            has_twins = has_twins or side.fds[fd] ~= nil
+            has_twins = has_twins or round_of[fd] == c.round
             enter(c, side, fd, object)
         end
+        if fd_of then fd_of[object] = fd or false end
         object = list[length + 1]
     end
-    return length, has_twins
+    for fd, round in pairs(round_of) do
+        if round ~= c.round then leave(c, side, fd) end
+    end
+    return length, has_twins, fd_of
 end
 
--- Makes the watches of the touched descriptors what the two sides ask for.
+-- Makes the watches of the touched descriptors what the two sides ask for. False if a descriptor is
+-- not open; it stays touched.
 local function settle(c)
     local watches, reads, writes = c.watches, c.read.object_of, c.write.object_of
-    for fd in pairs(c.touched) do
+    for _, fd in ipairs(c.touched) do
         local interest = (reads[fd] ~= nil and READ or 0) + (writes[fd] ~= nil and WRITE or 0)
         local watch = watches[fd]
         if watch and (interest == 0 or not watch:modify(interest)) then
@@ -100,8 +116,9 @@ local function settle(c)
             watches[fd] = c.queue:add(fd, interest, fd)
             if not watches[fd] then return false end
         end
-        c.touched[fd] = nil
     end
+    if c.touched[1] then c.touched = {} end
+    c.round = c.round + 1
     return true
 end
 
@@ -200,10 +217,7 @@ local function ask_changed(c, side, tracker)
 end
 
 local function ask_all(c, side, tracker, set)
-    local length, has_twins = walk(c, side, set)
-    tracker.fd_of = weak "k"
-    for i = 1, length do tracker.fd_of[set[i]] = descriptor_of(set[i]) or false end
-    tracker.length, tracker.ask_all = length, has_twins
+    tracker.length, tracker.ask_all, tracker.fd_of = walk(c, side, set, weak "k")
 end
 
 -- Dirty objects are returned in the order of their list.
@@ -242,8 +256,8 @@ local function update(c, side, list)
     tracker.changed = weak "k"
 end
 
--- Whether the side has an object of this descriptor, which may have been closed by now.
-local function has(c, side, fd)
+-- Whether the object of this descriptor still has it. If not, its watch is touched.
+local function is_current(c, side, fd)
     local object = side.object_of[fd]
     if object ~= nil and descriptor_of(object) == fd then return true end
     leave(c, side, fd)
@@ -254,8 +268,12 @@ end
 local function collect(c, timeout)
     local reads, writes = {}, {}
     for _, ready, fd in c.queue:wait(timeout) do
-        if has(c, c.read, fd) and ready % (2 * READ) >= READ then reads[#reads + 1] = fd end
-        if has(c, c.write, fd) and ready % (2 * WRITE) >= WRITE then writes[#writes + 1] = fd end
+        if ready % (2 * READ) >= READ and is_current(c, c.read, fd) then
+            reads[#reads + 1] = fd
+        end
+        if ready % (2 * WRITE) >= WRITE and is_current(c, c.write, fd) then
+            writes[#writes + 1] = fd
+        end
     end
     settle(c)
     table.sort(reads)
@@ -310,6 +328,7 @@ function Select.select(recvt, sendt, timeout)
     timeout = check(tonumber(timeout) or timeout, 3, "number")
     if timeout and timeout < 0 then timeout = nil end
     local c = context_of(recvt, sendt)
+    c.round = c.round + 1
     update(c, c.read, recvt)
     update(c, c.write, sendt)
     if not settle(c) then error("select failed", 2) end
