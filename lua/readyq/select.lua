@@ -20,7 +20,9 @@ local READ, WRITE = readyq.READ, readyq.WRITE
 
 local Select = {}
 
-local function weak(mode) return setmetatable({}, {__mode = mode}) end
+local modes = {k = {__mode = "k"}, v = {__mode = "v"}}
+
+local function weak(mode) return setmetatable({}, modes[mode]) end
 
 -- ---------------------------------------------------------------- objects
 
@@ -132,28 +134,29 @@ local wrapped = weak "k" -- the tables whose insert and remove are wrapped
 local function methods_of(list)
     local metatable = getmetatable(list)
     local class = type(metatable) == "table" and rawget(metatable, "__index")
-    for _, methods in ipairs {list, class or nil} do
-        if type(methods) == "table" and methods ~= table
-            and type(rawget(methods, "insert")) == "function"
-            and type(rawget(methods, "remove")) == "function" then
-            return methods
-        end
-    end
+    local methods = rawget(list, "insert") and list or class
+    local is_set = type(methods) == "table" and methods ~= table
+        and type(rawget(methods, "insert")) == "function"
+        and type(rawget(methods, "remove")) == "function"
+    return is_set and methods or nil
 end
 
--- Notes what a method did to a set that had `before` entries.
-local function note(set, value, is_member, before)
+-- Notes what a method did to a set that had `before` entries, and returns what it returned.
+local function note(set, value, is_member, before, ...)
     local tracker = trackers[set]
-    if not tracker or value == nil then return end
-    local was_member = tracker.changed[value]
+    if value == nil then return ... end
+    local changed, length = tracker.changed, #set
+    local was_member = changed[value]
     if was_member == nil then was_member = tracker.fd_of[value] ~= nil end
-    local grown = #set - before
-    if tracker.length ~= before or is_member and grown == 1 and (was_member or set[#set] ~= value)
-        or grown ~= 0 and grown ~= (is_member and 1 or -1)
-        or not is_member and grown == 0 and was_member then
-        tracker.ask_all = true
+    local is_usual
+    if is_member then
+        is_usual = length == before or length == before + 1 and set[length] == value and not was_member
+    else
+        is_usual = length == before - 1 or length == before and not was_member
     end
-    tracker.changed[value], tracker.length = is_member, #set
+    if not is_usual or tracker.length ~= before then tracker.ask_all = true end
+    changed[value], tracker.length, tracker.has_changed = is_member, length, true
+    return ...
 end
 
 local function wrap(methods)
@@ -163,12 +166,7 @@ local function wrap(methods)
         local method = methods[name]
         methods[name] = function(set, value, ...)
             if not trackers[set] then return method(set, value, ...) end
-            local before = #set
-            local function finish(...)
-                note(set, value, is_member, before)
-                return ...
-            end
-            return finish(method(set, value, ...))
+            return note(set, value, is_member, #set, method(set, value, ...))
         end
     end
 end
@@ -180,6 +178,7 @@ local function track(side, set)
         length = nil, -- of the set, as its methods left it
         fd_of = weak "k", -- by member; false for one without a descriptor
         changed = weak "k", -- by object: whether it is a member by now
+        has_changed = false,
         ask_all = true, -- in the next call
     }
 end
@@ -253,7 +252,7 @@ local function update(c, side, list)
     if not tracker.ask_all and tracker.length == #list then ask_changed(c, side, tracker) end
     if tracker.ask_all or tracker.length ~= #list then ask_all(c, side, tracker, list) end
     if #side.dirty > 1 then sort_dirty(side, list) end
-    tracker.changed = weak "k"
+    if tracker.has_changed then tracker.changed, tracker.has_changed = weak "k", false end
 end
 
 -- Whether the object of this descriptor still has it. If not, its watch is touched.
@@ -294,22 +293,22 @@ end
 -- descriptors. Of two objects with one descriptor the later one counts, that of the second list
 -- after that of the first.
 local function result(c, side, fds)
-    local found, dirty_fds, writers = {}, {}, c.write.object_of
-    side.returned, side.count = weak "v", 0
-    local function add(object, mine)
-        found[#found + 1] = object
-        found[object] = #found + 0.0
-        side.count = side.count + 1
-        side.returned[side.count] = mine
-    end
-    for _, object in ipairs(side.dirty) do
-        add(object, object)
+    local found, dirty_fds, n = {}, {}, #side.dirty
+    local returned, writers = weak "v", c.write.object_of
+    for i, object in ipairs(side.dirty) do
+        found[i], returned[i], found[object] = object, object, i + 0.0
         dirty_fds[descriptor_of(object) or -1] = true
     end
     for _, fd in ipairs(fds) do
-        local object = side.object_of[fd]
-        if not dirty_fds[fd] then add(writers[fd] or object, object) end
+        if not dirty_fds[fd] then
+            local object = side.object_of[fd]
+            n = n + 1
+            returned[n] = object
+            object = writers[fd] or object
+            found[n], found[object] = object, n + 0.0
+        end
     end
+    side.returned, side.count = returned, n
     return found
 end
 
