@@ -115,8 +115,9 @@ local function settle(c)
             watch, watches[fd] = nil, nil
         end
         if interest > 0 and not watch then
-            watches[fd] = c.queue:add(fd, interest, fd)
-            if not watches[fd] then return false end
+            local ok, added = pcall(c.queue.add, c.queue, fd, interest, fd)
+            if not ok or not added then return false end -- it is not open, or the queue's own
+            watches[fd] = added
         end
     end
     if c.touched[1] then c.touched = {} end
@@ -148,13 +149,11 @@ local function note(set, value, is_member, before, ...)
     local changed, length = tracker.changed, #set
     local was_member = changed[value]
     if was_member == nil then was_member = tracker.fd_of[value] ~= nil end
-    local is_usual
-    if is_member then
-        is_usual = length == before or length == before + 1 and set[length] == value and not was_member
-    else
-        is_usual = length == before - 1 or length == before and not was_member
+    local growth = was_member == is_member and 0 or is_member and 1 or -1
+    if tracker.length ~= before or length - before ~= growth
+        or growth == 1 and set[length] ~= value then
+        tracker.ask_all = true
     end
-    if not is_usual or tracker.length ~= before then tracker.ask_all = true end
     changed[value], tracker.length, tracker.has_changed = is_member, length, true
     return ...
 end
