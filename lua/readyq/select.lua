@@ -11,7 +11,7 @@
 --    is a *set* and is tracked: its two methods are wrapped, and a call asks only the members that
 --    they changed and those that the call before returned. Whatever does not look like a change of
 --    one member makes the next call ask all members.
--- 3. Each set has a queue of its own, and all other lists share one. Nothing here keeps a set or an
+-- 3. Each set has a queue of its own; all other lists share one. Nothing here keeps a set or an
 --    object alive.
 local readyq = require "readyq"
 
@@ -103,8 +103,8 @@ local function walk(c, side, list, fd_of)
     return length, has_twins, fd_of
 end
 
--- Makes the watches of the touched descriptors what the two sides ask for. False if a descriptor is
--- not open; it stays touched.
+-- Makes the watches of the touched descriptors what the two sides ask for. False if a descriptor
+-- is not open; it stays touched.
 local function settle(c)
     local watches, reads, writes = c.watches, c.read.object_of, c.write.object_of
     for _, fd in ipairs(c.touched) do
@@ -232,6 +232,7 @@ end
 
 local contexts = weak "k" -- by set
 local shared -- the context of all other lists
+local current -- the context of the last call
 
 local function context_of(recvt, sendt)
     local set = recvt and methods_of(recvt) and recvt or sendt and methods_of(sendt) and sendt
@@ -262,10 +263,12 @@ local function is_current(c, side, fd)
     return false
 end
 
--- Waits, and returns the descriptors that can be read and written, in ascending order.
+-- Waits, and returns the descriptors that can be read and written, in ascending order, and how
+-- many watches were ready.
 local function collect(c, timeout)
     local reads, writes = {}, {}
-    for _, ready, fd in c.queue:wait(timeout) do
+    local step, state, count = c.queue:wait(timeout)
+    for _, ready, fd in step, state do
         if ready % (2 * READ) >= READ and is_current(c, c.read, fd) then
             reads[#reads + 1] = fd
         end
@@ -276,16 +279,17 @@ local function collect(c, timeout)
     settle(c)
     table.sort(reads)
     table.sort(writes)
-    return reads, writes
+    return reads, writes, count
 end
 
+-- Waits again if everything that was ready is closed by now.
 local function sleep(c, timeout)
     local deadline = timeout and c.queue:now() + timeout
-    repeat
-        local reads, writes = collect(c, timeout)
+    while true do
+        local reads, writes, count = collect(c, timeout)
+        if #reads + #writes > 0 or count == 0 then return reads, writes end
         timeout = deadline and max(0, deadline - c.queue:now())
-        if #reads + #writes > 0 or timeout == 0 then return reads, writes end
-    until false
+    end
 end
 
 -- The objects by position, and their positions by object: the dirty ones, then those of the
@@ -326,7 +330,7 @@ function Select.select(recvt, sendt, timeout)
     timeout = check(tonumber(timeout) or timeout, 3, "number")
     if timeout and timeout < 0 then timeout = nil end
     local c = context_of(recvt, sendt)
-    c.round = c.round + 1
+    c.round, current = c.round + 1, c
     update(c, c.read, recvt)
     update(c, c.write, sendt)
     if not settle(c) then error("select failed", 2) end
@@ -335,6 +339,11 @@ function Select.select(recvt, sendt, timeout)
     local readable, writable = result(c, c.read, reads), result(c, c.write, writes)
     if readable[1] == nil and writable[1] == nil then return readable, writable, "timeout" end
     return readable, writable
+end
+
+-- Ends the call that waits, with "timeout" if nothing is ready: for signal handlers in Lua.
+function Select.wake()
+    if current then current.queue:wake() end
 end
 
 -- Puts it into LuaSocket, for copas and whatever else calls socket.select by that name from now
