@@ -48,6 +48,7 @@ local function new_side(asks_dirty)
         dirty = {}, -- the objects that are dirty in this call
         returned = weak "v", -- the objects that the call before returned, from 1 to count
         count = 0,
+        tracker = nil, -- of the set that was the list in the call before
     }
 end
 
@@ -103,10 +104,11 @@ local function walk(c, side, list, fd_of)
     return length, has_twins, fd_of
 end
 
--- Makes the watches of the touched descriptors what the two sides ask for. False if a descriptor
--- is not open; it stays touched.
+-- Makes the watches of the touched descriptors what the two sides ask for. False if one of them is
+-- not open; it stays touched.
 local function settle(c)
-    local watches, reads, writes = c.watches, c.read.object_of, c.write.object_of
+    if not c.touched[1] then return true end
+    local watches, reads, writes, failed = c.watches, c.read.object_of, c.write.object_of, {}
     for _, fd in ipairs(c.touched) do
         local interest = (reads[fd] ~= nil and READ or 0) + (writes[fd] ~= nil and WRITE or 0)
         local watch = watches[fd]
@@ -116,13 +118,12 @@ local function settle(c)
         end
         if interest > 0 and not watch then
             local ok, added = pcall(c.queue.add, c.queue, fd, interest, fd)
-            if not ok or not added then return false end -- it is not open, or the queue's own
-            watches[fd] = added
+            watches[fd] = ok and added or nil -- not if it is closed, or the queue's own
+            if not watches[fd] then failed[#failed + 1] = fd end
         end
     end
-    if c.touched[1] then c.touched = {} end
-    c.round = c.round + 1
-    return true
+    c.touched, c.round = failed, c.round + 1
+    return failed[1] == nil
 end
 
 -- ---------------------------------------------------------------- sets
@@ -170,9 +171,8 @@ local function wrap(methods)
     end
 end
 
-local function track(side, set)
-    wrap(methods_of(set))
-    trackers[set] = {
+local function new_tracker(side)
+    return {
         side = side,
         length = nil, -- of the set, as its methods left it
         fd_of = weak "k", -- by member; false for one without a descriptor
@@ -215,6 +215,7 @@ local function ask_changed(c, side, tracker)
 end
 
 local function ask_all(c, side, tracker, set)
+    c.round = c.round + 1
     tracker.length, tracker.ask_all, tracker.fd_of = walk(c, side, set, weak "k")
 end
 
@@ -245,12 +246,18 @@ local function context_of(recvt, sendt)
 end
 
 local function update(c, side, list)
-    if not list or not methods_of(list) then return walk(c, side, list) end
-    if not trackers[list] then track(side, list) end
-    local tracker = trackers[list]
-    if tracker.side ~= side then return walk(c, side, list) end
-    if not tracker.ask_all and tracker.length == #list then ask_changed(c, side, tracker) end
-    if tracker.ask_all or tracker.length ~= #list then ask_all(c, side, tracker, list) end
+    local methods = list and methods_of(list)
+    if methods and not trackers[list] then
+        wrap(methods)
+        trackers[list] = new_tracker(side)
+    end
+    local former, tracker = side.tracker, trackers[list or side]
+    if not tracker or tracker.side ~= side then tracker = nil end
+    side.tracker = tracker
+    if not tracker then return walk(c, side, list) end
+    local is_known = former == tracker and tracker.length == #list
+    if is_known and not tracker.ask_all then ask_changed(c, side, tracker) end
+    if not is_known or tracker.ask_all then ask_all(c, side, tracker, list) end
     if #side.dirty > 1 then sort_dirty(side, list) end
     if tracker.has_changed then tracker.changed, tracker.has_changed = weak "k", false end
 end

@@ -539,6 +539,46 @@ function T.test_a_set_that_is_in_both_lists_is_followed_once()
     close_all()
 end
 
+function T.test_a_set_is_followed_through_calls_without_it()
+    local reading, writing, other = new_set(), new_set(), new_own_set()
+    local names, peers = fill(5, reading)
+    local more = fill(5, writing)
+    for s, name in pairs(more) do names[s] = "w" .. name end
+    for s, name in pairs((fill(5, other))) do names[s] = "o" .. name end
+    peers[reading[3]]:send("x")
+    socket.sleep(0.01)
+    for _, sendt in ipairs {writing, {}, writing, other, writing, {writing[1]}, other, writing} do
+        equal(readable_names(names, select(reading, sendt, 0)),
+            describe(names, pcall(original, reading, sendt, 0)))
+        equal(readable_names(names, select({reading[1]}, sendt, 0)),
+            describe(names, pcall(original, {reading[1]}, sendt, 0)))
+        equal(readable_names(names, select(nil, sendt, 0)),
+            describe(names, pcall(original, nil, sendt, 0)))
+        equal(readable_names(names, select(reading, nil, 0)), "{1=s3 s3=1} {} nil")
+    end
+    close_all()
+end
+
+function T.test_closed_members_do_not_keep_others_from_being_removed()
+    local r, w = things.pipe()
+    local a, b = pair()
+    local reading, writing = new_set(), new_set()
+    local stale = object(w) -- it still names the number when its file is closed
+    reading:insert(object(r))
+    reading:insert(a)
+    writing:insert(stale)
+    equal(#_G.select(2, select(reading, writing, 0)), 1)
+    things.close(r)
+    things.close(w)
+    things.dup(a:getfd())
+    a:close()
+    b:send("x")
+    raises("^select failed$", select, reading, writing, 0.01)
+    writing:remove(stale)
+    equal(_G.select(3, select(reading, writing, 0.01)), "timeout")
+    close_all()
+end
+
 function T.test_a_descriptor_that_is_not_open_fails_until_it_is_removed_from_the_set()
     local r = things.pipe()
     local o, set = object(r), new_set()
