@@ -3,128 +3,26 @@
 -- LuaSocket's socket.select on a queue: the same arguments, results and errors, without its limit
 -- of 1024 descriptors.
 --
--- 1. Each call first brings a queue up to date with its two lists, then waits. Every object of a
---    list is asked for its number and whether it is dirty (has bytes in its own buffer), and its
---    watch is modified, which fails if the number belongs to another file by now.
--- 2. That costs about as much as LuaSocket's own call, which is too much for a server with
---    thousands of idle connections. So a list with methods insert and remove, as copas makes them,
---    is a *set* and is tracked: its two methods are wrapped, and a call asks only the members that
---    they changed and those that the call before returned. Whatever does not look like a change of
---    one member makes the next call ask all members.
+-- 1. Each call first brings a queue up to date with its two lists (lists.lua), then waits. Every
+--    object of a list is asked for its number and whether it is dirty (has bytes in its own
+--    buffer), and its watch is modified, which fails if the number belongs to another file by now.
+-- 2. That costs two to three times as much as LuaSocket's own call, and is too much for a server
+--    with thousands of idle connections. So a list with methods insert and remove, as copas makes
+--    them, is a *set* and is tracked: its two methods are wrapped, and a call asks only the members
+--    that they changed and those that the call before returned. Whatever does not look like a
+--    change of one member makes the next call ask all members.
 -- 3. Each set has a queue of its own; all other lists share one. Nothing here keeps a set or an
 --    object alive.
+local lists = require "readyq.lists"
 local readyq = require "readyq"
 
-local floor, max, type, tonumber = math.floor, math.max, type, tonumber
+local max, type, tonumber = math.max, type, tonumber
 local READ, WRITE = readyq.READ, readyq.WRITE
 
 local Select = {}
 
-local modes = {k = {__mode = "k"}, v = {__mode = "v"}}
-
-local function weak(mode) return setmetatable({}, modes[mode]) end
-
--- ---------------------------------------------------------------- objects
-
-local function descriptor_of(object)
-    local getfd = object.getfd
-    if getfd == nil then return nil end
-    local fd = tonumber((getfd(object)))
-    return fd and fd >= 0 and floor(fd) or nil
-end
-
-local function is_dirty(object)
-    local dirty = object.dirty
-    return dirty ~= nil and dirty(object)
-end
-
--- ---------------------------------------------------------------- a queue and its two lists
-
-local function new_side(asks_dirty)
-    return {
-        asks_dirty = asks_dirty,
-        object_of = weak "v", -- by descriptor; if several objects have it, the last one
-        round_of = {}, -- by descriptor in object_of: the round in which it was entered
-        dirty = {}, -- the objects that are dirty in this call
-        returned = weak "v", -- the objects that the call before returned, from 1 to count
-        count = 0,
-        tracker = nil, -- of the set that was the list in the call before
-    }
-end
-
-local function new_context()
-    return {
-        queue = assert(readyq.new()),
-        read = new_side(true),
-        write = new_side(false),
-        watches = {}, -- by descriptor
-        touched = {}, -- a list of descriptors whose watch may not be what the two sides ask for
-        touched_in = {}, -- by descriptor: the round in which it was touched last
-        round = 1, -- each call begins one, and another one when all watches are right
-    }
-end
-
-local function touch(c, fd)
-    if c.touched_in[fd] == c.round then return end
-    c.touched_in[fd] = c.round
-    c.touched[#c.touched + 1] = fd
-end
-
-local function enter(c, side, fd, object)
-    if side.object_of[fd] ~= object then side.object_of[fd] = object end
-    side.round_of[fd] = c.round
-    touch(c, fd)
-    if side.asks_dirty and is_dirty(object) then side.dirty[#side.dirty + 1] = object end
-end
-
-local function leave(c, side, fd)
-    side.object_of[fd], side.round_of[fd] = nil, nil
-    touch(c, fd)
-end
-
--- Asks all objects of a list. Returns its length, whether two entries have one descriptor, and the
--- descriptors by object if `fd_of` is a table for them.
-local function walk(c, side, list, fd_of)
-    side.dirty = {}
-    local length, has_twins, round_of = 0, false, side.round_of
-    local object = list and list[1]
-    while object ~= nil do
-        length = length + 1
-        local fd = descriptor_of(object)
-        if fd then
-            has_twins = has_twins or round_of[fd] == c.round
-            enter(c, side, fd, object)
-        end
-        if fd_of then fd_of[object] = fd or false end
-        object = list[length + 1]
-    end
-    for fd, round in pairs(round_of) do
-        if round ~= c.round then leave(c, side, fd) end
-    end
-    return length, has_twins, fd_of
-end
-
--- Makes the watches of the touched descriptors what the two sides ask for. False if one of them is
--- not open; it stays touched.
-local function settle(c)
-    if not c.touched[1] then return true end
-    local watches, reads, writes, failed = c.watches, c.read.object_of, c.write.object_of, {}
-    for _, fd in ipairs(c.touched) do
-        local interest = (reads[fd] ~= nil and READ or 0) + (writes[fd] ~= nil and WRITE or 0)
-        local watch = watches[fd]
-        if watch and (interest == 0 or not watch:modify(interest)) then
-            watch:remove()
-            watch, watches[fd] = nil, nil
-        end
-        if interest > 0 and not watch then
-            local ok, added = pcall(c.queue.add, c.queue, fd, interest, fd)
-            watches[fd] = ok and added or nil -- not if it is closed, or the queue's own
-            if not watches[fd] then failed[#failed + 1] = fd end
-        end
-    end
-    c.touched, c.round = failed, c.round + 1
-    return failed[1] == nil
-end
+local weak, descriptor_of = lists.weak, lists.descriptor_of
+local enter, leave, walk, settle = lists.enter, lists.leave, lists.walk, lists.settle
 
 -- ---------------------------------------------------------------- sets
 
@@ -238,10 +136,10 @@ local current -- the context of the last call
 local function context_of(recvt, sendt)
     local set = recvt and methods_of(recvt) and recvt or sendt and methods_of(sendt) and sendt
     if not set then
-        shared = shared or new_context()
+        shared = shared or lists.new_context()
         return shared
     end
-    contexts[set] = contexts[set] or new_context()
+    contexts[set] = contexts[set] or lists.new_context()
     return contexts[set]
 end
 
