@@ -63,6 +63,7 @@ def has_module(lua, module):
 
 NEIGHBOURS = {
     "test_cqueues": "cqueues",
+    "test_http": "http.server",
     "test_luaposix": "posix",
     "test_luv": "luv",
     "test_neighbours": "cqueues",

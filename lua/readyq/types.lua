@@ -109,7 +109,8 @@ function queue:wait(timeout, maximum) end
 ---@return integer count
 function queue:dispatch(timeout, maximum) end
 
----Ends one wait, running or next. A wake that comes with events ends another wait.
+---Ends one wait, running or next. A wake that comes with events ends another wait. A signal
+---handler in Lua, as luaposix has, may call it.
 ---@return true? woken
 ---@return string? message
 ---@return integer? errno
@@ -530,6 +531,8 @@ function socket.install() end
 ---@class readyq.select
 local select = {}
 
+---Every object is asked in each call. Of a list with methods `insert` and `remove`, as copas has,
+---only the members are that these changed and that the call before returned.
 ---@param recvt? table
 ---@param sendt? table
 ---@param timeout? number seconds; nil or negative waits as long as it takes
@@ -537,6 +540,9 @@ local select = {}
 ---@return table writable
 ---@return "timeout"? word when both are empty
 function select.select(recvt, sendt, timeout) end
+
+---Ends the call that waits, with "timeout" if nothing is ready; for signal handlers in Lua.
+function select.wake() end
 
 ---Puts it into LuaSocket.
 ---@return function original
