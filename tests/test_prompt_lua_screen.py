@@ -274,7 +274,8 @@ def test_print_shows_a_queue_as_a_table_that_fits_the_terminal(console, columns)
     screen = console.expect(r"^readyq.queue: epoll, watches: 4\n(.*\n)+ +trigger .*mail\n>$")
     table = screen[screen.rindex("readyq.queue") :].splitlines()[1:-1]
     assert max(map(len, table)) <= columns
-    assert table[0].split()[0] == "kind" and table[0].split()[-1] == "data"
+    assert table[0].split()[0] == "kind"
+    assert table[0].split()[-1] == "data"
     assert re.match(r"  fd +\d+ .*function st", table[1])
     if columns == 80:
         assert re.match(r"  fd +\d+ \(pipe\) +READ +function stdin:1$", table[1])

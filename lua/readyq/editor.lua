@@ -25,6 +25,8 @@ local cursor_row = 0 -- where the cursor stands, counted from the row of the pro
 local killed = "" -- for Ctrl-Y
 local place -- in the history; #history + 1 is the line that is typed
 local typed -- that line, while an older one is shown
+local EINTR = 4 -- on all platforms
+local EMPTY_READS = 100 -- in a row: the terminal is gone
 local ESCAPE_TIME = 0.1 -- seconds within which the rest of a key follows the escape character
 
 -- ---------------------------------------------------------------- drawing
@@ -201,10 +203,16 @@ end
 
 -- ---------------------------------------------------------------- keys
 
+-- The next byte; nil after the timeout and at the end of the input. A read may find nothing
+-- although there was something, because the terminal forgets what was typed before Ctrl-C.
 local function next_byte(timeout)
-    local ready, message = loop.readable(io.stdin, timeout)
-    if ready then return read_file(io.stdin, 1) end
-    if message ~= "timeout" then error(message, 0) end
+    for _ = 1, EMPTY_READS do
+        local ready, message = loop.readable(io.stdin, timeout)
+        if message == "timeout" then return nil end
+        if not ready then error(message, 0) end
+        local byte, _, errno = read_file(io.stdin, 1)
+        if byte or errno and errno ~= EINTR then return byte end
+    end
 end
 
 -- A key as the terminal sends it: a character, or an escape sequence. nil at the end of the input.

@@ -19,6 +19,8 @@ local has_broken_off = false -- Ctrl-C has ended running code, and the loop is t
 local overdue = 0 -- how often running code looked since Ctrl-C, and the loop had not seen it
 local PATIENCE = 10
 local stepper -- the coroutine that runs the loop
+local is_stepping = false -- callbacks may run in it
+local reader -- the coroutine that reads the line
 local spawn = loop.spawn
 local input = plain -- editor, or plain
 local is_reading = false -- a line is typed, and nothing that was typed runs
@@ -48,8 +50,15 @@ local function is_asleep()
     return sleeper and sleeper.func == queue.wait and coroutine.running() ~= stepper
 end
 
+-- Is it the prompt's own code that runs? It ends soon.
+local function is_own()
+    local co = coroutine.running()
+    return co == stepper and not is_stepping or co ~= nil and co == reader
+end
+
 -- The loop comes first, if it has its turn soon.
 local function break_off()
+    if is_own() then return end
     for _ in interrupts:wait(0) do overdue = 1 end
     if overdue == 0 then return end
     overdue = overdue + 1
@@ -59,7 +68,10 @@ local function break_off()
     error("interrupted!", asleep and 0 or 2)
 end
 
-local function watch_code(co) debug.sethook(co, break_off, "", 1000) end
+local function watch_code(co)
+    if co then return debug.sethook(co, break_off, "", 1000) end
+    debug.sethook(break_off, "", 1000) -- the main program, which Lua 5.1 has no coroutine for
+end
 
 -- The watch of a descriptor would raise again at once, so it is paused.
 local function report(message, source)
@@ -163,15 +175,18 @@ end
 -- ---------------------------------------------------------------- lines
 
 local function step()
+    is_stepping = true
     local ok, message = xpcall(loop.step, debug.traceback)
+    is_stepping = false
     if not ok then report(message) end
 end
 
 -- Runs the loop until there is a line: it; nil at the end of input; or "" and true after Ctrl-C.
 local function read_line(prompt)
     local line
+    forget_interrupts() -- what they were to end has ended
     input.begin(prompt)
-    local reader = spawn(function() line = input.read() end)
+    reader = spawn(function() line = input.read() end)
     interrupted, is_reading = false, true
     while not interrupted and coroutine.status(reader) ~= "dead" do
         step()

@@ -4,7 +4,7 @@
 -- has no call for either, so that the program stty, which every Unix has, makes them.
 local terminal = {columns = 80}
 
-local KEYS = "-icanon -echo -ixon -iexten susp undef min 1 time 0"
+local KEYS = "-icanon -echo -ixon -iexten susp undef min 0 time 0"
 local popen = io.popen
 local original -- how stty describes the terminal as it was
 local passes_keys = false
