@@ -122,7 +122,7 @@ repl-here: python-module
 	    "$$one" -c "import prompt_toolkit, readyq" 2>/dev/null && exec "$$one" -m readyq; done; \
 	    exec $(python) -m readyq'
 repl-lua: lua-module
-	@$(RUN) $(shell command -v rlwrap) $(lua) -l readyq.repl
+	@$(RUN) $(lua) -l readyq.repl
 fuzz:
 	@$(SETUP) fuzz
 	@$(MAKE) -s fuzz-here

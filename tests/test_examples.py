@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The examples work as documented: the echo server in three languages, and the demo."""
 
+import contextlib
 import os
+import pty
 import re
+import select
 import selectors
 import signal
 import socket
@@ -258,26 +261,218 @@ def test_demo_prints_the_same_in_three_languages():
     assert words_of("c") == words_of("python") == words_of("lua")
 
 
-def test_chat_sends_each_line_to_all_others():
+# ------------------------------------------------------------------ the chat
+
+
+class Chat:
+    """The chat server, and clients for it."""
+
+    def __init__(self, **environment):
+        command = command_for("chat", "lua")
+        self.server = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        self.port = int(self.server.stdout.readline().split()[-1])
+        self.clients, self.named = [], []
+
+    def connect(self, name=None):
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=LONG)
+        self.clients.append(client)
+        assert receive(client, 13) == b"who are you?\n"
+        if name:
+            client.sendall(f"{name}\n".encode())
+            for other in self.named:
+                assert receive(other, len(name) + 6) == f"{name} came\n".encode()
+            self.named.append(client)
+        return client
+
+    def end(self, number):
+        self.server.send_signal(number)
+        assert self.server.wait(LONG) == 0
+        assert self.server.stderr.read() == ""
+
+    def close(self):
+        for client in self.clients:
+            client.close()
+        if self.server.poll() is None:
+            self.server.kill()
+            self.server.wait(LONG)
+        self.server.stdout.close()
+        self.server.stderr.close()
+
+
+@pytest.fixture
+def chat():
     if not has_luasocket():
         pytest.skip("LuaSocket is missing: apt install lua-socket")
-    command = command_for("chat", "lua")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        port = int(server.stdout.readline().split()[-1])
-        ann, bob = (socket.create_connection(("127.0.0.1", port), timeout=LONG) for _ in range(2))
-        for client, name in ((ann, b"ann\n"), (bob, b"bob\n")):
-            assert receive(client, 13) == b"who are you?\n"
-            client.sendall(name)
-            if client is bob:
-                assert receive(ann, 9) == b"bob came\n"
-        ann.sendall(b"hel")
-        ann.sendall(b"lo\nyou\n")
-        assert receive(bob, 20) == b"ann: hello\nann: you\n"
-        bob.close()
-        assert receive(ann, 9) == b"bob left\n"
-        server.send_signal(signal.SIGINT)
-        assert server.wait(LONG) == 0
-        ann.close()
+    chat = Chat()
+    yield chat
+    chat.close()
+
+
+def test_chat_sends_each_line_to_all_others(chat):
+    ann, bob = chat.connect("ann"), chat.connect("bob")
+    ann.sendall(b"hel")
+    ann.sendall(b"lo\nyou\n")
+    assert receive(bob, 20) == b"ann: hello\nann: you\n"
+    bob.close()
+    assert receive(ann, 9) == b"bob left\n"
+    chat.end(signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_chat_ends_by_a_signal_while_a_client_has_no_name(chat, number):
+    ann = chat.connect("ann")
+    unnamed = chat.connect()
+    chat.end(number)
+    for client in (ann, unnamed):
+        assert receive(client, 16) == b"the server ends\n"
+        assert client.recv(1) == b""
+
+
+def test_chat_with_a_slow_reader_loses_and_breaks_no_line_and_delays_nobody(chat):
+    lines, size = 100_000, len(b"ann: line 000000\n")
+    expected = b"".join(b"ann: line %06d\n" % number for number in range(lines))
+    ann, bob, slow = (chat.connect(name) for name in ("ann", "bob", "slow"))
+    text = expected.replace(b"ann: ", b"")
+    sender = send_in_background(ann, text)
+    assert receive(bob, lines * size) == expected
+    sender.join(LONG)
+    assert not sender.is_alive()
+    bob.sendall(b"done\n")  # and the slow one has read nothing yet
+    assert receive(ann, 10) == b"bob: done\n"
+    assert receive(slow, lines * size + 10) == expected + b"bob: done\n"
+    chat.end(signal.SIGINT)
+
+
+def test_chat_ends_in_time_while_a_client_reads_nothing(chat):
+    ann, _ = chat.connect("ann"), chat.connect("slow")
+    ann.sendall(b"%s\n" % (b"x" * 4000) * 5000)
+    ann.sendall(b"half a li")
+    time.sleep(0.5)
+    chat.end(signal.SIGTERM)
+
+
+def test_chat_closes_the_connection_of_a_client_that_says_nothing():
+    if not has_luasocket():
+        pytest.skip("LuaSocket is missing: apt install lua-socket")
+    chat = Chat(CHAT_IDLE="0.5")
+    ann = chat.connect("ann")
+    for _ in range(4):
+        time.sleep(0.2)
+        ann.sendall(b"still here\n")
+    assert receive(ann, 28) == b"you were silent for too long\n"
+    assert ann.recv(1) == b""
+    chat.end(signal.SIGINT)
+    chat.close()
+
+
+def test_chat_closes_the_connection_of_a_client_whose_line_has_no_end(chat):
+    client = chat.connect("ann")
+    client.sendall(b"x" * 100_000)
+    with contextlib.suppress(ConnectionResetError):
+        assert client.recv(1) == b""
+    chat.end(signal.SIGINT)
+
+
+# ------------------------------------------------------------------ a serial line
+
+
+@pytest.fixture
+def start():
+    """Starts an example in Lua, which is ended with the test, or if it takes too long."""
+    programs = []
+
+    def start(name, *arguments):
+        command = [*command_for(name, "lua"), *arguments]
+        program = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        watchdog = threading.Timer(LONG, program.kill)
+        watchdog.start()
+        programs.append((program, watchdog))
+        return program
+
+    yield start
+    for program, watchdog in programs:
+        watchdog.cancel()
+        program.kill()
+        program.wait(LONG)
+        program.stdin.close()
+        program.stdout.close()
+
+
+def read_until(stream, text):
+    """The lines of a program up to one that has the text."""
+    lines = []
+    for line in stream:
+        lines.append(line.rstrip("\n"))
+        if text in line:
+            return lines
+    pytest.fail(f"{text!r} did not come: {lines}")
+
+
+def test_serial_reads_lines_and_is_not_stopped_by_half_a_line(start):
+    master, slave = pty.openpty()
+    program = start("serial", os.ttyname(slave))
+    os.write(master, b"ready\n")  # the terminal may still echo
+    read_until(program.stdout, "ready")
+    if select.select([master], [], [], 0)[0]:
+        os.read(master, 100)
+    os.write(master, b"hel")
+    assert read_until(program.stdout, "half") == ["half a line: hel"]
+    program.stdin.write("set speed\nset ")
+    program.stdin.flush()
+    assert os.read(master, 100) == b"set speed\r\n"
+    os.write(master, b"lo\r\nworld\r\n")
+    assert read_until(program.stdout, "world") == ["hello", "world"]
+    os.close(slave)
+    os.close(master)
+    read_until(program.stdout, "the device is gone")
+    assert program.wait(LONG) == 0
+
+
+def test_serial_ends_by_ctrl_c(start):
+    master, slave = pty.openpty()
+    program = start("serial", os.ttyname(slave))
+    os.write(master, b"ready\n")
+    read_until(program.stdout, "ready")
+    program.send_signal(signal.SIGINT)
+    assert program.wait(LONG) == 0
+    os.close(slave)
+    os.close(master)
+
+
+# ------------------------------------------------------------------ the supervisor
+
+
+def test_supervisor_decodes_statuses_and_starts_again_later_and_later(start):
+    program = start("supervisor", "sh -c 'exit 3'", "sh -c 'kill -9 $$'", "sleep 60")
+    lines = []
+    while sum("in 0.4 s" in line for line in lines) < 2:
+        lines.append(program.stdout.readline())
+        assert lines[-1]
+    program.send_signal(signal.SIGTERM)
+    lines += program.stdout.readlines()
+    assert program.wait(LONG) == 0
+    for name, end in (("exit 3", "exited with code 3"), ("kill -9 $$", "was ended by signal 9")):
+        own = [line.partition("': ")[2] for line in lines if name in line]
+        assert [re.sub(r"as \d+$", "as N", line.strip()) for line in own[:6]] == [
+            "started as N",
+            end,
+            "starts again in 0.1 s",
+            "started as N",
+            end,
+            "starts again in 0.2 s",
+        ]
+    sleeper = [line.strip() for line in lines if line.startswith("sleep")]
+    assert sleeper[1:] == ["sleep 60: was ended by signal 15"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(sleeper[0].split()[-1]), 0)
 
 
 @pytest.mark.parametrize("outer", ["loop", "controller"])

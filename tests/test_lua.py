@@ -368,9 +368,15 @@ def test_the_stock_select_ends_at_its_limit(start_copas):
 
 # ---- the guide and an example
 
-GUIDE = (ROOT / "docs" / "lua.md").read_text(encoding="utf-8")
-PROGRAMS = re.findall(r"^```lua\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
-PRINTED = ["mail\t1\nin the queue: 2\n", "half way\ndone\n"]
+GUIDES = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("lua.md", "lua-files.md")]
+PROGRAMS = re.findall(r"^```lua\n(.*?)^```$", "\n".join(GUIDES), re.MULTILINE | re.DOTALL)
+PRINTED = [
+    "mail\t1\nin the queue: 2\n",
+    "half way\ndone\n",
+    "one\nnil\ttimeout\ntwo\none\ntwo\n",
+    "still running\nprompt> ready\nstill running\nclosed\n",
+    "0\t3\nclosed after 0 s\n",
+]
 
 
 @pytest.mark.parametrize("lua", LUAS)

@@ -34,7 +34,7 @@ for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck" # lint leaves it out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
-extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux rlwrap
+extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux
     ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
 # And without these, which `all` alone fetches: Debian starts a server where it installs one.
 servers="postgresql redis_server auditwheel"
@@ -168,7 +168,6 @@ has_luaredis() { # likewise
 has_headers_of() {
     [ -f "/usr/include/$1/lua.h" ] || { [ "$1" = luajit ] && [ -f /usr/include/luajit-2.1/lua.h ]; }
 }
-has_rlwrap() { command -v rlwrap >/dev/null; }
 has_spin() { command -v spin >/dev/null; }
 has_tmux() { command -v tmux >/dev/null; }
 has_libfuzzer() {
@@ -265,7 +264,6 @@ debian_packages() {
         copas) printf '%s\n' lua-copas lua5.1 liblua5.1-0-dev ;;
         luaredis) printf '%s\n' lua-redis lua5.1 liblua5.1-0-dev ;;
         luahttp) printf '%s\n' lua-http lua5.1 liblua5.1-0-dev ;;
-        rlwrap) echo rlwrap ;;
         tmux) echo tmux ;;
         postgresql) echo postgresql ;;
         redis_server) echo redis-server ;;

@@ -2,19 +2,39 @@
 --
 -- A prompt on the queue of readyq.loop: `lua -l readyq.repl`. The keyboard is one of the things
 -- that the queue waits for, so that callbacks and coroutines run while you type. What you type
--- runs in a coroutine itself, and may wait. How a line is edited is left to the terminal, or to
--- rlwrap.
+-- runs in a coroutine itself, and may wait. editor.lua edits the line where there is a terminal.
 local readyq = require "readyq"
 local loop = require "readyq.loop"
+local editor = require "readyq.editor"
+local picture = require "readyq.picture"
+local plain = require "readyq.plain"
+local terminal = require "readyq.terminal"
 
 local repl = {}
 local queue = loop.queue
 local compile = loadstring or load
 local interrupts = assert(readyq.new()) -- tells code that runs, and does not wait, of Ctrl-C
 local interrupted = false -- Ctrl-C was seen by the loop
+local has_broken_off = false -- Ctrl-C has ended running code, and the loop is to see it yet
 local overdue = 0 -- how often running code looked since Ctrl-C, and the loop had not seen it
 local PATIENCE = 10
 local stepper -- the coroutine that runs the loop
+local is_stepping = false -- callbacks may run in it
+local reader -- the coroutine that reads the line
+local spawn = loop.spawn
+local input = plain -- editor, or plain
+local is_reading = false -- a line is typed, and nothing that was typed runs
+
+local HELP = [[
+q is a queue, loop runs coroutines on it, and both run while you type:
+
+  q:add_timer(1, function(w) print("a second later") end)      q:add_timer(1, f, period)
+  q:add(io.popen("date"), "r", function(w) print(w.source:read()) w:remove() end)
+  loop.spawn(function() loop.sleep(1) print("slept") end)      loop.readable(s, timeout)
+  print(q)   shows what the queue watches      w:remove(), w:modify("r"), w:restart(delay)
+
+Tab completes names, Up and Ctrl-R recall lines. Ctrl-C clears the line or ends what runs; Ctrl-D
+leaves.]]
 
 -- ---------------------------------------------------------------- Ctrl-C and errors
 
@@ -30,18 +50,28 @@ local function is_asleep()
     return sleeper and sleeper.func == queue.wait and coroutine.running() ~= stepper
 end
 
+-- Is it the prompt's own code that runs? It ends soon.
+local function is_own()
+    local co = coroutine.running()
+    return co == stepper and not is_stepping or co ~= nil and co == reader
+end
+
 -- The loop comes first, if it has its turn soon.
 local function break_off()
+    if is_own() then return end
     for _ in interrupts:wait(0) do overdue = 1 end
     if overdue == 0 then return end
     overdue = overdue + 1
     local asleep = is_asleep()
     if overdue < PATIENCE and not asleep then return end
-    overdue = 0
+    overdue, has_broken_off = 0, true
     error("interrupted!", asleep and 0 or 2)
 end
 
-local function watch_code(co) debug.sethook(co, break_off, "", 1000) end
+local function watch_code(co)
+    if co then return debug.sethook(co, break_off, "", 1000) end
+    debug.sethook(break_off, "", 1000) -- the main program, which Lua 5.1 has no coroutine for
+end
 
 -- The watch of a descriptor would raise again at once, so it is paused.
 local function report(message, source)
@@ -52,6 +82,12 @@ local function report(message, source)
     end
 end
 
+local function on_interrupt()
+    interrupted = not (has_broken_off and is_reading)
+    has_broken_off = false
+    forget_interrupts()
+end
+
 local function prepare()
     if jit then -- compiled code would not see Ctrl-C
         jit.off()
@@ -60,12 +96,8 @@ local function prepare()
     io.stdin:setvbuf("no") -- what is read ahead, the queue could not tell
     io.stdout:setvbuf("no")
     assert(interrupts:add_signal("INT"))
-    assert(queue:add_signal("INT", function()
-        interrupted = true
-        forget_interrupts()
-    end))
+    assert(queue:add_signal("INT", on_interrupt))
     loop.on_error = report
-    local spawn = loop.spawn
     function loop.spawn(...)
         local co = spawn(...)
         watch_code(co)
@@ -73,45 +105,100 @@ local function prepare()
     end
 end
 
+-- ---------------------------------------------------------------- output
+
+-- Takes the line off the screen for output, and notes what follows its last newline.
+local function note_output(...)
+    input.hide()
+    local words = {input.rest}
+    for i = 1, select("#", ...) do words[i + 1] = tostring((select(i, ...))) end
+    input.rest = table.concat(words):match("[^\n]*$")
+end
+
+local function is_queue(value)
+    return type(value) == "userdata" and debug.getmetatable(value) == debug.getmetatable(queue)
+end
+
+local function unpack_shown(...)
+    local values, count = {...}, select("#", ...)
+    for i = 1, count do
+        if is_queue(values[i]) then values[i] = picture.table(values[i], terminal.columns) end
+    end
+    return (table.unpack or unpack)(values, 1, count)
+end
+
+-- Has print, io.write and the files' write make room for what they write. What C code and child
+-- processes write is not seen here.
+local function share_screen()
+    local methods = getmetatable(io.stdout).__index
+    local print_plainly, write, write_file = print, io.write, methods.write
+    function _G.print(...)
+        note_output("\n")
+        print_plainly(unpack_shown(...))
+    end
+    function io.write(...) -- luacheck: ignore 122
+        if io.output() == io.stdout then note_output(...) end
+        return write(...)
+    end
+    function methods.write(file, ...)
+        if file == io.stdout or file == io.stderr then note_output(...) end
+        return write_file(file, ...)
+    end
+end
+
+local function leave_terminal()
+    input.hide()
+    terminal.restore()
+end
+
+-- Has what reads the terminal, or leaves it, find it as it was before the prompt. Otherwise it
+-- passes keys also while code runs, so that those that come meanwhile appear in the next line.
+local function share_keyboard()
+    local methods = getmetatable(io.stdin).__index
+    for _, place in ipairs {{io, "read"}, {io, "lines"}, {os, "execute"}, {os, "exit"}} do
+        local module, name = place[1], place[2]
+        local f = module[name]
+        module[name] = function(...)
+            leave_terminal()
+            return f(...)
+        end
+    end
+    for _, name in ipairs {"read", "lines"} do
+        local f = methods[name]
+        methods[name] = function(file, ...)
+            if file == io.stdin then leave_terminal() end
+            return f(file, ...)
+        end
+    end
+end
+
 -- ---------------------------------------------------------------- lines
 
 local function step()
+    is_stepping = true
     local ok, message = xpcall(loop.step, debug.traceback)
+    is_stepping = false
     if not ok then report(message) end
-end
-
--- What is printed while the prompt waits stands on lines of its own; then the prompt comes again.
-local function step_aside(prompt)
-    local plain, aside = print, false
-    local function print_aside(...)
-        if not aside then io.write("\n") end
-        aside = true
-        plain(...)
-    end
-    _G.print = print_aside
-    step()
-    if _G.print == print_aside then _G.print = plain end
-    if aside then io.write(prompt) end
 end
 
 -- Runs the loop until there is a line: it; nil at the end of input; or "" and true after Ctrl-C.
 local function read_line(prompt)
-    local line, done
-    local reader = loop.spawn(function()
-        local ready, message = loop.readable(io.stdin)
-        if not ready then error(message, 0) end
-        line = io.read()
-        done = true
-    end)
-    interrupted = false
-    while not done and not interrupted and coroutine.status(reader) ~= "dead" do
-        step_aside(prompt)
+    local line
+    forget_interrupts() -- what they were to end has ended
+    input.begin(prompt)
+    reader = spawn(function() line = input.read() end)
+    interrupted, is_reading = false, true
+    while not interrupted and coroutine.status(reader) ~= "dead" do
+        step()
+        input.show()
     end
+    is_reading = false
     if interrupted then
         loop.cancel(reader)
-        return "", true
+        input.drop()
+        line = ""
     end
-    return line
+    return line, interrupted
 end
 
 local function is_incomplete(message) return message:find("near '?<eof>'?$") ~= nil end
@@ -150,17 +237,17 @@ end
 -- Reads lines and runs them until the input ends.
 function repl.run()
     prepare()
+    share_screen()
+    share_keyboard()
     stepper = coroutine.running()
     watch_code(stepper)
     local text = ""
     while true do
         local prompt = text == "" and (_G._PROMPT or "> ") or (_G._PROMPT2 or ">> ")
-        io.write(prompt)
         local line, dropped = read_line(prompt)
         if not line then break end
         if dropped then
             text = ""
-            io.write("\n")
         else
             text = text .. line
             local chunk, message = load_lines(text)
@@ -169,7 +256,18 @@ function repl.run()
             if chunk then evaluate(chunk) end
         end
     end
-    io.write("\n")
+    terminal.restore()
+end
+
+-- Edits lines if the terminal can. Returns why not, or nil where nobody would edit them.
+local function choose_input()
+    local can_edit, reason = terminal.open()
+    if not can_edit then return reason end
+    input = editor
+    local home = os.getenv("HOME")
+    local path = os.getenv("READYQ_LUA_HISTORY") or home and home .. "/.readyq_lua_history"
+    if path then editor.load_history(path) end
+    assert(queue:add_signal("WINCH", editor.resize))
 end
 
 -- Did the command line ask for the module, and no program?
@@ -183,8 +281,14 @@ end
 
 if is_asked_by_command_line() then
     _G.readyq, _G.loop, _G.q = readyq, loop, queue
-    print(("readyq %s on %s, %s. q is a queue, loop runs coroutines; Ctrl-D leaves."):format(
-        readyq.VERSION, queue:backend(), jit and jit.version or _VERSION))
+    _G.help = setmetatable({}, {
+        __tostring = function() return HELP end,
+        __call = function() print(HELP) end,
+    })
+    local banner = "readyq %s on %s, %s: print(q) shows q, help explains, Ctrl-D leaves."
+    print(banner:format(readyq.VERSION, queue:backend(), jit and jit.version or _VERSION))
+    local reason = choose_input()
+    if reason then print("Lines are not edited, and nothing is completed: " .. reason) end
     repl.run()
     os.exit(0, true)
 end

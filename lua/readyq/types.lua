@@ -555,4 +555,14 @@ local repl = {}
 ---Reads lines from the standard input and runs them until it ends.
 function repl.run() end
 
+---`require "readyq.picture"`: the table that print(q) shows at the prompt.
+---@class readyq.picture
+local picture = {}
+
+---The queue's name, and a line for each watch, cut to the columns.
+---@param queue readyq.queue
+---@param columns? integer nil: as many as it takes
+---@return string
+function picture.table(queue, columns) end
+
 return readyq
