@@ -198,8 +198,10 @@ local function renew(call, s, bit)
     return self, result, message, errno
 end
 
--- Another task waits already; or did, if its coroutine was closed by now or could not yield.
-local function check_free(call, s, task)
+-- Detaches a task whose wait is over but for its end: it was cancelled, or timed out, or its
+-- coroutine was closed, or could not yield. Raises if it waits.
+local function make_free(call, s, task)
+    if scheduler.release(task) then return end
     if coroutine.status(task.co) ~= "dead" then
         misuse.raise("%s: another coroutine waits for the same of %s", call, tostring(s))
     end
@@ -217,7 +219,7 @@ function Descriptor.attach(call, task, s, bit)
     end
     local other, dirty = self[bit], self.dirty
     if other and other ~= task then
-        check_free(call, s, other)
+        make_free(call, s, other)
         return Descriptor.attach(call, task, s, bit)
     end
     if dirty and bit == READ and dirty(s) then

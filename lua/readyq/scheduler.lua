@@ -2,9 +2,9 @@
 --
 -- The part of readyq.loop that suspends and resumes coroutines.
 --
--- A Task is what the loop knows about one coroutine, and about its wait while it has one. A
--- source is what a wait is for: a Descriptor (descriptor.lua); an Event, a Process, or a Choice
--- of several (sources.lua); or a Task, for the end of its coroutine. A wait goes like this:
+-- A Task (task.lua) is what the loop knows about one coroutine. A source is what a wait is for: a
+-- Descriptor (descriptor.lua); an Event, a Process, or a Choice of several (sources.lua); or a
+-- Task, for the end of its coroutine. A wait goes like this:
 --
 -- 1. current_task() returns the task of the coroutine that runs, or raises.
 -- 2. source:attach(task) tells the source which task waits for it.
@@ -21,6 +21,7 @@
 local misuse = require "readyq.misuse"
 local program = require "readyq.program"
 local readyq = require "readyq"
+local Task = require "readyq.task"
 
 local resume, running, status, yield =
     coroutine.resume, coroutine.running, coroutine.status, coroutine.yield
@@ -31,6 +32,7 @@ local READ = readyq.READ
 local function pack(...) return {n = select("#", ...), ...} end
 
 local READY = {} -- what a coroutine is resumed with when its event came
+local VOID = {} -- the wait has ended before
 local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
 
 local queue = assert(readyq.new())
@@ -50,26 +52,10 @@ local scheduler = {READY = READY, CANCELLED = CANCELLED, queue = queue, handlers
 
 -- ---------------------------------------------------------------- tasks
 
-local Task = {}
-Task.__index = Task
-
 local begin, end_later, schedule -- below
 
--- A coroutine uses one task for all of its waits: a new table for each would cost 2,200
--- instructions, a fifth of an echo. A task refers to its coroutine only while that waits, because
--- Lua 5.1 never collects a key of a weak table to which its value refers.
 local function adopt(co)
-    local task = setmetatable({
-        co = false, -- the coroutine, while it waits
-        source = false, -- what it waits for
-        turn = 0, -- when the wait began: an event that the queue reported before is older
-        timer = false, -- the watch of its timeout
-        ending = false, -- READY, CANCELLED, "timeout" or "closed": how the wait is to end
-        arguments = false, -- a list for its function, until that begins
-        is_cancelled = false, -- its wait, or the next one, is to raise CANCELLED
-        values = false, -- a list of what it returned, or of nil and its error
-        joiners = false, -- a list of the tasks that wait for its end
-    }, Task)
+    local task = Task.new()
     tasks[co], handlers[task] = task, Task.on_timer
     return task
 end
@@ -79,7 +65,8 @@ end
 local function let_go(task, source, bit)
     if task.timer then task.timer:remove() end
     if task.source and task.source ~= source then task.source:detach(task, source, bit) end
-    task.timer, task.source, task.ending = false, false, false
+    task.timer, task.source = false, false
+    if task.ending then task.ending = VOID end
 end
 
 -- Drops the wait of a coroutine that is dead, could not yield, or was resumed by something else.
@@ -91,21 +78,6 @@ end
 
 function Task:on_timer() end_later(self, "timeout") end
 Task.__call = Task.on_timer
-
-function Task:attach(task)
-    if self.values then return false end
-    self.joiners = self.joiners or {}
-    table.insert(self.joiners, task)
-    return true
-end
-
-function Task:detach(task)
-    for i, other in ipairs(self.joiners or {}) do
-        if other == task then return table.remove(self.joiners, i) end
-    end
-end
-
-function Task:result() return unpack(self.values, 1, self.values.n) end
 
 -- The coroutine has ended: with these results, or with nil, an error and a traceback.
 local function finish(task, ...)
@@ -129,7 +101,8 @@ local function check_task(call)
     end
     if task.co then task:abandon() end -- an earlier wait could not yield
     if task.is_cancelled then
-        task.is_cancelled, task.ending = false, false
+        task.is_cancelled = false
+        if task.ending then task.ending = VOID end -- an event came first
         error(CANCELLED, 0)
     end
     return task, co
@@ -196,8 +169,8 @@ end
 function scheduler.sleep(timeout)
     local co = running()
     local task = tasks[co]
-    if timeout and timeout ~= 0 or not task or task.is_cancelled or not isyieldable()
-        or not is_stepping then return sleep(timeout) end
+    if timeout and timeout ~= 0 or not task or task.is_cancelled or task.ending
+        or not isyieldable() or not is_stepping then return sleep(timeout) end
     last_scheduled = last_scheduled + 1
     scheduled[last_scheduled] = task
     task.co, task.source, task.ending = co, false, READY
@@ -216,19 +189,24 @@ local function fail(task, co, message)
     end
     local report = program.describe_error(co, message, CANCELLED)
     if message == CANCELLED then message = report end
-    local is_joined = task.joiners and #task.joiners > 0
+    local is_joined = task:has_joiner()
     finish(task, nil, message, report)
     if not is_joined and report ~= CANCELLED then program.report(scheduler.loop, report, co) end
 end
 
--- Ends the wait of a task: its event came, or `why` says what happened instead.
-local function wake(task, source, bit, why)
-    if task.timer or task.source ~= source then let_go(task, source, bit) end
+-- Resumes a coroutine that waits.
+local function go_on(task, why)
     local co = task.co
     task.co = false
     waiting = waiting - 1
-    local ok, message = resume(co, why or READY)
+    local ok, message = resume(co, why)
     if not ok then fail(task, co, message) end
+end
+
+-- Ends a wait now, because the event of the source came.
+local function wake(task, source, bit)
+    if task.timer or task.source ~= source then let_go(task, source, bit) end
+    go_on(task, READY)
 end
 
 -- The handler of a Descriptor whose watch is kept. Nearly always a task waits for READ alone. What
@@ -256,10 +234,13 @@ end
 
 -- The wait ends at the end of the step, unless an event comes first. The first such end counts.
 function end_later(task, why)
-    if task.ending then return end
+    local before = task.ending
+    if before and before ~= VOID then return end
     task.ending = why
-    last_scheduled = last_scheduled + 1
-    scheduled[last_scheduled] = task
+    if not before then
+        last_scheduled = last_scheduled + 1
+        scheduled[last_scheduled] = task
+    end
     if not is_stepping then notify_host() end
 end
 
@@ -267,6 +248,15 @@ end
 function schedule(task, why, source, bit)
     let_go(task, source, bit)
     end_later(task, why)
+end
+
+-- If a timeout or a cancellation will end the wait, an event cannot end it instead from now on.
+-- Returns whether that is so.
+function scheduler.release(task)
+    local why = task.ending
+    if not why or why == VOID then return false end
+    schedule(task, why)
+    return true
 end
 
 -- Resumes a coroutine for the first time.
@@ -277,24 +267,23 @@ local function start(task)
     if not ok then fail(task, co, message) end
 end
 
-local function is_somebody_due() return last_scheduled > 0 or next_due <= last_due end
-
--- Resumes those that are scheduled by now. What they schedule has its turn later, and so has what
--- an error leaves. Two lists take turns, so that nothing is allocated.
+-- Resumes the tasks that are scheduled now. Those that they schedule, and those that an error
+-- leaves, are resumed by the next call. Two lists take turns, so that nothing is allocated. A step
+-- inside of this one takes the tasks that are left, and may exchange the lists.
 local function run_scheduled()
     if next_due > last_due then
         due, scheduled = scheduled, due
         next_due, last_due, last_scheduled = 1, last_scheduled, 0
     end
-    for i = next_due, last_due do
+    while next_due <= last_due do
+        local i = next_due
         local task = due[i]
         local why = task.ending
-        due[i] = false
-        next_due = i + 1
-        task.ending = false
-        if why and task.co then -- else an event came first, or the program resumed it
+        due[i], next_due, task.ending = false, i + 1, false
+        if task.co and why ~= VOID then
+            if why ~= READY then let_go(task) end
             if why == CANCELLED then task.is_cancelled = false end
-            wake(task, false, nil, why)
+            go_on(task, why)
         elseif task.arguments then
             start(task)
         end
@@ -308,6 +297,7 @@ function begin(task)
     if not task.arguments then return end
     task.arguments = false
     waiting = waiting - 1
+    if task.ending then task.ending = VOID end -- the program resumed it
 end
 
 function scheduler.spawn(f, ...)
@@ -317,18 +307,23 @@ function scheduler.spawn(f, ...)
         finish(task, f(...))
     end)
     task = adopt(co)
-    task.arguments = pack(...)
+    task.is_spawned, task.arguments = true, pack(...)
     task.arguments.co = co
     waiting = waiting + 1
     end_later(task, READY)
     return co
 end
 
+-- Whether the coroutine has ended. That of one that the program closed is noticed only here.
+function scheduler.has_ended(task, co)
+    if status(co) ~= "dead" then return false end
+    if not task.values then finish(task, nil, "closed") end
+    return true
+end
+
 function scheduler.cancel(co)
     local task = tasks[co]
-    if status(co) == "dead" then
-        if not task.values then finish(task, nil, "closed") end -- by the program
-    elseif not task.is_cancelled then
+    if not scheduler.has_ended(task, co) and not task.is_cancelled then
         task.is_cancelled = true
         if task.co then end_later(task, CANCELLED) end
     end
@@ -342,13 +337,23 @@ end
 -- ---------------------------------------------------------------- steps
 
 -- The data of a watch of the program: a coroutine that can go on is resumed.
-local function deliver(watch, ready, data)
+local function deliver(data, watch, ready)
     if not program.can_go_on(data) or scheduler.is_waiting(data) then
         return program.call(scheduler.loop, watch, ready, data)
     end
     local task = tasks[data] or adopt(data)
     local ok, message = resume(data, watch, ready)
     if not ok then fail(task, data, message) end
+end
+
+-- The first part of a step inside of another one: what the outer step has found is delivered as
+-- events of the outer step. Returns how many events that are.
+local function deliver_leftovers()
+    local iterator, state, count = queue:wait(0)
+    for watch, ready, data in iterator, state do
+        (handlers[data] or deliver)(data, watch, ready, turn)
+    end
+    return count
 end
 
 -- A step: asks the queue, and sleeps there unless somebody is due or nothing is left to wait for.
@@ -359,12 +364,15 @@ local function advance(seconds, is_nested)
     if notice then notice:remove(); notice = nil end
     is_stepping = true
     if not is_nested and not has_leftovers then run_scheduled() end
+    if is_nested and deliver_leftovers() > 0 then seconds = 0 end
     has_leftovers = false
-    if is_somebody_due() or waiting == 0 and (waited > 0 or #queue == 0) then seconds = 0 end
+    if last_scheduled > 0 or next_due <= last_due or waiting == 0
+        and (waited > 0 or not program.has_watch(queue, handlers)) then
+        seconds = 0
+    end
     turn = turn + 1
     for watch, ready, data in queue:wait(seconds) do
-        local handler = handlers[data]
-        if handler then handler(data, watch, ready, turn) else deliver(watch, ready, data) end
+        (handlers[data] or deliver)(data, watch, ready, turn)
     end
     run_scheduled()
     return waiting > 0 or program.keeps_running(queue)
@@ -373,7 +381,7 @@ end
 -- An error leaves the others to be resumed in the next step.
 local function end_step(was_stepping, ok, result)
     is_stepping, has_leftovers = was_stepping, not ok
-    if is_somebody_due() then notify_host() end
+    if last_scheduled > 0 or next_due <= last_due then notify_host() end
     if not ok then error(result, 0) end
     return result
 end

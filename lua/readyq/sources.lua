@@ -15,19 +15,24 @@ local sources = {}
 
 -- ---------------------------------------------------------------- the end of a coroutine
 
--- The task of a coroutine that a program passes.
-function sources.task_of(call, co)
-    local task = scheduler.tasks[co]
-    if task then return task end
+local function refuse(call, co)
     misuse.raise("%s: a coroutine that loop.spawn() began is expected, not %s", call, tostring(co))
 end
 
--- The same, as a source for the coroutine that runs.
+-- The task of a coroutine that a program passes.
+function sources.task_of(call, co)
+    return scheduler.tasks[co] or refuse(call, co)
+end
+
+-- The same, as a source for the coroutine that runs, perhaps in a generator.
 function sources.end_of(call, co)
     local task = sources.task_of(call, co)
-    if co == coroutine.running() then
+    if not task.is_spawned then refuse(call, co) end
+    local running = coroutine.running()
+    if co == (scheduler.roots[running] or running) then
         misuse.raise("%s: a coroutine cannot wait for its own end", call)
     end
+    scheduler.has_ended(task, co)
     return task
 end
 
@@ -164,6 +169,20 @@ function Choice:attach_all(task)
     return true
 end
 
+-- A list with a hole is refused: the items after the hole would be ignored.
+local function check_list(call, items)
+    local last = 0
+    for key in pairs(items) do
+        if type(key) == "number" then last = math.max(last, key) end
+    end
+    for number = 1, last do
+        if items[number] == nil then misuse.raise("%s: item %d is nil", call, number) end
+    end
+    if last == 0 and not items.timeout then
+        misuse.raise("%s: there is nothing to wait for", call)
+    end
+end
+
 -- Notes which of the sources has ended the wait.
 function Choice:detach(task, first, bit)
     for number, source in ipairs(self) do
@@ -177,6 +196,7 @@ function Choice:result() return self.first, self[self.first]:result() end
 
 -- Returns the number of the first item and its result; or nil and why there is none.
 function sources.wait_for_first(call, items)
+    check_list(call, items)
     local choice = setmetatable({call = call, items = items, first = nil}, Choice)
     local task, co = scheduler.current_task(call)
     local seconds = items.timeout and misuse.check_timeout(call, items.timeout)
