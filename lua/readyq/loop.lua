@@ -56,7 +56,8 @@ function loop.every(period, f, ...)
 end
 
 -- As coroutine.wrap(), for a function that waits: when the generator yields because it waits, the
--- coroutine that called it yields to the loop, too, and resumes it afterwards.
+-- coroutine that called it yields to the loop, too, and resumes it afterwards. The wait is that of
+-- the coroutine's task, which scheduler.roots finds.
 function loop.wrap(f)
     misuse.check_function("wrap", f)
     local generator = coroutine.create(f)
@@ -65,7 +66,7 @@ function loop.wrap(f)
     local function pass(co, task, ok, ...)
         waiter = nil
         if not ok then error((...), 0) end
-        local is_waiting = task and task.co
+        local is_waiting = task and task.co -- that is set as long as the task waits
         if not is_waiting then return ... end -- an item, or the end
         waiter = co
         return pass(co, task, coroutine.resume(generator, coroutine.yield()))
@@ -83,8 +84,7 @@ end
 -- Makes the coroutine's wait, or its next one, raise loop.CANCELLED. That ends it silently,
 -- unless it catches the error to clean up.
 function loop.cancel(co)
-    sources.task_of("cancel", co)
-    scheduler.cancel(co)
+    sources.cancel("cancel", co)
 end
 
 -- Whether it waits in the loop, or is to have its first step. One that is neither dead nor waits

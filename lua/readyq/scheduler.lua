@@ -10,10 +10,10 @@
 -- 2. source:attach(task) tells the source which task waits for it.
 -- 3. suspend() notes the wait in the task, and yields.
 -- 4. One of these ends the wait:
---    wake()       a source whose event came resumes the coroutine at once;
---    schedule()   the same from inside of another coroutine: it is resumed at the end of the step;
---    end_later()  a timeout or a cancellation, also at the end of the step; an event that comes
---                 before that still wins.
+--    end_now()           an event came: resumes the coroutine at once;
+--    end_soon()          the same inside of another coroutine: resumes it at the end of the step;
+--    end_unless_event()  a timeout or a cancellation: resumes it at the end of the step, unless an
+--                        event ends the wait before.
 -- 5. suspend() returns true if the event came; or nil, and why the wait ended without it.
 --
 -- State is in local variables and functions are not methods: a field costs 40 instructions more
@@ -23,8 +23,7 @@ local program = require "readyq.program"
 local readyq = require "readyq"
 local Task = require "readyq.task"
 
-local resume, running, status, yield =
-    coroutine.resume, coroutine.running, coroutine.status, coroutine.yield
+local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yield
 local isyieldable = coroutine.isyieldable or function() return false end -- since Lua 5.3
 local unpack = table.unpack or unpack
 local READ = readyq.READ
@@ -37,12 +36,13 @@ local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" e
 
 local queue = assert(readyq.new())
 local tasks = setmetatable({}, {__mode = "k"}) -- by coroutine
-local roots = setmetatable({}, {__mode = "kv"}) -- by generator: the coroutine that called it
-local handlers = setmetatable({}, {__mode = "k"}) -- by data of the loop's own watches: a function
+-- By generator of loop.wrap: the coroutine of the loop that called it, perhaps through others.
+local roots = setmetatable({}, {__mode = "kv"})
+local handlers = setmetatable({}, {__mode = "k"}) -- by data of a watch of the loop: a function
 local waiting = 0 -- how many tasks wait
 local turn = 0 -- how often the queue was asked
 local scheduled, last_scheduled = {}, 0 -- tasks to resume soon
-local due, next_due, last_due = {}, 1, 0 -- tasks that are being resumed
+local due, next_due, last_due = {}, 1, 0 -- tasks that the step resumes now
 local is_stepping, is_stopped = false, false
 local has_leftovers = false -- an error has left a step, perhaps with timeouts still to be run
 local notice -- a trigger that has fired, for a host that sleeps on the queue
@@ -52,7 +52,7 @@ local scheduler = {READY = READY, CANCELLED = CANCELLED, queue = queue, handlers
 
 -- ---------------------------------------------------------------- tasks
 
-local begin, end_later, schedule -- below
+local drop_arguments, end_unless_event, end_soon -- below
 
 local function adopt(co)
     local task = Task.new()
@@ -60,8 +60,8 @@ local function adopt(co)
     return task
 end
 
--- No source and no timeout can end the wait any more. `source` is the one that has ended it, if
--- any, in direction `bit` if it is a Descriptor. It has forgotten the task already.
+-- Takes the task from its source and its timer. `source` is the one that has ended the wait, if
+-- any, in direction `bit` if it is a Descriptor: that source has already dropped the task.
 local function let_go(task, source, bit)
     if task.timer then task.timer:remove() end
     if task.source and task.source ~= source then task.source:detach(task, source, bit) end
@@ -76,21 +76,22 @@ function Task:abandon()
     waiting = waiting - 1
 end
 
-function Task:on_timer() end_later(self, "timeout") end
+function Task:on_timer() end_unless_event(self, "timeout") end
 Task.__call = Task.on_timer
 
 -- The coroutine has ended: with these results, or with nil, an error and a traceback.
 local function finish(task, ...)
     local joiners = task.joiners or {}
     if task.co then task:abandon() end -- its last wait could not yield
-    begin(task) -- the program closed it before
+    drop_arguments(task) -- if the program closed it before its first step
     task.values, task.joiners = pack(...), false
-    for _, other in ipairs(joiners) do schedule(other, READY, task) end
+    for _, other in ipairs(joiners) do end_soon(other, READY, task) end
 end
 
 -- ---------------------------------------------------------------- waiting
 
--- current_task() if anything is unusual, and always before Lua 5.3.
+-- What current_task() does if anything is unusual. Before Lua 5.3 it always calls this, because it
+-- cannot ask whether the coroutine can yield.
 local function check_task(call)
     local co, is_main = running()
     co = roots[co] or co
@@ -159,13 +160,13 @@ end
 local function sleep(timeout)
     local task, co = current_task("sleep")
     local seconds = timeout and timeout ~= 0 and misuse.check_timeout("sleep", timeout)
-    if not seconds then end_later(task, READY) end
+    if not seconds then end_unless_event(task, READY) end
     local ok, why, errno = suspend("sleep", task, co, false, seconds)
     if not ok and why ~= "timeout" then misuse.raise("sleep: %s (errno %s)", why, errno) end
 end
 
 -- Without seconds the coroutine goes on when others had their turn. What current_task(),
--- end_later() and suspend() do then is written out, which saves 1,100 of 7,100 instructions.
+-- end_unless_event() and suspend() do then is written out: it saves 1,100 of 7,100 instructions.
 function scheduler.sleep(timeout)
     local co = running()
     local task = tasks[co]
@@ -188,7 +189,7 @@ local function fail(task, co, message)
         return finish(task, nil, "closed")
     end
     local report = program.describe_error(co, message, CANCELLED)
-    if message == CANCELLED then message = report end
+    if message == CANCELLED then message = report end -- an error of its cleaning up, if any
     local is_joined = task:has_joiner()
     finish(task, nil, message, report)
     if not is_joined and report ~= CANCELLED then program.report(scheduler.loop, report, co) end
@@ -204,13 +205,13 @@ local function go_on(task, why)
 end
 
 -- Ends a wait now, because the event of the source came.
-local function wake(task, source, bit)
+local function end_now(task, source, bit)
     if task.timer or task.source ~= source then let_go(task, source, bit) end
     go_on(task, READY)
 end
 
 -- The handler of a Descriptor whose watch is kept. Nearly always a task waits for READ alone. What
--- on_event() and wake() do then is written out, which saves 3,500 of 13,300 instructions an echo.
+-- on_event() and end_now() do then is written out: it saves 3,500 of 13,300 instructions an echo.
 function scheduler.on_kept_event(descriptor, watch, ready)
     local task = descriptor[READ]
     if ready ~= READ or not task or task.turn >= turn then
@@ -233,7 +234,7 @@ local function notify_host()
 end
 
 -- The wait ends at the end of the step, unless an event comes first. The first such end counts.
-function end_later(task, why)
+function end_unless_event(task, why)
     local before = task.ending
     if before and before ~= VOID then return end
     task.ending = why
@@ -245,18 +246,17 @@ function end_later(task, why)
 end
 
 -- The wait ends at the end of the step in any case: with READY, or with what suspend() returns.
-function schedule(task, why, source, bit)
+function end_soon(task, why, source, bit)
     let_go(task, source, bit)
-    end_later(task, why)
+    end_unless_event(task, why)
 end
 
 -- If a timeout or a cancellation will end the wait, an event cannot end it instead from now on.
 -- Returns whether that is so.
 function scheduler.release(task)
-    local why = task.ending
-    if not why or why == VOID then return false end
-    schedule(task, why)
-    return true
+    local is_ending = task.ending and task.ending ~= VOID
+    if is_ending then end_soon(task, task.ending) end
+    return is_ending
 end
 
 -- Resumes a coroutine for the first time.
@@ -290,43 +290,29 @@ local function run_scheduled()
     end
 end
 
--- ---------------------------------------------------------------- beginning and cancelling
+-- ---------------------------------------------------------------- beginning
 
--- The coroutine runs now, resumed by the loop or by the program; or the program closed it before.
-function begin(task)
+-- The coroutine does not wait for its first step: the loop or the program has resumed it, or the
+-- program closed it.
+function drop_arguments(task)
     if not task.arguments then return end
     task.arguments = false
     waiting = waiting - 1
-    if task.ending then task.ending = VOID end -- the program resumed it
+    if task.ending then task.ending = VOID end -- it was not the loop
 end
 
 function scheduler.spawn(f, ...)
     local task
     local co = coroutine.create(function(...)
-        begin(task)
+        drop_arguments(task)
         finish(task, f(...))
     end)
     task = adopt(co)
     task.is_spawned, task.arguments = true, pack(...)
     task.arguments.co = co
     waiting = waiting + 1
-    end_later(task, READY)
+    end_unless_event(task, READY)
     return co
-end
-
--- Whether the coroutine has ended. That of one that the program closed is noticed only here.
-function scheduler.has_ended(task, co)
-    if status(co) ~= "dead" then return false end
-    if not task.values then finish(task, nil, "closed") end
-    return true
-end
-
-function scheduler.cancel(co)
-    local task = tasks[co]
-    if not scheduler.has_ended(task, co) and not task.is_cancelled then
-        task.is_cancelled = true
-        if task.co then end_later(task, CANCELLED) end
-    end
 end
 
 function scheduler.is_waiting(co)
@@ -346,8 +332,8 @@ local function deliver(data, watch, ready)
     if not ok then fail(task, data, message) end
 end
 
--- The first part of a step inside of another one: what the outer step has found is delivered as
--- events of the outer step. Returns how many events that are.
+-- The first part of a step inside of another one: what that one has found is delivered as its
+-- events. Returns how many events that are.
 local function deliver_leftovers()
     local iterator, state, count = queue:wait(0)
     for watch, ready, data in iterator, state do
@@ -356,9 +342,9 @@ local function deliver_leftovers()
     return count
 end
 
--- A step: asks the queue, and sleeps there unless somebody is due or nothing is left to wait for.
--- What was scheduled before goes first, unless timeouts may be among it: what is ready is no
--- timeout. Returns whether something is left to wait for.
+-- A step: asks the queue, and sleeps there unless a task is scheduled or nothing is left to wait
+-- for. Tasks that were scheduled before are resumed first, unless an error may have left timeouts
+-- among them: an event that came meanwhile must win. Returns whether anything is left to wait for.
 local function advance(seconds, is_nested)
     local waited = waiting
     if notice then notice:remove(); notice = nil end
@@ -403,6 +389,6 @@ end
 function scheduler.stop() is_stopped = true end
 
 scheduler.current_task, scheduler.suspend = current_task, suspend
-scheduler.wake, scheduler.schedule = wake, schedule
-
+scheduler.end_now, scheduler.end_soon = end_now, end_soon
+scheduler.end_unless_event, scheduler.finish = end_unless_event, finish
 return scheduler

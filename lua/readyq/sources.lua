@@ -4,7 +4,7 @@
 -- several. A source (scheduler.lua) has three methods:
 --
 -- attach(task)               the task waits from now on; false if there is no need to wait
--- detach(task, source, bit)  it does not any more; `source` has ended the wait, if any has
+-- detach(task, source, bit)  the wait is over; `source` has ended it, if any has
 -- result()                   what the wait returns when the event came
 local readyq = require "readyq"
 local misuse = require "readyq.misuse"
@@ -20,19 +20,33 @@ local function refuse(call, co)
 end
 
 -- The task of a coroutine that a program passes.
-function sources.task_of(call, co)
+local function task_of(call, co)
     return scheduler.tasks[co] or refuse(call, co)
 end
 
--- The same, as a source for the coroutine that runs, perhaps in a generator.
+-- Whether the coroutine has ended. The loop notices only here that the program closed it.
+local function has_ended(task, co)
+    if coroutine.status(co) ~= "dead" then return false end
+    if not task.values then scheduler.finish(task, nil, "closed") end
+    return true
+end
+
+function sources.cancel(call, co)
+    local task = task_of(call, co)
+    if has_ended(task, co) or task.is_cancelled then return end
+    task.is_cancelled = true
+    if task.co then scheduler.end_unless_event(task, scheduler.CANCELLED) end
+end
+
+-- The task as a source for the coroutine that runs, perhaps in a generator.
 function sources.end_of(call, co)
-    local task = sources.task_of(call, co)
+    local task = task_of(call, co)
     if not task.is_spawned then refuse(call, co) end
     local running = coroutine.running()
     if co == (scheduler.roots[running] or running) then
         misuse.raise("%s: a coroutine cannot wait for its own end", call)
     end
-    scheduler.has_ended(task, co)
+    has_ended(task, co)
     return task
 end
 
@@ -47,7 +61,7 @@ function sources.new_event() return setmetatable({set_already = false, waits = {
 function Event:set()
     local waits = self.waits
     self.set_already, self.waits = true, {}
-    for _, task in ipairs(waits) do scheduler.schedule(task, scheduler.READY, self) end
+    for _, task in ipairs(waits) do scheduler.end_soon(task, scheduler.READY, self) end
 end
 
 function Event:clear() self.set_already = false end
@@ -93,7 +107,7 @@ function Process:detach()
     if self.watch then self.watch:remove() end
 end
 
-function Process:on_event() scheduler.wake(self.task, self) end
+function Process:on_event() scheduler.end_now(self.task, self) end
 Process.__call = Process.on_event
 
 function Process:result()
@@ -145,11 +159,12 @@ local function new_source(call, item, number)
         .. "or {process = pid}", call, number)
 end
 
--- Its array is the sources of the items.
+-- Its array part holds the sources of the items, up to the first that needs no wait.
 local Choice = {}
 Choice.__index = Choice
 
--- Attaches the task to all sources until one needs no wait. If an item is wrong, to none.
+-- Attaches the task to all sources until one needs no wait. Detaches it from all then, and if an
+-- item is invalid.
 function Choice:attach(task)
     local ok, is_to_wait = pcall(self.attach_all, self, task)
     if not ok or not is_to_wait then self:detach(task) end
@@ -184,10 +199,10 @@ local function check_list(call, items)
 end
 
 -- Notes which of the sources has ended the wait.
-function Choice:detach(task, first, bit)
+function Choice:detach(task, ender, bit)
     for number, source in ipairs(self) do
-        local is_first = source == first or source.descriptor == first and source.bit == bit
-        if first and is_first then self.first = self.first or number end
+        local has_ended_it = source == ender or source.descriptor == ender and source.bit == bit
+        if ender and has_ended_it then self.first = self.first or number end
         source:detach(task)
     end
 end

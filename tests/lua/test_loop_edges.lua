@@ -295,6 +295,24 @@ function T.test_a_cancelled_wait_leaves_its_descriptor_at_once()
     loop.close(object)
 end
 
+function T.test_a_closed_number_is_not_taken_for_the_object_that_had_it()
+    local object = readyq.new()
+    local trigger = object:add_trigger()
+    local number = object:fileno()
+    trigger:fire()
+    local got = {}
+    loop.spawn(function()
+        loop.readable(object) -- its watch is kept
+        object:close()
+        for _, wait in ipairs {loop.readable, loop.writable} do
+            got[#got + 1] = select(3, wait(number)) or "no errno"
+        end
+    end)
+    run_within(5)
+    equal(table.concat(got, " "), "9 9") -- EBADF
+    loop.close(object)
+end
+
 function T.test_step_does_not_sleep_when_only_kept_watches_of_the_loop_are_left()
     local object = readyq.new()
     local trigger = object:add_trigger()
