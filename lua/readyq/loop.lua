@@ -4,11 +4,14 @@
 -- is there, when its time is over, or when it is cancelled. The loop only waits: it has no
 -- buffers and no protocols.
 --
--- This file has the calls of programs. scheduler.lua suspends and resumes coroutines;
--- descriptor.lua and sources.lua have what they wait for; program.lua calls the program's
--- callbacks and reports errors; misuse.lua raises the errors of wrong calls.
-for _, part in ipairs {"scheduler", "descriptor", "sources"} do
-    package.loaded["readyq." .. part] = nil -- their state is that of one loop
+-- This file has the calls of programs. scheduler.lua suspends and resumes coroutines; task.lua has
+-- what it knows about each; descriptor.lua and sources.lua have what they wait for; program.lua
+-- calls the program's callbacks and reports errors; misuse.lua raises the errors of wrong calls.
+
+-- A program that has unloaded this module and requires it again gets a second loop: these modules
+-- have the state of one loop.
+for _, part in ipairs {"task", "scheduler", "descriptor", "sources"} do
+    package.loaded["readyq." .. part] = nil
 end
 
 local readyq = require "readyq"
@@ -53,28 +56,35 @@ function loop.every(period, f, ...)
 end
 
 -- As coroutine.wrap(), for a function that waits: when the generator yields because it waits, the
--- coroutine that called it yields to the loop, too, and resumes it afterwards.
+-- coroutine that called it yields to the loop, too, and resumes it afterwards. The wait is that of
+-- the coroutine's task, which scheduler.roots finds.
 function loop.wrap(f)
     misuse.check_function("wrap", f)
     local generator = coroutine.create(f)
     local tasks, roots = scheduler.tasks, scheduler.roots
-    local function pass(task, ok, ...)
+    local waiter = nil -- the coroutine that called the generator, while the generator waits
+    local function pass(co, task, ok, ...)
+        waiter = nil
         if not ok then error((...), 0) end
-        if not task or not task.co then return ... end -- an item, or the end
-        return pass(task, coroutine.resume(generator, coroutine.yield()))
+        local is_waiting = task and task.co -- that is set as long as the task waits
+        if not is_waiting then return ... end -- an item, or the end
+        waiter = co
+        return pass(co, task, coroutine.resume(generator, coroutine.yield()))
     end
     return function(...)
         local co = coroutine.running()
+        if waiter and waiter ~= co and coroutine.status(waiter) ~= "dead" then
+            misuse.raise("a generator of loop.wrap() waits: another coroutine has called it")
+        end
         roots[generator] = roots[co] or co
-        return pass(tasks[roots[generator]], coroutine.resume(generator, ...))
+        return pass(co, tasks[roots[generator]], coroutine.resume(generator, ...))
     end
 end
 
 -- Makes the coroutine's wait, or its next one, raise loop.CANCELLED. That ends it silently,
 -- unless it catches the error to clean up.
 function loop.cancel(co)
-    sources.task_of("cancel", co)
-    scheduler.cancel(co)
+    sources.cancel("cancel", co)
 end
 
 -- Whether it waits in the loop, or is to have its first step. One that is neither dead nor waits
@@ -124,7 +134,6 @@ end
 -- "timeout".
 function loop.any(items)
     if type(items) ~= "table" then misuse.raise("any: a list expected, not %s", type(items)) end
-    if #items == 0 and not items.timeout then misuse.raise("any: there is nothing to wait for") end
     return sources.wait_for_first("any", items)
 end
 

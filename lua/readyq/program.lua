@@ -44,6 +44,14 @@ function program.keeps_running(queue)
     return false
 end
 
+-- Whether the queue has a watch of the program. The data of the loop's own watches has a handler.
+function program.has_watch(queue, handlers)
+    for watch in queue:watches() do
+        if not handlers[watch.data] then return true end
+    end
+    return false
+end
+
 -- ---------------------------------------------------------------- errors
 
 -- The error of a coroutine as it is reported: with its traceback, and with what the closing of its

@@ -2,18 +2,18 @@
 --
 -- The part of readyq.loop that suspends and resumes coroutines.
 --
--- A Task is what the loop knows about one coroutine, and about its wait while it has one. A
--- source is what a wait is for: a Descriptor (descriptor.lua); an Event, a Process, or a Choice
--- of several (sources.lua); or a Task, for the end of its coroutine. A wait goes like this:
+-- A Task (task.lua) is what the loop knows about one coroutine. A source is what a wait is for: a
+-- Descriptor (descriptor.lua); an Event, a Process, or a Choice of several (sources.lua); or a
+-- Task, for the end of its coroutine. A wait goes like this:
 --
 -- 1. current_task() returns the task of the coroutine that runs, or raises.
 -- 2. source:attach(task) tells the source which task waits for it.
 -- 3. suspend() notes the wait in the task, and yields.
 -- 4. One of these ends the wait:
---    wake()       a source whose event came resumes the coroutine at once;
---    schedule()   the same from inside of another coroutine: it is resumed at the end of the step;
---    end_later()  a timeout or a cancellation, also at the end of the step; an event that comes
---                 before that still wins.
+--    end_now()           an event came: resumes the coroutine at once;
+--    end_soon()          the same inside of another coroutine: resumes it at the end of the step;
+--    end_unless_event()  a timeout or a cancellation: resumes it at the end of the step, unless an
+--                        event ends the wait before.
 -- 5. suspend() returns true if the event came; or nil, and why the wait ended without it.
 --
 -- State is in local variables and functions are not methods: a field costs 40 instructions more
@@ -21,9 +21,9 @@
 local misuse = require "readyq.misuse"
 local program = require "readyq.program"
 local readyq = require "readyq"
+local Task = require "readyq.task"
 
-local resume, running, status, yield =
-    coroutine.resume, coroutine.running, coroutine.status, coroutine.yield
+local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yield
 local isyieldable = coroutine.isyieldable or function() return false end -- since Lua 5.3
 local unpack = table.unpack or unpack
 local READ = readyq.READ
@@ -31,16 +31,18 @@ local READ = readyq.READ
 local function pack(...) return {n = select("#", ...), ...} end
 
 local READY = {} -- what a coroutine is resumed with when its event came
+local VOID = {} -- the wait has ended before
 local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
 
 local queue = assert(readyq.new())
 local tasks = setmetatable({}, {__mode = "k"}) -- by coroutine
-local roots = setmetatable({}, {__mode = "kv"}) -- by generator: the coroutine that called it
-local handlers = setmetatable({}, {__mode = "k"}) -- by data of the loop's own watches: a function
+-- By generator of loop.wrap: the coroutine of the loop that called it, perhaps through others.
+local roots = setmetatable({}, {__mode = "kv"})
+local handlers = setmetatable({}, {__mode = "k"}) -- by data of a watch of the loop: a function
 local waiting = 0 -- how many tasks wait
 local turn = 0 -- how often the queue was asked
 local scheduled, last_scheduled = {}, 0 -- tasks to resume soon
-local due, next_due, last_due = {}, 1, 0 -- tasks that are being resumed
+local due, next_due, last_due = {}, 1, 0 -- tasks that the step resumes now
 local is_stepping, is_stopped = false, false
 local has_leftovers = false -- an error has left a step, perhaps with timeouts still to be run
 local notice -- a trigger that has fired, for a host that sleeps on the queue
@@ -50,36 +52,21 @@ local scheduler = {READY = READY, CANCELLED = CANCELLED, queue = queue, handlers
 
 -- ---------------------------------------------------------------- tasks
 
-local Task = {}
-Task.__index = Task
+local drop_arguments, end_unless_event, end_soon -- below
 
-local begin, end_later, schedule -- below
-
--- A coroutine uses one task for all of its waits: a new table for each would cost 2,200
--- instructions, a fifth of an echo. A task refers to its coroutine only while that waits, because
--- Lua 5.1 never collects a key of a weak table to which its value refers.
 local function adopt(co)
-    local task = setmetatable({
-        co = false, -- the coroutine, while it waits
-        source = false, -- what it waits for
-        turn = 0, -- when the wait began: an event that the queue reported before is older
-        timer = false, -- the watch of its timeout
-        ending = false, -- READY, CANCELLED, "timeout" or "closed": how the wait is to end
-        arguments = false, -- a list for its function, until that begins
-        is_cancelled = false, -- its wait, or the next one, is to raise CANCELLED
-        values = false, -- a list of what it returned, or of nil and its error
-        joiners = false, -- a list of the tasks that wait for its end
-    }, Task)
+    local task = Task.new()
     tasks[co], handlers[task] = task, Task.on_timer
     return task
 end
 
--- No source and no timeout can end the wait any more. `source` is the one that has ended it, if
--- any, in direction `bit` if it is a Descriptor. It has forgotten the task already.
+-- Takes the task from its source and its timer. `source` is the one that has ended the wait, if
+-- any, in direction `bit` if it is a Descriptor: that source has already dropped the task.
 local function let_go(task, source, bit)
     if task.timer then task.timer:remove() end
     if task.source and task.source ~= source then task.source:detach(task, source, bit) end
-    task.timer, task.source, task.ending = false, false, false
+    task.timer, task.source = false, false
+    if task.ending then task.ending = VOID end
 end
 
 -- Drops the wait of a coroutine that is dead, could not yield, or was resumed by something else.
@@ -89,36 +76,22 @@ function Task:abandon()
     waiting = waiting - 1
 end
 
-function Task:on_timer() end_later(self, "timeout") end
+function Task:on_timer() end_unless_event(self, "timeout") end
 Task.__call = Task.on_timer
-
-function Task:attach(task)
-    if self.values then return false end
-    self.joiners = self.joiners or {}
-    table.insert(self.joiners, task)
-    return true
-end
-
-function Task:detach(task)
-    for i, other in ipairs(self.joiners or {}) do
-        if other == task then return table.remove(self.joiners, i) end
-    end
-end
-
-function Task:result() return unpack(self.values, 1, self.values.n) end
 
 -- The coroutine has ended: with these results, or with nil, an error and a traceback.
 local function finish(task, ...)
     local joiners = task.joiners or {}
     if task.co then task:abandon() end -- its last wait could not yield
-    begin(task) -- the program closed it before
+    drop_arguments(task) -- if the program closed it before its first step
     task.values, task.joiners = pack(...), false
-    for _, other in ipairs(joiners) do schedule(other, READY, task) end
+    for _, other in ipairs(joiners) do end_soon(other, READY, task) end
 end
 
 -- ---------------------------------------------------------------- waiting
 
--- current_task() if anything is unusual, and always before Lua 5.3.
+-- What current_task() does if anything is unusual. Before Lua 5.3 it always calls this, because it
+-- cannot ask whether the coroutine can yield.
 local function check_task(call)
     local co, is_main = running()
     co = roots[co] or co
@@ -129,7 +102,8 @@ local function check_task(call)
     end
     if task.co then task:abandon() end -- an earlier wait could not yield
     if task.is_cancelled then
-        task.is_cancelled, task.ending = false, false
+        task.is_cancelled = false
+        if task.ending then task.ending = VOID end -- an event came first
         error(CANCELLED, 0)
     end
     return task, co
@@ -186,18 +160,18 @@ end
 local function sleep(timeout)
     local task, co = current_task("sleep")
     local seconds = timeout and timeout ~= 0 and misuse.check_timeout("sleep", timeout)
-    if not seconds then end_later(task, READY) end
+    if not seconds then end_unless_event(task, READY) end
     local ok, why, errno = suspend("sleep", task, co, false, seconds)
     if not ok and why ~= "timeout" then misuse.raise("sleep: %s (errno %s)", why, errno) end
 end
 
 -- Without seconds the coroutine goes on when others had their turn. What current_task(),
--- end_later() and suspend() do then is written out, which saves 1,100 of 7,100 instructions.
+-- end_unless_event() and suspend() do then is written out: it saves 1,100 of 7,100 instructions.
 function scheduler.sleep(timeout)
     local co = running()
     local task = tasks[co]
-    if timeout and timeout ~= 0 or not task or task.is_cancelled or not isyieldable()
-        or not is_stepping then return sleep(timeout) end
+    if timeout and timeout ~= 0 or not task or task.is_cancelled or task.ending
+        or not isyieldable() or not is_stepping then return sleep(timeout) end
     last_scheduled = last_scheduled + 1
     scheduled[last_scheduled] = task
     task.co, task.source, task.ending = co, false, READY
@@ -215,24 +189,29 @@ local function fail(task, co, message)
         return finish(task, nil, "closed")
     end
     local report = program.describe_error(co, message, CANCELLED)
-    if message == CANCELLED then message = report end
-    local is_joined = task.joiners and #task.joiners > 0
+    if message == CANCELLED then message = report end -- an error of its cleaning up, if any
+    local is_joined = task:has_joiner()
     finish(task, nil, message, report)
     if not is_joined and report ~= CANCELLED then program.report(scheduler.loop, report, co) end
 end
 
--- Ends the wait of a task: its event came, or `why` says what happened instead.
-local function wake(task, source, bit, why)
-    if task.timer or task.source ~= source then let_go(task, source, bit) end
+-- Resumes a coroutine that waits.
+local function go_on(task, why)
     local co = task.co
     task.co = false
     waiting = waiting - 1
-    local ok, message = resume(co, why or READY)
+    local ok, message = resume(co, why)
     if not ok then fail(task, co, message) end
 end
 
+-- Ends a wait now, because the event of the source came.
+local function end_now(task, source, bit)
+    if task.timer or task.source ~= source then let_go(task, source, bit) end
+    go_on(task, READY)
+end
+
 -- The handler of a Descriptor whose watch is kept. Nearly always a task waits for READ alone. What
--- on_event() and wake() do then is written out, which saves 3,500 of 13,300 instructions an echo.
+-- on_event() and end_now() do then is written out: it saves 3,500 of 13,300 instructions an echo.
 function scheduler.on_kept_event(descriptor, watch, ready)
     local task = descriptor[READ]
     if ready ~= READ or not task or task.turn >= turn then
@@ -255,18 +234,29 @@ local function notify_host()
 end
 
 -- The wait ends at the end of the step, unless an event comes first. The first such end counts.
-function end_later(task, why)
-    if task.ending then return end
+function end_unless_event(task, why)
+    local before = task.ending
+    if before and before ~= VOID then return end
     task.ending = why
-    last_scheduled = last_scheduled + 1
-    scheduled[last_scheduled] = task
+    if not before then
+        last_scheduled = last_scheduled + 1
+        scheduled[last_scheduled] = task
+    end
     if not is_stepping then notify_host() end
 end
 
 -- The wait ends at the end of the step in any case: with READY, or with what suspend() returns.
-function schedule(task, why, source, bit)
+function end_soon(task, why, source, bit)
     let_go(task, source, bit)
-    end_later(task, why)
+    end_unless_event(task, why)
+end
+
+-- If a timeout or a cancellation will end the wait, an event cannot end it instead from now on.
+-- Returns whether that is so.
+function scheduler.release(task)
+    local is_ending = task.ending and task.ending ~= VOID
+    if is_ending then end_soon(task, task.ending) end
+    return is_ending
 end
 
 -- Resumes a coroutine for the first time.
@@ -277,61 +267,52 @@ local function start(task)
     if not ok then fail(task, co, message) end
 end
 
-local function is_somebody_due() return last_scheduled > 0 or next_due <= last_due end
-
--- Resumes those that are scheduled by now. What they schedule has its turn later, and so has what
--- an error leaves. Two lists take turns, so that nothing is allocated.
+-- Resumes the tasks that are scheduled now. Those that they schedule, and those that an error
+-- leaves, are resumed by the next call. Two lists take turns, so that nothing is allocated. A step
+-- inside of this one takes the tasks that are left, and may exchange the lists.
 local function run_scheduled()
     if next_due > last_due then
         due, scheduled = scheduled, due
         next_due, last_due, last_scheduled = 1, last_scheduled, 0
     end
-    for i = next_due, last_due do
+    while next_due <= last_due do
+        local i = next_due
         local task = due[i]
         local why = task.ending
-        due[i] = false
-        next_due = i + 1
-        task.ending = false
-        if why and task.co then -- else an event came first, or the program resumed it
+        due[i], next_due, task.ending = false, i + 1, false
+        if task.co and why ~= VOID then
+            if why ~= READY then let_go(task) end
             if why == CANCELLED then task.is_cancelled = false end
-            wake(task, false, nil, why)
+            go_on(task, why)
         elseif task.arguments then
             start(task)
         end
     end
 end
 
--- ---------------------------------------------------------------- beginning and cancelling
+-- ---------------------------------------------------------------- beginning
 
--- The coroutine runs now, resumed by the loop or by the program; or the program closed it before.
-function begin(task)
+-- The coroutine does not wait for its first step: the loop or the program has resumed it, or the
+-- program closed it.
+function drop_arguments(task)
     if not task.arguments then return end
     task.arguments = false
     waiting = waiting - 1
+    if task.ending then task.ending = VOID end -- it was not the loop
 end
 
 function scheduler.spawn(f, ...)
     local task
     local co = coroutine.create(function(...)
-        begin(task)
+        drop_arguments(task)
         finish(task, f(...))
     end)
     task = adopt(co)
-    task.arguments = pack(...)
+    task.is_spawned, task.arguments = true, pack(...)
     task.arguments.co = co
     waiting = waiting + 1
-    end_later(task, READY)
+    end_unless_event(task, READY)
     return co
-end
-
-function scheduler.cancel(co)
-    local task = tasks[co]
-    if status(co) == "dead" then
-        if not task.values then finish(task, nil, "closed") end -- by the program
-    elseif not task.is_cancelled then
-        task.is_cancelled = true
-        if task.co then end_later(task, CANCELLED) end
-    end
 end
 
 function scheduler.is_waiting(co)
@@ -342,7 +323,7 @@ end
 -- ---------------------------------------------------------------- steps
 
 -- The data of a watch of the program: a coroutine that can go on is resumed.
-local function deliver(watch, ready, data)
+local function deliver(data, watch, ready)
     if not program.can_go_on(data) or scheduler.is_waiting(data) then
         return program.call(scheduler.loop, watch, ready, data)
     end
@@ -351,20 +332,33 @@ local function deliver(watch, ready, data)
     if not ok then fail(task, data, message) end
 end
 
--- A step: asks the queue, and sleeps there unless somebody is due or nothing is left to wait for.
--- What was scheduled before goes first, unless timeouts may be among it: what is ready is no
--- timeout. Returns whether something is left to wait for.
+-- The first part of a step inside of another one: what that one has found is delivered as its
+-- events. Returns how many events that are.
+local function deliver_leftovers()
+    local iterator, state, count = queue:wait(0)
+    for watch, ready, data in iterator, state do
+        (handlers[data] or deliver)(data, watch, ready, turn)
+    end
+    return count
+end
+
+-- A step: asks the queue, and sleeps there unless a task is scheduled or nothing is left to wait
+-- for. Tasks that were scheduled before are resumed first, unless an error may have left timeouts
+-- among them: an event that came meanwhile must win. Returns whether anything is left to wait for.
 local function advance(seconds, is_nested)
     local waited = waiting
     if notice then notice:remove(); notice = nil end
     is_stepping = true
     if not is_nested and not has_leftovers then run_scheduled() end
+    if is_nested and deliver_leftovers() > 0 then seconds = 0 end
     has_leftovers = false
-    if is_somebody_due() or waiting == 0 and (waited > 0 or #queue == 0) then seconds = 0 end
+    if last_scheduled > 0 or next_due <= last_due or waiting == 0
+        and (waited > 0 or not program.has_watch(queue, handlers)) then
+        seconds = 0
+    end
     turn = turn + 1
     for watch, ready, data in queue:wait(seconds) do
-        local handler = handlers[data]
-        if handler then handler(data, watch, ready, turn) else deliver(watch, ready, data) end
+        (handlers[data] or deliver)(data, watch, ready, turn)
     end
     run_scheduled()
     return waiting > 0 or program.keeps_running(queue)
@@ -373,7 +367,7 @@ end
 -- An error leaves the others to be resumed in the next step.
 local function end_step(was_stepping, ok, result)
     is_stepping, has_leftovers = was_stepping, not ok
-    if is_somebody_due() then notify_host() end
+    if last_scheduled > 0 or next_due <= last_due then notify_host() end
     if not ok then error(result, 0) end
     return result
 end
@@ -395,6 +389,6 @@ end
 function scheduler.stop() is_stopped = true end
 
 scheduler.current_task, scheduler.suspend = current_task, suspend
-scheduler.wake, scheduler.schedule = wake, schedule
-
+scheduler.end_now, scheduler.end_soon = end_now, end_soon
+scheduler.end_unless_event, scheduler.finish = end_unless_event, finish
 return scheduler

@@ -334,7 +334,7 @@ function loop.wait_process(pid, timeout) end
 
 ---Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback:
 ---the error is not reported otherwise then; or nil and "timeout"; or nil and "closed" if the
----program closed it.
+---program closed it before. Whoever closes a coroutine that others join calls cancel for it, too.
 ---@param co thread begun by spawn or every
 ---@param timeout? readyq.timeout
 ---@return any ...
@@ -383,14 +383,14 @@ function loop.event() end
 ---@field timeout? readyq.timeout
 
 ---Waits for the first of several. Returns its number in the list and what a wait for it alone
----would return; or nil and "timeout".
+---would return; or nil and "timeout". A list with a hole is an error.
 ---@param items readyq.waitables
 ---@return integer? number
 ---@return any ...
 function loop.any(items) end
 
 ---Makes the coroutine's wait, or its next one, raise loop.CANCELLED, which ends it silently.
----@param co thread begun by spawn or every
+---@param co thread begun by spawn or every, or the data of a watch
 function loop.cancel(co) end
 
 ---Whether it waits in the loop, or is to have its first step. One that is neither dead nor waits
