@@ -109,7 +109,7 @@ local function check_task(call)
     return task, co
 end
 
--- The task of the coroutine that runs, and the coroutine that the loop is to resume. Raises if it
+-- The task of the coroutine that runs, and the coroutine that the loop resumes. Raises if it
 -- cannot wait, or was cancelled.
 local function current_task(call)
     local co = running()
