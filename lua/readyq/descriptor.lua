@@ -66,7 +66,7 @@ function Descriptor:ask_for(bit)
     return ok, message, errno
 end
 
--- The task does not wait any more.
+-- The wait of the task is over.
 function Descriptor:detach(task)
     for _, bit in ipairs(DIRECTIONS) do
         if self[bit] == task then self[bit] = false end

@@ -87,8 +87,8 @@ function loop.cancel(co)
     sources.cancel("cancel", co)
 end
 
--- Whether it waits in the loop, or is to have its first step. One that is neither dead nor waits
--- has yielded by itself, and the program is to resume it.
+-- Whether it waits in the loop, or for its first step. One that is neither dead nor waits has
+-- yielded by itself, and the program resumes it.
 function loop.is_waiting(co) return scheduler.is_waiting(co) end
 
 -- ---------------------------------------------------------------- waiting for one thing
@@ -151,7 +151,7 @@ function loop.step(timeout)
     return scheduler.step(timeout and misuse.check_timeout("step", timeout))
 end
 
--- Steps until no coroutine waits any more, and none is the data of a watch; or until stop().
+-- Steps until no coroutine waits, and none is the data of a watch; or until stop().
 function loop.run() scheduler.run() end
 
 -- Ends the run() under way after its step. A later run() goes on.

@@ -109,7 +109,7 @@ local function check_task(call)
     return task, co
 end
 
--- The task of the coroutine that runs, and the coroutine that the loop is to resume. Raises if it
+-- The task of the coroutine that runs, and the coroutine that the loop resumes. Raises if it
 -- cannot wait, or was cancelled.
 local function current_task(call)
     local co = running()
@@ -332,16 +332,6 @@ local function deliver(data, watch, ready)
     if not ok then fail(task, data, message) end
 end
 
--- The first part of a step inside of another one: what that one has found is delivered as its
--- events. Returns how many events that are.
-local function deliver_leftovers()
-    local iterator, state, count = queue:wait(0)
-    for watch, ready, data in iterator, state do
-        (handlers[data] or deliver)(data, watch, ready, turn)
-    end
-    return count
-end
-
 -- A step: asks the queue, and sleeps there unless a task is scheduled or nothing is left to wait
 -- for. Tasks that were scheduled before are resumed first, unless an error may have left timeouts
 -- among them: an event that came meanwhile must win. Returns whether anything is left to wait for.
@@ -350,7 +340,6 @@ local function advance(seconds, is_nested)
     if notice then notice:remove(); notice = nil end
     is_stepping = true
     if not is_nested and not has_leftovers then run_scheduled() end
-    if is_nested and deliver_leftovers() > 0 then seconds = 0 end
     has_leftovers = false
     if last_scheduled > 0 or next_due <= last_due or waiting == 0
         and (waited > 0 or not program.has_watch(queue, handlers)) then

@@ -38,7 +38,8 @@ function sources.cancel(call, co)
     if task.co then scheduler.end_unless_event(task, scheduler.CANCELLED) end
 end
 
--- The task as a source for the coroutine that runs, perhaps in a generator.
+-- The task of a coroutine that spawn() began, as a source for the coroutine that runs, perhaps
+-- in a generator.
 function sources.end_of(call, co)
     local task = task_of(call, co)
     if not task.is_spawned then refuse(call, co) end
@@ -46,7 +47,7 @@ function sources.end_of(call, co)
     if co == (scheduler.roots[running] or running) then
         misuse.raise("%s: a coroutine cannot wait for its own end", call)
     end
-    has_ended(task, co)
+    has_ended(task, co) -- if the program closed it, there is no need to wait
     return task
 end
 

@@ -284,7 +284,8 @@ function loop.spawn(f, ...) end
 function loop.every(period, f, ...) end
 
 ---As coroutine.wrap, for a function that waits: meanwhile the coroutine that calls the generator
----is suspended. A wait in a generator of coroutine.wrap raises.
+---is suspended, and another one that calls it gets an error. A wait in a generator of
+---coroutine.wrap raises.
 ---@param f function
 ---@return fun(...: any): any ...
 function loop.wrap(f) end
@@ -405,8 +406,8 @@ function loop.is_waiting(co) end
 function loop.close(s) end
 
 ---Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes). It
----sleeps while only watches of the program are left, and returns at once if there is nothing at
----all.
+---sleeps while only watches of the program are left, and returns at once if nothing is, or only
+---watches that the loop keeps for later waits.
 ---@param timeout? readyq.timeout
 ---@return boolean a coroutine waits, or is the data of a watch
 function loop.step(timeout) end

@@ -315,10 +315,11 @@ end
 
 function T.test_step_does_not_sleep_when_only_kept_watches_of_the_loop_are_left()
     local object = readyq.new()
-    local trigger = object:add_trigger()
+    local trigger = object:add_trigger(function() end)
     trigger:fire()
     loop.spawn(loop.readable, object)
     while loop.step(0) do end
+    object:dispatch(0)
     equal(#loop.queue, 1) -- it is kept
     local start = unix.now()
     equal(loop.step(3), false)
