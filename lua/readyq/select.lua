@@ -8,8 +8,8 @@
 --    buffer), and its watch is modified, which fails if the number belongs to another file by now.
 -- 2. That costs two to three times as much as LuaSocket's own call, and is too much for a server
 --    with thousands of idle connections. So a list with methods insert and remove, as copas makes
---    them, is a *set* and is tracked: its two methods are wrapped, and a call asks only the members
---    that they changed and those that the call before returned. Whatever does not look like a
+--    them, is a *set* and is tracked: its two methods are wrapped, and a call asks only members
+--    that they changed or that the call before returned. Whatever does not look like a
 --    change of one member makes the next call ask all members.
 -- 3. Each set has a queue of its own; all other lists share one. Nothing here keeps a set or an
 --    object alive.
