@@ -182,6 +182,10 @@ install-lua: lua-module
 	for file in $(wildcard lua/readyq/*.lua); do \
 	    install -m 644 $$file $(DESTDIR)$(LUA_SHAREDIR)/readyq/ || exit; done
 
+# A package for luarocks, which builds and installs it on any machine.
+rock:
+	@tools/rock.sh
+
 clean:
 	rm -rf build python/readyq/*.so
 
@@ -207,9 +211,10 @@ help:
 	@echo 'make cross      compile and link the core for other systems'
 	@echo 'make bench      measure readyq beside other event loops'
 	@echo 'make install    install the C library and Lua modules into PREFIX (DESTDIR=... for staging)'
+	@echo 'make rock       pack the sources as build/readyq-VERSION-1.src.rock for luarocks'
 	@echo 'make clean      remove everything that was built, and the virtual environment'
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang replace python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
         test-stdlib repl repl-here repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
-        references cross bench env install install-c install-lua clean help
+        references cross bench env install install-c install-lua rock clean help

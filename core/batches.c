@@ -17,6 +17,8 @@ static readyq_watch *next_of(readyq_batch *batch)
     return w;
 }
 
+/* A delivery changes nothing that another thread could take before this batch gives its watch back,
+ * so no sleeping thread is kicked. */
 static READYQ__OUT_OF_LINE readyq_watch *next_slow(readyq *q, readyq_batch *batch)
 {
     readyq_watch *w = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The gate of a queue: every call that may change it enters and leaves here.
+ * The gate of a queue: every call that may change what other threads wait for enters and leaves
+ * here. Calls that only ask, and readyq_next(), take the lock alone.
  */
 #include "internal.h"
 
@@ -44,18 +45,16 @@ static int refuse(const readyq_watch *w)
 
 readyq *readyq__enter_of(readyq_watch *w, int *error)
 {
-    readyq *q = __atomic_load_n(&w->queue, __ATOMIC_ACQUIRE);
+    readyq *q;
 
-    if (q == NULL) {
-        *error = refuse(w);
-        return NULL;
+    while ((q = __atomic_load_n(&w->queue, __ATOMIC_ACQUIRE)) != NULL) {
+        *error = readyq__enter(q);
+        if (*error < 0)
+            return NULL;
+        if (w->queue == q)
+            return q;
+        readyq__leave(q); /* another thread has removed it meanwhile */
     }
-    *error = readyq__enter(q);
-    if (*error < 0)
-        return NULL;
-    if (w->queue == q)
-        return q;
-    readyq__leave(q);
     *error = refuse(w);
     return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A part of internal.h: lists, the lock, and holding off cancellation, in line since every call uses
- * them.
+ * A part of internal.h: lists, the lock, and holding off cancellation, in line since every call
+ * uses them.
  */
 #ifndef READYQ_INLINE_H
 #define READYQ_INLINE_H
@@ -55,9 +55,9 @@ static inline void readyq__unlink(struct readyq__link *link)
 
 /* ------------------------------------------------------------------ lock */
 
-/* Takes the lock of a queue; with it a thread is not cancelled. Notices first that this process is a
- * child, whose copy of the lock may be held by a thread of its parent. A process that has one thread
- * takes no lock: glibc knows, and it cannot change in between. */
+/* Takes the lock of a queue; with it a thread is not cancelled. Notices first that this process is
+ * a child, whose copy of the lock may be held by a thread of its parent. A process that has one
+ * thread takes no lock: glibc knows, and it cannot change in between. */
 static inline void readyq__lock(readyq *q)
 {
     int state;
@@ -106,7 +106,7 @@ static inline void readyq__release_cancel(struct readyq__cancel before)
 /* Around the system call that fetches events. A sleep can be cancelled in the system call alone, if
  * the thread can be cancelled at all. */
 struct readyq__syscall {
-    uint32_t fetch;                /* its number */
+    uint64_t fetch;                /* its number */
     int cancel_state, cancel_type; /* of the thread */
 };
 

@@ -8,10 +8,14 @@
  *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table
  *     rebuild  fork  gate  watches  timers  signals  processes  triggers  queue  batches  wait
  *
+ * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
+ * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
+ * is made silent about it, and unconfirmed while it is not known whether it is still ready.
+ *
  * Lock. One mutex in each queue guards all of it but the atomics. It is not held while a thread is
- * in the kernel to wait. Functions named readyq__x expect it held where a queue is an argument,
- * unless they say otherwise. Order of locks: the registry of queues (fork.c), a queue, the table
- * of signal handlers (handlers.c).
+ * in the kernel to wait. Functions readyq__x that take a queue expect its lock to be held, unless
+ * they say otherwise. Order of locks: the registry of queues (fork.c), a queue, the table of signal
+ * handlers (handlers.c).
  *
  * Invariants
  *  1. A watch that is in a queue has one place (enum readyq__place); own.link is in the list of
@@ -22,19 +26,21 @@
  *     again when it is given back.
  *  3. An event counts only if its generation is that of the slot. Each change of a registration
  *     gives a new generation.
- *  4. A watch on the ready list whose event is 0 is unconfirmed: level-triggered, and armed in the
- *     kernel, or fetched by a thread that does not have the lock yet. To take it off the list costs
- *     it only its place in the order.
+ *  4. A level-triggered watch that was ready and not taken may have been drained since: it is
+ *     unconfirmed. Its event is 0, it is on the ready list, and the kernel reports it again if it
+ *     is ready, or a thread that has fetched its event and waits for the lock does. To take it off
+ *     the list costs it only its place in the order.
  *  5. When something is left for a wait and a thread sleeps, then a kick is under way. Every call
  *     that holds the lock sees to it in readyq__leave(); wake() and signal handlers publish first
  *     and read `sleepers` afterwards, and a thread that is about to sleep does the reverse.
  *  6. No thread is in the kernel (`in_kernel` is 0) while the kernel queue is replaced or closed.
  *
- * Legal combinations of place, event and flags:
+ * Legal combinations, by place:
  *     IDLE            event 0; any flags
  *     LISTED          event set; or 0, unconfirmed, on the ready list only, without MUTED
  *     TAKEN           event 0, or what was noted meanwhile
  *     STALE           event 0; flags 0
+ * and by flag:
  *     ONCE            level-triggered descriptors only; MUTED with it: the kernel disarmed it
  *     FILE            descriptors only; never with ONCE, MUTED or INITIAL
  */
@@ -69,7 +75,7 @@
 #define READYQ__HANGUP 0x800u     /* among event bits: reported though it was not asked for */
 #define READYQ__FOREVER INT64_MAX /* a deadline that never comes */
 #define READYQ__UNCOUNTED                                                                          \
-    (SIZE_MAX / 2)                 /* nready is not known; still counted up and down from here */
+    (SIZE_MAX / 2)                 /* nready is not known; it is counted up and down from here */
 #define READYQ__NOWHERE UINT32_MAX /* heap_index of a timer that is not in the heap */
 #define READYQ__FETCH 256          /* kernel events taken in one system call at most */
 #define READYQ__GHOSTS 64 /* ghosts kept for readyq_ghost(); more at once are only counted */
@@ -163,7 +169,7 @@ extern const struct readyq__kind readyq__kind_fd, readyq__kind_timer, readyq__ki
 struct readyq__slot {
     readyq_watch *watch;
     uint32_t generation;   /* of the registration; changes with each change of it */
-    uint32_t changed : 31; /* q->fetches when the generation began */
+    uint32_t changed : 31; /* the end of q->fetches when the generation began */
     uint32_t counted : 1;  /* a ghost of this number was counted since */
 };
 
@@ -212,10 +218,10 @@ struct readyq {
 
     int in_kernel;              /* threads in the kernel to wait or to look */
     int asleep;                 /* those of them that may sleep */
-    uint32_t fetches;           /* calls of backend->wait begun */
-    uint32_t fetch;             /* the one whose events are being processed */
+    uint64_t fetches;           /* calls of backend->wait begun */
+    uint64_t fetch;             /* the one whose events are being processed */
     pthread_cond_t kernel_left; /* with rebuild_due: in_kernel is 0, or rebuild_due was cleared */
-    readyq_batch *timekeeper;   /* whose thread sleeps until `covered`, or NULL */
+    readyq_batch *timekeeper;   /* whose thread sleeps until `covered` at most, or NULL */
     int64_t covered;            /* a deadline, or READYQ__FOREVER */
 
     readyq_watch wakeup;        /* of kind WAKEUP, a descriptor in the set like any other */

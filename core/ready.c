@@ -47,12 +47,13 @@ void readyq__unlist(readyq *q, readyq_watch *w)
     w->own.event = 0;
 }
 
-/* Whether a fetch began before a registration changed: fetch <= changed, modulo 2^31. A thread is
- * not expected to be behind by more than a million fetches; an older number is one that has
- * wrapped. */
-static bool is_late(uint32_t fetch, uint32_t changed)
+/* Whether the present fetch began before the slot's generation did. Of the number of the fetch when
+ * that was, the slot has the last 31 bits: it is taken for the newest that fits. */
+static bool is_late(const readyq *q, const struct readyq__slot *slot)
 {
-    return ((changed - fetch) & 0x7fffffffu) < 0x100000u;
+    const uint64_t changed = q->fetches - ((q->fetches - slot->changed) & 0x7fffffffu);
+
+    return q->fetch <= changed;
 }
 
 /* An event of a registration that is gone. It is late if it was fetched by a call that began before
@@ -62,7 +63,7 @@ static void count_stale(readyq *q, int fd)
     struct readyq__slot *slot = &q->slots[fd];
 
     q->stats.stale++;
-    if (is_late(q->fetch, slot->changed))
+    if (is_late(q, slot))
         return;
     q->rebuild_due = true;
     if (slot->counted)
@@ -109,7 +110,7 @@ void readyq__close_batch(readyq *q, readyq_batch *batch)
 }
 
 /* A watch that was not taken goes to the end of `list`, which becomes the front of the ready list.
- * A level-triggered one is unconfirmed there, and armed. */
+ * A level-triggered one is unconfirmed there, and armed: its give_back() lists nothing. */
 static void give_back_listed(readyq *q, readyq_watch *w, struct readyq__link *list)
 {
     readyq__unlink(&w->own.link);
@@ -148,14 +149,14 @@ static void give_back_all_listed(readyq *q, readyq_batch *batch)
 
         batch->own.next = w->own.link.next;
         give_back_listed(q, w, &front);
-        q->stats.deliveries--;
+        q->stats.deliveries--; /* counted when it was put into the batch */
     }
     readyq__list_splice(&q->ready, &front);
 }
 
-/* Watches that were not taken are armed before those that were. The short path is a descriptor that
- * was taken while one batch is open: it only becomes idle. Its link is not cleared, as the whole
- * list is. `plain` matches no watch while several batches are open. */
+/* Watches that were not taken are armed first, so that the kernel reports them first. The short
+ * path is a descriptor that was taken while one batch is open: it only becomes idle. Its link is
+ * not cleared, as the whole list is. `plain` matches no watch while several batches are open. */
 void readyq__give_back(readyq *q, readyq_batch *batch)
 {
     const uint64_t plain = q->nbatches > 1 ? UINT64_MAX : readyq__word_of(READYQ__TAKEN);

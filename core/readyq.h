@@ -151,7 +151,8 @@ READYQ_API int readyq_open(readyq **q, const struct readyq_options *options);
 READYQ_API int readyq_close(readyq *q);
 
 /* References keep the memory of a queue, so that calls after its close return -ESHUTDOWN. The last
- * readyq_unref() closes it. An open batch holds a reference, too. */
+ * readyq_unref() closes it. An open batch holds a reference, too. A call on a watch is a call on
+ * its queue: hold a reference if another thread may close the queue at that time. */
 READYQ_API readyq *readyq_ref(readyq *q);
 READYQ_API void readyq_unref(readyq *q);
 
@@ -236,7 +237,6 @@ struct readyq_batch {
         struct readyq__link opened; /* in the queue's list of open batches */
         uintptr_t thread;           /* that waited last */
         int64_t deadline;           /* of the last wait, on the queue's clock */
-        size_t max;
     } own;
 };
 
@@ -251,10 +251,13 @@ struct readyq_batch {
  * removed and nothing else is ready. In a child, as every call: the errors of readyq_open(). */
 READYQ_API int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max);
 
-/* Continues a wait that a signal ended (-EINTR) until its deadline, with its maximum: an interpreter
- * runs its signal handlers in between. They may have used the queue, or closed it. Returns as
- * readyq_wait() does. `batch` is that of the wait. */
-READYQ_API int readyq_resume(readyq *q, readyq_batch *batch);
+/* readyq_wait() until `deadline`, in nanoseconds on the queue's clock (readyq_now); one that has
+ * passed looks and returns; INT64_MAX is forever. -EINVAL: negative. */
+READYQ_API int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max);
+
+/* The deadline of the last wait with the batch; INT64_MAX if it had none. To continue a wait that a
+ * signal ended (-EINTR): note it, run the signal handlers, and call readyq_wait_until(). */
+READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
 /* readyq_wait() with timeout 0 that leaves a wake to the next wait: for a binding that looks before
  * it gives up its interpreter's lock to sleep. */

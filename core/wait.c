@@ -10,6 +10,10 @@
  * Steps 2, 3 and 2 again are repeated until step 4 has something to move, or the wait is over. The
  * lock is released in 3 while the thread is in the kernel, and in await_replacement().
  *
+ * Level-triggered watches that earlier waits left on the ready list may have been drained since.
+ * Step 1 makes them unconfirmed, and armed; step 3 is confirm() then, which fetches everything that
+ * is ready without sleeping; those that it does not report leave the list before step 4.
+ *
  * Sleeping. readyq_wake() and signal handlers take no lock, so they may come between a thread's
  * last look at the queue and its sleep. They publish (`woken`, `signalled`) and then read
  * `sleepers`; a thread that is about to sleep counts itself in `sleepers` and then reads both once
@@ -30,7 +34,7 @@
  */
 #include "internal.h"
 
-struct call { /* of readyq_wait(), readyq_resume() or readyq_look() */
+struct call { /* of readyq_wait(), readyq_wait_until() or readyq_look() */
     readyq *q;
     readyq_batch *batch;
     int64_t timeout, deadline; /* deadline -1: to be computed from the timeout */
@@ -41,8 +45,8 @@ struct call { /* of readyq_wait(), readyq_resume() or readyq_look() */
 /* ------------------------------------------------------------------ 1. giving back */
 
 /* Makes the level-triggered watches that earlier waits left on the ready list unconfirmed: clears
- * their event and arms them, so that the kernel reports them again. They may be muted since
- * several batches were open (readyq__unmute). */
+ * their event and arms them, so that the kernel reports them again. They may be muted, because
+ * several batches were open when they were reported (readyq__unmute). */
 static void mark_unconfirmed(readyq *q)
 {
     struct readyq__link *link, *next;
@@ -143,7 +147,7 @@ static void jump(const struct call *call)
 /* ------------------------------------------------------------------ 3. asking the kernel */
 
 /* The deadline that ends the sleep. If no sleeping thread covers the next timer, this one becomes
- * the timekeeper. One that covered a later timer just wakes up then. */
+ * the timekeeper. A former one, of a later timer, sleeps on until its own time. */
 static int64_t claim_deadline(const struct call *call)
 {
     readyq *q = call->q;
@@ -156,7 +160,8 @@ static int64_t claim_deadline(const struct call *call)
     return due < call->deadline ? due : call->deadline;
 }
 
-/* How long the kernel may sleep. On the virtual clock it sleeps only if there is no deadline. */
+/* How long the kernel may sleep; may make this thread the timekeeper. On the virtual clock it
+ * sleeps only if there is no deadline. */
 static int64_t time_to_sleep(const struct call *call)
 {
     readyq *q = call->q;
@@ -419,7 +424,6 @@ static int wait_for(struct call *call)
     }
 }
 
-/* For readyq_resume(), too. */
 static void set_deadline(struct call *call)
 {
     if (call->deadline < 0 && call->timeout <= 0)
@@ -427,7 +431,6 @@ static void set_deadline(struct call *call)
     else if (call->deadline < 0)
         call->deadline = readyq__deadline(readyq__now(call->q), call->timeout);
     call->batch->own.deadline = call->deadline;
-    call->batch->own.max = call->max;
 }
 
 static int wait_once(struct call *call)
@@ -486,13 +489,16 @@ int readyq_look(readyq *q, readyq_batch *batch, int max)
     return error < 0 ? error : wait_once(&call);
 }
 
-int readyq_resume(readyq *q, readyq_batch *batch)
+int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max)
 {
-    struct call call = {.q = q,
-                        .batch = batch,
-                        .timeout = -1,
-                        .deadline = batch->own.deadline,
-                        .max = batch->own.max};
+    struct call call = {
+        .q = q, .batch = batch, .timeout = -1, .deadline = deadline, .max = limit(max)};
+    const int error = check(deadline < 0 ? -2 : -1, max);
 
-    return wait_once(&call);
+    return error < 0 ? error : wait_once(&call);
+}
+
+int64_t readyq_deadline(const readyq_batch *batch)
+{
+    return batch->own.deadline;
 }

@@ -23,7 +23,7 @@ local function refuse(watch)
     error("dispatch: " .. tostring(watch) .. " has no function or coroutine as its data", 3)
 end
 
--- dispatch as bindings/lua/dispatch.c has it, for Lua 5.1 and LuaJIT, where a callback cannot yield
+-- The dispatch of bindings/lua/dispatch.c for Lua 5.1 and LuaJIT, where no callback can yield
 -- through a C function.
 local function dispatch(self, timeout, max)
     local count = 0

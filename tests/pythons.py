@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Finds a Python for a test that needs packages besides readyq: the one that runs the tests, or the
-virtual environment under build/ into which set-up installs packages from PyPI; and other versions of
-Python, for which the package is built into a folder of the test.
+virtual environment under build/ into which set-up installs packages from PyPI; and other versions,
+for which the package is built into a folder of the test.
 """
 
 import glob

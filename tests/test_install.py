@@ -152,11 +152,12 @@ HEADERS = {
     "lua5.4": "/usr/include/lua5.4",
     "luajit": "/usr/include/luajit-2.1",
 }
-ROCKS = [(f"{version()}-1", LUA, ())] + [
-    ("scm-1", lua, (f"LUA={shutil.which(lua)}", f"LUA_INCDIR={headers}"))
-    for lua, headers in HEADERS.items()
-    if shutil.which(lua) and Path(headers, "lua.h").exists()
+FOUND = [
+    lua for lua, headers in HEADERS.items() if shutil.which(lua) and Path(headers, "lua.h").exists()
 ]
+# luarocks finds each Lua by its version; of two that share one it must be told which.
+VARIABLES = {"luajit": (f"LUA={shutil.which('luajit')}", f"LUA_INCDIR={HEADERS['luajit']}")}
+QUICK = "CFLAGS=-O0 -fPIC"  # speed does not matter here
 
 
 @pytest.fixture
@@ -171,14 +172,13 @@ def test_rockspecs_pass_luarocks_lint(luarocks, name):
     run(luarocks, "lint", ROOT / f"readyq-{name}.rockspec")
 
 
-@pytest.mark.parametrize(("name", "lua", "variables"), ROCKS, ids=lambda one: str(one)[:20])
-def test_lua_package_is_built_by_luarocks(luarocks, tmp_path, name, lua, variables):
-    sources = copy_sources(tmp_path / "sources")
-    number = run(lua, "-e", "io.write((_VERSION:gsub('Lua ', '')))")
-    tree = tmp_path / "tree"
-    make = (luarocks, f"--lua-version={number}", f"--tree={tree}", "make")
-    options = ("CFLAGS=-O0 -fPIC", *variables)  # speed does not matter here
-    run(*make, f"readyq-{name}.rockspec", *options, cwd=sources, env=without_paths())
+def number_of(lua):
+    return run(lua, "-e", "io.write((_VERSION:gsub('Lua ', '')))")
+
+
+def check_tree(lua, tree):
+    """The modules that luarocks installed into the tree work with this Lua."""
+    number = number_of(lua)
     environment = {
         **without_paths(),
         "LUA_PATH": f"{tree}/share/lua/{number}/?.lua",
@@ -186,7 +186,52 @@ def test_lua_package_is_built_by_luarocks(luarocks, tmp_path, name, lua, variabl
     }
     code = 'for _, name in ipairs {"loop", "select", "repl"} do require("readyq." .. name) end '
     code += 'local q = require("readyq").new(); io.write(q:backend()); q:close()'
-    assert run(lua, "-e", code, env=environment, cwd=tmp_path) != ""
+    assert run(lua, "-e", code, env=environment, cwd=tree) != ""
+
+
+@pytest.mark.parametrize("name", ["scm-1", f"{version()}-1"])
+@pytest.mark.parametrize("lua", FOUND)
+def test_lua_package_is_built_by_luarocks(luarocks, tmp_path, name, lua):
+    sources = copy_sources(tmp_path / "sources")
+    tree = tmp_path / "tree"
+    make = (luarocks, f"--lua-version={number_of(lua)}", f"--tree={tree}", "make")
+    options = (QUICK, *VARIABLES.get(lua, ()))
+    run(*make, f"readyq-{name}.rockspec", *options, cwd=sources, env=without_paths())
+    check_tree(lua, tree)
+
+
+def test_one_copy_of_the_sources_is_built_for_one_lua_after_another(luarocks, tmp_path):
+    sources = copy_sources(tmp_path / "sources")
+    for lua in FOUND:
+        tree = tmp_path / lua
+        make = (luarocks, f"--lua-version={number_of(lua)}", f"--tree={tree}", "make")
+        options = (f"readyq-{version()}-1.rockspec", QUICK, *VARIABLES.get(lua, ()))
+        run(*make, *options, cwd=sources, env=without_paths())
+        check_tree(lua, tree)
+
+
+def test_packed_sources_are_installed_by_luarocks_away_from_the_tree(luarocks, tmp_path):
+    sources = copy_sources(tmp_path / "sources")
+    packed = sources / run("make", "-s", "rock", cwd=sources, env=without_paths()).strip()
+    rock = shutil.move(packed, tmp_path)
+    shutil.rmtree(sources)
+    for lua in FOUND:
+        tree = tmp_path / lua
+        install = (luarocks, f"--lua-version={number_of(lua)}", f"--tree={tree}", "install", rock)
+        run(*install, QUICK, *VARIABLES.get(lua, ()), cwd=tmp_path, env=without_paths())
+        check_tree(lua, tree)
+
+
+def test_an_installed_rock_is_packed_by_luarocks(luarocks, tmp_path):
+    sources = copy_sources(tmp_path / "sources")
+    lua, tree, other = FOUND[0], tmp_path / "tree", tmp_path / "other"
+    call = (luarocks, f"--lua-version={number_of(lua)}")
+    options = (f"readyq-{version()}-1.rockspec", QUICK, *VARIABLES.get(lua, ()))
+    run(*call, f"--tree={tree}", "make", *options, cwd=sources, env=without_paths())
+    run(*call, f"--tree={tree}", "pack", "readyq", cwd=tmp_path, env=without_paths())
+    (rock,) = tmp_path.glob("readyq-*.rock")
+    run(*call, f"--tree={other}", "install", rock, cwd=tmp_path, env=without_paths())
+    check_tree(lua, other)
 
 
 def test_make_env_lets_both_languages_find_what_was_built(tmp_path):

@@ -9,6 +9,7 @@ LUA_CPATH: `lua5.4 tests/lua/run.lua test_flow test_...`.
 import contextlib
 import fcntl
 import functools
+import http.server
 import os
 import pathlib
 import pty
@@ -17,9 +18,11 @@ import resource
 import select
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import termios
+import threading
 import time
 
 import pytest
@@ -60,10 +63,13 @@ def has_module(lua, module):
 
 NEIGHBOURS = {
     "test_cqueues": "cqueues",
+    "test_http": "http.server",
     "test_luaposix": "posix",
     "test_luv": "luv",
     "test_neighbours": "cqueues",
     "test_select": "socket",
+    "test_socket": "socket",
+    "test_socket_libraries": "socket",
     "test_tls": "ssl",
 }
 
@@ -387,6 +393,50 @@ def test_every_program_of_the_guide_is_run():
 
 
 @pytest.mark.parametrize("lua", [lua for lua in LUAS if has_module(lua, "socket")])
+def test_the_program_of_the_page_on_sockets_prints_its_words(lua):
+    page = (ROOT / "docs" / "lua-sockets.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```lua\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    result = subprocess.run(
+        [lua, "-e", program], env=environment(lua), capture_output=True, text=True, timeout=60
+    )
+    assert (result.stdout, result.returncode) == ("ONE\nTWO\n", 0), result.stderr
+
+
+class Late(http.server.BaseHTTPRequestHandler):
+    """Answers when all requests have come."""
+
+    requests = threading.Barrier(3)
+
+    def do_GET(self):
+        self.requests.wait(60)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("lua", [lua for lua in LUAS if has_module(lua, "socket")])
+def test_fetch_requests_all_pages_at_once(lua):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Late) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            urls = [f"http://127.0.0.1:{server.server_port}/{name}" for name in ("a", "bb", "ccc")]
+            command = [lua, str(ROOT / "examples" / "fetch.lua"), *urls]
+            result = subprocess.run(
+                command, env=environment(lua), capture_output=True, text=True, timeout=60
+            )
+        finally:
+            server.shutdown()
+            thread.join()
+    assert result.returncode == 0, result.stderr
+    printed = sorted(line.rpartition(", ")[0] for line in result.stdout.splitlines())
+    assert printed == [f"{url}: 200, {size} bytes" for url, size in zip(urls, (2, 3, 4))]
+
+
+@pytest.mark.parametrize("lua", [lua for lua in LUAS if has_module(lua, "socket")])
 def test_chat_runs_on_each(lua):
     command = [lua, str(ROOT / "examples" / "chat.lua")]
     with subprocess.Popen(
@@ -407,4 +457,7 @@ def test_chat_runs_on_each(lua):
             files[0].write("hello\n")
             files[0].flush()
             assert files[1].readline() == "ann: hello\n"
-        server.terminate()
+            with socket.create_connection(address, 60) as unnamed:
+                assert unnamed.recv(100) == b"who are you?\n"
+                server.send_signal(signal.SIGINT)
+                assert server.wait(60) == 0

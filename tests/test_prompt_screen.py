@@ -153,7 +153,7 @@ def test_ctrl_c_ends_a_search_in_the_history(console):
     console.write("fir")
     console.expect(r"search backward: fir$")
     console.keys("C-c")
-    console.expect(r"^>>>( first = 'line')?$")
+    console.wait_until(lambda: "search" not in console.screen(), "the end of the search")
     console.keys("C-c")
     console.enter("6 * 7")
     console.expect(r"^42$")
@@ -206,3 +206,28 @@ def test_ctrl_c_ends_a_callback_and_keeps_the_line(console):
     console.write(" = 42; half")
     console.keys("Enter")
     console.expect(r"^42$")
+
+
+@pytest.mark.parametrize("left", [0, 30, 70])
+def test_the_line_is_drawn_anew_when_the_terminal_changes_its_width(console, columns, left):
+    """Neither is a part of the line left behind, nor is output erased. (While the prompt
+    changes, some is: a terminal breaks its rows a moment before it says so.)
+    """
+    console.enter("print(*range(20), sep='\\n')")
+    console.expect(r"^19\n>>>$")
+    console.write(LINE)
+    console.expect("^" + re.escape("\n".join(wrapped(f">>> {LINE}", columns))) + "$")
+    console.keys(*["Left"] * left)
+
+    def is_drawn():
+        column = console.tmux("display-message", "-p", "#{cursor_x}").stdout
+        return int(column) == (4 + len(LINE) - left) % columns
+
+    console.wait_until(is_drawn, "the cursor")
+    for columns in (50, 30, 41, 100, 77, 20, 79):
+        console.tmux("resize-window", "-x", str(columns))
+        lines = re.escape("\n".join(wrapped(f">>> {LINE}", columns)))
+        screen = console.expect(rf"^18\n19\n{lines}$")
+        assert screen.count(">>> text") == 1
+        console.wait_until(is_drawn, "the cursor")
+        time.sleep(0.4)  # tmux reports a size up to 0.25 s after it has changed it

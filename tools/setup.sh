@@ -34,7 +34,7 @@ for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck" # lint leaves it out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
-extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luac luarocks openssl spin tmux
+extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux
     ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
 # And without these, which `all` alone fetches: Debian starts a server where it installs one.
 servers="postgresql redis_server auditwheel"
@@ -151,9 +151,17 @@ has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
 has_luarocks() { command -v luarocks >/dev/null; }
-has_copas() { # on one of the versions for which Debian packages it
+has_copas() { on_an_older_lua copas; }
+has_luahttp() { on_an_older_lua http.server; }
+on_an_older_lua() { # one of the versions for which Debian packages the module
     for one in lua5.1 lua5.2 luajit; do
-        lua_says $one 'pcall(require, "copas")' && has_headers_of $one && return
+        lua_says $one "pcall(require, '$1')" && has_headers_of $one && return
+    done
+    return 1
+}
+has_luaredis() { # likewise
+    for one in lua5.1 lua5.2 lua5.3 luajit; do
+        lua_says $one 'pcall(require, "redis")' && has_headers_of $one && return
     done
     return 1
 }
@@ -254,6 +262,8 @@ debian_packages() {
         luac) echo "$lua_name" ;;
         luarocks) echo luarocks ;;
         copas) printf '%s\n' lua-copas lua5.1 liblua5.1-0-dev ;;
+        luaredis) printf '%s\n' lua-redis lua5.1 liblua5.1-0-dev ;;
+        luahttp) printf '%s\n' lua-http lua5.1 liblua5.1-0-dev ;;
         tmux) echo tmux ;;
         postgresql) echo postgresql ;;
         redis_server) echo redis-server ;;

@@ -47,11 +47,12 @@ static void run_hooks(lua_State *L)
 static int wait_interruptibly(lua_State *L, struct queue *q, int64_t timeout, int max)
 {
     int n = readyq_wait(q->core, &q->batch, timeout, max);
+    const int64_t deadline = readyq_deadline(&q->batch); /* hooks may use the batch, too */
 
     while (n == -EINTR) {
         run_hooks(L);
         luaq_check_queue(L);
-        n = readyq_resume(q->core, &q->batch);
+        n = readyq_wait_until(q->core, &q->batch, deadline, max);
     }
     return n;
 }

@@ -47,7 +47,7 @@ static int wait_without_gil(const struct wait *wait, bool again)
     const int64_t timeout = wait->timeout == FOREVER ? -1 : wait->timeout;
     readyq_batch *batch = &wait->batch->core;
     PyThreadState *state = PyEval_SaveThread();
-    int n = again ? readyq_resume(wait->core, batch)
+    int n = again ? readyq_wait_until(wait->core, batch, readyq_deadline(batch), wait->max)
                   : readyq_wait(wait->core, batch, timeout, wait->max);
 
     PyEval_RestoreThread(state);

@@ -1,13 +1,17 @@
 -- SPDX-License-Identifier: MIT
 --
--- Coroutines on a queue. A coroutine that waits is suspended, and resumed when what it waits for is
--- there, when its time is over, or when it is cancelled. The loop only waits: it has no buffers and
--- no protocols.
+-- Coroutines on a queue. A coroutine that waits is suspended, and resumed when what it waits for
+-- is there, when its time is over, or when it is cancelled. The loop only waits: it has no
+-- buffers and no protocols.
 --
--- This file has the calls of programs. Each begins a wait for a source: scheduler.lua suspends and
--- resumes, descriptor.lua has the sources for descriptors.
-for _, part in ipairs {"scheduler", "descriptor", "sources"} do
-    package.loaded["readyq." .. part] = nil -- their state is that of one loop
+-- This file has the calls of programs. scheduler.lua suspends and resumes coroutines; task.lua has
+-- what it knows about each; descriptor.lua and sources.lua have what they wait for; program.lua
+-- calls the program's callbacks and reports errors; misuse.lua raises the errors of wrong calls.
+
+-- A program that has unloaded this module and requires it again gets a second loop: these modules
+-- have the state of one loop.
+for _, part in ipairs {"task", "scheduler", "descriptor", "sources"} do
+    package.loaded["readyq." .. part] = nil
 end
 
 local readyq = require "readyq"
@@ -36,7 +40,7 @@ end
 -- Begins a coroutine that calls f(...) every `period` seconds, counted from now; turns that were
 -- missed are left out.
 function loop.every(period, f, ...)
-    if type(period) ~= "number" or not (period > 0) then
+    if type(period) ~= "number" or period <= 0 or period ~= period then
         misuse.raise("every: a period is a number of seconds above 0, not %s", tostring(period))
     end
     misuse.check_function("every", f)
@@ -51,17 +55,36 @@ function loop.every(period, f, ...)
     end, ...)
 end
 
--- As coroutine.wrap(), for a function that waits: the coroutine that calls the generator waits.
+-- As coroutine.wrap(), for a function that waits: when the generator yields because it waits, the
+-- coroutine that called it yields to the loop, too, and resumes it afterwards. The wait is that of
+-- the coroutine's task, which scheduler.roots finds.
 function loop.wrap(f)
     misuse.check_function("wrap", f)
-    return scheduler.wrap(f)
+    local generator = coroutine.create(f)
+    local tasks, roots = scheduler.tasks, scheduler.roots
+    local waiter = nil -- the coroutine that called the generator, while the generator waits
+    local function pass(co, task, ok, ...)
+        waiter = nil
+        if not ok then error((...), 0) end
+        local is_waiting = task and task.co -- that is set as long as the task waits
+        if not is_waiting then return ... end -- an item, or the end
+        waiter = co
+        return pass(co, task, coroutine.resume(generator, coroutine.yield()))
+    end
+    return function(...)
+        local co = coroutine.running()
+        if waiter and waiter ~= co and coroutine.status(waiter) ~= "dead" then
+            misuse.raise("a generator of loop.wrap() waits: another coroutine has called it")
+        end
+        roots[generator] = roots[co] or co
+        return pass(co, tasks[roots[generator]], coroutine.resume(generator, ...))
+    end
 end
 
--- Makes the coroutine's wait, or its next one, raise loop.CANCELLED. That ends it silently, unless
--- it catches the error to clean up.
+-- Makes the coroutine's wait, or its next one, raise loop.CANCELLED. That ends it silently,
+-- unless it catches the error to clean up.
 function loop.cancel(co)
-    scheduler.task_of("cancel", co)
-    scheduler.cancel(co)
+    sources.cancel("cancel", co)
 end
 
 -- Whether it waits in the loop, or is to have its first step. One that is neither dead nor waits
@@ -75,7 +98,7 @@ local Deadline = {}
 Deadline.__index = Deadline
 
 function loop.deadline(seconds)
-    return setmetatable({due = queue:now() + scheduler.seconds("deadline", seconds)}, Deadline)
+    return setmetatable({due = queue:now() + misuse.check_timeout("deadline", seconds)}, Deadline)
 end
 
 function Deadline:left() return math.max(0, self.due - queue:now()) end
@@ -93,10 +116,10 @@ loop.priority = Descriptor.waiter("priority", readyq.PRIORITY)
 -- An event is set or not. event:wait(timeout) waits until it is.
 function loop.event() return sources.new_event() end
 
--- Waits for the end of a coroutine that spawn() began. Returns what it returned; or nil, its error
--- and a traceback, and then run() does not raise that error; or nil and "timeout".
+-- Waits for the end of a coroutine that spawn() began. Returns what it returned; or nil, its
+-- error and a traceback, and then run() does not raise that error; or nil and "timeout".
 function loop.join(co, timeout)
-    return scheduler.wait("join", scheduler.end_of("join", co), timeout)
+    return scheduler.wait("join", sources.end_of("join", co), timeout)
 end
 
 -- Waits until the process has ended: its wait status (-1 where it is not known), or nil and
@@ -106,11 +129,11 @@ function loop.wait_process(pid, timeout)
 end
 
 -- Waits for the first of several: descriptors, to be readable; {descriptor, "r", "w" or "p"};
--- events; coroutines; {process = pid}. With `timeout = seconds or deadline` for that long at most.
--- Returns the index of the first, and what the wait for it alone would return; or nil and "timeout".
+-- events; coroutines; {process = pid}. With `timeout = seconds or deadline` for that long at
+-- most. Returns the number of the first, and what a wait for it alone would return; or nil and
+-- "timeout".
 function loop.any(items)
     if type(items) ~= "table" then misuse.raise("any: a list expected, not %s", type(items)) end
-    if #items == 0 and not items.timeout then misuse.raise("any: there is nothing to wait for") end
     return sources.wait_for_first("any", items)
 end
 
@@ -125,7 +148,7 @@ end
 -- Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes).
 -- Returns whether something is left to wait for.
 function loop.step(timeout)
-    return scheduler.step(timeout and scheduler.seconds("step", timeout))
+    return scheduler.step(timeout and misuse.check_timeout("step", timeout))
 end
 
 -- Steps until no coroutine waits any more, and none is the data of a watch; or until stop().

@@ -29,7 +29,26 @@ function misuse.check(call, method, queue, ...)
 end
 
 function misuse.check_function(call, f)
-    if type(f) ~= "function" then misuse.raise("%s: a function expected, not %s", call, type(f)) end
+    if type(f) == "function" then return end
+    misuse.raise("%s: a function expected, not %s", call, type(f))
+end
+
+-- Returns the seconds of a timeout, which may be a deadline.
+function misuse.check_timeout(call, timeout)
+    if type(timeout) == "number" and timeout >= 0 then return timeout end
+    if type(timeout) == "table" and type(timeout.left) == "function" then return timeout:left() end
+    misuse.raise("%s: a timeout is a number of seconds from 0 on or a deadline, not %s", call,
+        tostring(timeout))
+end
+
+-- The coroutine that runs is none of the loop.
+function misuse.refuse_coroutine(call, is_main)
+    if is_main then
+        misuse.raise("%s: only a coroutine can wait: begin one by loop.spawn(), then call "
+            .. "loop.run()", call)
+    end
+    misuse.raise("%s: this coroutine was not begun by loop.spawn(), so nothing would resume it; a "
+        .. "generator that waits is made by loop.wrap() instead of coroutine.wrap()", call)
 end
 
 return misuse

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
 -- What coroutines of readyq.loop wait for besides descriptors: events, processes, and the first of
--- several sources. A source (scheduler.lua) has three methods:
+-- several. A source (scheduler.lua) has three methods:
 --
--- attach(task)               the task waits from now on; returns false if there is no need to wait
--- detach(task, source, bit)  it does not any more; `source` is the one that has ended the wait, if any
+-- attach(task)               the task waits from now on; false if there is no need to wait
+-- detach(task, source, bit)  the wait is over; `source` has ended it, if any has
 -- result()                   what the wait returns when the event came
 local readyq = require "readyq"
 local misuse = require "readyq.misuse"
@@ -12,6 +12,43 @@ local scheduler = require "readyq.scheduler"
 local Descriptor = require "readyq.descriptor"
 
 local sources = {}
+
+-- ---------------------------------------------------------------- the end of a coroutine
+
+local function refuse(call, co)
+    misuse.raise("%s: a coroutine that loop.spawn() began is expected, not %s", call, tostring(co))
+end
+
+-- The task of a coroutine that a program passes.
+local function task_of(call, co)
+    return scheduler.tasks[co] or refuse(call, co)
+end
+
+-- Whether the coroutine has ended. The loop notices only here that the program closed it.
+local function has_ended(task, co)
+    if coroutine.status(co) ~= "dead" then return false end
+    if not task.values then scheduler.finish(task, nil, "closed") end
+    return true
+end
+
+function sources.cancel(call, co)
+    local task = task_of(call, co)
+    if has_ended(task, co) or task.is_cancelled then return end
+    task.is_cancelled = true
+    if task.co then scheduler.end_unless_event(task, scheduler.CANCELLED) end
+end
+
+-- The task as a source for the coroutine that runs, perhaps in a generator.
+function sources.end_of(call, co)
+    local task = task_of(call, co)
+    if not task.is_spawned then refuse(call, co) end
+    local running = coroutine.running()
+    if co == (scheduler.roots[running] or running) then
+        misuse.raise("%s: a coroutine cannot wait for its own end", call)
+    end
+    has_ended(task, co)
+    return task
+end
 
 -- ---------------------------------------------------------------- events
 
@@ -24,7 +61,7 @@ function sources.new_event() return setmetatable({set_already = false, waits = {
 function Event:set()
     local waits = self.waits
     self.set_already, self.waits = true, {}
-    for _, task in ipairs(waits) do scheduler.schedule(task, scheduler.READY, self) end
+    for _, task in ipairs(waits) do scheduler.end_soon(task, scheduler.READY, self) end
 end
 
 function Event:clear() self.set_already = false end
@@ -70,7 +107,7 @@ function Process:detach()
     if self.watch then self.watch:remove() end
 end
 
-function Process:on_event() scheduler.wake(self.task, self) end
+function Process:on_event() scheduler.end_now(self.task, self) end
 Process.__call = Process.on_event
 
 function Process:result()
@@ -113,20 +150,21 @@ end
 -- The source that an item of loop.any{...} stands for.
 local function new_source(call, item, number)
     if getmetatable(item) == Event then return item end
-    if type(item) == "thread" then return scheduler.end_of(call, item) end
+    if type(item) == "thread" then return sources.end_of(call, item) end
     if is_object(item) then return new_readiness(call, item, readyq.READ) end
     if item.process ~= nil then return sources.new_process(call, item.process) end
     local bit = BITS[item[2]]
     if item[1] ~= nil and bit then return new_readiness(call, item[1], bit) end
-    misuse.raise("%s: item %d is no descriptor, {descriptor, 'r', 'w' or 'p'}, event, coroutine or "
-        .. "{process = pid}", call, number)
+    misuse.raise("%s: item %d is no descriptor, {descriptor, 'r', 'w' or 'p'}, event, coroutine "
+        .. "or {process = pid}", call, number)
 end
 
--- Its array is the sources of the items.
+-- Its array part holds the sources of the items, up to the first that needs no wait.
 local Choice = {}
 Choice.__index = Choice
 
--- Attaches the task to all sources until one needs no wait. If an item is wrong, to none.
+-- Attaches the task to all sources until one needs no wait. Detaches it from all then, and if an
+-- item is invalid.
 function Choice:attach(task)
     local ok, is_to_wait = pcall(self.attach_all, self, task)
     if not ok or not is_to_wait then self:detach(task) end
@@ -146,11 +184,25 @@ function Choice:attach_all(task)
     return true
 end
 
+-- A list with a hole is refused: the items after the hole would be ignored.
+local function check_list(call, items)
+    local last = 0
+    for key in pairs(items) do
+        if type(key) == "number" then last = math.max(last, key) end
+    end
+    for number = 1, last do
+        if items[number] == nil then misuse.raise("%s: item %d is nil", call, number) end
+    end
+    if last == 0 and not items.timeout then
+        misuse.raise("%s: there is nothing to wait for", call)
+    end
+end
+
 -- Notes which of the sources has ended the wait.
-function Choice:detach(task, first, bit)
+function Choice:detach(task, ender, bit)
     for number, source in ipairs(self) do
-        local is_first = source == first or source.descriptor == first and source.bit == bit
-        if first and is_first then self.first = self.first or number end
+        local has_ended_it = source == ender or source.descriptor == ender and source.bit == bit
+        if ender and has_ended_it then self.first = self.first or number end
         source:detach(task)
     end
 end
@@ -159,9 +211,10 @@ function Choice:result() return self.first, self[self.first]:result() end
 
 -- Returns the number of the first item and its result; or nil and why there is none.
 function sources.wait_for_first(call, items)
+    check_list(call, items)
     local choice = setmetatable({call = call, items = items, first = nil}, Choice)
     local task, co = scheduler.current_task(call)
-    local seconds = items.timeout and scheduler.seconds(call, items.timeout)
+    local seconds = items.timeout and misuse.check_timeout(call, items.timeout)
     if not choice:attach(task) then return choice:result() end
     local ok, why, errno = scheduler.suspend(call, task, co, choice, seconds)
     if ok then return choice:result() end

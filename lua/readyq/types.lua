@@ -109,7 +109,8 @@ function queue:wait(timeout, maximum) end
 ---@return integer count
 function queue:dispatch(timeout, maximum) end
 
----Ends one wait, running or next. A wake that comes with events ends another wait.
+---Ends one wait, running or next. A wake that comes with events ends another wait. A signal
+---handler in Lua, as luaposix has, may call it.
 ---@return true? woken
 ---@return string? message
 ---@return integer? errno
@@ -282,8 +283,8 @@ function loop.spawn(f, ...) end
 ---@return thread
 function loop.every(period, f, ...) end
 
----As coroutine.wrap, for a function that waits: meanwhile the coroutine that calls the generator is
----suspended. A wait in a generator of coroutine.wrap raises.
+---As coroutine.wrap, for a function that waits: meanwhile the coroutine that calls the generator
+---is suspended. A wait in a generator of coroutine.wrap raises.
 ---@param f function
 ---@return fun(...: any): any ...
 function loop.wrap(f) end
@@ -331,9 +332,9 @@ function loop.priority(s, timeout) end
 ---@return integer? errno
 function loop.wait_process(pid, timeout) end
 
----Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback: the
----error is not reported otherwise then; or nil and "timeout"; or nil and "closed" if the program
----closed it.
+---Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback:
+---the error is not reported otherwise then; or nil and "timeout"; or nil and "closed" if the
+---program closed it before. Whoever closes a coroutine that others join calls cancel for it, too.
 ---@param co thread begun by spawn or every
 ---@param timeout? readyq.timeout
 ---@return any ...
@@ -360,23 +361,36 @@ function event:wait(timeout) end
 ---@return readyq.event
 function loop.event() end
 
----What loop.any waits for: a descriptor to be readable; {descriptor, "r", "w" or "p"}; an event; the
----end of a coroutine; {process = pid}.
----@alias readyq.waitable readyq.source | {[1]: readyq.source, [2]: "r" | "w" | "p"} | readyq.event | thread | {process: integer}
+---A descriptor and its direction, for loop.any.
+---@class readyq.direction
+---@field [1] readyq.source
+---@field [2] "r" | "w" | "p"
+
+---A process, for loop.any.
+---@class readyq.process
+---@field process integer
+
+---What loop.any waits for; of a descriptor alone, that it can be read.
+---@alias readyq.waitable
+---| readyq.source
+---| readyq.direction
+---| readyq.event
+---| thread
+---| readyq.process
 
 ---@class readyq.waitables
 ---@field [integer] readyq.waitable
 ---@field timeout? readyq.timeout
 
----Waits for the first of several. Returns its number in the list and what a wait for it alone would
----return; or nil and "timeout".
+---Waits for the first of several. Returns its number in the list and what a wait for it alone
+---would return; or nil and "timeout". A list with a hole is an error.
 ---@param items readyq.waitables
 ---@return integer? number
 ---@return any ...
 function loop.any(items) end
 
 ---Makes the coroutine's wait, or its next one, raise loop.CANCELLED, which ends it silently.
----@param co thread begun by spawn or every
+---@param co thread begun by spawn or every, or the data of a watch
 function loop.cancel(co) end
 
 ---Whether it waits in the loop, or is to have its first step. One that is neither dead nor waits
@@ -391,7 +405,8 @@ function loop.is_waiting(co) end
 function loop.close(s) end
 
 ---Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes). It
----sleeps while only watches of the program are left, and returns at once if there is nothing at all.
+---sleeps while only watches of the program are left, and returns at once if there is nothing at
+---all.
 ---@param timeout? readyq.timeout
 ---@return boolean a coroutine waits, or is the data of a watch
 function loop.step(timeout) end
@@ -402,10 +417,122 @@ function loop.run() end
 ---Ends the run under way after its step. What waits goes on waiting in the next run.
 function loop.stop() end
 
+---`require "readyq.socket"`: a copy of LuaSocket's module `socket`. In a coroutine of readyq.loop its
+---calls wait there; elsewhere they block. All results are LuaSocket's.
+---@class readyq.socket
+---@field original table LuaSocket's module
+local socket = {}
+
+---An object of readyq.socket. It has all methods of the object of LuaSocket or LuaSec in it; those
+---that wait are listed here.
+---@class readyq.socket.object
+---@field raw userdata the object of LuaSocket or LuaSec
+local object = {}
+
+---@param host string a name, which is looked up without letting others run, or an address
+---@param port integer | string
+---@return 1? connected
+---@return string? message
+function object:connect(host, port) end
+
+---@return readyq.socket.object? client
+---@return string? message "timeout", "closed", or what went wrong
+function object:accept() end
+
+---@param pattern? "*l" | "*a" | integer
+---@param prefix? string
+---@return string? data
+---@return string? message "timeout", "closed", or what went wrong
+---@return string? part what came until then
+function object:receive(pattern, prefix) end
+
+---@param data string
+---@param first? integer
+---@param last? integer
+---@return integer? last the last byte that was sent
+---@return string? message "timeout", "closed", or what went wrong
+---@return integer? sent the last byte that was sent until then
+function object:send(data, first, last) end
+
+---@param size? integer
+---@return string? datagram
+---@return string? address or a message
+---@return integer? port
+function object:receivefrom(size) end
+
+---@param datagram string
+---@param address string
+---@param port integer | string
+---@return integer? sent
+---@return string? message
+function object:sendto(datagram, address, port) end
+
+---Of an object of LuaSec.
+---@return boolean done
+---@return string? message "wantread" or "wantwrite" after a timeout
+function object:dohandshake() end
+
+---Limits the calls that follow. Both limits count from the beginning of a call; if both are set, "b"
+---limits each of its waits.
+---@param seconds? number nil and negative numbers are no limit
+---@param mode? "b" | "t" | "r"
+---@return 1
+function object:settimeout(seconds, mode) end
+
+---Calls of other coroutines that wait for it return nil and "closed".
+---@return 1
+function object:close() end
+
+---An object that waits, for one of LuaSocket or LuaSec.
+---@param raw userdata
+---@return readyq.socket.object
+function socket.wrap(raw) end
+
+---@return readyq.socket.object? object
+---@return string? message
+function socket.tcp() end
+
+---@return readyq.socket.object? object
+---@return string? message
+function socket.udp() end
+
+---@param host string
+---@param port integer | string
+---@param backlog? integer
+---@return readyq.socket.object? listener
+---@return string? message
+function socket.bind(host, port, backlog) end
+
+---@param host string
+---@param port integer | string
+---@param local_host? string
+---@param local_port? integer | string
+---@param family? "inet" | "inet6" | "unspec"
+---@return readyq.socket.object? client
+---@return string? message
+function socket.connect(host, port, local_host, local_port, family) end
+
+---@param readers? table
+---@param writers? table
+---@param timeout? number
+---@return table readable an array that is also a set
+---@return table writable
+---@return "timeout"? word when both are empty
+function socket.select(readers, writers, timeout) end
+
+---@param seconds number
+function socket.sleep(seconds) end
+
+---Has `require` return such copies for "socket", "socket.unix" and "ssl" from now on.
+---@return table original LuaSocket's module
+function socket.install() end
+
 ---`require "readyq.select"`: LuaSocket's socket.select without its limit.
 ---@class readyq.select
 local select = {}
 
+---Every object is asked in each call. Of a list with methods `insert` and `remove`, as copas has,
+---only the members are that these changed and that the call before returned.
 ---@param recvt? table
 ---@param sendt? table
 ---@param timeout? number seconds; nil or negative waits as long as it takes
@@ -413,6 +540,9 @@ local select = {}
 ---@return table writable
 ---@return "timeout"? word when both are empty
 function select.select(recvt, sendt, timeout) end
+
+---Ends the call that waits, with "timeout" if nothing is ready; for signal handlers in Lua.
+function select.wake() end
 
 ---Puts it into LuaSocket.
 ---@return function original

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from prompt_toolkit.application import Application
@@ -29,6 +29,7 @@ class Screen:
         self._lock = threading.Lock()
         self._app: Application[Any] | None = None
         self._from_threads: list[tuple[TextIO, str]] = []
+        self._erase: Callable[[], None] = lambda: None
         self._unfinished = ""
         self._streams: list[tuple[str, TextIO]] = []
 
@@ -45,8 +46,9 @@ class Screen:
         for name, stream in self._streams:
             setattr(sys, name, stream)
 
-    def begin(self, app: Application[Any]) -> None:
-        """A prompt is about to be shown: start it in the first column."""
+    def begin(self, app: Application[Any], erase: Callable[[], None]) -> None:
+        """A prompt is about to be shown: start it in the first column. erase() will erase it."""
+        self._erase = erase
         for _, stream in self._streams:
             stream.flush()
         self._app = app
@@ -86,8 +88,7 @@ class Screen:
             text += "\n"
         lines, newline, self._unfinished = text.rpartition("\n")
         if newline:
-            if app.renderer.last_rendered_screen is not None:
-                app.renderer.erase()
+            self._erase()
             stream.write(lines + newline)
             stream.flush()
         app.invalidate()

@@ -27,6 +27,7 @@ from prompt_toolkit.output import create_output
 from readyq import prompt
 from readyq.console import Session, history_path
 from readyq.editing import LineHistory, NameCompleter, make_keys, make_lexer
+from readyq.resize import Resize
 from readyq.screen import Screen
 
 _PATIENCE = 0.3  # seconds after which a second Ctrl-C ends a task that blocks the loop
@@ -70,14 +71,15 @@ class _Console:
             output=create_output(stdout=stdout),
         )
         self._prompt.app.terminal_size_polling_interval = None  # SIGWINCH says it
+        self._resize = Resize(self._prompt.app, session.loop)
 
     def read(self) -> str:
         """One input, of one line or several. Raises KeyboardInterrupt and EOFError."""
-        self._screen.begin(self._prompt.app)
+        self._screen.begin(self._prompt.app, self._resize.erase)
         before = signal.signal(signal.SIGINT, self._interrupt)
         task = self._loop.create_task(
             self._prompt.prompt_async(
-                pre_run=self._remember_context, set_exception_handler=False, handle_sigint=False
+                pre_run=self._begin, set_exception_handler=False, handle_sigint=False
             )
         )
         try:
@@ -100,8 +102,9 @@ class _Console:
             signal.signal(signal.SIGINT, before)
             self._screen.end()
 
-    def _remember_context(self) -> None:
+    def _begin(self) -> None:
         self._context = contextvars.copy_context()  # in which keys know their application
+        self._resize.begin()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-C: end the callback that runs, or else be a key."""

@@ -241,6 +241,35 @@ static void test_what_the_kernel_reported_to_two_threads_is_given_to_one_of_them
     close_pool(&pool);
 }
 
+/* It has slept so long that other threads have asked the kernel more than a million times since;
+ * fewer where each time takes ten microseconds. */
+#if defined(__SANITIZE_THREAD__)
+enum { TIMES = 1000 };
+#else
+enum { TIMES = 0x100000 + 10 };
+#endif
+
+static void test_a_late_event_of_a_thread_that_slept_for_long_is_no_ghost(void)
+{
+    struct pool pool;
+    readyq_batch batch = {0};
+    open_pool(&pool, 1, READYQ_READ | READYQ_EDGE);
+    pool.workers[0].stops = AFTER;
+    send_to_sleep(&pool.workers[0], -1);
+    for (int i = 0; i < TIMES; i++)
+        CHECK_IS(readyq_look(pool.q, &batch, 0), 0);
+    CHECK_IS(readyq_done(&batch), 0);
+    put(pool.p[1]);
+    await_stop(&pool.workers[0], AFTER);
+    CHECK_IS(readyq_modify(&pool.w, READYQ_READ | READYQ_ONESHOT), 0);
+    let_go(&pool.workers[0], AFTER);
+    CHECK(await_taken(&pool.workers[0]) == &pool.w);
+    CHECK_IS(stats_of(pool.q).stale, 1);
+    CHECK_IS(stats_of(pool.q).ghosts, 0);
+    CHECK_IS(stats_of(pool.q).rebuilds, 0);
+    close_pool(&pool);
+}
+
 /* The event that was fetched belongs to the registration before. */
 static void test_a_look_that_got_a_late_event_looks_again(void)
 {
@@ -1269,6 +1298,7 @@ TESTS(TEST(test_what_one_thread_took_comes_to_another_when_it_is_done_and_still_
       TEST(test_data_for_what_one_thread_holds_wakes_no_other),
       TEST(test_what_the_kernel_reported_to_two_threads_is_not_delivered_after_one_drained_it),
       TEST(test_what_the_kernel_reported_to_two_threads_is_given_to_one_of_them),
+      TEST(test_a_late_event_of_a_thread_that_slept_for_long_is_no_ghost),
       TEST(test_a_look_that_got_a_late_event_looks_again),
       TEST(test_what_one_thread_left_and_was_drained_comes_to_no_wait_that_begins_later),
       TEST(test_a_modified_watch_is_released_before_its_thread_is_done),

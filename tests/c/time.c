@@ -194,17 +194,18 @@ static void test_interrupted_wait_repeats_no_event(void)
     close_pair(p);
 }
 
-/* Interrupted at least once, and then resumed until something else ends it. */
-static int resume_to_the_end(readyq *q, readyq_batch *batch, int64_t timeout, int max)
+/* Interrupted at least once, and then continued until something else ends it. */
+static int continue_to_the_end(readyq *q, readyq_batch *batch, int64_t timeout, int max)
 {
     int n = readyq_wait(q, batch, timeout, max), interruptions = 0;
+    const int64_t deadline = readyq_deadline(batch);
     for (; n == -EINTR; interruptions++)
-        n = readyq_resume(q, batch);
+        n = readyq_wait_until(q, batch, deadline, max);
     CHECK(interruptions > 0);
     return n;
 }
 
-static void test_a_resumed_wait_ends_at_the_deadline_of_the_first(void)
+static void test_an_interrupted_wait_can_be_continued_until_its_deadline(void)
 {
     readyq_batch batch = {0};
     struct pest pest = {.victim = pthread_self()};
@@ -212,12 +213,34 @@ static void test_a_resumed_wait_ends_at_the_deadline_of_the_first(void)
     catch_user_signal();
     pthread_t thread = start(interrupt_again_and_again, &pest);
     int64_t before = now_ns();
-    CHECK_IS(resume_to_the_end(q, &batch, 5 * SOON, 0), 0);
+    CHECK_IS(continue_to_the_end(q, &batch, 5 * SOON, 0), 0);
     CHECK(now_ns() - before >= 5 * SOON);
     CHECK(now_ns() - before < LONG);
     pest.enough = true;
     join(thread);
-    CHECK_IS(readyq_resume(q, &batch), 0); /* its deadline has passed */
+    CHECK_IS(readyq_wait_until(q, &batch, readyq_deadline(&batch), 0), 0); /* it has passed */
+    readyq_done(&batch);
+    readyq_close(q);
+}
+
+static void test_a_wait_until_a_deadline_is_never_early(void)
+{
+    readyq_batch batch = {0};
+    readyq *q = open_queue();
+    const int64_t deadline = readyq_now(q) + SOON;
+    CHECK_IS(readyq_deadline(&batch), 0);
+    CHECK_IS(readyq_wait_until(q, &batch, deadline, 0), 0);
+    CHECK(readyq_now(q) >= deadline);
+    CHECK_IS(readyq_deadline(&batch), deadline);
+    CHECK_IS(readyq_wait_until(q, &batch, 0, 0), 0);
+    CHECK_IS(readyq_wait_until(q, &batch, -1, 0), -EINVAL);
+    CHECK_IS(readyq_wait_until(q, &batch, INT64_MIN, 0), -EINVAL);
+    CHECK_IS(readyq_wait_until(q, &batch, 0, -1), -EINVAL);
+    CHECK_IS(readyq_wake(q), 0);
+    CHECK_IS(readyq_wait_until(q, &batch, INT64_MAX, 0), 0);
+    CHECK_IS(readyq_deadline(&batch), INT64_MAX);
+    CHECK_IS(readyq_wait(q, &batch, 0, 0), 0);
+    CHECK_IS(readyq_deadline(&batch), INT64_MAX);
     readyq_done(&batch);
     readyq_close(q);
 }
@@ -238,7 +261,7 @@ static void *put_two_after_a_signal(void *argument)
     return NULL;
 }
 
-static void test_a_resumed_wait_keeps_its_maximum(void)
+static void test_a_continued_wait_has_its_maximum(void)
 {
     readyq_batch batch = {0};
     struct two two = {.pest = {.victim = pthread_self()}};
@@ -250,7 +273,7 @@ static void test_a_resumed_wait_keeps_its_maximum(void)
     }
     catch_user_signal();
     pthread_t thread = start(put_two_after_a_signal, &two);
-    CHECK_IS(resume_to_the_end(q, &batch, -1, 1), 1);
+    CHECK_IS(continue_to_the_end(q, &batch, -1, 1), 1);
     join(thread);
     readyq_done(&batch);
     readyq_close(q);
@@ -258,7 +281,7 @@ static void test_a_resumed_wait_keeps_its_maximum(void)
         close_pair(two.p[i]);
 }
 
-static void test_what_a_signal_handler_did_to_the_queue_counts_when_its_wait_is_resumed(void)
+static void test_what_a_signal_handler_did_to_the_queue_counts_when_its_wait_is_continued(void)
 {
     readyq_batch batch = {0};
     readyq_watch trigger = {0};
@@ -271,12 +294,12 @@ static void test_what_a_signal_handler_did_to_the_queue_counts_when_its_wait_is_
     CHECK_IS(readyq_fire(&trigger), 0);
     CHECK_TAKES(q, &trigger); /* a wait of its own, which closes the other batch */
     CHECK_IS(readyq_fire(&trigger), 0);
-    CHECK_IS(readyq_resume(q, &batch), 1);
+    CHECK_IS(readyq_wait_until(q, &batch, INT64_MAX, 0), 1);
     CHECK(readyq_next(&batch) == &trigger);
     CHECK_IS(readyq_wait(q, &batch, -1, 0), -EINTR);
     readyq_ref(q);
     readyq_close(q);
-    CHECK_IS(readyq_resume(q, &batch), -ESHUTDOWN);
+    CHECK_IS(readyq_wait_until(q, &batch, INT64_MAX, 0), -ESHUTDOWN);
     pest.enough = true;
     join(thread);
     readyq_unref(q);
@@ -339,9 +362,10 @@ TESTS(TEST(test_wait_is_never_early), TEST(test_wait_of_zero_looks_and_returns),
       TEST(test_bad_timeouts_and_maxima_are_refused), TEST(test_huge_maxima_work),
       TEST(test_signals_do_not_shorten_a_wait), TEST(test_data_is_reported_among_many_signals),
       TEST(test_interruptible_wait_ends_with_eintr), TEST(test_interrupted_wait_repeats_no_event),
-      TEST(test_a_resumed_wait_ends_at_the_deadline_of_the_first),
-      TEST(test_a_resumed_wait_keeps_its_maximum),
-      TEST(test_what_a_signal_handler_did_to_the_queue_counts_when_its_wait_is_resumed),
+      TEST(test_an_interrupted_wait_can_be_continued_until_its_deadline),
+      TEST(test_a_wait_until_a_deadline_is_never_early),
+      TEST(test_a_continued_wait_has_its_maximum),
+      TEST(test_what_a_signal_handler_did_to_the_queue_counts_when_its_wait_is_continued),
       TEST(test_wake_before_the_wait_is_not_lost), TEST(test_wakes_merge_and_clear),
       TEST(test_look_leaves_a_wake_to_the_wait_that_follows),
       TEST(test_wake_and_data_come_together))

@@ -28,9 +28,14 @@ if not ok then fail(problem, 1) end
 
 unix.alarm(0) -- its handler is removed with the module
 things.close_all()
-for name in pairs(package.loaded) do -- these modules keep a queue open as long as they are loaded
-    if name == arg[1] or name:find("^readyq") then package.loaded[name] = nil end
+-- These modules keep a queue open as long as they are loaded; some of them hold readyq.socket.
+local holders = {"^readyq", "^socket", "^ssl", "^redis", "^pegasus", "^" .. arg[1] .. "$"}
+for name in pairs(package.loaded) do
+    for _, pattern in ipairs(holders) do
+        if name:find(pattern) then package.loaded[name] = nil end
+    end
 end
+package.preload.ssl, package.preload["socket.unix"] = nil, nil
 if jit then jit.flush() end -- compiled code keeps references to what it used
 collectgarbage()
 collectgarbage()

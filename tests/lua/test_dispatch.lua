@@ -131,7 +131,7 @@ function T.test_data_that_cannot_be_called_is_an_error_that_names_the_watch()
     local q = readyq.new()
     for _, data in ipairs {"text", 7, {}, false} do
         q:add_trigger(data):fire()
-        raises("test_dispatch.lua:%d+: dispatch: readyq.watch: trigger.* has no function or coroutine",
+        raises("dispatch.lua:%d+: dispatch: readyq.watch: trigger.* has no function or coroutine",
             function() q:dispatch(0) end)
     end
     q:add_trigger():fire()

@@ -244,7 +244,8 @@ function T.test_errors_name_the_call_and_the_line_of_the_program()
     local r = things.pipe()
     local here = "test_loop_faults.lua:%d+: "
     run(function()
-        raises(here .. "readable: .*not a descriptor", function() loop.readable({fileno = "x"}) end)
+        local wrong = {fileno = "x"}
+        raises(here .. "readable: .*not a descriptor", function() loop.readable(wrong) end)
         raises(here .. "readable: .*expected, not nil", function() loop.readable() end)
         raises(here .. "writable: a timeout is", function() loop.writable(r, -1) end)
         raises(here .. "priority: a timeout is", function() loop.priority(r, "x") end)

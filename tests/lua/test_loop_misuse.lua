@@ -175,7 +175,8 @@ function T.test_a_coroutine_that_something_else_resumes_gets_an_error_that_says_
                 loop.sleep(0.001)
                 local ok, message = coroutine.resume(inner, value)
                 equal(ok, false)
-                assert(message:find(name .. ": a coroutine that waits was resumed by something else"))
+                local pattern = name .. ": a waiting coroutine was resumed by something else"
+                assert(message:find(pattern))
             end)
         end
     end

@@ -3,6 +3,7 @@
 -- luaposix beside a queue: its forks, signals and descriptors.
 local readyq = require "readyq"
 local things = require "things"
+local unix = require "unix"
 local signal = things.need("posix.signal", "lua-posix")
 local unistd = things.need("posix.unistd", "lua-posix")
 local wait = things.need("posix.sys.wait", "lua-posix")
@@ -98,6 +99,65 @@ function T.test_signals_of_luaposix_interrupt_and_do_not_shorten_a_wait()
     q:add_timer(1.2)
     things.event(q)
     equal(handled, 1)
+end
+
+function T.test_a_handler_of_luaposix_ends_a_wait_by_wake()
+    local q = readyq.new()
+    local handled
+    local function wait_for_handler()
+        handled = false
+        local start = unix.now()
+        unistd.alarm(1)
+        local _, _, count = q:wait(60)
+        equal(count, 0)
+        equal(handled, true)
+        assert(unix.now() - start < 30, "the wait went on")
+    end
+    signal.signal(signal.SIGALRM, function()
+        handled = true
+        q:wake()
+    end)
+    wait_for_handler()
+    coroutine.wrap(wait_for_handler)()
+    things.nothing(q, 0.001)
+    q:close() -- luaposix keeps the handler
+end
+
+function T.test_a_handler_of_luaposix_stops_the_loop()
+    local loop = require "readyq.loop"
+    signal.signal(signal.SIGALRM, function()
+        loop.stop()
+        loop.queue:wake()
+    end)
+    local ended = false
+    local sleeper = loop.spawn(function()
+        loop.sleep(60)
+        ended = true
+    end)
+    unistd.alarm(1)
+    loop.run()
+    equal(ended, false)
+    loop.cancel(sleeper)
+    loop.run()
+    loop = nil -- luaposix keeps the handler
+end
+
+function T.test_a_handler_of_luaposix_ends_a_select_by_wake()
+    local select = require "readyq.select"
+    local done
+    signal.signal(signal.SIGALRM, function()
+        done = true
+        select.wake()
+    end)
+    unistd.alarm(1)
+    local start = unix.now()
+    local readable, writable, word = select.select({}, nil, 60)
+    equal(done, true)
+    assert(unix.now() - start < 30, "the select went on")
+    equal(#readable + #writable, 0)
+    equal(word, "timeout")
+    equal(_G.select(3, select.select({}, nil, 0.001)), "timeout")
+    select = nil -- luaposix keeps the handler
 end
 
 function T.test_numbers_and_processes_of_luaposix_are_waited_for()

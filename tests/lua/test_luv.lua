@@ -75,4 +75,22 @@ function T.test_the_loop_of_luv_runs_inside_ours()
     equal(table.concat(log, " "), "timer timer timer end")
 end
 
+-- libuv only notes a signal; its handler runs when the loop of luv does.
+function T.test_a_signal_handler_of_luv_runs_where_its_loop_is_a_source()
+    local q = readyq.new()
+    local handled = 0
+    local signal = uv.new_signal()
+    signal:start("sigusr1", function() handled = handled + 1 end)
+    uv.run("nowait") -- libuv registers its descriptors when it runs
+    q:add(uv.backend_fd(), "r", function() uv.run("nowait") end)
+    for turn = 1, 3 do
+        uv.kill(uv.os_getpid(), "sigusr1")
+        equal(q:dispatch(60), 1)
+        equal(handled, turn)
+    end
+    things.nothing(q)
+    q:close()
+    close(signal)
+end
+
 return T

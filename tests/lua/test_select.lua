@@ -351,6 +351,248 @@ function T.test_sets_with_methods_are_followed()
     close_all()
 end
 
+-- A set as copas makes it from version 2 on: its methods are fields of the set itself.
+local function new_own_set()
+    local set, class = {}, getmetatable(new_set()).__index
+    set.insert, set.remove = class.insert, class.remove
+    return set
+end
+
+local function readable_names(names, ...)
+    return describe(names, true, ...)
+end
+
+local function fill(count, set)
+    local names, peers = {}, {}
+    for i = 1, count do
+        local a, b = pair()
+        names[a], peers[a] = "s" .. i, b
+        if set.insert then set:insert(a) else set[#set + 1] = a end
+    end
+    return names, peers
+end
+
+function T.test_the_middle_of_a_long_list_is_asked_in_each_call()
+    local list = {}
+    local names, peers = fill(200, list)
+    peers[list[1]]:send("x")
+    for _ = 1, 3 do equal(#select(list, nil, 5), 1) end
+    for place = 20, 180, 40 do
+        local other, peer = pair()
+        names[other], peers[other] = "new", peer
+        peer:send("one\ntwo\n")
+        socket.sleep(0.01)
+        local former = list[place]
+        list[place] = other
+        equal(readable_names(names, select(list, nil, 0)),
+            describe(names, pcall(original, list, nil, 0)))
+        other:receive()
+        local found = select(list, nil, 0)
+        equal(found[1], other) -- it is dirty
+        equal(found[2], list[1])
+        list[place] = former
+    end
+    close_all()
+end
+
+function T.test_another_file_under_the_number_of_the_same_object_is_watched()
+    for _, list in ipairs {{}, new_set(), new_own_set()} do
+        local a, b = pair()
+        local c, d = pair()
+        local names = {[a] = "a"}
+        if list.insert then list:insert(a) else list[1] = a end
+        equal(_G.select(3, select(list, nil, 0)), "timeout")
+        if list.insert then list:remove(a) end
+        unix.dup2(c:getfd(), a:getfd())
+        if list.insert then list:insert(a) end
+        d:send("x")
+        equal(readable_names(names, select(list, nil, 5)), "{1=a a=1} {} nil")
+        b:close()
+        close_all()
+    end
+end
+
+function T.test_random_lists_are_as_with_the_original()
+    local all, names, peers = {}, {}, {}
+    local function fresh(i)
+        if all[i] then
+            all[i]:close()
+            peers[i]:close()
+        end
+        all[i], peers[i] = pair()
+        names[all[i]] = "s" .. i
+    end
+    for i = 1, 70 do fresh(i) end
+    math.randomseed(11)
+    local reads, writes = {}, {}
+    for turn = 1, 300 do
+        local i, place = math.random(70), math.random(#reads + 1)
+        local what = math.random(6)
+        if what == 1 then fresh(i) end
+        if what == 2 then peers[i]:send("one\ntwo\n") end
+        if what == 3 then all[i]:receive() end
+        if what == 4 then reads[place] = all[i] end
+        if what == 5 then table.remove(reads, math.min(place, #reads)) end
+        if what == 6 then writes[1 + turn % 5 % (#writes + 1)] = all[i] end
+        local wanted = describe(names, pcall(original, reads, writes, 0))
+        equal(describe(names, pcall(select, reads, writes, 0)), wanted)
+    end
+    close_all()
+end
+
+function T.test_sets_whose_methods_are_their_own_fields_are_followed()
+    local set = new_own_set()
+    local asked = 0
+    local names, peers = fill(100, set)
+    local counter = object((things.pipe()), {dirty = function() asked = asked + 1 end})
+    set:insert(counter)
+    local first = set[1]
+    for _ = 1, 50 do
+        peers[first]:send("one\ntwo\n")
+        equal(readable_names(names, select(set, nil, 5)), "{1=s1 s1=1} {} nil")
+        set:remove(first)
+        equal(first:receive(), "one")
+        set:insert(first)
+        equal(readable_names(names, select(set, nil, 5)), "{1=s1 s1=1} {} nil")
+        equal(first:receive(), "two")
+        equal(_G.select(3, select(set, nil, 0)), "timeout")
+    end
+    assert(asked <= 3, "members that nothing changed were asked: " .. asked)
+    close_all()
+end
+
+function T.test_a_closed_member_of_a_set_is_left_out_even_if_a_duplicate_is_open()
+    local set = new_set()
+    local a, b = pair()
+    set:insert(a)
+    equal(_G.select(3, select(set, nil, 0)), "timeout")
+    things.dup(a:getfd())
+    a:close()
+    b:send("x")
+    things.warnings(function() equal(_G.select(3, select(set, nil, 0.05)), "timeout") end)
+    local c, d = pair()
+    set:insert(c)
+    d:send("x")
+    things.warnings(function()
+        equal(readable_names({[c] = "c"}, select(set, nil, 5)), "{1=c c=1} {} nil")
+    end)
+    close_all()
+end
+
+function T.test_two_members_of_one_descriptor_are_watched_until_both_are_removed()
+    local r, w = things.pipe()
+    unix.write(w, "x")
+    local one, two = object(r), object(r)
+    local names = {[one] = "one", [two] = "two"}
+    local set = new_set()
+    set:insert(one)
+    equal(readable_names(names, select(set, nil, 0)), "{1=one one=1} {} nil")
+    set:insert(two)
+    equal(readable_names(names, select(set, nil, 0)), "{1=two two=1} {} nil")
+    set:remove(two)
+    equal(readable_names(names, select(set, nil, 0)), "{1=one one=1} {} nil")
+    set:insert(two)
+    set:remove(one)
+    equal(readable_names(names, select(set, nil, 0)), "{1=two two=1} {} nil")
+    set:remove(two)
+    equal(_G.select(3, select(set, nil, 0)), "timeout")
+end
+
+function T.test_methods_that_take_positions_are_no_set()
+    local a, b = pair()
+    b:send("x")
+    local names = {[a] = "a", [b] = "b"}
+    local insert, remove = table.insert, table.remove
+    local list = setmetatable({b}, {__index = table})
+    local class = {
+        insert = function(t, place, value) insert(t, place, value) end,
+        remove = function(t, place) return remove(t, place) end,
+    }
+    local other = setmetatable({b}, {__index = class})
+    socket.sleep(0.01)
+    for _, t in ipairs {list, other} do
+        equal(_G.select(3, select(t, nil, 0)), "timeout")
+        t:insert(1, a)
+        equal(readable_names(names, select(t, nil, 0)), "{1=a a=1} {} nil")
+        t:remove(1)
+        equal(_G.select(3, select(t, nil, 0)), "timeout")
+        t:insert(2, a)
+        equal(readable_names(names, select(t, nil, 0)), "{1=a a=1} {} nil")
+        t:remove(2)
+        equal(_G.select(3, select(t, nil, 0)), "timeout")
+    end
+    equal(table.insert, insert)
+    equal(table.remove, remove)
+    close_all()
+end
+
+function T.test_a_set_that_is_in_both_lists_is_followed_once()
+    local set = new_own_set()
+    local names, peers = fill(5, set)
+    peers[set[2]]:send("x")
+    socket.sleep(0.01)
+    for _ = 1, 3 do
+        equal(readable_names(names, select(set, set, 0)),
+            describe(names, pcall(original, set, set, 0)))
+        set:remove(set[4] or set[1])
+    end
+    close_all()
+end
+
+function T.test_a_set_is_followed_through_calls_without_it()
+    local reading, writing, other = new_set(), new_set(), new_own_set()
+    local names, peers = fill(5, reading)
+    local more = fill(5, writing)
+    for s, name in pairs(more) do names[s] = "w" .. name end
+    for s, name in pairs((fill(5, other))) do names[s] = "o" .. name end
+    peers[reading[3]]:send("x")
+    socket.sleep(0.01)
+    for _, sendt in ipairs {writing, {}, writing, other, writing, {writing[1]}, other, writing} do
+        equal(readable_names(names, select(reading, sendt, 0)),
+            describe(names, pcall(original, reading, sendt, 0)))
+        equal(readable_names(names, select({reading[1]}, sendt, 0)),
+            describe(names, pcall(original, {reading[1]}, sendt, 0)))
+        equal(readable_names(names, select(nil, sendt, 0)),
+            describe(names, pcall(original, nil, sendt, 0)))
+        equal(readable_names(names, select(reading, nil, 0)), "{1=s3 s3=1} {} nil")
+    end
+    close_all()
+end
+
+function T.test_closed_members_do_not_keep_others_from_being_removed()
+    local r, w = things.pipe()
+    local a, b = pair()
+    local reading, writing = new_set(), new_set()
+    local stale = object(w) -- it still names the number when its file is closed
+    reading:insert(object(r))
+    reading:insert(a)
+    writing:insert(stale)
+    equal(#_G.select(2, select(reading, writing, 0)), 1)
+    things.close(r)
+    things.close(w)
+    things.dup(a:getfd())
+    a:close()
+    b:send("x")
+    raises("^select failed$", select, reading, writing, 0.01)
+    writing:remove(stale)
+    equal(_G.select(3, select(reading, writing, 0.01)), "timeout")
+    close_all()
+end
+
+function T.test_a_descriptor_that_is_not_open_fails_until_it_is_removed_from_the_set()
+    local r = things.pipe()
+    local o, set = object(r), new_set()
+    local a, b = pair()
+    b:send("x")
+    set:insert(a)
+    things.close(r)
+    set:insert(o)
+    for _ = 1, 2 do raises("^select failed$", select, set, nil, 0) end
+    set:remove(o)
+    equal(readable_names({[a] = "a"}, select(set, nil, 5)), "{1=a a=1} {} nil")
+    close_all()
+end
+
 function T.test_a_dirty_object_stands_for_all_of_its_descriptor()
     local r, w = things.pipe()
     unix.write(w, "x")

@@ -342,6 +342,23 @@ function T.test_an_interrupt_of_the_main_thread_reaches_a_wait_in_a_coroutine()
     for _ = 1, 1000 do things.nothing(q) end
 end
 
+function T.test_a_wait_in_a_hook_leaves_the_time_of_the_interrupted_wait()
+    local q = readyq.new()
+    local waits = 0
+    unix.handle(ALRM)
+    unix.alarm(0.02)
+    debug.sethook(function()
+        waits = waits + 1
+        if waits == 1 then q:wait(0) end
+    end, "", 5000)
+    local start = unix.now()
+    things.nothing(q, 0.1)
+    debug.sethook()
+    local took = unix.now() - start
+    assert(took >= 0.1 and took < 10, took)
+    assert(waits > 0)
+end
+
 function T.test_a_hook_may_close_the_queue_that_waits()
     local q = readyq.new()
     unix.handle(ALRM)

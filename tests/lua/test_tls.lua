@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
 --
--- LuaSec: TLS over LuaSocket, on readyq.loop, through readyq.select and in a queue.
+-- LuaSec: TLS over LuaSocket, on readyq.loop and readyq.socket, through readyq.select, in a queue.
 local loop = require "readyq.loop"
 local readyq = require "readyq"
 local readyq_select = require "readyq.select".select
 local things = require "things"
 local socket = things.need("socket", "lua-socket")
+local waiting = require "readyq.socket"
 local ssl = things.need("ssl", "lua-sec")
 local equal = things.equal
 
@@ -183,6 +184,110 @@ function T.test_a_tls_object_is_a_source_of_a_queue()
     client:close()
     assert(q:remove(server))
     things.raises("its getfd gives %-1", q.add, q, server, "r")
+end
+
+-- ---------------------------------------------------------------- readyq.socket
+
+-- Runs both functions as coroutines. Each gets its end, which waits, and its context.
+local function run_waiting(serve, call)
+    run(function(s, context) return serve(waiting.wrap(s), context) end,
+        function(s, context) return call(waiting.wrap(s), context) end)
+    equal(#loop.queue, 0)
+end
+
+local function wrap_waiting(s, context)
+    s:setoption("tcp-nodelay", true)
+    local secure = waiting.wrap(assert(ssl.wrap(s, context)))
+    equal(s:getfd(), -1)
+    equal(secure:dohandshake(), true)
+    return secure
+end
+
+function T.test_the_calls_of_a_tls_object_wait_and_return_what_luasecs_return()
+    local text, timed_out = ("0123456789abcdef"):rep(65536), loop.event()
+    run_waiting(function(s, context)
+        local secure = wrap_waiting(s, context)
+        equal(secure:receive(), "hello")
+        equal(secure:send("more\n"), 5)
+        assert(secure:receive(#text) == text)
+        equal(secure:send(text, 2, 4), 4)
+        secure:send("half")
+        timed_out:wait()
+        secure:close()
+    end, function(s, context)
+        local secure = wrap_waiting(s, context)
+        equal(secure:send("hello\n"), 6)
+        equal(secure:receive("*l", "and "), "and more")
+        equal(secure:send(text), #text)
+        equal(secure:receive(3), "123")
+        secure:settimeout(0.01)
+        local line, why, part = secure:receive()
+        equal(line, nil)
+        equal(why, "wantread") -- LuaSec's word for a timeout
+        equal(part, "half")
+        timed_out:set()
+        secure:settimeout(nil)
+        line, why, part = secure:receive("*l", part)
+        equal(line, nil)
+        equal(why, "closed")
+        equal(part, "half")
+        equal(secure:info("protocol"):find("^TLS") ~= nil, true)
+        secure:close()
+    end)
+end
+
+function T.test_a_handshake_with_a_silent_or_a_closed_end_fails_as_luasecs()
+    local closed = loop.event()
+    run_waiting(function(s)
+        closed:wait()
+        s:close()
+    end, function(s, context)
+        local secure = waiting.wrap(assert(ssl.wrap(s, context)))
+        secure:settimeout(0.01)
+        local done, why = secure:dohandshake()
+        equal(done, false)
+        equal(why, "wantread")
+        loop.spawn(function()
+            loop.close(secure)
+            closed:set()
+        end)
+        secure:settimeout(nil)
+        done, why = secure:dohandshake()
+        equal(done, false)
+        equal(why, "closed")
+    end)
+end
+
+function T.test_luasecs_https_client_waits_in_the_loop()
+    waiting.install()
+    local https = require "ssl.https"
+    local listener = assert(waiting.bind("127.0.0.1", 0))
+    local _, port = listener:getsockname()
+    local context = contexts()
+    loop.spawn(function()
+        for _ = 1, 2 do
+            local client = assert(listener:accept())
+            loop.spawn(function()
+                local secure = wrap_waiting(client, context)
+                local path = secure:receive():match("/%S+")
+                repeat until secure:receive() == ""
+                loop.sleep(0.01)
+                local text = "HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+                secure:send(text:format(#path, path))
+                secure:close()
+            end)
+        end
+        listener:close()
+    end)
+    local bodies = {}
+    for i = 1, 2 do
+        loop.spawn(function()
+            bodies[i] = https.request(("https://127.0.0.1:%d/page%d"):format(port, i))
+        end)
+    end
+    loop.run()
+    equal(bodies[1], "/page1")
+    equal(bodies[2], "/page2")
 end
 
 return T

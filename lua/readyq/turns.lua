@@ -1,0 +1,87 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Several coroutines that use the same object of readyq.socket.
+--
+-- One at a time is in a call that reads the object, and one in a call that writes it. The others
+-- have their turns after it, in order. A Turns is what they wait for: a source, as scheduler.lua
+-- describes it. Its array has the tasks that wait for their turns.
+local scheduler = require "readyq.scheduler"
+local Descriptor = require "readyq.descriptor"
+
+local Turns = {}
+Turns.__index = Turns
+
+function Turns.new()
+    return setmetatable({
+        current = false, -- the task whose call it is, if it has waited
+        descriptor = false, -- what that one waits for
+    }, Turns)
+end
+
+-- Whether the program has closed the coroutine.
+local function is_dead(task) return coroutine.status(task.co) == "dead" end
+
+-- The current call is over: the next one is resumed.
+function Turns:pass_on()
+    local task = table.remove(self, 1) or false
+    while task and is_dead(task) do
+        task:abandon()
+        task = table.remove(self, 1) or false
+    end
+    self.current = task
+    if task then scheduler.schedule(task, scheduler.READY, self) end
+end
+
+-- A wait has ended. If no source has ended it, but a timeout or a cancellation, the call is over.
+function Turns:detach(task, source)
+    if self.current == task then
+        if source and not is_dead(task) then return end
+        self.descriptor:detach(task)
+        return self:pass_on()
+    end
+    for i, other in ipairs(self) do
+        if other == task then return table.remove(self, i) end
+    end
+end
+
+-- Waits for its turn. Returns true; or nil and why not.
+function Turns:enter(call, seconds)
+    local task, co = scheduler.current_task(call)
+    local current = self.current
+    if is_dead(current) then current:abandon() end
+    if not self.current then return true end
+    table.insert(self, task)
+    return scheduler.suspend(call, task, co, self, seconds)
+end
+
+local function attach(call, raw, bit)
+    local task, co = scheduler.current_task(call)
+    return task, co, Descriptor.attach(call, task, raw, bit)
+end
+
+-- Waits until the object is ready. If no turn was under way, that of this coroutine begins here.
+-- Returns true; or nil and why not.
+function Turns:wait(call, raw, bit, seconds)
+    local is_ok, task, co, descriptor, result, message
+    if not self.current then
+        task, co, descriptor, result, message = attach(call, raw, bit)
+    else
+        is_ok, task, co, descriptor, result, message = pcall(attach, call, raw, bit)
+        if not is_ok then
+            self:pass_on()
+            error(task, 0)
+        end
+    end
+    if not descriptor then return result, message end
+    self.current, self.descriptor = task, descriptor
+    return scheduler.suspend(call, task, co, self, seconds)
+end
+
+function Turns:close()
+    for i = 1, #self do
+        scheduler.schedule(self[i], "closed", self)
+        self[i] = nil
+    end
+end
+
+return Turns
