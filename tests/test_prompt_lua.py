@@ -157,6 +157,16 @@ def test_a_program_may_require_it_without_starting_it():
     assert result.stdout == "function", result
 
 
+def test_make_repl_lua_opens_it(terminal, tmp_path):
+    history = {"READYQ_LUA_HISTORY": tmp_path / "history"}
+    terminal.start("make", "-s", "-C", ROOT, "repl-lua", f"LUA={LUA}", **history)
+    terminal.expect(r"^readyq .*\n>$")
+    terminal.enter("'first' .. ' line'")
+    terminal.expect(r"^first line\n>$")
+    terminal.keys("C-d")
+    terminal.expect_end()
+
+
 # ------------------------------------------------------------------ the session in the docs
 
 
