@@ -5,6 +5,7 @@
 -- call that blocks would stop.
 local loop = require "readyq.loop"
 local things = require "things"
+local unix = require "unix"
 local luasocket = things.need("socket", "lua-socket")
 local socket = require "readyq.socket"
 local equal = things.equal
@@ -155,7 +156,7 @@ end
 
 -- ---------------------------------------------------------------- lua-redis
 
--- Starts a server, and returns its port and the file to which it writes.
+-- Starts a server, and returns its port, the file to which it writes, and its process id.
 local function start_redis()
     local probe = io.popen("command -v redis-server")
     local path = probe:read()
@@ -163,21 +164,22 @@ local function start_redis()
     if not path then error({skip = "needs the server Redis: apt-get install redis-server"}) end
     local listener, port = listen()
     listener:close()
-    local command = "exec redis-server --port %d --bind 127.0.0.1 --save '' --appendonly no 2>&1"
+    local command = "echo $$; exec redis-server --port %d --bind 127.0.0.1 "
+        .. "--save '' --appendonly no 2>&1"
     local server = io.popen(command:format(port))
-    local line
+    local pid, line = tonumber(server:read()), nil
     repeat line = server:read() until not line or line:find("Ready to accept connections")
     assert(line, "redis-server has ended")
-    return port, server
+    return port, server, pid
 end
 
 function T.test_lua_redis_waits_for_a_real_server()
     local redis = things.need("redis", "lua-redis (for Lua 5.1 to 5.3)")
-    local port, server = start_redis()
+    local port, server, pid = start_redis()
     local log = {}
     local wrap = coroutine.wrap
     rawset(coroutine, "wrap", loop.wrap) -- since its subscriptions wait in a generator
-    run(function()
+    local ok, message = pcall(run, function()
         local client = redis.connect("127.0.0.1", port)
         equal(client:ping(), true)
         equal(client:set("key", BODY), true)
@@ -185,10 +187,8 @@ function T.test_lua_redis_waits_for_a_real_server()
         for i = 1, 100 do equal(client:rpush("list", i), i) end
         loop.sleep(0.02)
         client:rpush("jobs", "a job")
-        loop.sleep(0.02)
-        client:publish("news", "it works")
-        loop.sleep(0.02)
-        pcall(client.shutdown, client) -- which has no reply
+        repeat loop.sleep(0.01) until client:publish("news", "it works") > 0 -- subscribers
+        client:quit()
     end, function()
         local client = redis.connect {host = "127.0.0.1", port = port}
         log[#log + 1] = client:blpop("jobs", 30)[2]
@@ -205,8 +205,10 @@ function T.test_lua_redis_waits_for_a_real_server()
         client:quit()
     end)
     rawset(coroutine, "wrap", wrap)
-    equal(table.concat(log, ", "), "a job, it works")
+    unix.kill(pid, 15)
     server:close()
+    assert(ok, message)
+    equal(table.concat(log, ", "), "a job, it works")
 end
 
 -- ---------------------------------------------------------------- pegasus
