@@ -29,7 +29,7 @@ function Turns:pass_on()
         task = table.remove(self, 1) or false
     end
     self.current = task
-    if task then scheduler.schedule(task, scheduler.READY, self) end
+    if task then scheduler.end_soon(task, scheduler.READY, self) end
 end
 
 -- A wait has ended. If no source has ended it, but a timeout or a cancellation, the call is over.
@@ -79,7 +79,7 @@ end
 
 function Turns:close()
     for i = 1, #self do
-        scheduler.schedule(self[i], "closed", self)
+        scheduler.end_soon(self[i], "closed", self)
         self[i] = nil
     end
 end

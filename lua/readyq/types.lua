@@ -418,8 +418,8 @@ function loop.run() end
 ---Ends the run under way after its step. What waits goes on waiting in the next run.
 function loop.stop() end
 
----`require "readyq.socket"`: a copy of LuaSocket's module `socket`. In a coroutine of readyq.loop its
----calls wait there; elsewhere they block. All results are LuaSocket's.
+---`require "readyq.socket"`: a copy of LuaSocket's module `socket`. In a coroutine of readyq.loop
+---its calls wait there; elsewhere they block. All results are LuaSocket's.
 ---@class readyq.socket
 ---@field original table LuaSocket's module
 local socket = {}
@@ -473,8 +473,8 @@ function object:sendto(datagram, address, port) end
 ---@return string? message "wantread" or "wantwrite" after a timeout
 function object:dohandshake() end
 
----Limits the calls that follow. Both limits count from the beginning of a call; if both are set, "b"
----limits each of its waits.
+---Limits the calls that follow. Both limits count from the beginning of a call; if both are set,
+---"b" limits each of its waits.
 ---@param seconds? number nil and negative numbers are no limit
 ---@param mode? "b" | "t" | "r"
 ---@return 1
@@ -561,9 +561,9 @@ function repl.run() end
 local picture = {}
 
 ---The queue's name, and a line for each watch, cut to the columns.
----@param queue readyq.queue
+---@param q readyq.queue
 ---@param columns? integer nil: as many as it takes
 ---@return string
-function picture.table(queue, columns) end
+function picture.table(q, columns) end
 
 return readyq
