@@ -119,11 +119,11 @@ static void sum_up(int64_t begin, pid_t pid)
     readyq_stats(queue, &stats);
     printf("  The thread slept %.1f of %.1f ms. For this the queue made %" PRIu64
            " system calls: %" PRIu64 "\n  asked the kernel what is ready, %" PRIu64
-           " told it what to watch.",
+           " changed what it watches.",
            (double)asleep / 1e6, (double)(readyq_now(queue) - begin) / 1e6,
            stats.kernel_waits + stats.changes, stats.kernel_waits, stats.changes);
     waitpid(pid, &status, 0);
-    printf(" The peer %s.\n\n", status == 0 ? "heard every word" : "heard something else");
+    printf(" The peer %s.\n\n", status == 0 ? "received every word" : "received something else");
 }
 
 int main(void)
@@ -132,7 +132,7 @@ int main(void)
     struct sockaddr_in address;
     printf(
         "An echo conversation over TCP, in C: one thread sleeps until something that it watches\n"
-        "is ready, and is woken with exactly that.\n\n");
+        "is ready, and is woken with it.\n\n");
     int error = readyq_open(&queue, NULL);
     if (error < 0)
         give_up("open", error);

@@ -28,7 +28,7 @@ for _, word in ipairs{"hello", "how are you?"} do
 end
 socket.sleep(0.1)
 sock:close()
-print(same == 2 and "heard every word" or "heard something else")]]
+print(same == 2 and "received every word" or "received something else")]]
 local SPEAK_INTO_PIPE = "sleep 0.5; echo hello; sleep 0.2; echo how are you?; sleep 0.1"
 
 local function start_speaker(port)
@@ -81,13 +81,14 @@ local function sum_up()
     io.write(("  The thread slept %.1f of %.1f ms. For this the queue made %d system calls: %d\n")
         :format(asleep * 1000, (queue:now() - begin) * 1000, stats.kernel_waits + stats.changes,
             stats.kernel_waits))
-    io.write(("  asked the kernel what is ready, %d told it what to watch."):format(stats.changes))
+    local changes = "  asked the kernel what is ready, %d changed what it watches."
+    io.write(changes:format(stats.changes))
     io.write(has_sockets and (" The peer %s.\n\n"):format(speaker:read("*l")) or "\n\n")
 end
 
 print((has_sockets and "An echo conversation over TCP" or "A conversation through a pipe")
     .. ", in Lua: one thread sleeps until something that it watches")
-print("is ready, and is woken with exactly that.\n")
+print("is ready, and is woken with it.\n")
 step(1, "queue created", queue:backend())
 if has_sockets then
     local server = assert(socket.bind("127.0.0.1", 0))

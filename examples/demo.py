@@ -63,17 +63,17 @@ def sum_up(begin, pid):
     stats = queue.stats()
     whole = (time.monotonic() - begin) * 1000
     calls = stats.kernel_waits + stats.changes
-    heard = "heard every word" if os.waitpid(pid, 0)[1] == 0 else "heard something else"
+    received = "received every word" if os.waitpid(pid, 0)[1] == 0 else "received something else"
     print(
         f"  The thread slept {asleep * 1000:.1f} of {whole:.1f} ms."
         f" For this the queue made {calls} system calls: {stats.kernel_waits}\n"
-        f"  asked the kernel what is ready, {stats.changes} told it what to watch."
-        f" The peer {heard}.\n"
+        f"  asked the kernel what is ready, {stats.changes} changed what it watches."
+        f" The peer {received}.\n"
     )
 
 
 print("An echo conversation over TCP, in Python: one thread sleeps until something that it watches")
-print("is ready, and is woken with exactly that.\n")
+print("is ready, and is woken with it.\n")
 queue = readyq.Queue()
 begin = time.monotonic()
 step(1, "queue created", queue.backend)

@@ -239,13 +239,13 @@ def test_demo_shows_the_six_steps_and_which_thread_slept(language):
     slept, whole = map(float, re.search(r"slept ([\d.]+) of ([\d.]+) ms", text).groups())
     assert 500 <= slept <= whole
     calls, waits, changes = map(
-        int, re.search(r"made (\d+) .*?: (\d+)\s+asked.*? (\d+) told", text, re.DOTALL).groups()
+        int, re.search(r"made (\d+) .*?: (\d+)\s+asked.*? (\d+) changed", text, re.DOTALL).groups()
     )
     assert calls == waits + changes
     assert waits >= 3
     if language != "lua" or has_luasocket():
         assert "socket made" in text
-        assert "heard every word" in text
+        assert "received every word" in text
 
 
 def words_of(language):
