@@ -23,6 +23,8 @@ static const struct {
     [READYQ__NEGATIVE_PERIOD] = {EINVAL, "the period is negative", "use 0 or more"},
     [READYQ__NEGATIVE_TIMEOUT] = {EINVAL, "the timeout is negative",
                                   "use 0 or more, or -1 to wait forever"},
+    [READYQ__NEGATIVE_DEADLINE] = {EINVAL, "the deadline is negative",
+                                   "add to readyq_now(), or use INT64_MAX to wait forever"},
     [READYQ__NEGATIVE_MAXIMUM] = {EINVAL, "the maximum is negative", "use 0 for no maximum"},
     [READYQ__NO_SIGNAL] = {EINVAL, "there is no such signal", "kill -l lists the signals"},
     [READYQ__UNCATCHABLE_SIGNAL] = {EINVAL, "this signal cannot be caught", SIGNALS},

@@ -148,43 +148,6 @@ static void shut(readyq *q)
         readyq__tear_down(q);
 }
 
-static void drop(readyq *q, bool close)
-{
-    bool last = false;
-
-    readyq__lock(q);
-    if (!close || !q->closed) {
-        last = --q->refs == 0;
-        if (close || last)
-            shut(q);
-    }
-    readyq__leave(q);
-    if (last) {
-        readyq__unregister_queue(q);
-        destroy(q);
-    }
-}
-
-int readyq_close(readyq *q)
-{
-    if (q != NULL)
-        drop(q, true);
-    return 0;
-}
-
-void readyq_unref(readyq *q)
-{
-    drop(q, false);
-}
-
-readyq *readyq_ref(readyq *q)
-{
-    readyq__lock(q);
-    q->refs++;
-    readyq__unlock(q);
-    return q;
-}
-
 void readyq__release(readyq *q)
 {
     const bool last = --q->refs == 0;
@@ -196,6 +159,34 @@ void readyq__release(readyq *q)
         readyq__unregister_queue(q);
         destroy(q);
     }
+}
+
+int readyq_close(readyq *q)
+{
+    if (q == NULL)
+        return 0;
+    readyq__lock(q);
+    if (q->closed) {
+        readyq__leave(q);
+    } else {
+        shut(q);
+        readyq__release(q); /* the reference of readyq_open() */
+    }
+    return 0;
+}
+
+void readyq_unref(readyq *q)
+{
+    readyq__lock(q);
+    readyq__release(q);
+}
+
+readyq *readyq_ref(readyq *q)
+{
+    readyq__lock(q);
+    q->refs++;
+    readyq__unlock(q);
+    return q;
 }
 
 /* ------------------------------------------------------------------ information */

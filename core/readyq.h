@@ -272,9 +272,9 @@ READYQ_API readyq_watch *readyq_next(readyq_batch *batch);
  * at any time. */
 READYQ_API readyq_watch *readyq_first(readyq_batch *batch);
 
-/* Shows what is left of a batch without taking it: copies up to `size` watches that are not taken
- * yet to watches[], in order, and what `ready` would be to ready[]; each may be NULL. Returns how
- * many there are. */
+/* Copies up to `size` watches that were not taken yet to watches[], in order and without taking
+ * them, and the bits that readyq_next() would set in `ready` to ready[]. Each array may be NULL.
+ * Returns how many watches there are. */
 READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[],
                               size_t size);
 

@@ -459,43 +459,36 @@ static int wait_once(struct call *call)
     return n;
 }
 
-static int check(int64_t timeout, int max)
+/* Waits unless an argument is invalid: `refused` is that of the time. */
+static int wait_if_valid(struct call *call, enum readyq__reason refused, int max)
 {
-    if (timeout < -1)
-        return readyq__refuse(READYQ__NEGATIVE_TIMEOUT);
-    return max < 0 ? readyq__refuse(READYQ__NEGATIVE_MAXIMUM) : 0;
-}
-
-static size_t limit(int max)
-{
-    return max > 0 ? (size_t)max : SIZE_MAX;
+    if (refused != READYQ__NO_REASON)
+        return readyq__refuse(refused);
+    if (max < 0)
+        return readyq__refuse(READYQ__NEGATIVE_MAXIMUM);
+    call->max = max > 0 ? (size_t)max : SIZE_MAX;
+    return wait_once(call);
 }
 
 int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max)
 {
-    struct call call = {
-        .q = q, .batch = batch, .timeout = timeout, .deadline = -1, .max = limit(max)};
-    const int error = check(timeout, max);
+    struct call call = {.q = q, .batch = batch, .timeout = timeout, .deadline = -1};
 
-    return error < 0 ? error : wait_once(&call);
-}
-
-int readyq_look(readyq *q, readyq_batch *batch, int max)
-{
-    struct call call = {
-        .q = q, .batch = batch, .deadline = -1, .max = limit(max), .leaves_wake = true};
-    const int error = check(0, max);
-
-    return error < 0 ? error : wait_once(&call);
+    return wait_if_valid(&call, timeout < -1 ? READYQ__NEGATIVE_TIMEOUT : READYQ__NO_REASON, max);
 }
 
 int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max)
 {
-    struct call call = {
-        .q = q, .batch = batch, .timeout = -1, .deadline = deadline, .max = limit(max)};
-    const int error = check(deadline < 0 ? -2 : -1, max);
+    struct call call = {.q = q, .batch = batch, .timeout = -1, .deadline = deadline};
 
-    return error < 0 ? error : wait_once(&call);
+    return wait_if_valid(&call, deadline < 0 ? READYQ__NEGATIVE_DEADLINE : READYQ__NO_REASON, max);
+}
+
+int readyq_look(readyq *q, readyq_batch *batch, int max)
+{
+    struct call call = {.q = q, .batch = batch, .deadline = -1, .leaves_wake = true};
+
+    return wait_if_valid(&call, READYQ__NO_REASON, max);
 }
 
 int64_t readyq_deadline(const readyq_batch *batch)

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- A chat server on readyq.loop: `chat.lua [port]`. Try it with `nc 127.0.0.1 PORT`. Each client
--- has two coroutines. One reads lines. The other sends what waits for the client, so that a client
--- that reads slowly gets all lines, whole and in order, and delays nobody else. Ctrl-C and SIGTERM
+-- has two coroutines. One reads lines. The other sends the lines that wait for the client, so that
+-- a slow client gets all of them, whole and in order, and delays no other one. Ctrl-C and SIGTERM
 -- end it.
 local loop = require "readyq.loop"
 local socket = require "socket"
@@ -111,7 +111,7 @@ local function serve(connection)
     connection:settimeout(0)
     local self = setmetatable({
         socket = connection,
-        lines = {}, waiting = 0, -- what is to be sent, and how many bytes
+        lines = {}, waiting = 0, -- lines to send, and their bytes
         part = "", turn = 0,
         news = loop.event(), leaving = loop.event(),
     }, Client)

@@ -9,10 +9,12 @@ import subprocess
 import time
 
 import pytest
+import screens
 
 LUA = os.environ.get("LUA", "lua5.4")
 LINE = "text = '" + "abcdefghij" * 10 + "' print(#text)"
 TICKS = "w = q:add_timer(.1, function(w) n = (n or 0) + 1 print('tick ' .. n) end, .1)"
+expect_right = screens.Ticks(">", TICKS).expect_right
 
 
 @pytest.fixture
@@ -38,28 +40,6 @@ def start(terminal, columns, tmp_path):
 @pytest.fixture
 def console(start):
     return start()
-
-
-def wrapped(text, columns):
-    """The lines that a text takes on the screen."""
-    return [text[at : at + columns].rstrip() for at in range(0, len(text), columns)]
-
-
-def is_right(screen, text, columns):
-    """Whether the screen shows ticks, each once and in order, and then the prompt and the text."""
-    prompt = wrapped(f"> {text}", columns)
-    lines = screen.splitlines()
-    command = wrapped(f"> {TICKS}", columns)[-1]
-    start = lines.index(command) + 1 if command in lines else 0
-    ticks, shown = lines[start : -len(prompt)], lines[-len(prompt) :]
-    return shown == prompt and ticks == [f"tick {one + 1}" for one in range(len(ticks))]
-
-
-def expect_right(console, text, columns):
-    """Waits for more ticks, and then for the right screen: what is wrong in it would stay."""
-    seen = console.screen().count("\ntick")
-    console.wait_until(lambda: console.screen().count("\ntick") > seen + 3, "four ticks")
-    console.wait_until(lambda: is_right(console.screen(), text, columns), text)
 
 
 @in_both_widths
@@ -178,7 +158,7 @@ def test_the_line_is_drawn_again_when_the_terminal_changes_its_width(console):
     console.write(LINE)
     expect_right(console, LINE, 80)
     console.tmux("resize-window", "-x", "50", "-y", "50")
-    text = "\n".join(wrapped(f"> {LINE}", 50))
+    text = "\n".join(screens.wrapped(f"> {LINE}", 50))
     console.wait_until(lambda: console.screen().endswith(f"\n{text}"), text)
     seen = console.screen().count("\ntick")
     console.wait_until(lambda: console.screen().count("\ntick") > seen + 3, "four ticks")

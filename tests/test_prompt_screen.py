@@ -9,10 +9,12 @@ import time
 
 import pytest
 import pythons
+import screens
 
 VERSIONS = ("3.11", "3.13")
 LINE = "text = '" + "abcdefghij" * 10 + "'; len(text)"
 TICKS = "w=q.add_timer(0.1, data=lambda w: print('tick', w.deliveries), period=0.1)"
+expect_right = screens.Ticks(">>>", TICKS).expect_right
 
 
 @pytest.fixture(scope="session", params=VERSIONS)
@@ -49,30 +51,6 @@ def start(terminal, python, columns, tmp_path):
 @pytest.fixture
 def console(start):
     return start("-m", "readyq")
-
-
-def wrapped(text, columns):
-    """The lines that a text takes on the screen."""
-    return [text[at : at + columns].rstrip() for at in range(0, len(text), columns)]
-
-
-def is_right(screen, text, columns):
-    """Whether the screen shows ticks, each once and in order, and then the prompt and the text. The
-    first ones may have left the screen at its top."""
-    prompt = wrapped(f">>> {text}", columns)
-    lines = screen.splitlines()
-    command = wrapped(f">>> {TICKS}", columns)[-1]
-    start = lines.index(command) + 1 if command in lines else 0
-    ticks, shown = lines[start : -len(prompt)], lines[-len(prompt) :]
-    first = 1 if start or not ticks else int(ticks[0].partition("tick ")[2] or 0)
-    return shown == prompt and ticks == [f"tick {first + one}" for one in range(len(ticks))]
-
-
-def expect_right(console, text, columns):
-    """Waits for more ticks, and then for the right screen: what is wrong in it would stay."""
-    seen = console.screen().count("\ntick")
-    console.wait_until(lambda: console.screen().count("\ntick") > seen + 3, "four ticks")
-    console.wait_until(lambda: is_right(console.screen(), text, columns), text)
 
 
 def test_a_long_line_is_edited_in_its_middle_while_a_timer_prints(console, columns):
@@ -222,7 +200,7 @@ def test_the_line_is_drawn_anew_when_the_terminal_changes_its_width(console, col
     console.enter("print(*range(20), sep='\\n')")
     console.expect(r"^19\n>>>$")
     console.write(LINE)
-    console.expect("^" + re.escape("\n".join(wrapped(f">>> {LINE}", columns))) + "$")
+    console.expect("^" + re.escape("\n".join(screens.wrapped(f">>> {LINE}", columns))) + "$")
     console.keys(*["Left"] * left)
 
     def is_drawn():
@@ -232,7 +210,7 @@ def test_the_line_is_drawn_anew_when_the_terminal_changes_its_width(console, col
     console.wait_until(is_drawn, "the cursor")
     for columns in (50, 30, 41, 100, 77, 20, 79):
         console.tmux("resize-window", "-x", str(columns))
-        lines = re.escape("\n".join(wrapped(f">>> {LINE}", columns)))
+        lines = re.escape("\n".join(screens.wrapped(f">>> {LINE}", columns)))
         screen = console.expect(rf"^18\n19\n{lines}$")
         assert screen.count(">>> text") == 1
         console.wait_until(is_drawn, "the cursor")

@@ -151,17 +151,15 @@ has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
 has_luarocks() { command -v luarocks >/dev/null; }
-has_copas() { on_an_older_lua copas; }
-has_luahttp() { on_an_older_lua http.server; }
-on_an_older_lua() { # one of the versions for which Debian packages the module
-    for one in lua5.1 lua5.2 luajit; do
-        lua_says $one "pcall(require, '$1')" && has_headers_of $one && return
-    done
-    return 1
-}
-has_luaredis() { # likewise
-    for one in lua5.1 lua5.2 lua5.3 luajit; do
-        lua_says $one 'pcall(require, "redis")' && has_headers_of $one && return
+# Of a module that Debian packages for some versions of Lua only: whether one of these has it.
+has_copas() { one_finds copas lua5.1 lua5.2 luajit; }
+has_luahttp() { one_finds http.server lua5.1 lua5.2 luajit; }
+has_luaredis() { one_finds redis lua5.1 lua5.2 lua5.3 luajit; }
+one_finds() {
+    module=$1
+    shift
+    for one; do
+        lua_says "$one" "pcall(require, '$module')" && has_headers_of "$one" && return
     done
     return 1
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * q:dispatch(timeout, max): waits, then calls the data of each ready watch, or resumes it if it is
- * a coroutine. An error propagates at once; what was not taken is left for the next wait. A wait of
- * the same queue inside a callback takes what is left, and ends this dispatch after the callback.
+ * a coroutine. An error propagates at once, and the watches that were not taken are left for the
+ * next wait. If a callback waits on the same queue, that wait gets them, and this dispatch ends when
+ * the callback returns.
  *
  * A callback may yield through dispatch, which then continues in continue_dispatch(). Lua 5.1 and
  * LuaJIT cannot continue a C function, so there lua/readyq.lua has a dispatch in Lua.

@@ -135,7 +135,7 @@ static Py_ssize_t count_left(PyObject *object)
     return (Py_ssize_t)count;
 }
 
-/* What is left of a batch, without taking it. */
+/* A copy of the watches that were not taken from a batch yet. */
 struct left {
     Py_ssize_t room;
     readyq_watch **watches;

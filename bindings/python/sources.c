@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Adding sources to a queue: the methods add, pyq_add_timer, pyq_add_signal, pyq_add_process and pyq_add_trigger.
+ * Adding sources to a queue: the methods add, add_timer, add_signal, add_process and add_trigger.
  * They read their arguments and call one function that makes the watch.
  */
 #include "binding.h"

@@ -8,9 +8,9 @@
 -- socket and the TLS object that wraps it do; the latest object owns it.
 --
 -- The watch of an object is kept in the queue between two waits, so that to wait again makes no
--- system call. If an event comes for which nobody waits, the watch stops asking for it. An object
--- is asked for its number each time, because it may have been closed. A number or a table may
--- mean another file by the next wait, so their watch is not kept. No watch keeps its object
+-- system call. If an event comes and no task waits for it, the watch stops asking for it. An
+-- object is asked for its number each time, because it may have been closed. A number or a table
+-- may mean another file by the next wait, so their watch is not kept. No watch keeps its object
 -- alive.
 local readyq = require "readyq"
 local misuse = require "readyq.misuse"
@@ -74,8 +74,8 @@ function Descriptor:detach(task)
     if not self.is_kept then self:update() end
 end
 
--- Ends the wait for a direction that is ready. Returns true if nobody waits for it. A wait that
--- began after the queue reported the event goes on: if the event is still true, it comes again.
+-- Ends the wait for a direction that is ready. Returns true if no task waits for it. A wait that
+-- began after the queue reported the event continues: if it is still ready, the event is repeated.
 local function end_wait(self, bit, turn)
     local task = self[bit]
     if not task then return true end

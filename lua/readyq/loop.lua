@@ -154,7 +154,7 @@ end
 -- Steps until no coroutine waits, and none is the data of a watch; or until stop().
 function loop.run() scheduler.run() end
 
--- Ends the run() under way after its step. A later run() goes on.
+-- Ends the run() under way after its step. A later run() continues.
 function loop.stop() scheduler.stop() end
 
 return loop

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Lines of the prompt as the terminal or a pipe gives them, where editor.lua cannot edit them.
--- Output stands on lines of its own, and then the prompt is written again.
+-- Output begins on a line of its own; after it the prompt is written again.
 local loop = require "readyq.loop"
 
 local write, read = io.write, io.read -- the prompt replaces both

@@ -259,7 +259,7 @@ function repl.run()
     terminal.restore()
 end
 
--- Edits lines if the terminal can. Returns why not, or nil where nobody would edit them.
+-- Edits lines if the terminal can. Otherwise returns the reason, or nil if there is no terminal.
 local function choose_input()
     local can_edit, reason = terminal.open()
     if not can_edit then return reason end

@@ -165,7 +165,7 @@ local function sleep(timeout)
     if not ok and why ~= "timeout" then misuse.raise("sleep: %s (errno %s)", why, errno) end
 end
 
--- Without seconds the coroutine goes on when others had their turn. What current_task(),
+-- Without seconds the coroutine is resumed after the others that are due. What current_task(),
 -- end_unless_event() and suspend() do then is written out: it saves 1,100 of 7,100 instructions.
 function scheduler.sleep(timeout)
     local co = running()

@@ -335,7 +335,7 @@ function loop.wait_process(pid, timeout) end
 
 ---Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback:
 ---the error is not reported otherwise then; or nil and "timeout"; or nil and "closed" if the
----program closed it before. Whoever closes a coroutine that others join calls cancel for it, too.
+---program closed it before. After closing a coroutine that others join, call cancel for it, too.
 ---@param co thread begun by spawn or every
 ---@param timeout? readyq.timeout
 ---@return any ...
@@ -415,7 +415,7 @@ function loop.step(timeout) end
 ---Steps until no coroutine waits any more, and none is the data of a watch; or until stop.
 function loop.run() end
 
----Ends the run under way after its step. What waits goes on waiting in the next run.
+---Ends the run under way after its step. The waits continue in the next run.
 function loop.stop() end
 
 ---`require "readyq.socket"`: a copy of LuaSocket's module `socket`. In a coroutine of readyq.loop

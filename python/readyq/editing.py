@@ -39,7 +39,7 @@ def _next_indent(line: str) -> str:
 
 
 def _is_pasted(event: KeyPressEvent) -> bool:
-    """Whether more keys are there already: then nobody typed this one."""
+    """Whether more input is available already, so that this key is part of pasted text."""
     if event.key_processor.input_queue:
         return True
     return bool(select.select([event.app.input.fileno()], [], [], 0)[0])

@@ -122,6 +122,10 @@ static void test_the_reasons_of_negative_numbers(void)
     CHECK_REASON("wait", -1, readyq_wait(q, &batch, -2, 0), -EINVAL, "the timeout is negative");
     CHECK_REASON("wait", -1, readyq_wait(q, &batch, 0, -1), -EINVAL, "the maximum is negative");
     CHECK_REASON("look", -1, readyq_look(q, &batch, -1), -EINVAL, "the maximum is negative");
+    CHECK_REASON("wait_until", -1, readyq_wait_until(q, &batch, -1, 0), -EINVAL,
+                 "the deadline is negative");
+    CHECK_REASON("wait_until", -1, readyq_wait_until(q, &batch, 0, -1), -EINVAL,
+                 "the maximum is negative");
     readyq_close(q);
 }
 

@@ -9,11 +9,7 @@ local equal, raises = things.equal, things.raises
 
 local T = {}
 
-local function run(...)
-    for i = 1, select("#", ...) do loop.spawn((select(i, ...))) end
-    loop.run()
-    equal(#loop.queue, 0)
-end
+local function run(...) things.run(loop, ...) end
 
 -- ---- generators
 

@@ -11,20 +11,7 @@ local equal, raises = things.equal, things.raises
 
 local T = {}
 
--- Runs the functions as coroutines until all have ended, which must be soon.
-local function run(...)
-    local left = select("#", ...)
-    local limit = loop.queue:add_timer(60, function() error("the coroutines do not end") end)
-    for _, f in ipairs {...} do
-        loop.spawn(function()
-            f()
-            left = left - 1
-            if left == 0 then limit:remove() end
-        end)
-    end
-    loop.run()
-    equal(left, 0)
-end
+local function run(...) things.run_to_their_ends(loop, ...) end
 
 -- A connection: an object of that module, and one of LuaSocket at the other end.
 local function pair(module)

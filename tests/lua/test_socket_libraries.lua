@@ -15,20 +15,7 @@ local T = {}
 equal(socket.install(), luasocket) -- before a library is loaded
 equal(require "socket", socket)
 
--- Runs the functions as coroutines until all have ended, which must be soon.
-local function run(...)
-    local left = select("#", ...)
-    local limit = loop.queue:add_timer(60, function() error("the coroutines do not end") end)
-    for _, f in ipairs {...} do
-        loop.spawn(function()
-            f()
-            left = left - 1
-            if left == 0 then limit:remove() end
-        end)
-    end
-    loop.run()
-    equal(left, 0)
-end
+local function run(...) things.run_to_their_ends(loop, ...) end
 
 local function listen()
     local listener = assert(socket.bind("127.0.0.1", 0))

@@ -149,4 +149,26 @@ function things.fails(pattern, errno, first, message, number)
     if number ~= errno then error(("errno %s, got %s"):format(errno, tostring(number)), 2) end
 end
 
+-- Runs the functions as coroutines of the loop until no coroutine waits. Nothing may be left then.
+function things.run(loop, ...)
+    for i = 1, select("#", ...) do loop.spawn((select(i, ...))) end
+    loop.run()
+    things.equal(#loop.queue, 0)
+end
+
+-- Runs the functions as coroutines of the loop until all have ended, within a minute.
+function things.run_to_their_ends(loop, ...)
+    local left = select("#", ...)
+    local limit = loop.queue:add_timer(60, function() error("the coroutines do not end") end)
+    for _, f in ipairs {...} do
+        loop.spawn(function()
+            f()
+            left = left - 1
+            if left == 0 then limit:remove() end
+        end)
+    end
+    loop.run()
+    things.equal(left, 0)
+end
+
 return things

@@ -31,7 +31,7 @@ async def serve(report_port, end):
 
 
 async def work():
-    """What is left to do in trio alone: sleeps, timeouts, threads, a pair of its own sockets."""
+    """Things that need only trio: sleeps, timeouts, threads, a pair of its own sockets."""
     begin = trio.current_time()
     for _ in range(20):
         await trio.sleep(0.001)
