@@ -231,7 +231,9 @@ static bool is_reached(int signal, const struct sigaction *now)
 
 static int refuse(int error)
 {
-    return error == EINVAL ? readyq__refuse(READYQ__RESERVED_SIGNAL) : -error;
+    return error != EINVAL ? -error
+                           : readyq__refuse(EINVAL, "the C library reserves this signal",
+                                            "real-time signals begin at SIGRTMIN");
 }
 
 /* Flags of the handler before are kept: that its signal interrupts system calls, so that an

@@ -139,6 +139,10 @@ extern const struct readyq__backend READYQ__BACKEND;
 
 /* What distinguishes the kinds of sources, by enum readyq_kind and the two below. */
 struct readyq__kind {
+    /* Checks the arguments of a prepared watch and begins to watch: a registration, a place in the
+     * heap. 0 or -errno; what it changed in the watch is then undone. */
+    int (*start)(readyq *q, readyq_watch *w);
+
     /* Its descriptor, or the handler of its signal, reports READYQ_ bits. NULL: none can. */
     void (*event)(readyq *q, readyq_watch *w, uint32_t bits);
 
@@ -150,7 +154,7 @@ struct readyq__kind {
      * that were taken while one batch is open. NULL: nothing to do. */
     void (*give_back)(readyq *q, readyq_watch *w);
 
-    /* Releases what it holds besides its place in lists: a registration, a place in the heap. */
+    /* Ends what start() began. */
     void (*stop)(readyq *q, readyq_watch *w);
 };
 
@@ -263,39 +267,11 @@ void readyq__begin_child(void); /* fork.c: where the epoch is 0, before a lock i
 
 /* ------------------------------------------------------------------ explain.c */
 
-/* The reasons of the core's own refusals: one text each. */
-enum readyq__reason {
-    READYQ__NO_REASON = 0, /* the kernel's error, if any, says it */
-    READYQ__BAD_INTEREST,
-    READYQ__NOT_OPEN,
-    READYQ__OWN_DESCRIPTOR,
-    READYQ__NEGATIVE_DELAY,
-    READYQ__NEGATIVE_PERIOD,
-    READYQ__NEGATIVE_TIMEOUT,
-    READYQ__NEGATIVE_DEADLINE,
-    READYQ__NEGATIVE_MAXIMUM,
-    READYQ__NO_SIGNAL,
-    READYQ__UNCATCHABLE_SIGNAL,
-    READYQ__FATAL_SIGNAL,
-    READYQ__RESERVED_SIGNAL,
-    READYQ__NO_PROCESS_ID,
-    READYQ__NOT_A_DESCRIPTOR,
-    READYQ__NOT_A_TIMER,
-    READYQ__NOT_A_TRIGGER,
-    READYQ__IN_A_QUEUE,
-    READYQ__NOT_ADDED,
-    READYQ__REMOVED,
-    READYQ__HAS_FIRED,
-    READYQ__DESCRIPTOR_CLOSED,
-    READYQ__NUMBER_REUSED,
-    READYQ__QUEUE_CLOSED,
-    READYQ__CIRCLE,
-    READYQ__TOO_DEEP,
-    READYQ__NOT_A_CHILD,
-};
-
-/* Remembers the reason for readyq_explain() in this thread, and returns its negative errno. */
-int readyq__refuse(enum readyq__reason reason);
+/* Returns the negative errno. Remembers the reason for readyq_explain() in this thread; `why` NULL:
+ * the number alone says it. */
+int readyq__refuse(int error, const char *why, const char *advice);
+int readyq__refuse_own(void);
+int readyq__refuse_depth(void);
 
 /* ------------------------------------------------------------------ clock.c */
 
@@ -470,8 +446,8 @@ void readyq__unmute(readyq *q, readyq_watch *w);
 
 bool readyq__is_same_file(const readyq_watch *w); /* of a FILE: still the one that was added */
 
-/* Makes a watch ready to be started, of `kind`, out of a queue. -EBUSY. */
-int readyq__prepare(readyq_watch *w, enum readyq_kind kind);
+/* Gives a watch, in no queue, the kind and the arguments of `wanted`, so that it can be started. */
+void readyq__prepare(readyq_watch *w, const readyq_watch *wanted);
 void readyq__arm(readyq_watch *w, bool armed);     /* sets `armed` and SLOW */
 void readyq__activate(readyq *q, readyq_watch *w); /* it was started: in the queue now */
 
@@ -533,13 +509,17 @@ static inline void readyq__set_fired_in(readyq_watch *w, uint32_t id)
 readyq *readyq__enter_of(readyq_watch *w, int *error);
 readyq *readyq__enter_by_id(uint32_t id, int *error);
 
+/* ------------------------------------------------------------------ watches.c */
+
+/* Adds a watch with the kind and the arguments of `wanted`. */
+int readyq__add(readyq *q, readyq_watch *w, const readyq_watch *wanted);
+
 /* ------------------------------------------------------------------ timers.c, signals.c */
 
 void readyq__expire(readyq *q, int64_t now); /* lists the timers that are due */
 void readyq__collect_signals(readyq *q);     /* lists the signals that were caught */
 
-/* Starts to report `signal` to a prepared watch. */
-int readyq__start_signal(readyq *q, readyq_watch *w, int signal);
+int readyq__start_signal(readyq *q, readyq_watch *w); /* w->signal, of a prepared watch */
 
 /* ------------------------------------------------------------------ queue.c */
 

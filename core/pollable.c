@@ -23,7 +23,7 @@ static int put_in(int set, int fd)
 
     if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0)
         return 0;
-    return errno == ELOOP ? readyq__refuse(READYQ__TOO_DEEP) : -errno; /* epoll.c, note 9 */
+    return errno == ELOOP ? readyq__refuse_depth() : -errno; /* epoll.c, note 9 */
 }
 
 /* `due` on the monotonic clock; READYQ__FOREVER stops it. */

@@ -118,11 +118,12 @@ static int watch_child(readyq *q, readyq_watch *w)
     if (error < 0) {
         errno = 0;
         kill(w->pid, 0);
-        return errno == ESRCH ? -ESRCH : readyq__refuse(READYQ__NOT_A_CHILD);
+        return errno == ESRCH ? -ESRCH : -ECHILD;
     }
     if (q->sigchld.queue == NULL) {
-        readyq__prepare(&q->sigchld, (enum readyq_kind)READYQ__KIND_SIGCHLD);
-        error = readyq__start_signal(q, &q->sigchld, SIGCHLD);
+        readyq__prepare(&q->sigchld,
+                        &(readyq_watch){.kind = READYQ__KIND_SIGCHLD, .fd = -1, .signal = SIGCHLD});
+        error = readyq__start_signal(q, &q->sigchld);
         if (error < 0)
             return error;
     }
@@ -165,11 +166,6 @@ static void stop(readyq *q, readyq_watch *w)
     w->fd = -1;
 }
 
-const struct readyq__kind readyq__kind_process = {
-    .event = handle_event, .deliver = deliver, .stop = stop};
-
-/* ------------------------------------------------------------------ the call */
-
 /* kqueue reports -ESRCH also of a process that has ended and was not reaped. */
 static int watch_by_kernel(readyq *q, readyq_watch *w)
 {
@@ -183,10 +179,12 @@ static int watch_by_kernel(readyq *q, readyq_watch *w)
     return 0;
 }
 
-static int watch(readyq *q, readyq_watch *w)
+static int start(readyq *q, readyq_watch *w)
 {
     int fd, error;
 
+    if (w->pid <= 0)
+        return readyq__refuse(EINVAL, "it is not a process id", "a process id is greater than 0");
     if (q->backend->watch_process != NULL)
         return watch_by_kernel(q, w);
     fd = open_process(w->pid);
@@ -201,25 +199,12 @@ static int watch(readyq *q, readyq_watch *w)
     return error;
 }
 
+const struct readyq__kind readyq__kind_process = {
+    .start = start, .event = handle_event, .deliver = deliver, .stop = stop};
+
 int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid)
 {
-    const readyq_watch before = *w;
-    int error;
+    const readyq_watch wanted = {.kind = READYQ_KIND_PROCESS, .fd = -1, .pid = pid, .status = -1};
 
-    if (pid <= 0)
-        return readyq__refuse(READYQ__NO_PROCESS_ID);
-    error = readyq__enter(q);
-    if (error < 0)
-        return error;
-    error = readyq__prepare(w, READYQ_KIND_PROCESS);
-    if (error == 0) {
-        w->pid = pid;
-        error = watch(q, w);
-        if (error == 0)
-            readyq__activate(q, w);
-        else
-            *w = before;
-    }
-    readyq__leave(q);
-    return error;
+    return readyq__add(q, w, &wanted);
 }

@@ -170,20 +170,20 @@ void readyq__unmute(readyq *q, readyq_watch *w)
 
 /* ------------------------------------------------------------------ in and out of a queue */
 
-int readyq__prepare(readyq_watch *w, enum readyq_kind kind)
+void readyq__prepare(readyq_watch *w, const readyq_watch *wanted)
 {
-    if (w->queue != NULL)
-        return readyq__refuse(READYQ__IN_A_QUEUE);
-    readyq__refuse(READYQ__NO_REASON);
-    memset(&w->own, 0, offsetof(readyq_watch, own.fired.home) - offsetof(readyq_watch, own));
+    readyq__refuse(0, NULL, NULL);
+    memcpy(&w->own, &wanted->own,
+           offsetof(readyq_watch, own.fired.home) - offsetof(readyq_watch, own));
     readyq__set_fired_in(w, 0);
-    w->interest = w->ready = 0;
+    w->interest = wanted->interest;
+    w->ready = 0;
     w->count = 1;
-    w->fd = w->status = -1;
-    w->pid = 0;
-    __atomic_store_n(&w->kind, (uint8_t)kind, __ATOMIC_RELAXED);
+    w->fd = wanted->fd;
+    w->pid = wanted->pid;
+    w->status = wanted->status;
+    __atomic_store_n(&w->kind, wanted->kind, __ATOMIC_RELAXED);
     readyq__arm(w, true);
-    return 0;
 }
 
 void readyq__arm(readyq_watch *w, bool armed)

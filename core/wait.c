@@ -433,12 +433,15 @@ static void set_deadline(struct call *call)
     call->batch->own.deadline = call->deadline;
 }
 
-static int wait_once(struct call *call)
+static int wait_once(struct call *call, int max)
 {
     readyq *q = call->q;
     readyq_batch *const batch = call->batch;
     int n;
 
+    if (max < 0)
+        return readyq__refuse(EINVAL, "the maximum is negative", "use 0 for no maximum");
+    call->max = max > 0 ? (size_t)max : SIZE_MAX;
     if (batch->own.queue != NULL && batch->own.queue != q)
         readyq_done(batch);
     n = readyq__enter(q);
@@ -459,36 +462,31 @@ static int wait_once(struct call *call)
     return n;
 }
 
-/* Waits unless an argument is invalid: `refused` is that of the time. */
-static int wait_if_valid(struct call *call, enum readyq__reason refused, int max)
-{
-    if (refused != READYQ__NO_REASON)
-        return readyq__refuse(refused);
-    if (max < 0)
-        return readyq__refuse(READYQ__NEGATIVE_MAXIMUM);
-    call->max = max > 0 ? (size_t)max : SIZE_MAX;
-    return wait_once(call);
-}
-
 int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max)
 {
     struct call call = {.q = q, .batch = batch, .timeout = timeout, .deadline = -1};
 
-    return wait_if_valid(&call, timeout < -1 ? READYQ__NEGATIVE_TIMEOUT : READYQ__NO_REASON, max);
+    if (timeout < -1)
+        return readyq__refuse(EINVAL, "the timeout is negative",
+                              "use 0 or more, or -1 to wait forever");
+    return wait_once(&call, max);
 }
 
 int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max)
 {
     struct call call = {.q = q, .batch = batch, .timeout = -1, .deadline = deadline};
 
-    return wait_if_valid(&call, deadline < 0 ? READYQ__NEGATIVE_DEADLINE : READYQ__NO_REASON, max);
+    if (deadline < 0)
+        return readyq__refuse(EINVAL, "the deadline is negative",
+                              "add to readyq_now(), or use INT64_MAX to wait forever");
+    return wait_once(&call, max);
 }
 
 int readyq_look(readyq *q, readyq_batch *batch, int max)
 {
     struct call call = {.q = q, .batch = batch, .deadline = -1, .leaves_wake = true};
 
-    return wait_if_valid(&call, READYQ__NO_REASON, max);
+    return wait_once(&call, max);
 }
 
 int64_t readyq_deadline(const readyq_batch *batch)
