@@ -26,13 +26,19 @@ static uint32_t last_epoch = 1;
  * before any other queue registers that number. */
 static void begin(bool reset_locks)
 {
+    sigset_t all, mask;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &mask);
+    if (reset_locks)
+        pthread_mutex_init(&registry, NULL);
     *readyq__epoch = 0; /* until all is done, nothing changes the parent's queues */
     readyq__handlers_child(reset_locks);
     for (readyq *q = queues; q != NULL; q = q->next) {
         if (reset_locks)
             pthread_mutex_init(&q->lock, NULL);
         readyq__forget_threads(q);
-        if (q->closed && !q->torn) {
+        if (q->closed && !atomic_load(&q->shut)) {
             q->backend->close(q, true);
             readyq__tear_down(q);
         } else if (q->pollable >= 0) {
@@ -41,17 +47,12 @@ static void begin(bool reset_locks)
         }
     }
     *readyq__epoch = ++last_epoch;
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 void readyq__begin_child(void)
 {
-    sigset_t all, mask;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &mask);
-    pthread_mutex_init(&registry, NULL);
     begin(true);
-    pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 /* ------------------------------------------------------------------ around fork() */
@@ -79,12 +80,7 @@ static void after_fork(void)
 
 static void after_fork_in_child(void)
 {
-    sigset_t all, mask;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &mask);
     begin(false);
-    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     after_fork();
 }
 
@@ -114,24 +110,20 @@ void readyq__register_queue(readyq *q)
 
     pthread_once(&once, install);
     readyq__lock_registry();
-    q->epoch = *readyq__epoch;
     q->id = ++last_id;
     q->next = queues;
-    if (queues != NULL)
-        queues->previous = q;
     queues = q;
     readyq__unlock_registry();
 }
 
 void readyq__unregister_queue(readyq *q)
 {
+    readyq **link = &queues;
+
     readyq__lock_registry();
-    if (q->previous != NULL)
-        q->previous->next = q->next;
-    else
-        queues = q->next;
-    if (q->next != NULL)
-        q->next->previous = q->previous;
+    while (*link != q)
+        link = &(*link)->next;
+    *link = q->next;
     readyq__unlock_registry();
 }
 

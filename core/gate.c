@@ -12,8 +12,10 @@ int readyq__enter(readyq *q)
     readyq__lock(q);
     if (q->closed)
         error = -ESHUTDOWN;
-    else if (readyq__is_forked(q))
-        error = readyq__rebuild_forked(q);
+    else if (readyq__is_forked(q)) {
+        error = readyq__build(q);
+        q->stats.rebuilds += error == 0;
+    }
     if (error < 0)
         readyq__unlock(q);
     return error;

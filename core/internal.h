@@ -212,10 +212,10 @@ struct readyq {
     uint64_t timer_order;
 
     bool virtual_clock, interruptible;
-    bool closed, torn; /* readyq_close() was called; the descriptors are closed, too */
-    bool rebuild_due;  /* a ghost fires: replace the kernel queue */
-    bool lock_kept;    /* while that is done: fetching events does not release the lock */
-    int64_t now;       /* the virtual clock */
+    bool closed;      /* readyq_close() was called */
+    bool rebuild_due; /* a ghost fires: replace the kernel queue */
+    bool lock_kept;   /* while that is done: fetching events does not release the lock */
+    int64_t now;      /* the virtual clock */
     int refs;
     uint32_t id;    /* never used twice: for timers that have left the queue */
     uint32_t epoch; /* of the process that the kernel queue belongs to (fork.c) */
@@ -235,7 +235,7 @@ struct readyq {
     atomic_bool woken;          /* readyq_wake() was called */
     atomic_bool signalled;      /* a watched signal was caught */
     atomic_int kicking;         /* threads about to write to wakeup_write */
-    atomic_bool shut;           /* no thread may write to it any more */
+    atomic_bool shut;           /* the queue's descriptors are closed */
     atomic_uint_fast64_t wakes; /* for the statistics */
 
     readyq_watch sigchld; /* of kind SIGCHLD */
@@ -243,7 +243,7 @@ struct readyq {
     int pollable, pollable_timer; /* readyq_fileno(), and the deadline in it */
     int64_t pollable_due;         /* what pollable_timer is set to */
     bool pollable_forked;         /* they are still the parent's */
-    readyq *next, *previous;      /* in the registry */
+    readyq *next;                 /* in the registry */
 
     int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
     struct readyq_stats stats;
@@ -334,6 +334,9 @@ void readyq__unlist(readyq *q, readyq_watch *w);
 void readyq__open_batch(readyq *q, readyq_batch *batch);  /* takes a reference to the queue */
 void readyq__give_back(readyq *q, readyq_batch *batch);   /* what it holds; it stays open */
 void readyq__close_batch(readyq *q, readyq_batch *batch); /* the caller drops the reference */
+
+/* Closes batches that this thread waited with last, or all others; not `but`. */
+void readyq__close_batches(readyq *q, bool own, const readyq_batch *but);
 
 static inline readyq_batch *readyq__batch_at(struct readyq__link *opened)
 {
@@ -462,7 +465,7 @@ void readyq__mark_stale(readyq *q, readyq_watch *w);
 /* Fetches without sleeping until the kernel has no more; as backend->wait. */
 int readyq__fetch_all(readyq *q);
 int readyq__rebuild(readyq *q);         /* removes ghosts, keeps edges; in_kernel is 0 */
-int readyq__rebuild_forked(readyq *q);  /* a child's own */
+int readyq__build(readyq *q);           /* of a new queue, or a child's own */
 void readyq__tear_down(readyq *q);      /* closes the descriptors of a closed queue */
 void readyq__forget_threads(readyq *q); /* in a child: all but this one */
 
@@ -472,7 +475,7 @@ void readyq__rearm_all(readyq *q);
 
 /* ------------------------------------------------------------------ fork.c */
 
-/* No queue's lock is held. The first sets q->id and q->epoch. */
+/* No queue's lock is held. The first sets q->id. */
 void readyq__register_queue(readyq *q);
 void readyq__unregister_queue(readyq *q);
 

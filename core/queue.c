@@ -63,20 +63,6 @@ static void destroy(readyq *q)
     free(q);
 }
 
-static int open_kernel(readyq *q)
-{
-    int error = q->backend->open(q);
-
-    if (error < 0)
-        return error;
-    error = readyq__wakeup_open(q);
-    if (error == 0 && (error = readyq__register(q, &q->wakeup)) < 0)
-        readyq__wakeup_close(q);
-    if (error < 0)
-        q->backend->close(q, false);
-    return error;
-}
-
 int readyq_open(readyq **out, const struct readyq_options *options)
 {
     readyq *q = create(options);
@@ -87,8 +73,11 @@ int readyq_open(readyq **out, const struct readyq_options *options)
         return -ENOMEM;
     readyq__register_queue(q);
     readyq__lock(q);
-    error = open_kernel(q);
-    q->closed = q->torn = error < 0;
+    error = readyq__build(q);
+    if (error < 0) {
+        q->closed = true;
+        readyq__tear_down(q);
+    }
     readyq__unlock(q);
     if (error < 0) {
         readyq__unregister_queue(q);

@@ -109,6 +109,22 @@ void readyq__close_batch(readyq *q, readyq_batch *batch)
     batch->own.next = batch->own.end = NULL;
 }
 
+void readyq__close_batches(readyq *q, bool own, const readyq_batch *but)
+{
+    const uintptr_t thread = (uintptr_t)pthread_self();
+    struct readyq__link *at, *next;
+
+    for (at = q->batches.next; at != &q->batches; at = next) {
+        readyq_batch *batch = readyq__batch_at(at);
+
+        next = at->next;
+        if (batch == but || (batch->own.thread == thread) != own)
+            continue;
+        readyq__close_batch(q, batch);
+        q->refs--; /* not the last one: `but` has one, or the queue is open */
+    }
+}
+
 /* A watch that was not taken goes to the end of `list`, which becomes the front of the ready list.
  * A level-triggered one is unconfirmed there, and armed: its give_back() lists nothing. */
 static void give_back_listed(readyq *q, readyq_watch *w, struct readyq__link *list)

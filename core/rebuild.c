@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Building a new kernel queue from the table: in a child after fork, whose set is its parent's, and
- * to remove a ghost, a registration that cannot be removed because its number was closed while a
+ * Building a kernel queue from the table: of a new queue, in a child after fork, whose set is its
+ * parent's, and to remove a ghost, a registration that cannot be removed because its number was closed while a
  * duplicate keeps the file open.
  *
  * Registering an EDGE watch reports once whatever is ready already. A child after fork cannot know
@@ -180,29 +180,12 @@ void readyq__rearm_all(readyq *q)
 
 void readyq__tear_down(readyq *q)
 {
-    q->torn = true;
     readyq__pollable_close(q);
     q->backend->close(q, false);
     readyq__wakeup_close(q);
 }
 
-/* ------------------------------------------------------------------ after a fork */
-
-/* Batches of other threads lie on stacks that the child may use for its own threads. */
-static void close_batches_of_others(readyq *q)
-{
-    struct readyq__link *link, *next;
-
-    for (link = q->batches.next; link != &q->batches; link = next) {
-        readyq_batch *batch = readyq__batch_at(link);
-
-        next = link->next;
-        if (batch->own.thread == (uintptr_t)pthread_self())
-            continue;
-        readyq__close_batch(q, batch);
-        q->refs--;
-    }
-}
+/* ------------------------------------------------------------------ new queues and children */
 
 void readyq__forget_threads(readyq *q)
 {
@@ -214,7 +197,7 @@ void readyq__forget_threads(readyq *q)
     atomic_store(&q->kicked, false);
     pthread_cond_init(&q->kernel_left, NULL);
     readyq__publish_sleepers(q);
-    close_batches_of_others(q);
+    readyq__close_batches(q, false, NULL); /* they lie on stacks that the child may use again */
 }
 
 static int fill(readyq *q)
@@ -237,7 +220,7 @@ static int fill(readyq *q)
     return error;
 }
 
-int readyq__rebuild_forked(readyq *q)
+int readyq__build(readyq *q)
 {
     const uint32_t epoch = q->epoch;
     int error;
@@ -255,6 +238,5 @@ int readyq__rebuild_forked(readyq *q)
     }
     watch_children(q);
     q->rebuild_due = false;
-    q->stats.rebuilds++;
     return 0;
 }

@@ -27,13 +27,10 @@ static void stop(readyq *q, readyq_watch *w)
 
 void readyq__collect_signals(readyq *q)
 {
-    struct readyq__link *link, *next;
-
     atomic_exchange(&q->signalled, false); /* a read too: what a later signal announces is seen */
-    for (link = q->signals.next; link != &q->signals; link = next) {
-        readyq_watch *w = readyq__owner(link, source.group);
+    for (struct readyq__link *at = q->signals.next; at != &q->signals; at = at->next) {
+        readyq_watch *w = readyq__owner(at, source.group);
 
-        next = link->next;
         if (__atomic_load_n(&w->caught, __ATOMIC_SEQ_CST) > 0)
             q->kinds[w->kind]->event(q, w, READYQ_FIRED);
     }

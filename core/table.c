@@ -144,14 +144,19 @@ void readyq__unregister(readyq *q, readyq_watch *w)
     vacate(q, slot);
 }
 
-/* The kernel does not report it, except for a hang-up, which it reports once (epoll.c, note 2). */
-void readyq__mute(readyq *q, readyq_watch *w)
+static void set_flags(readyq *q, readyq_watch *w, unsigned flags)
 {
     const uint32_t old = readyq__kernel_interest(w);
 
-    w->own.flags |= READYQ__MUTED;
-    if (readyq__update(q, w->fd, old, READYQ_EDGE) < 0)
+    w->own.flags = (uint8_t)flags;
+    if (readyq__update(q, w->fd, old, readyq__kernel_interest(w)) < 0)
         readyq__mark_stale(q, w);
+}
+
+/* The kernel does not report it, except for a hang-up, which it reports once (epoll.c, note 2). */
+void readyq__mute(readyq *q, readyq_watch *w)
+{
+    set_flags(q, w, w->own.flags | READYQ__MUTED);
 }
 
 /* While several batches are open it is armed for one event: the kernel then mutes it by itself when
@@ -159,13 +164,9 @@ void readyq__mute(readyq *q, readyq_watch *w)
  * muted: another thread may have fetched an event of it, which is stale by the new generation. */
 void readyq__unmute(readyq *q, readyq_watch *w)
 {
-    const uint32_t old = readyq__kernel_interest(w);
+    const unsigned once = q->nbatches > 1 ? READYQ__ONCE : 0;
 
-    w->own.flags &= (uint8_t) ~(READYQ__MUTED | READYQ__ONCE);
-    if (q->nbatches > 1)
-        w->own.flags |= READYQ__ONCE;
-    if (readyq__update(q, w->fd, old, readyq__kernel_interest(w)) < 0)
-        readyq__mark_stale(q, w);
+    set_flags(q, w, (w->own.flags & ~(unsigned)(READYQ__MUTED | READYQ__ONCE)) | once);
 }
 
 /* ------------------------------------------------------------------ in and out of a queue */

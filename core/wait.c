@@ -11,8 +11,8 @@
  * lock is released in 3 while the thread is in the kernel, and in await_replacement().
  *
  * Level-triggered watches that earlier waits left on the ready list may have been drained since.
- * Step 1 makes them unconfirmed, and armed; step 3 is confirm() then, which fetches everything that
- * is ready without sleeping; those that it does not report leave the list before step 4.
+ * Step 1 makes them unconfirmed, and armed; step 3 then fetches everything that is ready, without
+ * sleeping; those that it does not report leave the list before step 4.
  *
  * Sleeping. readyq_wake() and signal handlers take no lock, so they may come between a thread's
  * last look at the queue and its sleep. They publish (`woken`, `signalled`) and then read
@@ -89,23 +89,12 @@ static void drop_unconfirmed(readyq *q)
 /* A thread that waits again has finished with its watches: its other batches are closed. */
 static void begin_wait(readyq *q, readyq_batch *batch)
 {
-    const uintptr_t thread = (uintptr_t)pthread_self();
-    struct readyq__link *at, *next;
-
     if (batch->own.queue == NULL)
         readyq__open_batch(q, batch);
     else
         readyq__give_back(q, batch);
-    batch->own.thread = thread;
-    for (at = q->batches.next; at != &q->batches; at = next) {
-        readyq_batch *other = readyq__batch_at(at);
-
-        next = at->next;
-        if (other->own.thread != thread || other == batch)
-            continue;
-        readyq__close_batch(q, other);
-        q->refs--; /* not the last one: this batch has one */
-    }
+    batch->own.thread = (uintptr_t)pthread_self();
+    readyq__close_batches(q, true, batch);
 }
 
 /* ------------------------------------------------------------------ 2. without the kernel */
@@ -167,7 +156,7 @@ static int64_t time_to_sleep(const struct call *call)
     readyq *q = call->q;
     int64_t until;
 
-    if (call->timeout == 0 || !readyq__list_empty(&q->ready))
+    if (call->timeout == 0 || q->any_unconfirmed || !readyq__list_empty(&q->ready))
         return 0;
     if (q->virtual_clock) {
         const bool any = call->deadline != READYQ__FOREVER || q->ntimers > 0;
@@ -208,7 +197,7 @@ static void leave_kernel(const struct call *call, bool slept)
     }
     if (q->in_kernel > 0)
         return;
-    if (q->closed && !q->torn)
+    if (q->closed && !atomic_load(&q->shut))
         readyq__tear_down(q);
     if (q->rebuild_due)
         pthread_cond_broadcast(&q->kernel_left);
@@ -227,7 +216,8 @@ static size_t count_ready(readyq *q)
 /* Fetches as many events as the batch has room for beside what is listed, at least one, so that a
  * list that is never empty does not keep the kernel's events away. Fetches again, without sleeping,
  * if the kernel may have more, or if stale events were dropped: their watches may have been armed
- * again since, and be ready. */
+ * again since, and be ready. To confirm, fetches everything: a watch that stays unconfirmed is not
+ * ready, or was fetched by another thread, which lists it. */
 static int fetch_some(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
@@ -237,6 +227,8 @@ static int fetch_some(const struct call *call, int64_t timeout)
     bool more;
     int n;
 
+    if (q->any_unconfirmed)
+        return readyq__fetch_all(q);
     q->stats.kernel_waits++;
     n = q->backend->wait(q, room, timeout);
     if (n == room)
@@ -257,7 +249,7 @@ static void end_cancelled(void *argument)
     q->cancel_state = PTHREAD_CANCEL_DISABLE; /* of a thread that is being cancelled */
     leave_kernel(call, true);
     atomic_store(&q->kicked, false);
-    if (!q->torn)
+    if (!atomic_load(&q->shut))
         readyq__rearm_all(q);
     readyq__close_batch(q, call->batch);
     readyq__release(q); /* the batch's reference */
@@ -290,18 +282,6 @@ static int fetch(struct call *call, int64_t timeout)
     else
         n = fetch_some(call, timeout);
     leave_kernel(call, sleeps);
-    return n;
-}
-
-/* Fetches everything that is ready. What stays unconfirmed is not ready, or was fetched by another
- * thread, which lists it. */
-static int confirm(const struct call *call)
-{
-    int n;
-
-    call->q->in_kernel++;
-    n = readyq__fetch_all(call->q);
-    leave_kernel(call, false);
     return n;
 }
 
@@ -389,7 +369,6 @@ static int wait_for(struct call *call)
 {
     readyq *q = call->q;
     int n, filled, error;
-    size_t files;
 
     mark_unconfirmed(q);
     for (;;) {
@@ -397,7 +376,7 @@ static int wait_for(struct call *call)
         if (q->closed)
             return -ESHUTDOWN;
         collect(q);
-        n = q->any_unconfirmed ? confirm(call) : fetch(call, error < 0 ? 0 : time_to_sleep(call));
+        n = fetch(call, error < 0 ? 0 : time_to_sleep(call));
         if (error == 0)
             error = replace_if_possible(q);
         if (q->closed)
@@ -407,12 +386,9 @@ static int wait_for(struct call *call)
             drop_unconfirmed(q);
         if (q->virtual_clock && n == 0 && error == 0 && readyq__list_empty(&q->ready))
             jump(call);
-        files = q->nfiles;
         filled = fill_batch(q, call->batch, call->max);
         if (filled > 0)
             return filled;
-        if (q->nfiles != files)
-            continue; /* closed watches had taken the room of events */
         if (error < 0 || (n < 0 && n != -EINTR))
             return error < 0 ? error : n;
         if (take_wake(call))
