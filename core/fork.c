@@ -30,10 +30,12 @@ static void begin(bool reset_locks)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &mask);
-    if (reset_locks)
+    if (reset_locks) {
         pthread_mutex_init(&registry, NULL);
+        pthread_mutex_init(&readyq__handlers_lock, NULL);
+    }
     *readyq__epoch = 0; /* until all is done, nothing changes the parent's queues */
-    readyq__handlers_child(reset_locks);
+    readyq__handlers_child();
     for (readyq *q = queues; q != NULL; q = q->next) {
         if (reset_locks)
             pthread_mutex_init(&q->lock, NULL);
@@ -65,14 +67,14 @@ static void before_fork(void)
     pthread_mutex_lock(&registry);
     for (readyq *q = queues; q != NULL; q = q->next)
         pthread_mutex_lock(&q->lock);
-    readyq__handlers_lock();
+    pthread_mutex_lock(&readyq__handlers_lock);
 }
 
 static void after_fork(void)
 {
     if (!locked)
         return;
-    readyq__handlers_unlock();
+    pthread_mutex_unlock(&readyq__handlers_lock);
     for (readyq *q = queues; q != NULL; q = q->next)
         pthread_mutex_unlock(&q->lock);
     pthread_mutex_unlock(&registry);

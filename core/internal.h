@@ -315,10 +315,9 @@ void readyq__check_handler(int signal);
 
 bool readyq__is_blocked_everywhere(int signal);
 
-/* For fork.c. */
-void readyq__handlers_lock(void);
-void readyq__handlers_unlock(void);
-void readyq__handlers_child(bool reset_lock);
+/* For fork.c: the lock of the table of handlers. */
+extern pthread_mutex_t readyq__handlers_lock;
+void readyq__handlers_child(void);
 
 /* ------------------------------------------------------------------ ready.c */
 
@@ -521,8 +520,6 @@ int readyq__add(readyq *q, readyq_watch *w, const readyq_watch *wanted);
 
 void readyq__expire(readyq *q, int64_t now); /* lists the timers that are due */
 void readyq__collect_signals(readyq *q);     /* lists the signals that were caught */
-
-int readyq__start_signal(readyq *q, readyq_watch *w); /* w->signal, of a prepared watch */
 
 /* ------------------------------------------------------------------ queue.c */
 

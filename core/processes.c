@@ -99,17 +99,7 @@ static void check_children(readyq *q, readyq_watch *sigchld, uint32_t bits)
     }
 }
 
-static void stop_sigchld(readyq *q, readyq_watch *w)
-{
-    if (w->queue == NULL)
-        return;
-    readyq__unhandle_signal(w);
-    readyq__unlink(&w->own.source.group);
-    w->queue = NULL;
-    (void)q;
-}
-
-const struct readyq__kind readyq__kind_sigchld = {.event = check_children, .stop = stop_sigchld};
+const struct readyq__kind readyq__kind_sigchld = {.event = check_children};
 
 static int watch_child(readyq *q, readyq_watch *w)
 {
@@ -123,7 +113,7 @@ static int watch_child(readyq *q, readyq_watch *w)
     if (q->sigchld.queue == NULL) {
         readyq__prepare(&q->sigchld,
                         &(readyq_watch){.kind = READYQ__KIND_SIGCHLD, .fd = -1, .signal = SIGCHLD});
-        error = readyq__start_signal(q, &q->sigchld);
+        error = readyq__kind_signal.start(q, &q->sigchld);
         if (error < 0)
             return error;
     }
@@ -155,8 +145,10 @@ static void stop(readyq *q, readyq_watch *w)
         readyq__unlink(&w->own.source.group);
         if (q->backend->watch_process != NULL)
             q->backend->watch_process(q, w, false);
-        else if (readyq__list_empty(&q->children))
-            stop_sigchld(q, &q->sigchld);
+        else if (readyq__list_empty(&q->children) && q->sigchld.queue != NULL) {
+            readyq__kind_signal.stop(q, &q->sigchld);
+            q->sigchld.queue = NULL;
+        }
         return;
     }
     if (q->slots[w->fd].watch == w) {

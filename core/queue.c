@@ -102,24 +102,22 @@ static void detach_list(readyq *q, struct readyq__link *list)
         detach(q, readyq__owner(list->next, link));
 }
 
-static void detach_group(readyq *q, struct readyq__link *group)
-{
-    while (!readyq__list_empty(group))
-        detach(q, readyq__owner(group->next, source.group));
-}
-
 /* Removes every watch, wherever it is. */
 static void detach_all(readyq *q)
 {
+    struct readyq__link *const groups[] = {
+        &q->triggers, &q->children, /* the last one removes the watch of SIGCHLD */
+        &q->signals};
+
     detach_list(q, &q->ready);
     for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next)
         detach_list(q, &readyq__batch_at(at)->own.held);
     detach_list(q, &q->stale);
     while (q->ntimers > 0)
         detach(q, q->timers[0].watch);
-    detach_group(q, &q->triggers);
-    detach_group(q, &q->children); /* the last one removes the watch of SIGCHLD */
-    detach_group(q, &q->signals);
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        while (!readyq__list_empty(groups[i]))
+            detach(q, readyq__owner(groups[i]->next, source.group));
     for (size_t fd = 0; fd < q->nslots; fd++)
         if (q->slots[fd].watch != NULL && q->slots[fd].watch != &q->wakeup)
             detach(q, q->slots[fd].watch);

@@ -161,7 +161,6 @@ int readyq__rebuild(readyq *q)
     q->lock_kept = true;
     error = replace(q);
     q->lock_kept = false;
-    q->rebuild_due = false;
     return error;
 }
 

@@ -36,10 +36,31 @@ void readyq__collect_signals(readyq *q)
     }
 }
 
-int readyq__start_signal(readyq *q, readyq_watch *w)
+/* Not signals that cannot be caught, and those after which the thread cannot continue. */
+static int check(int signal)
 {
-    int error;
+    static const char all[] =
+        "SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE and SIGILL cannot be watched";
 
+    switch (signal) {
+    case SIGKILL:
+    case SIGSTOP: return readyq__refuse(EINVAL, "this signal cannot be caught", all);
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL: return readyq__refuse(EINVAL, "the thread cannot continue after this signal", all);
+    }
+    if (signal <= 0 || signal >= NSIG)
+        return readyq__refuse(EINVAL, "there is no such signal", "kill -l lists the signals");
+    return 0;
+}
+
+static int start(readyq *q, readyq_watch *w)
+{
+    int error = check(w->signal);
+
+    if (error < 0)
+        return error;
     w->queue = q; /* for the handler, which may run at once */
     error = readyq__handle_signal(w);
     if (error == 0)
@@ -47,26 +68,6 @@ int readyq__start_signal(readyq *q, readyq_watch *w)
     else
         w->queue = NULL;
     return error;
-}
-
-/* Not signals that cannot be caught, and those after which the thread cannot continue. */
-static int start(readyq *q, readyq_watch *w)
-{
-    static const char all[] =
-        "SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE and SIGILL cannot be watched";
-
-    switch (w->signal) {
-    case SIGKILL:
-    case SIGSTOP: return readyq__refuse(EINVAL, "this signal cannot be caught", all);
-    case SIGSEGV:
-    case SIGBUS:
-    case SIGFPE:
-    case SIGILL: return readyq__refuse(EINVAL, "the thread cannot continue after this signal", all);
-    default:
-        if (w->signal <= 0 || w->signal >= NSIG)
-            return readyq__refuse(EINVAL, "there is no such signal", "kill -l lists the signals");
-        return readyq__start_signal(q, w);
-    }
 }
 
 const struct readyq__kind readyq__kind_signal = {

@@ -325,7 +325,7 @@ inline rebuild()
 /* ------------------------------------------------------------------ wait.c */
 
 /* Kinds of calls. */
-#define CONFIRM 0 /* a wait without a timeout, which looks first: confirm() */
+#define CONFIRM 0 /* a wait without a timeout, which looks first: confirms */
 #define LOOK 1    /* readyq_look(), or a wait with timeout 0 */
 #define TIMED 2   /* a wait whose time may be over at any moment */
 #define ENDLESS 3
@@ -336,24 +336,7 @@ inline rebuild()
 #define BROADCAST gated = 0
 #endif
 
-inline replace_if_possible()
-{
-    if
-#ifdef FORGET_IN_KERNEL
-    :: rebuild_due ->
-#else
-    :: rebuild_due && in_kernel == 0 ->
-#endif
-        if
-        :: !closed -> rebuild()
-        :: else
-        fi;
-        atomic { rebuild_due = false; BROADCAST }
-    :: else
-    fi
-}
-
-inline await_replacement()
+inline replace_if_due()
 {
     failed = false;
     do
@@ -373,7 +356,15 @@ inline await_replacement()
         atomic { !(gated & (1 << me)) && !lock -> lock = true }
     :: else -> break
     od;
-    replace_if_possible()
+    if
+    :: rebuild_due ->
+        if
+        :: !closed -> rebuild()
+        :: else
+        fi;
+        atomic { rebuild_due = false; BROADCAST }
+    :: else
+    fi
 }
 
 /* time_to_sleep() and begin_sleep() up to the last look, in one step. */
@@ -558,7 +549,7 @@ proctype waiter(byte me)
         do
         :: true ->
 #if GHOSTS
-            await_replacement();
+            replace_if_due();
             if
             :: closed -> break
             :: else
@@ -580,12 +571,6 @@ proctype waiter(byte me)
             atomic { in_kernel++; UNLOCK; assert(!torn); inside++ }
             fetch_some();
             leave_kernel();
-#if GHOSTS
-            if
-            :: !failed -> replace_if_possible()
-            :: else
-            fi;
-#endif
 #if CLOSES
             if
             :: closed -> break
