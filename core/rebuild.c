@@ -114,31 +114,22 @@ static void clear_marks(readyq *q, bool replaced)
     }
 }
 
-/* A new kernel queue in place of `old`, which the caller closes; on failure nothing changed. */
-static int open_anew(readyq *q, int *old)
-{
-    int error;
-
-    *old = q->kernel;
-    error = q->backend->open(q);
-    if (error >= 0 && (error = register_all(q)) < 0)
-        q->backend->close(q, false);
-    if (error < 0) {
-        clear_marks(q, false);
-        q->kernel = *old;
-    }
-    return error;
-}
-
+/* On failure nothing changed. */
 static int replace(readyq *q)
 {
-    int old, new, error;
+    const int old = q->kernel;
+    int new, error;
 
     readyq__fetch_all(q);
     find_closed(q);
-    error = open_anew(q, &old);
-    if (error < 0)
+    error = q->backend->open(q);
+    if (error == 0 && (error = register_all(q)) < 0)
+        q->backend->close(q, false);
+    if (error < 0) {
+        clear_marks(q, false);
+        q->kernel = old;
         return error;
+    }
     readyq__fetch_all(q);
     clear_marks(q, false);
     new = q->kernel;

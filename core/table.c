@@ -92,8 +92,7 @@ static int register_file(readyq *q, readyq_watch *w, const readyq_watch *old)
         return -errno;
     w->own.file.device = (uint64_t)file.st_dev;
     w->own.file.inode = (uint64_t)file.st_ino;
-    if (old != NULL && (old->own.flags & READYQ__FILE) &&
-        old->own.file.device == w->own.file.device && old->own.file.inode == w->own.file.inode)
+    if (old != NULL && (old->own.flags & READYQ__FILE) && readyq__is_same_file(old))
         return -EEXIST;
     w->own.flags |= READYQ__FILE;
     q->nfiles++;
@@ -206,6 +205,7 @@ static void stop(readyq *q, readyq_watch *w)
 {
     readyq__unlist(q, w);
     q->kinds[w->kind]->stop(q, w);
+    q->size--;
     q->nfiles -= (w->own.flags & READYQ__FILE) != 0;
     w->armed = false;
     w->own.flags = 0;
@@ -215,7 +215,6 @@ void readyq__detach(readyq *q, readyq_watch *w)
 {
     if (w->own.place != READYQ__STALE) {
         stop(q, w);
-        q->size--;
     } else {
         readyq__unlist(q, w);
     }
@@ -229,7 +228,6 @@ void readyq__mark_stale(readyq *q, readyq_watch *w)
     if (slot->watch == w) /* the kernel's registration of the number is not to be removed with it */
         vacate(q, slot);
     stop(q, w);
-    q->size--;
     w->ready = 0;
     w->own.place = READYQ__STALE;
     readyq__link_before(&q->stale, &w->own.link);

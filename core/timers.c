@@ -27,21 +27,13 @@ static void put(readyq *q, size_t index, struct readyq__timer timer)
     timer.watch->own.timer.heap_index = (uint32_t)index;
 }
 
-static void move_up(readyq *q, size_t index, struct readyq__timer timer)
+/* Puts a timer where it belongs, `index` being free: up past later ones, or down past earlier ones. */
+static void move(readyq *q, size_t index, struct readyq__timer timer)
 {
-    while (index > 0) {
-        const size_t parent = (index - 1) / 4;
-
-        if (!is_earlier(&timer, &q->timers[parent]))
-            break;
-        put(q, index, q->timers[parent]);
-        index = parent;
+    while (index > 0 && is_earlier(&timer, &q->timers[(index - 1) / 4])) {
+        put(q, index, q->timers[(index - 1) / 4]);
+        index = (index - 1) / 4;
     }
-    put(q, index, timer);
-}
-
-static void move_down(readyq *q, size_t index, struct readyq__timer timer)
-{
     for (;;) {
         size_t first = index * 4 + 1, best = first;
 
@@ -56,15 +48,6 @@ static void move_down(readyq *q, size_t index, struct readyq__timer timer)
         index = best;
     }
     put(q, index, timer);
-}
-
-/* Puts a timer where it belongs, `index` being free. */
-static void move(readyq *q, size_t index, struct readyq__timer timer)
-{
-    if (index > 0 && is_earlier(&timer, &q->timers[(index - 1) / 4]))
-        move_up(q, index, timer);
-    else
-        move_down(q, index, timer);
 }
 
 /* Room for one more timer, also while those that are due are out of the heap. */
@@ -109,12 +92,13 @@ void readyq__expire(readyq *q, int64_t now)
     }
 }
 
-/* Puts a timer into the heap that is not in it. */
-static void insert(readyq *q, readyq_watch *w, int64_t due)
+/* The timer is in the heap or not. */
+static void set(readyq *q, readyq_watch *w, int64_t due)
 {
-    const struct readyq__timer timer = {due, q->timer_order++, w};
+    const uint32_t index = w->own.timer.heap_index;
 
-    move_up(q, q->ntimers++, timer);
+    move(q, index == READYQ__NOWHERE ? q->ntimers++ : index,
+         (struct readyq__timer){due, q->timer_order++, w});
 }
 
 /* ------------------------------------------------------------------ the kind */
@@ -132,7 +116,7 @@ static void deliver(readyq *q, readyq_watch *w)
         const int64_t missed = (readyq__now(q) - due) / period;
 
         w->count = (uint64_t)missed + 1;
-        insert(q, w, readyq__deadline(due + missed * period, period));
+        set(q, w, readyq__deadline(due + missed * period, period));
     }
 }
 
@@ -161,10 +145,7 @@ static int start_after(readyq *q, readyq_watch *w, int64_t delay)
         w->own.event = 0;
     else
         readyq__unlist(q, w);
-    if (w->own.timer.heap_index == READYQ__NOWHERE)
-        insert(q, w, due);
-    else
-        move(q, w->own.timer.heap_index, (struct readyq__timer){due, q->timer_order++, w});
+    set(q, w, due);
     return 0;
 }
 

@@ -37,7 +37,7 @@
 struct call { /* of readyq_wait(), readyq_wait_until() or readyq_look() */
     readyq *q;
     readyq_batch *batch;
-    int64_t timeout, deadline; /* deadline -1: to be computed from the timeout */
+    int64_t timeout, deadline; /* with a timeout > 0 the deadline is computed from it */
     size_t max;
     bool leaves_wake; /* to the next wait */
 };
@@ -255,33 +255,24 @@ static void end_cancelled(void *argument)
     readyq__release(q); /* the batch's reference */
 }
 
-static int fetch_cancellable(struct call *call, int64_t timeout)
-{
-    int n;
-
-    pthread_cleanup_push(end_cancelled, call);
-    n = fetch_some(call, timeout);
-    pthread_cleanup_pop(0);
-    return n;
-}
-
 /* Sleeps until there are events, if nothing is listed. Returns the number of kernel events, a kick
  * included; 0 also before the time is over; or -errno. A thread is counted as asleep also if the
  * last look (begin_sleep) makes it return at once. */
-static int fetch(struct call *call, int64_t timeout)
+static int fetch(struct call *call, int64_t wanted)
 {
     readyq *q = call->q;
-    const bool sleeps = timeout != 0;
+    const int64_t timeout = wanted != 0 ? begin_sleep(q, wanted) : 0;
     int n;
 
-    if (sleeps)
-        timeout = begin_sleep(q, timeout);
     q->in_kernel++;
-    if (timeout != 0 && !readyq__alone())
-        n = fetch_cancellable(call, timeout);
-    else
+    if (timeout != 0 && !readyq__alone()) {
+        pthread_cleanup_push(end_cancelled, call);
         n = fetch_some(call, timeout);
-    leave_kernel(call, sleeps);
+        pthread_cleanup_pop(0);
+    } else {
+        n = fetch_some(call, timeout);
+    }
+    leave_kernel(call, wanted != 0);
     return n;
 }
 
@@ -392,15 +383,6 @@ static int wait_for(struct call *call)
     }
 }
 
-static void set_deadline(struct call *call)
-{
-    if (call->deadline < 0 && call->timeout <= 0)
-        call->deadline = READYQ__FOREVER;
-    else if (call->deadline < 0)
-        call->deadline = readyq__deadline(readyq__now(call->q), call->timeout);
-    call->batch->own.deadline = call->deadline;
-}
-
 static int wait_once(struct call *call, int max)
 {
     readyq *q = call->q;
@@ -417,7 +399,9 @@ static int wait_once(struct call *call, int max)
         readyq_done(batch);
     if (n < 0)
         return n;
-    set_deadline(call);
+    if (call->timeout > 0)
+        call->deadline = readyq__deadline(readyq__now(q), call->timeout);
+    batch->own.deadline = call->deadline;
     q->stats.waits++;
     begin_wait(q, batch);
     n = wait_for(call);
@@ -432,7 +416,7 @@ static int wait_once(struct call *call, int max)
 
 int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max)
 {
-    struct call call = {.q = q, .batch = batch, .timeout = timeout, .deadline = -1};
+    struct call call = {.q = q, .batch = batch, .timeout = timeout, .deadline = READYQ__FOREVER};
 
     if (timeout < -1)
         return readyq__refuse(EINVAL, "the timeout is negative",
@@ -452,7 +436,7 @@ int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max)
 
 int readyq_look(readyq *q, readyq_batch *batch, int max)
 {
-    struct call call = {.q = q, .batch = batch, .deadline = -1, .leaves_wake = true};
+    struct call call = {.q = q, .batch = batch, .deadline = READYQ__FOREVER, .leaves_wake = true};
 
     return wait_once(&call, max);
 }
