@@ -26,10 +26,6 @@
 #include <dirent.h>
 #endif
 
-#ifndef NSIG
-#define NSIG 65
-#endif
-
 enum { LEVELS = 4 };
 
 static struct handled {

@@ -54,21 +54,14 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#if defined(__has_include)
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
 #define readyq__alone() (__libc_single_threaded)
-#endif
-#endif
-#ifndef readyq__alone
+#else
 #define readyq__alone() (false)
 #endif
 
-#if defined(__GNUC__)
 #define READYQ__OUT_OF_LINE __attribute__((noinline)) /* so that its caller needs no stack frame */
-#else
-#define READYQ__OUT_OF_LINE
-#endif
 
 #define READYQ__DIRECTIONS (READYQ_READ | READYQ_WRITE | READYQ_PRIORITY)
 #define READYQ__MODES (READYQ_EDGE | READYQ_ONESHOT | READYQ_EXCLUSIVE)

@@ -7,10 +7,6 @@
 
 #include <signal.h>
 
-#ifndef NSIG
-#define NSIG 65
-#endif
-
 /* The handler may count one more at any time. */
 static void deliver(readyq *q, readyq_watch *w)
 {

@@ -27,10 +27,9 @@
  * which is then `covered`. The others sleep until their own deadlines. When the timekeeper leaves,
  * readyq__leave() kicks a successor.
  *
- * Ghosts are registrations that the kernel keeps after their number was closed, because a duplicate
- * keeps the file open. To remove one the kernel queue is replaced, while no thread is in the
- * kernel: each is kicked out, those that arrive wait, and the thread that finds the kernel empty
- * replaces it.
+ * Ghosts. To remove one the kernel queue is replaced (rebuild.c) while no thread is in the kernel:
+ * each is kicked out, those that arrive wait, and the thread that finds the kernel empty replaces
+ * it.
  */
 #include "internal.h"
 
@@ -44,9 +43,8 @@ struct call { /* of readyq_wait(), readyq_wait_until() or readyq_look() */
 
 /* ------------------------------------------------------------------ 1. giving back */
 
-/* Makes the level-triggered watches that earlier waits left on the ready list unconfirmed: clears
- * their event and arms them, so that the kernel reports them again. They may be muted, because
- * several batches were open when they were reported (readyq__unmute). */
+/* Clears the event of level-triggered watches that earlier waits left on the ready list, and arms
+ * them: they may be muted if several batches were open when they were reported. */
 static void mark_unconfirmed(readyq *q)
 {
     struct readyq__link *link, *next;
@@ -68,21 +66,26 @@ static void mark_unconfirmed(readyq *q)
     q->may_be_level = q->any_unconfirmed = any;
 }
 
-/* Those that the kernel did not report again leave the list. */
-static void drop_unconfirmed(readyq *q)
+/* Takes off the ready list what is not ready any more: unconfirmed watches that the kernel did not
+ * report again, and files, always ready, that were closed. */
+static void drop_unready(readyq *q)
 {
     struct readyq__link *link, *next;
 
+    if (!q->any_unconfirmed && q->nfiles == 0)
+        return;
     q->any_unconfirmed = false;
     for (link = q->ready.next; link != &q->ready; link = next) {
         readyq_watch *w = readyq__owner(link, link);
 
         next = link->next;
-        if (w->own.event != 0)
-            continue;
-        readyq__unlink(link);
-        w->own.place = READYQ__IDLE;
-        q->nready--;
+        if ((w->own.flags & READYQ__FILE) && !readyq__is_same_file(w)) {
+            readyq__mark_stale(q, w);
+        } else if (w->own.event == 0) {
+            readyq__unlink(link);
+            w->own.place = READYQ__IDLE;
+            q->nready--;
+        }
     }
 }
 
@@ -300,20 +303,6 @@ static int replace_if_due(readyq *q)
 
 /* ------------------------------------------------------------------ 4. filling the batch */
 
-/* Files that are always ready may have been closed since they were listed. */
-static void drop_closed_files(readyq *q)
-{
-    struct readyq__link *link, *next;
-
-    for (link = q->ready.next; link != &q->ready; link = next) {
-        readyq_watch *w = readyq__owner(link, link);
-
-        next = link->next;
-        if ((w->own.flags & READYQ__FILE) && !readyq__is_same_file(w))
-            readyq__mark_stale(q, w);
-    }
-}
-
 /* Moves up to `max` watches from the front of the ready list to the batch, which is empty, and
  * returns how many. They stay LISTED until they are taken, so that this is one splice. */
 static int fill_batch(readyq *q, readyq_batch *batch, size_t max)
@@ -321,8 +310,6 @@ static int fill_batch(readyq *q, readyq_batch *batch, size_t max)
     struct readyq__link *const held = &batch->own.held, *const ready = &q->ready, *rest = ready;
     size_t n;
 
-    if (q->nfiles > 0)
-        drop_closed_files(q);
     n = count_ready(q);
     if (n == 0)
         return 0;
@@ -365,8 +352,7 @@ static int wait_for(struct call *call)
         if (q->closed)
             return -ESHUTDOWN;
         collect(q);
-        if (q->any_unconfirmed) /* by this call, or by another thread during the fetch */
-            drop_unconfirmed(q);
+        drop_unready(q); /* unconfirmed by this call, or by another thread during the fetch */
         if (q->virtual_clock && n == 0 && error == 0 && readyq__list_empty(&q->ready))
             jump(call);
         filled = fill_batch(q, call->batch, call->max);

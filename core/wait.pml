@@ -652,7 +652,7 @@ proctype waker()
 #endif
 
 #if SIGNALS
-/* handlers.c, mark_watches() */
+/* handlers.c, visit_watches() */
 proctype handler()
 {
     bool already;
