@@ -105,11 +105,8 @@ static int watch_child(readyq *q, readyq_watch *w)
 {
     int status, error = ask(w, &status);
 
-    if (error < 0) {
-        errno = 0;
-        kill(w->pid, 0);
-        return errno == ESRCH ? -ESRCH : -ECHILD;
-    }
+    if (error < 0)
+        return kill(w->pid, 0) < 0 && errno == ESRCH ? -ESRCH : -ECHILD;
     if (q->sigchld.queue == NULL) {
         readyq__prepare(&q->sigchld,
                         &(readyq_watch){.kind = READYQ__KIND_SIGCHLD, .fd = -1, .signal = SIGCHLD});

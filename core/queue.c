@@ -75,15 +75,10 @@ int readyq_open(readyq **out, const struct readyq_options *options)
     readyq__lock(q);
     error = readyq__build(q);
     if (error < 0) {
-        q->closed = true;
-        readyq__tear_down(q);
-    }
-    readyq__unlock(q);
-    if (error < 0) {
-        readyq__unregister_queue(q);
-        destroy(q);
+        readyq__release(q);
         return error;
     }
+    readyq__unlock(q);
     *out = q;
     return 0;
 }
