@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Building a kernel queue from the table: of a new queue, in a child after fork, whose set is its
- * parent's, and to remove a ghost, a registration that cannot be removed because its number was closed while a
- * duplicate keeps the file open.
+ * Building a kernel queue from the table: for a new queue; in a child after fork, whose set is its
+ * parent's; and to remove a ghost, a registration that cannot be removed because its number was
+ * closed while a duplicate keeps the file open.
  *
  * Registering an EDGE watch reports once whatever is ready already. A child after fork cannot know
  * more, so an edge may be reported again there. When a ghost is removed the old set is still
@@ -199,9 +199,9 @@ static int fill(readyq *q)
         return error;
     if (old >= 0 && q->slots[old].watch == &q->wakeup)
         q->slots[old].watch = NULL;
-    error = readyq__register(q, &q->wakeup);
+    error = register_all(q);
     if (error == 0)
-        error = register_all(q);
+        error = readyq__register(q, &q->wakeup);
     clear_marks(q, true);
     if (error == 0 && q->pollable_forked)
         error = readyq__pollable_renew(q);

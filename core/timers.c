@@ -27,7 +27,7 @@ static void put(readyq *q, size_t index, struct readyq__timer timer)
     timer.watch->own.timer.heap_index = (uint32_t)index;
 }
 
-/* Puts a timer where it belongs, `index` being free: up past later ones, or down past earlier ones. */
+/* Puts a timer where it belongs, up or down from `index`, which is free. */
 static void move(readyq *q, size_t index, struct readyq__timer timer)
 {
     while (index > 0 && is_earlier(&timer, &q->timers[(index - 1) / 4])) {
