@@ -280,8 +280,8 @@ static int fetch(struct call *call, int64_t wanted)
 }
 
 /* Replaces the kernel queue if that is due, when no thread is in the kernel any more: none enters
- * it meanwhile. This one kicks out a sleeping thread; each one that is kicked out kicks the next, here
- * or in readyq__leave(). 0 or -errno. */
+ * it meanwhile. This one kicks out a sleeping thread; each one that is kicked out kicks the next,
+ * here or in readyq__leave(). 0 or -errno. */
 static int replace_if_due(readyq *q)
 {
     const int cancel_state = q->cancel_state;
