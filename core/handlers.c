@@ -253,8 +253,9 @@ static int ensure(int signal)
     struct sigaction now;
 
     if (sigaction(signal, NULL, &now) < 0)
-        return readyq__refuse(EINVAL, "the C library reserves this signal",
-                              "real-time signals begin at SIGRTMIN");
+        return errno != EINVAL ? -errno
+                               : readyq__refuse(EINVAL, "the C library reserves this signal",
+                                                "real-time signals begin at SIGRTMIN");
     return is_reached(signal, &now) ? 0 : install(&handled[signal], signal, &now);
 }
 

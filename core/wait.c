@@ -364,7 +364,7 @@ static int wait_for(struct call *call)
             return 0;
         if (n == -EINTR && q->interruptible && call->timeout != 0)
             return -EINTR;
-        if (is_over(call))
+        if (!q->rebuild_due && is_over(call))
             return 0;
     }
 }

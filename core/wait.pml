@@ -585,7 +585,7 @@ proctype waiter(byte me)
                 fill_batch();
                 take_wake();
                 if
-                :: filled || failed || over || kind == LOOK -> break
+                :: filled || failed || over || (kind == LOOK && !rebuild_due) -> break
                 :: else
                 fi;
                 if
