@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 --
--- Servers of run.py in Lua, which send each line back: `lines.lua NAME` prints its port, and serves
--- until it is killed; `lines.lua has MODULE` prints the name if the module is installed. Each is
--- the program that a user of that library would write: it waits for whole lines and sends them
--- whole, however the kernel cuts them.
+-- Servers of run.py in Lua, which send each line back: `lines.lua NAME` prints its port, and
+-- serves until it is killed; `lines.lua has MODULE` prints something if the module is installed.
+-- Each is the program that a user of that library would write: it waits for whole lines and sends
+-- them whole, however the kernel cuts them.
 
 -- Debian installs copas, which is pure Lua, where versions 5.1 and 5.2 look for it.
 package.path = package.path .. ";/usr/share/lua/5.1/?.lua"

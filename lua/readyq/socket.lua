@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- LuaSocket for coroutines of readyq.loop: a copy of the module `socket` whose objects (wrapper.lua)
--- wait in the loop where LuaSocket's block, and return what those return. docs/lua-sockets.md
--- explains it.
+-- LuaSocket for coroutines of readyq.loop: a copy of the module `socket` whose objects, which
+-- wrapper.lua makes, wait in the loop where LuaSocket's block, and return what those return.
+-- docs/lua-sockets.md explains it.
 local loop = require "readyq.loop"
 local protection = require "readyq.protection"
 local wrapper = require "readyq.wrapper"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- The objects of readyq.socket: they wait in readyq.loop where those of LuaSocket and LuaSec block.
+-- The objects of readyq.socket, which wait in readyq.loop where LuaSocket's and LuaSec's block.
 --
 -- An object here is a table with the object of LuaSocket or LuaSec in it, `raw`. A method calls
 -- that of the raw object with a timeout of 0. If that would block, the coroutine waits until the

@@ -348,9 +348,9 @@ function T.test_no_watch_keeps_its_object_alive()
             kept[file], kept[object] = "a file", "an object"
         end
     end
-    -- A stack of a coroutine that lives may hold what its functions have dropped, and compiled code
-    -- may, too. A full collection runs the finalizer of a file; the next one takes the file from
-    -- the weak table. Nothing else can hold them but the loop.
+    -- The stack of a living coroutine may hold what its functions have dropped, and so may
+    -- compiled code. A full collection runs the finalizer of a file; the next one takes the file
+    -- from the weak table. Then nothing but the loop can hold them.
     local waiter = loop.spawn(wait_for_some)
     run(function()
         loop.join(waiter)
