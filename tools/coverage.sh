@@ -4,7 +4,7 @@
 # Measures which lines and branches of the C and the Python sources the tests reach: builds a copy
 # of the tree under build/coverage with gcc's counters, runs there the C tests and the tests of
 # Python and of one Lua, prints the lines that were not reached, and ends with one line of figures,
-# which it also writes to build/coverage.txt. The Makefile calls it (`make coverage`) with PYTHON.
+# which it also writes to build/coverage.txt. GNUmakefile calls it (`make coverage`) with PYTHON.
 set -eu
 cd "$(dirname "$0")/.."
 copy=build/coverage

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Compiles and links the core for other systems, with warnings as errors. Nothing is run. The
-# compiler is `python -m ziglang cc`. The Makefile calls it (`make cross`) with PYTHON, which must
+# compiler is `python -m ziglang cc`. GNUmakefile calls it (`make cross`) with PYTHON, which must
 # have ziglang.
 set -eu
 cd "$(dirname "$0")/.."

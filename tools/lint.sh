@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Checks the sources with all tools that `tools/setup.sh lint` provides, and fails at the end if one
-# of the checks failed. The Makefile calls it (`make lint`) with FLAGS, PYTHON_INCLUDE and
+# of the checks failed. GNUmakefile calls it (`make lint`) with FLAGS, PYTHON_INCLUDE and
 # LUA_INCLUDE.
 set -u
 cd "$(dirname "$0")/.."
