@@ -64,12 +64,14 @@ def can_wrap():
     program = "int main(void) { return 0; }"
     with tempfile.NamedTemporaryFile() as output:
         command += ["-o", output.name]
-        return subprocess.run(command, input=program, text=True, capture_output=True).returncode == 0
+        result = subprocess.run(command, input=program, text=True, capture_output=True)
+    return result.returncode == 0
 
 
 @functools.cache
 def build(program, sanitizer):
-    command = [os.environ.get("MAKE", "make"), "-s", "-C", str(SOURCES), f"SANITIZE={sanitizer}", program]
+    make = os.environ.get("MAKE", "make")
+    command = [make, "-s", "-C", str(SOURCES), f"SANITIZE={sanitizer}", program]
     (ROOT / "build" / "tests").mkdir(parents=True, exist_ok=True)
     with open(ROOT / "build" / "tests" / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs in one tree build one after the other

@@ -62,7 +62,7 @@ def test_on_other_systems_the_command_is_that_of_their_packages(system):
 def test_another_make_says_that_gnu_make_is_needed():
     if shutil.which("bmake") is None:
         pytest.skip("needs the program bmake (apt-get install bmake)")
-    result = subprocess.run(["bmake", "demo"], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(["bmake", "demo"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode != 0
     assert "run gmake in place of make" in result.stderr
 

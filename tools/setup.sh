@@ -19,7 +19,7 @@
 #   tools/setup.sh fuzz           the tools of `make fuzz` that are available
 #   tools/setup.sh memory         for `make memory`: the items of `test`, and valgrind
 #   tools/setup.sh references     for `make references`: a debug CPython, and what `test` requires
-#   tools/setup.sh cross          for `make cross`: the compiler for other systems
+#   tools/setup.sh cross          for `make cross`: the compiler for other systems, and readers of its files
 #   tools/setup.sh coverage       for `make coverage`: the tools that count lines and branches
 #   tools/setup.sh all            everything except the last five
 #
@@ -34,7 +34,7 @@ for_test="$for_build pytest"
 for_python="compiler python python_headers"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright prompt_typed setuptools build
     shellcheck zizmor"
-for_cross="python pip ziglang"
+for_cross="$for_build pip ziglang llvm"
 for_coverage="$for_test pip coverage"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cannot be had
@@ -139,7 +139,7 @@ lua_says() {
 suits_lua() {
     [ -f "$1/lua.h" ] || return 1
     printf '#include <lua.h>\n#if LUA_VERSION_NUM != 50%s\n#error\n#endif\n' "${lua_version#5.}" |
-        ${CC:-cc} -E -I"$1" - >/dev/null 2>&1 || return 1
+        ${CC:-cc} -E -I"$1" -xc - >/dev/null 2>&1 || return 1
     if [ -f "$1/luajit.h" ]; then lua_says "$lua" jit; else ! lua_says "$lua" jit; fi
 }
 
@@ -150,8 +150,10 @@ find_linker() {
     Darwin) module_ldflags='-dynamiclib -undefined dynamic_lookup' ;;
     *) module_ldflags=-shared ;;
     esac
+    no_plt=$(accepted -fno-plt)
     hardening_cflags=$(accepted -fstack-protector-strong -fstack-clash-protection -fcf-protection)
     hardening_ldflags=$(accepted -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,nodelete)
+    rm -f "build/probe.$$"
 }
 
 accepted() {
@@ -164,12 +166,12 @@ accepted() {
 
 takes() {
     echo 'int main(void) { return 0; }' |
-        ${CC:-cc} -Werror "$@" -xc - -o build/probe 2>/dev/null
+        ${CC:-cc} -Werror "$@" -xc - -o "build/probe.$$" 2>/dev/null
 }
 
 has_make() { { gmake --version || make --version; } 2>/dev/null | grep GNU >/dev/null; }
 has_compiler() {
-    echo '#include <stdio.h>' | ${CC:-cc} -E - >/dev/null 2>&1
+    echo '#include <stdio.h>' | ${CC:-cc} -E -xc - >/dev/null 2>&1
 }
 has_python() { [ -n "$python" ]; }
 has_python_headers() { [ -n "$python_include" ] && [ -f "$python_include/Python.h" ]; }
@@ -253,6 +255,7 @@ has_mypy() { command -v mypy >/dev/null; }
 has_pyright() { command -v pyright >/dev/null; }
 has_coverage() { "$venv/bin/python" -c 'import coverage, gcovr, pytest' >/dev/null 2>&1; }
 has_ziglang() { "$venv/bin/python" -m ziglang version >/dev/null 2>&1; }
+has_llvm() { command -v llvm-nm >/dev/null && command -v llvm-objdump >/dev/null; }
 has_setuptools() { # one that builds the package
     for one in "$python" "$venv/bin/python"; do
         "$one" -c 'import setuptools as s; assert int(s.__version__.split(".")[0]) >= 77' && return
@@ -356,6 +359,7 @@ debian_packages() {
         afl) echo afl++ ;;
         valgrind) echo valgrind ;;
         debug_python) printf '%s\n' python3-dbg python3-dev ;;
+        llvm) echo llvm ;;
         clang_format) echo clang-format ;;
         clang_tidy) echo clang-tidy ;;
         cppcheck) echo cppcheck ;;
@@ -423,7 +427,8 @@ run_apt() {
         -o Dpkg::Use-Pty=0 "$@" >&2
 }
 
-# pip for build/venv. If the Python has no ensurepip, its own pip is used.
+# pip for build/venv. If the Python has no ensurepip, its own pip is used. Python compiles a module
+# when it is first used: to compile all that pip installs takes as long as to fetch it.
 venv_pip() {
     if ! is_venv_of_wanted; then
         rm -rf "$venv"
@@ -431,9 +436,9 @@ venv_pip() {
             "$wanted_python" -m venv --clear --without-pip "$venv"
     fi
     if [ -x "$venv/bin/pip" ]; then
-        "$venv/bin/pip" -q "$@"
+        PIP_NO_COMPILE=1 "$venv/bin/pip" -q "$@"
     else
-        "$wanted_python" -m pip -q --python "$venv/bin/python" "$@"
+        PIP_NO_COMPILE=1 "$wanted_python" -m pip -q --python "$venv/bin/python" "$@"
     fi >&2
 }
 
@@ -536,6 +541,7 @@ lua = $lua
 lua_version = ${lua_version:-}
 lua_include = $lua_include
 module_ldflags = $module_ldflags
+no_plt = $no_plt
 hardening_cflags = $hardening_cflags
 hardening_ldflags = $hardening_ldflags
 END
