@@ -191,14 +191,12 @@ def check_tree(lua, tree):
     assert run(lua, "-e", code, env=environment, cwd=tree) != ""
 
 
-@pytest.mark.parametrize("name", ["scm-1", f"{version()}-1"])
-@pytest.mark.parametrize("lua", FOUND)
-def test_lua_package_is_built_by_luarocks(luarocks, tmp_path, name, lua):
+def test_lua_package_is_built_by_luarocks(luarocks, tmp_path):
     sources = copy_sources(tmp_path / "sources")
-    tree = tmp_path / "tree"
+    lua, tree = FOUND[0], tmp_path / "tree"
     make = (luarocks, f"--lua-version={number_of(lua)}", f"--tree={tree}", "make")
     options = (QUICK, *VARIABLES.get(lua, ()))
-    run(*make, f"readyq-{name}.rockspec", *options, cwd=sources, env=without_paths())
+    run(*make, "readyq-scm-1.rockspec", *options, cwd=sources, env=without_paths())
     check_tree(lua, tree)
 
 
@@ -217,11 +215,10 @@ def test_packed_sources_are_installed_by_luarocks_away_from_the_tree(luarocks, t
     packed = sources / run(MAKE, "-s", "rock", cwd=sources, env=without_paths()).strip()
     rock = shutil.move(packed, tmp_path)
     shutil.rmtree(sources)
-    for lua in FOUND:
-        tree = tmp_path / lua
-        install = (luarocks, f"--lua-version={number_of(lua)}", f"--tree={tree}", "install", rock)
-        run(*install, QUICK, *VARIABLES.get(lua, ()), cwd=tmp_path, env=without_paths())
-        check_tree(lua, tree)
+    lua, tree = FOUND[-1], tmp_path / "tree"
+    install = (luarocks, f"--lua-version={number_of(lua)}", f"--tree={tree}", "install", rock)
+    run(*install, QUICK, *VARIABLES.get(lua, ()), cwd=tmp_path, env=without_paths())
+    check_tree(lua, tree)
 
 
 def test_an_installed_rock_is_packed_by_luarocks(luarocks, tmp_path):

@@ -33,7 +33,8 @@ written_in_python='tests/python/test_aio.py tests/python/test_selector.py tests/
 make -s CFLAGS="$counters" LDFLAGS=--coverage
 eval "$(make -s CFLAGS="$counters" LDFLAGS=--coverage env)"
 run c pytest -q --tb=short -k "not ($others)" tests/test_c.py &
-run scripts pytest -q --tb=short -k "not ($others)" tests/test_lua.py tests/python
+run scripts pytest -q --tb=short -k "not ($others)" $(printf -- '--deselect=%s ' $written_in_python) \
+    tests/test_lua.py tests/python
 wait $!
 # A terminal may be too slow for a Python that counts lines: what fails here has a second chance. The
 # same tests run without counters, and without that, in `make test`.
