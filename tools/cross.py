@@ -161,8 +161,9 @@ def program_that_uses(names, prefix):
     numbered = enumerate(sorted(names))
     lines = [f'extern char s{number} __asm__("{prefix}{name}");' for number, name in numbered]
     table = ", ".join(f"&s{number}" for number in range(len(names)))
-    lines += ["extern char *const all[];", f"char *const all[] = {{{table}}};"]
-    return "\n".join([*lines, "int main(void) { return 0; }", ""])
+    lines.append(f"static char *const all[] = {{{table}}};")
+    lines.append("int main(int argc, char **argv) { return all[argc] == *argv; }")  # all are used
+    return "\n".join([*lines, ""])
 
 
 def cross(target, config):
