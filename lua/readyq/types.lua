@@ -180,9 +180,9 @@ function queue:now() end
 ---@return readyq.stats
 function queue:stats() end
 
----Compares what the queue watches with what the kernel says that it watches: a list with a line for
----each difference, empty unless a watched descriptor was closed. It reads /proc, and is slow: for
----tests. It fails where the kernel does not tell (kqueue).
+---Compares what the queue watches with what the kernel says that it watches. The list has a line
+---for each difference, and is empty unless a watched descriptor was closed. It reads /proc, and is
+---slow: for tests. It fails where the kernel does not tell (kqueue).
 ---@return string[]? differences
 ---@return string? message
 ---@return integer? errno
