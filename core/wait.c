@@ -8,7 +8,7 @@
  *     4. move the front of the ready list to the batch        fill_batch()
  *
  * Steps 2, 3 and 2 again are repeated until step 4 has something to move, or the wait is over. The
- * lock is released in 3 while the thread is in the kernel, and in replace_if_due().
+ * lock is released in 3 while the thread is in the kernel, and in await_replacement().
  *
  * Level-triggered watches that earlier waits left on the ready list may have been drained since.
  * Step 1 makes them unconfirmed, and armed; step 3 then fetches everything that is ready, without
@@ -279,13 +279,24 @@ static int fetch(struct call *call, int64_t wanted)
     return n;
 }
 
-/* Replaces the kernel queue if that is due, when no thread is in the kernel any more: none enters
- * it meanwhile. This one kicks out a sleeping thread; each one that is kicked out kicks the next,
- * here or in readyq__leave(). 0 or -errno. */
-static int replace_if_due(readyq *q)
+/* Replaces the kernel queue if that is due and no thread is in the kernel. 0 or -errno. */
+static int replace_if_possible(readyq *q)
+{
+    int error;
+
+    if (!q->rebuild_due || q->in_kernel > 0)
+        return 0;
+    error = q->closed ? 0 : readyq__rebuild(q);
+    q->rebuild_due = false;
+    pthread_cond_broadcast(&q->kernel_left);
+    return error;
+}
+
+/* No thread enters the kernel while a replacement is due. This one kicks out a sleeping thread;
+ * each one that is kicked out kicks the next, here or in readyq__leave(). */
+static int await_replacement(readyq *q)
 {
     const int cancel_state = q->cancel_state;
-    int error;
 
     while (q->rebuild_due && q->in_kernel > 0 && !q->closed) {
         if (q->asleep > 0)
@@ -293,12 +304,7 @@ static int replace_if_due(readyq *q)
         pthread_cond_wait(&q->kernel_left, &q->lock);
         q->cancel_state = cancel_state; /* another thread had the lock */
     }
-    if (!q->rebuild_due)
-        return 0;
-    error = q->closed ? 0 : readyq__rebuild(q);
-    q->rebuild_due = false;
-    pthread_cond_broadcast(&q->kernel_left);
-    return error;
+    return replace_if_possible(q);
 }
 
 /* ------------------------------------------------------------------ 4. filling the batch */
@@ -344,11 +350,13 @@ static int wait_for(struct call *call)
 
     mark_unconfirmed(q);
     for (;;) {
-        error = replace_if_due(q);
+        error = await_replacement(q);
         if (q->closed)
             return -ESHUTDOWN;
         collect(q);
         n = fetch(call, error < 0 ? 0 : time_to_sleep(call));
+        if (error == 0)
+            error = replace_if_possible(q);
         if (q->closed)
             return -ESHUTDOWN;
         collect(q);
@@ -364,7 +372,7 @@ static int wait_for(struct call *call)
             return 0;
         if (n == -EINTR && q->interruptible && call->timeout != 0)
             return -EINTR;
-        if (!q->rebuild_due && is_over(call))
+        if (is_over(call))
             return 0;
     }
 }

@@ -336,7 +336,24 @@ inline rebuild()
 #define BROADCAST gated = 0
 #endif
 
-inline replace_if_due()
+inline replace_if_possible()
+{
+    if
+#ifdef FORGET_IN_KERNEL
+    :: rebuild_due ->
+#else
+    :: rebuild_due && in_kernel == 0 ->
+#endif
+        if
+        :: !closed -> rebuild()
+        :: else
+        fi;
+        atomic { rebuild_due = false; BROADCAST }
+    :: else
+    fi
+}
+
+inline await_replacement()
 {
     failed = false;
     do
@@ -356,15 +373,7 @@ inline replace_if_due()
         atomic { !(gated & (1 << me)) && !lock -> lock = true }
     :: else -> break
     od;
-    if
-    :: rebuild_due ->
-        if
-        :: !closed -> rebuild()
-        :: else
-        fi;
-        atomic { rebuild_due = false; BROADCAST }
-    :: else
-    fi
+    replace_if_possible()
 }
 
 /* time_to_sleep() and begin_sleep() up to the last look, in one step. */
@@ -549,7 +558,7 @@ proctype waiter(byte me)
         do
         :: true ->
 #if GHOSTS
-            replace_if_due();
+            await_replacement();
             if
             :: closed -> break
             :: else
@@ -571,6 +580,12 @@ proctype waiter(byte me)
             atomic { in_kernel++; UNLOCK; assert(!torn); inside++ }
             fetch_some();
             leave_kernel();
+#if GHOSTS
+            if
+            :: !failed -> replace_if_possible()
+            :: else
+            fi;
+#endif
 #if CLOSES
             if
             :: closed -> break
@@ -585,7 +600,7 @@ proctype waiter(byte me)
                 fill_batch();
                 take_wake();
                 if
-                :: filled || failed || over || (kind == LOOK && !rebuild_due) -> break
+                :: filled || failed || over || kind == LOOK -> break
                 :: else
                 fi;
                 if

@@ -87,9 +87,7 @@ static void test_what_is_added_while_a_ghost_is_removed_is_reported(void)
     }
     haunt(q, &keeper, &writer);
     busy = q;
-    CHECK(count_ready(q, 0) >= 0); /* finds the ghost, and the first of what is added */
-    CHECK(count_ready(q, 0) >= 0); /* replaces the kernel queue */
-    CHECK_IS(stats_of(q).rebuilds, has_ghosts(q));
+    CHECK(count_ready(q, 0) >= 0);
     busy = NULL;
     CHECK(rounds > 2 || !has_ghosts(q));
     for (int i = 0; i < rounds; i++)
