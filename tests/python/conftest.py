@@ -59,7 +59,9 @@ class Things:
 
     def check(self, queue):
         """What it watches is what the kernel watches, but for what the test closed itself."""
-        if not queue.closed and os.getpid() == self.process:
+        if queue.closed or queue.backend != "epoll":  # no other kernel tells
+            return
+        if os.getpid() == self.process:
             assert not [line for line in queue.check() if "the queue watches it for" in line]
 
     def unix(self):
