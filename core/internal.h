@@ -431,7 +431,7 @@ int readyq__pollable_renew(readyq *q);
 /* ------------------------------------------------------------------ table.c */
 
 /* The only ways to change a registration: each gives a new generation. readyq__update() does
- * nothing in a child whose kernel queue is still the parent's. */
+ * nothing in a child whose kernel queue is still the parent's, and in a closed queue. */
 int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest);
 uint32_t readyq__kernel_interest(const readyq_watch *w);
 

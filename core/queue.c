@@ -124,8 +124,8 @@ static void shut(readyq *q)
         return;
     if (readyq__is_forked(q)) /* the kernel's registrations belong to the parent */
         q->backend->close(q, true);
+    q->closed = true; /* from here on no registration is removed singly: they end with the set */
     detach_all(q);
-    q->closed = true;
     if (q->in_kernel == 0)
         readyq__tear_down(q);
 }

@@ -63,7 +63,7 @@ static void count_stale(readyq *q, int fd)
     struct readyq__slot *slot = &q->slots[fd];
 
     q->stats.stale++;
-    if (is_late(q, slot))
+    if (q->closed || is_late(q, slot)) /* a closed queue leaves its registrations to the kernel */
         return;
     q->rebuild_due = true;
     if (slot->counted)

@@ -35,7 +35,7 @@ int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest)
     const struct readyq__slot before = *slot;
     int error;
 
-    if (readyq__is_forked(q))
+    if (readyq__is_forked(q) || q->closed)
         return 0;
     begin_generation(q, slot);
     if (old == 0)
