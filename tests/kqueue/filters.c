@@ -180,7 +180,9 @@ static bool is_pipe_ready(struct knote *kn, int revents)
 
 static bool is_terminal_ready(struct knote *kn, int revents)
 {
-    if ((revents & (POLLHUP | POLLERR)) && !kqueue_kernel()->tty_never_eof)
+    if ((revents & (POLLHUP | POLLERR)) && kqueue_kernel()->tty_never_eof)
+        return kn->event.filter == EVFILT_READ && kn->event.data > 0;
+    if (revents & (POLLHUP | POLLERR))
         return end(kn, 0);
     return revents & (kn->event.filter == EVFILT_WRITE ? POLLOUT : POLLIN);
 }
