@@ -47,6 +47,14 @@ void __gcov_dump(void);
         return run_tests(argc, argv, tests, sizeof tests / sizeof tests[0]);                       \
     }
 
+/* The core uses epoll, eventfd and pidfd; not where Linux plays a kernel with kqueue
+ * (tests/kqueue). */
+#if defined(__linux__) && !defined(READYQ_KQUEUE)
+#define HAS_EPOLL 1
+#else
+#define HAS_EPOLL 0
+#endif
+
 struct test {
     const char *name;
     void (*run)(void);

@@ -10,7 +10,7 @@
  * and another kqueue can watch it. epoll has one registration for a number and file: WRITE and
  * EXCEPT are in sets of their own, which the first set contains. pump() takes what epoll has, and
  * is to a knote what KNOTE() is in a kernel: the filter is asked, and the knote activated. kevent()
- * makes its changes, pumps, scans, and sleeps in poll(2) on the first set if nothing was found.
+ * makes its changes, pumps, scans, and sleeps in select(2) on the first set if nothing was found.
  *
  * wrappers.c ends registrations: close() and its like, and fork.
  *
@@ -26,13 +26,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -650,10 +650,12 @@ static int find_deadline(const struct timespec *timeout, int64_t *deadline)
     return 0;
 }
 
-/* Without the lock. 1: something may be there; 0: it is time; -1: errno. */
+/* Without the lock. 1: something may be there; 0: it is time; -1: errno. select and not poll, which
+ * is refused where RLIMIT_NOFILE is 0. */
 static int sleep_until(int set, int64_t deadline)
 {
-    struct pollfd one = {.fd = set, .events = POLLIN};
+    enum { BITS = 8 * sizeof(long) };
+    unsigned long numbers[65536 / BITS] = {0};
     struct timespec left = {0, 0};
     const int64_t rest = deadline < 0 ? 0 : deadline - now();
 
@@ -661,7 +663,9 @@ static int sleep_until(int set, int64_t deadline)
         left.tv_sec = (time_t)(rest / 1000000000);
         left.tv_nsec = (long)(rest % 1000000000);
     }
-    return ppoll(&one, 1, deadline < 0 ? NULL : &left, NULL);
+    numbers[set / BITS] = 1UL << set % BITS;
+    return pselect(set + 1, (fd_set *)(void *)numbers, NULL, NULL, deadline < 0 ? NULL : &left,
+                   NULL);
 }
 
 /* A thread was cancelled in its sleep. */
