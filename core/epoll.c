@@ -24,7 +24,7 @@
  */
 #include "internal.h"
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 
 #include <poll.h>
 #include <stdio.h>

@@ -65,6 +65,14 @@
 #define readyq__alone() (false)
 #endif
 
+/* Linux has epoll, eventfd, timerfd and pidfd, unless it plays a kernel with kqueue in tests
+ * (tests/kqueue): then READYQ_KQUEUE is defined. */
+#if defined(__linux__) && !defined(READYQ_KQUEUE)
+#define READYQ__HAS_EPOLL 1
+#else
+#define READYQ__HAS_EPOLL 0
+#endif
+
 #if defined(__GNUC__)
 #define READYQ__OUT_OF_LINE __attribute__((noinline)) /* so that its caller needs no stack frame */
 #else
@@ -141,7 +149,7 @@ struct readyq__backend {
     int (*watch_process)(readyq *q, readyq_watch *w, bool start);
 };
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 #define READYQ__BACKEND readyq__epoll
 #else
 #define READYQ__BACKEND readyq__kqueue

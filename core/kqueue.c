@@ -59,7 +59,7 @@
  */
 #include "internal.h"
 
-#if !defined(__linux__)
+#if !READYQ__HAS_EPOLL
 
 #include <fcntl.h>
 #include <poll.h>

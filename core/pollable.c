@@ -11,7 +11,7 @@
 
 #include <fcntl.h>
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 
 #include <sys/epoll.h>
 #include <sys/timerfd.h>

@@ -13,8 +13,11 @@
 #include <unistd.h>
 
 #if defined(__linux__)
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
+#endif
+
+#if READYQ__HAS_EPOLL
+#include <sys/eventfd.h>
 static int open_counter(int ends[2])
 {
     ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
