@@ -240,8 +240,12 @@ static int wait(readyq *q, int max, int64_t timeout)
     return n;
 }
 
-const struct readyq__backend readyq__epoll = {
-    .name = "epoll", .open = open_set, .close = close_set, .update = update, .wait = wait};
+const struct readyq__backend readyq__epoll = {.name = "epoll",
+                                              .open = open_set,
+                                              .close = close_set,
+                                              .update = update,
+                                              .has_ghosts = true,
+                                              .wait = wait};
 
 #else
 typedef int readyq__no_epoll; /* this platform has none */

@@ -32,11 +32,11 @@ static void begin(bool reset_locks)
         if (reset_locks)
             pthread_mutex_init(&q->lock, NULL);
         readyq__forget_threads(q);
+        q->pollable_forked = q->pollable >= 0;
         if (q->closed && !q->torn) {
             q->backend->close(q, true);
             readyq__tear_down(q);
         } else if (q->pollable >= 0) {
-            q->pollable_forked = true;
             readyq__pollable_renew(q); /* if it fails the first call tries again */
         }
     }
@@ -133,6 +133,11 @@ void readyq__unregister_queue(readyq *q)
     if (q->next != NULL)
         q->next->previous = q->previous;
     readyq__unlock_registry();
+}
+
+readyq *readyq__first_queue(void)
+{
+    return queues;
 }
 
 readyq *readyq__find_queue(uint32_t id)

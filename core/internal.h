@@ -6,7 +6,8 @@
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
  *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table
- *     rebuild  fork  gate  watches  timers  signals  processes  triggers  queue  batches  wait
+ *     rebuild  fork  circles  gate  watches  timers  signals  processes  triggers  queue  batches
+ *     wait
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -122,8 +123,20 @@ struct readyq__backend {
      * 0 removes. EDGE without a direction is a registration that stays silent as far as the kernel
      * can. The kernel is given readyq__key(). To remove what is not there succeeds. -EEXIST: it has
      * this file under this number already. -EPERM: this kind of file never blocks. -EBADF: not
-     * open. -ENOENT: to change what is not there; the number is another file's. */
+     * open. -ENOENT: to change what is not there; the number is another file's. After a failure the
+     * registration is as it was, of the generation before. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
+
+    /* NULL if update() returns -EEXIST by itself. Whether the registration of the slot's generation
+     * is there still: the number was not closed since. */
+    bool (*is_registered)(readyq *q, int fd);
+
+    /* NULL if the kernel refuses queues that watch each other in a circle by itself. Whether `fd`
+     * is a kernel queue; with `as` >= 0, whether both are the same one. */
+    bool (*is_queue)(int fd, int as);
+
+    /* A registration stays after its number was closed, as long as a duplicate is open. */
+    bool has_ghosts;
 
     /* Fetches up to `max` events, sleeping up to `timeout` ns (-1: forever), and calls
      * readyq__event_plain() or readyq__event_other() for each. Releases the lock around the system
@@ -222,6 +235,7 @@ struct readyq {
     int64_t now;       /* the virtual clock */
     int refs;
     uint32_t id;    /* never used twice: for timers that have left the queue */
+    uint8_t visit;  /* enum in circles.c; guarded by the registry's lock */
     uint32_t epoch; /* of the process that the kernel queue belongs to (fork.c) */
 
     int in_kernel;              /* threads in the kernel to wait or to look */
@@ -511,6 +525,16 @@ void readyq__unregister_queue(readyq *q);
 void readyq__lock_registry(void);
 void readyq__unlock_registry(void);
 readyq *readyq__find_queue(uint32_t id); /* NULL: it is not open; the registry is locked */
+readyq *readyq__first_queue(void);       /* `next` leads to the others */
+
+/* ------------------------------------------------------------------ circles.c */
+
+/* Whether descriptor `fd` is to be checked before `q` watches it. No lock. */
+bool readyq__may_be_circle(const readyq *q, int fd);
+
+/* The registry is locked, and no queue. *inner: the id of the queue whose descriptor it is, or 0.
+ * -ELOOP: that queue leads to this one. -EINVAL: it is this one. */
+int readyq__check_circle(readyq *q, int fd, uint32_t *inner);
 
 /* ------------------------------------------------------------------ gate.c */
 

@@ -99,24 +99,44 @@ int readyq__pollable_renew(readyq *q)
     return 0;
 }
 
+/* What a set says of itself is always true. */
+static void refresh(readyq *q)
+{
+    (void)q;
+}
+
+static bool is_open(const readyq *q)
+{
+    return q->pollable >= 0;
+}
+
 #else
 
 #include <sys/event.h>
 #include <unistd.h>
 
-#if defined(NOTE_NSECONDS)
-#define TIMER_UNIT 1
-#define TIMER_FLAG NOTE_NSECONDS
-#else
+#define LONGEST_TIMER (86400 * INT64_C(1000000000))
+
+#if !defined(NOTE_NSECONDS)
 #define TIMER_UNIT 1000000 /* milliseconds */
-#define TIMER_FLAG 0
+#define TIMER_FLAGS 0
+#elif !defined(NOTE_CRITICAL)
+#define TIMER_UNIT 1
+#define TIMER_FLAGS NOTE_NSECONDS
+#else
+#define TIMER_UNIT 1
+#define TIMER_FLAGS (NOTE_NSECONDS | NOTE_CRITICAL) /* macOS delays others */
 #endif
+
+static const struct timespec no_time;
 
 static int put_in(int set, int fd)
 {
     struct kevent change = {.ident = (uintptr_t)fd, .filter = EVFILT_READ, .flags = EV_ADD};
 
-    return kevent(set, &change, 1, NULL, 0, NULL) < 0 ? -errno : 0;
+    if (kevent(set, &change, 1, NULL, 0, NULL) == 0)
+        return 0;
+    return errno == EINVAL ? readyq__refuse(READYQ__TOO_DEEP) : -errno; /* kqueue.c, note 12 */
 }
 
 static int open_set(readyq *q)
@@ -129,20 +149,39 @@ static int open_set(readyq *q)
     return 0;
 }
 
+/* A deadline that has passed makes the set readable by the wake-up's other end, which always has
+ * room: that, unlike a timer, is true at once and stays true. What a change does not find is an
+ * error of it alone, in the list, which has room for one each. A timer is deleted first: DragonFly
+ * does not set it anew. */
 static void set_timer(readyq *q, int64_t due)
 {
-    struct kevent change = {.filter = EVFILT_TIMER, .flags = EV_DELETE};
-    int64_t left = due - readyq__now(q);
+    const int64_t now = due != READYQ__FOREVER ? readyq__now(q) : 0;
+    const int64_t left = due - now < LONGEST_TIMER ? due - now : LONGEST_TIMER;
+    struct kevent changes[3] = {
+        {.ident = (uintptr_t)q->wakeup_write, .filter = EVFILT_WRITE},
+        {.filter = EVFILT_TIMER, .flags = EV_DELETE},
+        {.filter = EVFILT_TIMER, .flags = EV_ADD | EV_ONESHOT, .fflags = TIMER_FLAGS},
+    };
+    const unsigned char n = due != READYQ__FOREVER && left > 0 ? 3 : 2;
 
+    changes[0].flags = due <= now ? EV_ADD : EV_DELETE;
+    changes[2].data = left > 0 ? (left + TIMER_UNIT - 1) / TIMER_UNIT : 0;
+    for (int i = 0; i < n; i++)
+        changes[i].flags |= EV_RECEIPT;
+    kevent(q->pollable, changes, n, changes, n, &no_time);
     q->pollable_due = due;
-    kevent(q->pollable, &change, 1, NULL, 0, NULL); /* one that has fired stays until then */
-    if (due == READYQ__FOREVER)
-        return;
-    left = left > 0 ? (left + TIMER_UNIT - 1) / TIMER_UNIT : 1;
-    change.flags = EV_ADD | EV_ONESHOT;
-    change.fflags = TIMER_FLAG;
-    change.data = left < INTPTR_MAX ? (intptr_t)left : INTPTR_MAX;
-    kevent(q->pollable, &change, 1, NULL, 0, NULL);
+}
+
+/* A kqueue polls readable while it has knotes in its list, active or not, and only kevent(2) takes
+ * them off (kqueue_poll, filt_kqueue: kq_count). A timer that went off is gone then. */
+static void refresh(readyq *q)
+{
+    struct kevent events[3];
+    const int n = kevent(q->pollable, NULL, 0, events, 3, &no_time);
+
+    for (int i = 0; i < n; i++)
+        if (events[i].filter == EVFILT_TIMER)
+            set_timer(q, q->pollable_due);
 }
 
 void readyq__pollable_leave(readyq *q)
@@ -150,22 +189,45 @@ void readyq__pollable_leave(readyq *q)
     (void)q; /* closing the kernel queue takes it out */
 }
 
-/* A child has no kernel queue of its parent's, so it gets another number. */
+/* The parent's is not inherited. The child's gets its number, if no other file has it. */
+static void take_number(readyq *q, int number)
+{
+    int copy;
+
+    if (q->pollable == number)
+        return;
+    copy = fcntl(q->pollable, F_DUPFD_CLOEXEC, number);
+    if (copy >= 0)
+        close(copy == number ? q->pollable : copy);
+    if (copy == number)
+        q->pollable = number;
+}
+
 int readyq__pollable_renew(readyq *q)
 {
+    const int number = q->pollable;
     int error = open_set(q);
 
-    if (error == 0)
-        set_timer(q, 0);
-    q->pollable_forked = error < 0;
-    return error;
+    if (error < 0) {
+        q->pollable = number;
+        return error;
+    }
+    take_number(q, number);
+    set_timer(q, 0);
+    q->pollable_forked = false;
+    return 0;
+}
+
+static bool is_open(const readyq *q)
+{
+    return q->pollable >= 0 && !q->pollable_forked;
 }
 
 #endif
 
 void readyq__pollable_close(readyq *q)
 {
-    if (q->pollable >= 0)
+    if (is_open(q))
         close(q->pollable);
     if (q->pollable_timer >= 0)
         close(q->pollable_timer);
@@ -173,9 +235,13 @@ void readyq__pollable_close(readyq *q)
     readyq__publish_sleepers(q);
 }
 
+/* The timer is set anew: in a child the wake-up is another one. */
 int readyq__pollable_rejoin(readyq *q)
 {
-    return q->pollable >= 0 ? put_in(q->pollable, q->kernel) : 0;
+    if (q->pollable < 0)
+        return 0;
+    q->pollable_due = -1;
+    return put_in(q->pollable, q->kernel);
 }
 
 int readyq__pollable_open(readyq *q)
@@ -212,6 +278,9 @@ void readyq__pollable_update(readyq *q)
 {
     const int64_t due = ready_at(q);
 
-    if (due != q->pollable_due && !readyq__is_forked(q))
+    if (readyq__is_forked(q))
+        return;
+    if (due != q->pollable_due)
         set_timer(q, due);
+    refresh(q);
 }

@@ -170,12 +170,13 @@ const struct readyq__kind readyq__kind_process = {
 
 /* ------------------------------------------------------------------ the call */
 
-/* kqueue reports -ESRCH also of a process that has ended and was not reaped. */
+/* kqueue reports -ESRCH also of a child that has ended and was not reaped, and of one that is in
+ * the midst of exiting, whose status is there in a moment. */
 static int watch_by_kernel(readyq *q, readyq_watch *w)
 {
     int status, error = q->backend->watch_process(q, w, true);
 
-    if (error == -ESRCH && ask(w, &status) == 1)
+    if (error == -ESRCH && ask(w, &status) >= 0)
         list_ended(q, w);
     else if (error < 0)
         return error;

@@ -63,7 +63,7 @@ static void count_stale(readyq *q, int fd)
     struct readyq__slot *slot = &q->slots[fd];
 
     q->stats.stale++;
-    if (is_late(q, slot))
+    if (is_late(q, slot) || !q->backend->has_ghosts)
         return;
     q->rebuild_due = true;
     if (slot->counted)

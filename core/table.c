@@ -101,11 +101,22 @@ static int register_file(readyq *q, readyq_watch *w, const readyq_watch *old)
     return 0;
 }
 
+/* Whether the kernel queue has the file of `old`, under its number, still, where update() does not
+ * say so. */
+static bool is_registered(readyq *q, const readyq_watch *old)
+{
+    return q->backend->is_registered != NULL && old != NULL && !(old->own.flags & READYQ__FILE) &&
+           q->backend->is_registered(q, old->fd);
+}
+
 static int register_in_kernel(readyq *q, readyq_watch *w, const readyq_watch *old)
 {
     const uint32_t interest = readyq__kernel_interest(w);
-    int error = readyq__update(q, w->fd, 0, interest);
+    int error;
 
+    if (is_registered(q, old))
+        return -EEXIST;
+    error = readyq__update(q, w->fd, 0, interest);
     if (error == -EEXIST && old == NULL) { /* of a removed watch, duplicated back to its number */
         readyq__update(q, w->fd, interest, 0);
         error = readyq__update(q, w->fd, 0, interest);

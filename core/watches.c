@@ -82,36 +82,61 @@ const struct readyq__kind readyq__kind_fd = {
 
 /* ------------------------------------------------------------------ adding and changing */
 
-int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
+/* `inner`: the id of the queue whose descriptor it is, or 0. */
+static int start(readyq *q, readyq_watch *w, int fd, uint32_t interest, uint32_t inner)
 {
     const readyq_watch before = *w;
+    int error = readyq__prepare(w, READYQ_KIND_FD);
+
+    if (error < 0)
+        return error;
+    w->fd = fd;
+    w->interest = interest;
+    w->own.inner = inner;
+    readyq__arm(w, interest != 0);
+    error = readyq__register(q, w);
+    if (error < 0) {
+        *w = before;
+        return error;
+    }
+    readyq__activate(q, w);
+    if (w->own.flags & READYQ__FILE)
+        list_file(q, w);
+    return 0;
+}
+
+/* `refused`: the error of a check that was made before. */
+static int add(readyq *q, readyq_watch *w, int fd, uint32_t interest, uint32_t inner, int refused)
+{
+    int error = readyq__enter(q);
+
+    if (error < 0)
+        return error;
+    if (refused < 0)
+        error = refused;
+    else if (fd == q->pollable || fd == q->kernel)
+        error = readyq__refuse(READYQ__OWN_DESCRIPTOR);
+    else
+        error = start(q, w, fd, interest, inner);
+    readyq__leave(q);
+    return error;
+}
+
+int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
+{
+    uint32_t inner = 0;
     int error;
 
     if (!is_interest(interest))
         return readyq__refuse(READYQ__BAD_INTEREST);
     if (fd < 0)
         return readyq__refuse(READYQ__NOT_OPEN);
-    error = readyq__enter(q);
-    if (error < 0)
-        return error;
-    if (fd == q->pollable || fd == q->kernel)
-        error = readyq__refuse(READYQ__OWN_DESCRIPTOR);
-    else
-        error = readyq__prepare(w, READYQ_KIND_FD);
-    if (error == 0) {
-        w->fd = fd;
-        w->interest = interest;
-        readyq__arm(w, interest != 0);
-        error = readyq__register(q, w);
-        if (error == 0) {
-            readyq__activate(q, w);
-            if (w->own.flags & READYQ__FILE)
-                list_file(q, w);
-        } else {
-            *w = before;
-        }
-    }
-    readyq__leave(q);
+    if (!readyq__may_be_circle(q, fd))
+        return add(q, w, fd, interest, 0, 0);
+    readyq__lock_registry();
+    error = readyq__check_circle(q, fd, &inner);
+    error = add(q, w, fd, interest, inner, error);
+    readyq__unlock_registry();
     return error;
 }
 
