@@ -135,7 +135,7 @@ static void test_an_edge_of_priority_data_that_was_kept_is_reported_later(void)
 }
 
 /* Data that was read in the meantime is reported if the queue kept the edge, and not if the kernel
- * kept it. */
+ * kept it. kqueue is asked for two events for each watch. */
 static void check_kept_edge(int max)
 {
     int p[2][2];
@@ -148,7 +148,7 @@ static void check_kept_edge(int max)
     }
     const int left = take_one_of_two(q, w, max);
     get(p[left][0]);
-    CHECK(take_within(q, SOON) == (max == 1 ? NULL : &w[left]));
+    CHECK(take_within(q, SOON) == (max == 1 && HAS_EPOLL ? NULL : &w[left]));
     CHECK_QUIET(q);
     put(p[left][1]);
     CHECK_TAKES(q, &w[left]);
