@@ -19,7 +19,6 @@
  *  - A chain of more than five kqueues is longer than epoll allows: those below wake the ones above
  *    only by calls, not by their descriptors.
  *  - EVFILT_SIGNAL, VNODE and AIO are missing; NOTE_LOWAT has no effect; so_error is guessed.
- *  - A duplicate of a kqueue's number is no kqueue.
  */
 #include "knotes.h"
 
@@ -398,6 +397,14 @@ static int change(struct kqueue *kq, const struct kevent *change)
 
 /* ------------------------------------------------------------------ kqueues */
 
+static bool is_same_file(int one, int other)
+{
+    const pid_t self = getpid();
+
+    return syscall(SYS_kcmp, self, self, 0 /* KCMP_FILE */, one, other) == 0;
+}
+
+/* Under the number that it was opened with, or a duplicate of it. */
 struct kqueue *kqueue_of(int number)
 {
     struct kqueue *kq;
@@ -405,7 +412,20 @@ struct kqueue *kqueue_of(int number)
     LIST_FOREACH(kq, &kqueues, link)
         if (kq->number == number)
             return kq;
+    LIST_FOREACH(kq, &kqueues, link)
+        if (kq->number >= 0 && is_same_file(kq->number, number))
+            return kq;
     return NULL;
+}
+
+/* Another number of the kqueue, outside of a range, or -1. */
+static int find_duplicate(const struct kqueue *kq, unsigned first, unsigned last)
+{
+    for (int fd = 0; fd < HIGH; fd++)
+        if (((unsigned)fd < first || (unsigned)fd > last) && fd != kq->number &&
+            is_same_file(kq->number, fd))
+            return fd;
+    return -1;
 }
 
 static void close_sets(struct kqueue *kq)
@@ -461,8 +481,14 @@ void drop_numbers(unsigned first, unsigned last)
     }
     for (kq = LIST_FIRST(&kqueues); kq != NULL; kq = next_kq) {
         next_kq = LIST_NEXT(kq, link);
-        if (kq->number >= 0 && (unsigned)kq->number >= first && (unsigned)kq->number <= last)
-            close_kqueue(kq);
+        if (kq->number >= 0 && (unsigned)kq->number >= first && (unsigned)kq->number <= last) {
+            const int duplicate = find_duplicate(kq, first, last);
+
+            if (duplicate < 0)
+                close_kqueue(kq);
+            else
+                kq->number = duplicate;
+        }
     }
 }
 
@@ -479,8 +505,12 @@ void forget_all(bool close_numbers)
                 LIST_REMOVE(kn, link);
                 free(kn);
             }
-        if (close_numbers && kq->number >= 0)
+        while (close_numbers && kq->number >= 0) {
+            const int duplicate = find_duplicate(kq, (unsigned)kq->number, (unsigned)kq->number);
+
             syscall(SYS_close, kq->number);
+            kq->number = duplicate;
+        }
         close_sets(kq);
         LIST_REMOVE(kq, link);
         free(kq);
