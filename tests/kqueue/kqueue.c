@@ -492,7 +492,7 @@ void drop_numbers(unsigned first, unsigned last)
     }
 }
 
-void forget_all(bool close_numbers)
+void forget_all(void)
 {
     struct kqueue *kq;
     struct knote *kn;
@@ -505,7 +505,7 @@ void forget_all(bool close_numbers)
                 LIST_REMOVE(kn, link);
                 free(kn);
             }
-        while (close_numbers && kq->number >= 0) {
+        while (kq->number >= 0 && is_same_file(kq->number, kq->sets[READS])) {
             const int duplicate = find_duplicate(kq, (unsigned)kq->number, (unsigned)kq->number);
 
             syscall(SYS_close, kq->number);
@@ -557,7 +557,7 @@ int kqueue1(int flags)
     int number = -1;
 
     if (is_child())
-        forget_all(false);
+        forget_all();
     lock();
     kq = open_kqueue();
     if (kq != NULL)
@@ -752,7 +752,7 @@ int kevent(int number, const struct kevent *changes, kqueue_count nchanges, stru
     int n, error = 0;
 
     if (is_child())
-        forget_all(false);
+        forget_all();
     lock();
     kq = kqueue_of(number);
     if (kq == NULL)
