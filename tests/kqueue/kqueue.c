@@ -423,7 +423,7 @@ static int find_duplicate(const struct kqueue *kq, unsigned first, unsigned last
 {
     for (int fd = 0; fd < HIGH; fd++)
         if (((unsigned)fd < first || (unsigned)fd > last) && fd != kq->number &&
-            is_same_file(kq->number, fd))
+            fd != kq->sets[READS] && is_same_file(kq->number, fd))
             return fd;
     return -1;
 }
