@@ -157,57 +157,45 @@ static void change(struct changes *changes, struct kevent what, int fd, uint32_t
     to->udata = (udata)(uintptr_t)generation;
 }
 
-/* The same for each filter of a number. */
-static void change_all(struct changes *changes, int fd, uint32_t generation, unsigned flags)
-{
-    for (int i = 0; i < FILTERS; i++)
-        change(changes, filters[i].filter, fd, generation, flags);
-}
-
 static int error_of(const struct kevent *receipt)
 {
     return receipt->flags & EV_ERROR ? (int)receipt->data : 0;
 }
 
-/* Note 3. Whether any change was made; if not, *error is the first one's error, or 0 if there was
- * nothing to change. */
-static bool apply(readyq *q, struct changes *changes, int *error)
+/* Note 3. */
+static int apply(readyq *q, struct changes *changes)
 {
     const count n = (count)changes->n;
+
+    q->stats.changes++;
+    return kevent(q->kernel, changes->list, n, changes->list, n, &no_time) < 0 ? -errno : 0;
+}
+
+/* Whether any of the changes was made. */
+static bool apply_any(readyq *q, struct changes *changes)
+{
     bool any = false;
 
-    *error = 0;
-    if (n == 0)
-        return false;
-    q->stats.changes++;
-    if (kevent(q->kernel, changes->list, n, changes->list, n, &no_time) < 0) {
-        *error = -errno;
-        return false;
-    }
-    for (int i = 0; i < changes->n; i++)
-        any |= error_of(&changes->list[i]) == 0;
-    *error = any ? 0 : -error_of(&changes->list[0]);
+    if (apply(q, changes) == 0)
+        for (int i = 0; i < changes->n; i++)
+            any |= error_of(&changes->list[i]) == 0;
     return any;
+}
+
+/* The same for each filter of a number: whether it was made for any. */
+static bool change_all(readyq *q, int fd, uint32_t generation, unsigned flags)
+{
+    struct changes changes = {.n = 0};
+
+    for (int i = 0; i < FILTERS; i++)
+        change(&changes, filters[i].filter, fd, generation, flags);
+    return apply_any(q, &changes);
 }
 
 /* Note 1. */
 static bool is_registered(readyq *q, int fd)
 {
-    struct changes changes = {.n = 0};
-    int error;
-
-    change_all(&changes, fd, q->slots[fd].generation, 0);
-    return apply(q, &changes, &error);
-}
-
-/* Deletes what there is; false when there was nothing, because it was closed. */
-static bool delete_all(readyq *q, int fd)
-{
-    struct changes changes = {.n = 0};
-    int error;
-
-    change_all(&changes, fd, 0, EV_DELETE);
-    return apply(q, &changes, &error);
+    return change_all(q, fd, q->slots[fd].generation, 0);
 }
 
 /* Note 12. Two numbers are of one kqueue if what was added by one can be deleted by the other: a
@@ -286,26 +274,35 @@ static void choose(struct changes *changes, int fd, uint32_t generation, uint32_
 }
 
 /* A silent registration, so that the number is known to be taken: note 1. */
-static bool add_silent(readyq *q, int fd, uint32_t generation, int *error)
+static bool add_silent(readyq *q, int fd, uint32_t generation)
 {
     struct changes changes = {.n = 0};
 
     change(&changes, filters[READ_FILTER].filter, fd, generation, EV_ADD | EV_DISABLE);
     change(&changes, filters[WRITE_FILTER].filter, fd, generation, EV_ADD | EV_DISABLE);
-    return apply(q, &changes, error);
+    return apply_any(q, &changes);
 }
 
-/* Note 8. Whether a filter's error is about the file, and not about the call. */
-static bool is_refusal(int error)
+/* Note 8. What the receipts say: 0 if a filter was accepted. An error that is not about the file
+ * counts in any case. */
+static int judge(const struct changes *changes)
 {
-    return error != 0 && error != ENOMEM && error != EACCES;
+    int result = -EINVAL;
+
+    for (int i = 0; i < changes->n; i++) {
+        const int error = error_of(&changes->list[i]);
+
+        if (error == ENOMEM || error == EACCES || error == EBADF)
+            return -error;
+        if (error == 0)
+            result = 0;
+    }
+    return result;
 }
 
-/* Note 8. No filter was accepted. */
-static int explain(int fd, int error)
+/* Note 8. All filters were refused. */
+static int explain(int fd)
 {
-    if (fcntl(fd, F_GETFD) < 0 || !is_refusal(-error))
-        return error;
     if (is_queue(fd, -1)) /* xnu, note 12 */
         return readyq__refuse(READYQ__TOO_DEEP);
     return is_always_ready(fd) ? -EPERM : -ENOTSUP;
@@ -314,20 +311,16 @@ static int explain(int fd, int error)
 static int add(readyq *q, int fd, uint32_t generation, uint32_t interest)
 {
     struct changes changes = {.n = 0};
-    int error, silent;
+    int error = -EINVAL;
 
     choose(&changes, fd, generation, interest);
-    if (apply(q, &changes, &error)) {
-        for (int i = 0; i < changes.n && error == 0; i++)
-            if (!is_refusal(error_of(&changes.list[i])))
-                error = -error_of(&changes.list[i]);
-        if (error < 0)
-            delete_all(q, fd);
-        return error;
-    }
-    if (add_silent(q, fd, generation, &silent))
+    if (changes.n > 0 && (error = apply(q, &changes)) == 0)
+        error = judge(&changes);
+    if (error == -EINVAL && add_silent(q, fd, generation))
         return 0;
-    return explain(fd, error != 0 ? error : silent);
+    if (error < 0)
+        change_all(q, fd, 0, EV_DELETE);
+    return error == -EINVAL ? explain(fd) : error;
 }
 
 static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
@@ -337,10 +330,12 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
 
     if (!HAS_EXCEPT && (interest & READYQ__DIRECTIONS) == READYQ_PRIORITY)
         return -ENOTSUP; /* note 9 */
-    if (old != 0 && !delete_all(q, fd) && interest != 0)
+    if (old != 0 && !change_all(q, fd, 0, EV_DELETE) && interest != 0)
         return fcntl(fd, F_GETFD) < 0 ? -EBADF : -ENOENT;
     if (interest == 0)
         return 0;
+    if (fcntl(fd, F_GETFD) < 0)
+        return -errno;
     if (old == 0 && is_file(fd)) /* note 8 */
         return -EPERM;
     error = add(q, fd, generation, interest);
@@ -372,22 +367,22 @@ static int watch_process(readyq *q, readyq_watch *w, bool start)
     if (!start && is_shared(q, w))
         return 0;
     change(&changes, exits, (int)w->pid, 0, start ? EV_ADD | EV_ONESHOT : EV_DELETE);
-    apply(q, &changes, &error);
-    return error;
+    error = apply(q, &changes);
+    return error < 0 ? error : -error_of(&changes.list[0]);
 }
 
 /* ------------------------------------------------------------------ waiting */
 
-/* Note 4. */
-static void silence_others(readyq *q, int fd, const struct kevent *event)
+/* Note 4: those of the watch but the one that fired. */
+static void silence_others(readyq *q, const readyq_watch *w, const struct kevent *event)
 {
     struct changes changes = {.n = 0};
-    int error;
 
     for (int i = 0; i < FILTERS; i++)
-        if (filters[i].filter.filter != event->filter)
-            change(&changes, filters[i].filter, fd, q->slots[fd].generation, EV_DISABLE);
-    apply(q, &changes, &error);
+        if (filters[i].filter.filter != event->filter && (w->interest & filters[i].direction))
+            change(&changes, filters[i].filter, w->fd, q->slots[w->fd].generation, EV_DISABLE);
+    if (changes.n > 0)
+        apply(q, &changes);
 }
 
 /* Note 5. */
@@ -469,11 +464,10 @@ static uint32_t from_kernel(const struct kevent *event, uint32_t interest)
 static void touch(readyq *q, const struct kevent *event)
 {
     struct changes changes = {.n = 0};
-    int error;
 
     change(&changes, filters[FILTERS - 1].filter, (int)event->ident,
            (uint32_t)(uintptr_t)event->udata, 0);
-    apply(q, &changes, &error);
+    apply(q, &changes);
 }
 
 static void handle(readyq *q, struct readyq__events *events, const struct kevent *event, bool full)
@@ -499,7 +493,7 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
     else if (bits != 0)
         readyq__event_plain(events, key, bits);
     if (once)
-        silence_others(q, fd, event);
+        silence_others(q, w, event);
     else if (EXCEPT_IS_READ && bits == READYQ_PRIORITY && !(w->interest & READYQ_EDGE))
         touch(q, event);
 }

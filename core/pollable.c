@@ -189,18 +189,19 @@ void readyq__pollable_leave(readyq *q)
     (void)q; /* closing the kernel queue takes it out */
 }
 
-/* The parent's is not inherited. The child's gets its number, if no other file has it. */
-static void take_number(readyq *q, int number)
+/* The parent's is not inherited. The child's gets its number, unless another file has it. */
+static int take_number(readyq *q, int number)
 {
-    int copy;
+    int copy, error;
 
     if (q->pollable == number)
-        return;
+        return 0;
     copy = fcntl(q->pollable, F_DUPFD_CLOEXEC, number);
-    if (copy >= 0)
-        close(copy == number ? q->pollable : copy);
-    if (copy == number)
+    error = copy >= 0 ? 0 : errno == EINVAL ? -EMFILE : -errno;
+    close(copy > number ? copy : q->pollable);
+    if (copy <= number)
         q->pollable = number;
+    return error;
 }
 
 int readyq__pollable_renew(readyq *q)
@@ -208,14 +209,14 @@ int readyq__pollable_renew(readyq *q)
     const int number = q->pollable;
     int error = open_set(q);
 
-    if (error < 0) {
+    if (error == 0)
+        error = take_number(q, number);
+    q->pollable_forked = error < 0;
+    if (error < 0)
         q->pollable = number;
-        return error;
-    }
-    take_number(q, number);
-    set_timer(q, 0);
-    q->pollable_forked = false;
-    return 0;
+    else
+        set_timer(q, 0);
+    return error;
 }
 
 static bool is_open(const readyq *q)
