@@ -93,7 +93,7 @@ bool is_child(void);      /* the tables are another process's */
 /* Drops what is registered for numbers from `first` to `last`, and kqueues that have them. */
 void drop_numbers(unsigned first, unsigned last);
 
-/* In a child after fork: a kqueue is not inherited. `close_numbers`: they are still ours. */
-void forget_all(bool close_numbers);
+/* In a child after fork: a kqueue is not inherited. */
+void forget_all(void);
 
 #endif

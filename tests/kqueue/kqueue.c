@@ -497,7 +497,16 @@ void drop_numbers(unsigned first, unsigned last)
     }
 }
 
-void forget_all(bool close_numbers)
+/* A child of clone() comes here late: its number may be another file's by now. */
+static void close_if_ours(const struct kqueue *kq, int number)
+{
+    const pid_t self = getpid();
+
+    if (number >= 0 && syscall(SYS_kcmp, self, self, 0 /* KCMP_FILE */, number, kq->sets[READS]) == 0)
+        syscall(SYS_close, number);
+}
+
+void forget_all(void)
 {
     struct kqueue *kq;
     struct knote *kn;
@@ -511,8 +520,7 @@ void forget_all(bool close_numbers)
                 free(kn);
             }
         for (int i = 0; i < NUMBERS; i++)
-            if (close_numbers && kq->numbers[i] >= 0)
-                syscall(SYS_close, kq->numbers[i]);
+            close_if_ours(kq, kq->numbers[i]);
         close_sets(kq);
         LIST_REMOVE(kq, link);
         free(kq);
@@ -563,7 +571,7 @@ int kqueue1(int flags)
     int number = -1;
 
     if (is_child())
-        forget_all(false);
+        forget_all();
     lock();
     kq = open_kqueue();
     if (kq != NULL)
@@ -756,7 +764,7 @@ int kevent(int number, const struct kevent *changes, kqueue_count nchanges, stru
     int n, error = 0;
 
     if (is_child())
-        forget_all(false);
+        forget_all();
     lock();
     kq = kqueue_of(number);
     if (kq == NULL)

@@ -51,7 +51,7 @@ static void in_parent(void)
 static void in_child(void)
 {
     owner = getpid();
-    forget_all(true);
+    forget_all();
     unlock();
 }
 
@@ -72,7 +72,7 @@ pid_t _Fork(void)
     pid = real();
     if (pid == 0) {
         owner = getpid();
-        forget_all(true);
+        forget_all();
     }
     unlock();
     return pid;
