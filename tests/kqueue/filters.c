@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -46,6 +47,12 @@ static bool is_access(int fd, int mode)
     return flags == mode || flags == O_RDWR;
 }
 
+/* By its device; isatty() fails where the other side is gone. */
+static bool is_pseudo_terminal(const struct stat *file)
+{
+    return S_ISCHR(file->st_mode) && (major(file->st_rdev) == 136 || file->st_rdev == makedev(5, 2));
+}
+
 bool is_pipe(int fd)
 {
     struct statfs system;
@@ -67,7 +74,7 @@ static enum kind kind_of(int fd)
         return is_pipe(fd) ? PIPE : FIFO;
     if (S_ISREG(file.st_mode) || S_ISDIR(file.st_mode))
         return NEVER_BLOCKS;
-    if (S_ISCHR(file.st_mode) && isatty(fd))
+    if (is_pseudo_terminal(&file) || (S_ISCHR(file.st_mode) && isatty(fd)))
         return TERMINAL;
     return OTHER; /* or NEVER_BLOCKS: epoll will tell */
 }
@@ -200,7 +207,7 @@ static bool is_file_ready(const struct knote *kn)
 
 static bool is_kqueue_ready(struct knote *kn)
 {
-    if (kn->inner->number < 0)
+    if (!is_open(kn->inner))
         return false;
     if (!kn->inner->notifying)
         pump(kn->inner);
@@ -319,17 +326,10 @@ static int attach_kqueue(struct knote *kn)
     return error;
 }
 
-/* The names of pseudo-terminals have their own devices, on Linux too. */
-static bool is_pseudo_terminal(int fd)
-{
-    struct stat file;
-
-    return fstat(fd, &file) == 0 && ((file.st_rdev >> 8) == 136 || file.st_rdev == 0x502);
-}
-
 static int attach_file(struct knote *kn)
 {
     const struct kernel *kernel = kqueue_kernel();
+    struct stat file = {0};
 
     kn->fd = (int)kn->event.ident;
     kn->kind = kind_of(kn->fd);
@@ -342,7 +342,8 @@ static int attach_file(struct knote *kn)
         return attach_kqueue(kn);
     if (kn->kind == PIPE || kn->kind == FIFO)
         return attach_pipe(kn);
-    if (kn->kind == TERMINAL && kernel->tty_needs_lowat && !is_pseudo_terminal(kn->fd) &&
+    fstat(kn->fd, &file);
+    if (kn->kind == TERMINAL && kernel->tty_needs_lowat && !is_pseudo_terminal(&file) &&
         (!(kn->fflags & NOTE_LOWAT) || kn->data != 1))
         return EINVAL;
     return 0;

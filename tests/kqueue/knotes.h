@@ -38,12 +38,12 @@ struct knote {
     struct kqueue *inner; /* of kind KQUEUE */
 };
 
-enum { BUCKETS = 1024 };
+enum { BUCKETS = 1024, NUMBERS = 4 };
 
 struct kqueue {
     LIST_ENTRY(kqueue) link;
-    int number;     /* what kqueue() returned; -1: closed while threads sleep */
-    int sets[SETS]; /* at high numbers of our own; the first is a duplicate of `number` */
+    int numbers[NUMBERS]; /* what kqueue() returned, and duplicates of it; -1: none */
+    int sets[SETS];       /* at high numbers of our own; the first is a duplicate, too */
     int bell;       /* an eventfd in the first set: readable while `count` is not 0 */
     TAILQ_HEAD(, knote) queue;
     int count;
@@ -82,6 +82,8 @@ void lock(void);
 void unlock(void);
 _Noreturn void panic(const char *why);
 struct kqueue *kqueue_of(int number);
+bool is_open(const struct kqueue *kq); /* it has a number; or threads only sleep in it */
+void add_number(struct kqueue *kq, int number);
 struct knote *find_knote(struct kqueue *kq, uintptr_t ident, int filter);
 void activate(struct knote *kn);
 void pump(struct kqueue *kq);
@@ -91,7 +93,7 @@ bool is_child(void);      /* the tables are another process's */
 /* Drops what is registered for numbers from `first` to `last`, and kqueues that have them. */
 void drop_numbers(unsigned first, unsigned last);
 
-/* In a child after fork: a kqueue is not inherited. Closes their numbers, if they are still theirs. */
+/* In a child after fork: a kqueue is not inherited. */
 void forget_all(void);
 
 #endif

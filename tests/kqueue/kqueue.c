@@ -81,7 +81,7 @@ void unlock(void)
 
 int raise_number(int fd)
 {
-    const int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH);
+    const int high = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH);
 
     if (high < 0)
         return fd;
@@ -100,9 +100,11 @@ static void notify_watchers(struct kqueue *inner)
         return;
     inner->notifying = true;
     LIST_FOREACH(outer, &kqueues, link) {
-        kn = find_knote(outer, (uintptr_t)inner->number, EVFILT_READ);
-        if (kn != NULL && kn->inner == inner)
-            activate(kn);
+        for (int i = 0; i < NUMBERS; i++) {
+            kn = find_knote(outer, (uintptr_t)inner->numbers[i], EVFILT_READ);
+            if (kn != NULL && kn->inner == inner)
+                activate(kn);
+        }
     }
     inner->notifying = false;
 }
@@ -397,35 +399,33 @@ static int change(struct kqueue *kq, const struct kevent *change)
 
 /* ------------------------------------------------------------------ kqueues */
 
-static bool is_same_file(int one, int other)
-{
-    const pid_t self = getpid();
-
-    return syscall(SYS_kcmp, self, self, 0 /* KCMP_FILE */, one, other) == 0;
-}
-
-/* Under the number that it was opened with, or a duplicate of it. */
 struct kqueue *kqueue_of(int number)
 {
     struct kqueue *kq;
 
     LIST_FOREACH(kq, &kqueues, link)
-        if (kq->number == number)
-            return kq;
-    LIST_FOREACH(kq, &kqueues, link)
-        if (kq->number >= 0 && is_same_file(kq->number, number))
-            return kq;
+        for (int i = 0; i < NUMBERS && number >= 0; i++)
+            if (kq->numbers[i] == number)
+                return kq;
     return NULL;
 }
 
-/* Another number of the kqueue, outside of a range, or -1. */
-static int find_duplicate(const struct kqueue *kq, unsigned first, unsigned last)
+bool is_open(const struct kqueue *kq)
 {
-    for (int fd = 0; fd < HIGH; fd++)
-        if (((unsigned)fd < first || (unsigned)fd > last) && fd != kq->number &&
-            fd != kq->sets[READS] && is_same_file(kq->number, fd))
-            return fd;
-    return -1;
+    for (int i = 0; i < NUMBERS; i++)
+        if (kq->numbers[i] >= 0)
+            return true;
+    return false;
+}
+
+void add_number(struct kqueue *kq, int number)
+{
+    for (int i = 0; i < NUMBERS; i++)
+        if (kq->numbers[i] < 0) {
+            kq->numbers[i] = number;
+            return;
+        }
+    panic("no kernel; but the kqueue for tests has too many duplicates of one");
 }
 
 static void close_sets(struct kqueue *kq)
@@ -441,7 +441,7 @@ static void release(struct kqueue *kq)
 {
     struct knote *kn;
 
-    if (kq->number >= 0 || kq->sleepers > 0)
+    if (is_open(kq) || kq->sleepers > 0)
         return;
     for (int i = 0; i < BUCKETS; i++)
         while ((kn = LIST_FIRST(&kq->buckets[i])) != NULL)
@@ -451,12 +451,14 @@ static void release(struct kqueue *kq)
     free(kq);
 }
 
-static void close_kqueue(struct kqueue *kq)
+static void close_number(struct kqueue *kq, int i)
 {
     const uint64_t one = 1;
     ssize_t written = 0;
 
-    kq->number = -1;
+    kq->numbers[i] = -1;
+    if (is_open(kq))
+        return;
     if (kqueue_kernel()->close_wakes)
         written = write(kq->bell, &one, sizeof one);
     (void)written;
@@ -480,16 +482,28 @@ void drop_numbers(unsigned first, unsigned last)
         }
     }
     for (kq = LIST_FIRST(&kqueues); kq != NULL; kq = next_kq) {
-        next_kq = LIST_NEXT(kq, link);
-        if (kq->number >= 0 && (unsigned)kq->number >= first && (unsigned)kq->number <= last) {
-            const int duplicate = find_duplicate(kq, first, last);
+        int found = -1;
 
-            if (duplicate < 0)
-                close_kqueue(kq);
-            else
-                kq->number = duplicate;
-        }
+        next_kq = LIST_NEXT(kq, link);
+        for (int i = 0; i < NUMBERS; i++)
+            if (kq->numbers[i] >= 0 && (unsigned)kq->numbers[i] >= first &&
+                (unsigned)kq->numbers[i] <= last) {
+                if (found >= 0)
+                    kq->numbers[found] = -1;
+                found = i;
+            }
+        if (found >= 0)
+            close_number(kq, found);
     }
+}
+
+/* A child of clone() comes here late: its number may be another file's by now. */
+static void close_if_ours(const struct kqueue *kq, int number)
+{
+    const pid_t self = getpid();
+
+    if (number >= 0 && syscall(SYS_kcmp, self, self, 0 /* KCMP_FILE */, number, kq->sets[READS]) == 0)
+        syscall(SYS_close, number);
 }
 
 void forget_all(void)
@@ -505,12 +519,8 @@ void forget_all(void)
                 LIST_REMOVE(kn, link);
                 free(kn);
             }
-        while (kq->number >= 0 && is_same_file(kq->number, kq->sets[READS])) {
-            const int duplicate = find_duplicate(kq, (unsigned)kq->number, (unsigned)kq->number);
-
-            syscall(SYS_close, kq->number);
-            kq->number = duplicate;
-        }
+        for (int i = 0; i < NUMBERS; i++)
+            close_if_ours(kq, kq->numbers[i]);
         close_sets(kq);
         LIST_REMOVE(kq, link);
         free(kq);
@@ -521,6 +531,7 @@ static struct kqueue *open_kqueue(void)
 {
     struct epoll_event level = {.events = EPOLLIN, .data.u64 = BELL};
     struct kqueue *kq = calloc(1, sizeof *kq);
+    int number;
 
     if (kq == NULL)
         return NULL;
@@ -528,25 +539,28 @@ static struct kqueue *open_kqueue(void)
     for (int set = 0; set < SETS; set++)
         kq->sets[set] = -1;
     kq->bell = -1;
-    kq->number = epoll_create1(0);
-    if (kq->number >= 0)
-        kq->sets[READS] = fcntl(kq->number, F_DUPFD_CLOEXEC, HIGH);
-    if (kq->number >= 0 && kq->sets[READS] < 0)
-        kq->sets[READS] = fcntl(kq->number, F_DUPFD_CLOEXEC, 0);
+    for (int i = 0; i < NUMBERS; i++)
+        kq->numbers[i] = -1;
+    number = epoll_create1(0);
+    if (number >= 0)
+        kq->sets[READS] = (int)syscall(SYS_fcntl, number, F_DUPFD_CLOEXEC, HIGH);
+    if (number >= 0 && kq->sets[READS] < 0)
+        kq->sets[READS] = (int)syscall(SYS_fcntl, number, F_DUPFD_CLOEXEC, 0);
     if (kq->sets[READS] >= 0)
         kq->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (kq->bell < 0) {
         const int error = errno;
 
         close_sets(kq);
-        if (kq->number >= 0)
-            syscall(SYS_close, kq->number);
+        if (number >= 0)
+            syscall(SYS_close, number);
         free(kq);
         errno = error;
         return NULL;
     }
     kq->bell = raise_number(kq->bell);
     epoll_ctl(kq->sets[READS], EPOLL_CTL_ADD, kq->bell, &level);
+    kq->numbers[0] = number;
     LIST_INSERT_HEAD(&kqueues, kq, link);
     return kq;
 }
@@ -561,7 +575,7 @@ int kqueue1(int flags)
     lock();
     kq = open_kqueue();
     if (kq != NULL)
-        number = kq->number;
+        number = kq->numbers[0];
     if (number >= 0 && (flags & O_CLOEXEC))
         fcntl(number, F_SETFD, FD_CLOEXEC);
     unlock();
@@ -726,14 +740,12 @@ static int wait_for_events(struct kqueue *kq, struct kevent *events, int room, i
         lock();
         pthread_cleanup_pop(0);
         kq->sleepers--;
-        if (kq->number < 0 && kqueue_kernel()->close_wakes) {
+        if (!is_open(kq) && kqueue_kernel()->close_wakes) {
             n = -1;
             error = EBADF;
         }
-        if (n < 0 || kq->number < 0) {
-            const int closed = kq->number < 0;
-
-            if (closed && n >= 0) { /* alive as long as threads are in it */
+        if (n < 0 || !is_open(kq)) {
+            if (n >= 0) { /* alive as long as threads are in it */
                 pump(kq);
                 n = scan(kq, events, room);
             }

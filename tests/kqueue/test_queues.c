@@ -59,23 +59,35 @@ static void another_filter_on_a_kqueue(void)
     close(inner);
 }
 
-/* On NetBSD and OpenBSD the kernel would panic, and the kqueue for tests aborts. */
+/* A kernel that would panic is spared, unless it is played: then the kqueue for tests aborts. */
+static bool is_spared(bool panics)
+{
+    return panics && getenv("KQUEUE_PANIC") == NULL;
+}
+
 static void a_kqueue_in_itself(void)
 {
     int kq = kqueue();
 
-    if (per_kernel(0, 1, 1, 1, 0, 0) == 0)
+    if (!is_spared(per_kernel(0, 1, 1, 1, 0, 0)))
         CHECK_IS(change(kq, kq, EVFILT_READ, EV_ADD), per_kernel(EINVAL, 0, 0, 0, EINVAL, 0));
     close(kq);
 }
 
-/* On NetBSD the next event would be a panic. */
+/* Some accept it, and panic at the next event. */
 static void kqueues_in_a_circle(void)
 {
-    int a = kqueue(), b = kqueue();
+    int p[2], a = kqueue(), b = kqueue();
 
+    open_pair(p);
     CHECK_IS(change(a, b, EVFILT_READ, EV_ADD), 0);
     CHECK_IS(change(b, a, EVFILT_READ, EV_ADD), per_kernel(0, 0, 0, 0, EINVAL, 0));
+    if (!is_spared(per_kernel(0, 1, 1, 0, 0, 0))) {
+        put(p[1]);
+        CHECK_IS(change(a, p[0], EVFILT_READ, EV_ADD), 0);
+        CHECK_IS(polls_readable(a), 1);
+    }
+    close_pair(p);
     close(a);
     close(b);
 }

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -97,15 +98,25 @@ int close(int fd)
     return fd >= 0 && is_ours() ? close_now(fd) : (int)syscall(SYS_close, fd);
 }
 
+/* The numbers of what `from` is, after the system call that made `to`. */
+static int note_duplicate(int from, int to)
+{
+    struct kqueue *kq = kqueue_of(from);
+
+    if (to >= 0 && kq != NULL)
+        add_number(kq, to);
+    return to;
+}
+
 int dup3(int from, int to, int flags)
 {
     int result, error;
 
-    if (from == to || to < 0 || !is_ours() || fcntl(from, F_GETFD) < 0)
+    if (from == to || to < 0 || !is_ours() || syscall(SYS_fcntl, from, F_GETFD) < 0)
         return (int)syscall(SYS_dup3, from, to, flags);
     lock();
     drop_numbers((unsigned)to, (unsigned)to);
-    result = (int)syscall(SYS_dup3, from, to, flags);
+    result = note_duplicate(from, (int)syscall(SYS_dup3, from, to, flags));
     error = errno;
     unlock();
     errno = error;
@@ -115,9 +126,43 @@ int dup3(int from, int to, int flags)
 int dup2(int from, int to)
 {
     if (from == to)
-        return fcntl(from, F_GETFD) < 0 ? -1 : to;
+        return syscall(SYS_fcntl, from, F_GETFD) < 0 ? -1 : to;
     return dup3(from, to, 0);
 }
+
+static int duplicate(int from, int command, long least)
+{
+    int result, error;
+
+    if (!is_ours())
+        return (int)syscall(SYS_fcntl, from, command, least);
+    lock();
+    result = note_duplicate(from, (int)syscall(SYS_fcntl, from, command, least));
+    error = errno;
+    unlock();
+    errno = error;
+    return result;
+}
+
+int dup(int from)
+{
+    return duplicate(from, F_DUPFD, 0);
+}
+
+int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+    long argument;
+
+    va_start(arguments, command);
+    argument = va_arg(arguments, long);
+    va_end(arguments);
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
+        return duplicate(fd, command, argument & 0xffffffff);
+    return (int)syscall(SYS_fcntl, fd, command, argument);
+}
+
+int fcntl64(int fd, int command, ...) __attribute__((alias("fcntl")));
 
 int close_range(unsigned first, unsigned last, int flags)
 {
