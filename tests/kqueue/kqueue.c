@@ -53,32 +53,36 @@ _Noreturn void panic(const char *why)
 /* ------------------------------------------------------------------ the lock */
 
 /* Signal handlers may close descriptors, and a cancelled thread must not keep the lock. It could,
- * although it has cancellation disabled, in the C library's read, write, poll and their like (glibc
- * before 2.41): with the lock held these are called by syscall(). */
+ * although it has cancellation disabled, where it is cancelled asynchronously, and in the C
+ * library's read, write, poll and their like (glibc before 2.41): with the lock held these are
+ * called by syscall(). */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static sigset_t mask;
-static int cancel_state;
+static int cancel_state, cancel_type;
 
 void lock(void)
 {
     sigset_t all, before;
-    int state;
+    int state, type;
 
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&mutex);
     mask = before;
     cancel_state = state;
+    cancel_type = type;
 }
 
 void unlock(void)
 {
     const sigset_t before = mask;
-    const int state = cancel_state;
+    const int state = cancel_state, type = cancel_type;
 
     pthread_mutex_unlock(&mutex);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_setcanceltype(type, NULL);
     pthread_setcancelstate(state, NULL);
 }
 
