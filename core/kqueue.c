@@ -35,9 +35,9 @@
  *     dropped (FreeBSD pipeclose, knlist_cleardel) or never reported (NetBSD 7 pipeclose) when the
  *     reader closes. READ on the end that is written to is on that end's own list and reports the
  *     end, again and again (filt_piperead; xnu filt_pipenotsup), so it is added where WRITE is
- *     asked for. NetBSD 10 refuses it and needs it not, its WRITE is on its own list. A named FIFO
- *     has one list for both directions, and READ would report its data: it has a link, while
- *     pipe_stat leaves st_nlink 0.
+ *     asked for. NetBSD 10 refuses both, so that the core has to report the end. A named FIFO has
+ *     one list for both directions, and READ would report its data: it has a link, while pipe_stat
+ *     leaves st_nlink 0.
  *  8. A filter is refused, by many errors, where a file has no such direction, OOB data or queue
  *     (pipe_kqfilter, soo_kqfilter, kqueue_kqfilter, cdevs without kqfilter): it is left out, and
  *     the others stay. If none is left, a device that poll(2) calls ready never blocks, such as
@@ -45,9 +45,10 @@
  *     epoll refuses files and directories: the core reports them as always ready. xnu's devices
  *     want NOTE_LOWAT 1 (filt_specattach), which changes nothing elsewhere.
  *  9. EVFILT_EXCEPT, for out-of-band data, exists on macOS, OpenBSD and DragonFly only. xnu's is
- *     READ, which sets NOTE_OOB in fflags (soexcept_filtops, filt_soread_common): with EV_CLEAR,
- *     or it would fire again and again for ordinary data; a level-triggered one is touched after
- *     each report, so that it fires again as long as the mark is there.
+ *     READ, which sets NOTE_OOB in fflags (soexcept_filtops, filt_soread_common): with EV_CLEAR
+ *     alone, or it would fire again and again for ordinary data, or be disabled by it; a
+ *     level-triggered one is touched after each report, so that it fires again as long as the mark
+ *     is there.
  * 10. The queue is not inherited by fork (fdcopy, fdt_fork): its number may be another file's.
  * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid); others count a day at most.
  * 12. A kqueue may be put into itself and into circles: a panic on NetBSD (knote_activate takes
@@ -250,27 +251,28 @@ static bool is_file(int fd)
     return S_ISREG(mode) || S_ISDIR(mode) || S_ISBLK(mode);
 }
 
-/* Note 8: a device whose filters are refused. */
+/* Notes 7 and 8: a device or pipe whose filters are refused. */
 static bool is_always_ready(int fd)
 {
     struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT};
     nlink_t links;
+    const mode_t mode = mode_of(fd, &links);
 
-    return S_ISCHR(mode_of(fd, &links)) && !isatty(fd) && poll(&one, 1, 0) == 1 &&
-           !(one.revents & (POLLERR | POLLHUP | POLLNVAL));
+    return (S_ISCHR(mode) || S_ISFIFO(mode)) && !isatty(fd) && poll(&one, 1, 0) == 1;
 }
 
 static void choose(struct changes *changes, int fd, uint32_t generation, uint32_t interest)
 {
-    const unsigned flags = EV_ADD | (interest & READYQ_ONESHOT ? EV_DISPATCH /* note 4 */
-                                     : interest & READYQ_EDGE  ? EV_CLEAR
-                                                               : 0);
+    const unsigned flags = interest & READYQ_ONESHOT ? EV_DISPATCH /* note 4 */
+                           : interest & READYQ_EDGE  ? EV_CLEAR
+                                                     : 0;
 
     if ((interest & READYQ_WRITE) && !(interest & READYQ_READ) && is_pipe(fd)) /* note 7 */
         interest |= READYQ_READ;
     for (int i = 0; i < FILTERS; i++)
         if (interest & filters[i].direction)
-            change(changes, filters[i].filter, fd, generation, flags);
+            change(changes, filters[i].filter, fd, generation,
+                   EV_ADD | (filters[i].filter.flags == 0 ? flags : 0));
 }
 
 /* A silent registration, so that the number is known to be taken: note 1. */
@@ -283,8 +285,8 @@ static bool add_silent(readyq *q, int fd, uint32_t generation)
     return apply_any(q, &changes);
 }
 
-/* Note 8. What the receipts say: 0 if a filter was accepted. An error that is not about the file
- * counts in any case. */
+/* Note 8. What the receipts say: 0 if a filter was accepted, -EINVAL if all were refused. An error
+ * that is not about the file counts in any case. */
 static int judge(const struct changes *changes)
 {
     int result = -EINVAL;
@@ -292,7 +294,7 @@ static int judge(const struct changes *changes)
     for (int i = 0; i < changes->n; i++) {
         const int error = error_of(&changes->list[i]);
 
-        if (error == ENOMEM || error == EACCES || error == EBADF)
+        if (error == ENOMEM || error == EACCES)
             return -error;
         if (error == 0)
             result = 0;
@@ -303,6 +305,8 @@ static int judge(const struct changes *changes)
 /* Note 8. All filters were refused. */
 static int explain(int fd)
 {
+    if (fcntl(fd, F_GETFD) < 0)
+        return -errno;
     if (is_queue(fd, -1)) /* xnu, note 12 */
         return readyq__refuse(READYQ__TOO_DEEP);
     return is_always_ready(fd) ? -EPERM : -ENOTSUP;
@@ -334,8 +338,6 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
         return fcntl(fd, F_GETFD) < 0 ? -EBADF : -ENOENT;
     if (interest == 0)
         return 0;
-    if (fcntl(fd, F_GETFD) < 0)
-        return -errno;
     if (old == 0 && is_file(fd)) /* note 8 */
         return -EPERM;
     error = add(q, fd, generation, interest);
@@ -373,13 +375,14 @@ static int watch_process(readyq *q, readyq_watch *w, bool start)
 
 /* ------------------------------------------------------------------ waiting */
 
-/* Note 4: those of the watch but the one that fired. */
-static void silence_others(readyq *q, const readyq_watch *w, const struct kevent *event)
+/* Note 4: those of the watch that are not disabled by EV_DISPATCH. */
+static void silence(readyq *q, const readyq_watch *w, const struct kevent *event)
 {
     struct changes changes = {.n = 0};
 
     for (int i = 0; i < FILTERS; i++)
-        if (filters[i].filter.filter != event->filter && (w->interest & filters[i].direction))
+        if ((w->interest & filters[i].direction) &&
+            (filters[i].filter.filter != event->filter || filters[i].filter.flags != 0))
             change(&changes, filters[i].filter, w->fd, q->slots[w->fd].generation, EV_DISABLE);
     if (changes.n > 0)
         apply(q, &changes);
@@ -412,8 +415,7 @@ static bool is_error_pending(int fd)
     const int result = peek(fd);
 
     return result < 0 && result != -EAGAIN && result != -EWOULDBLOCK && result != -EINTR &&
-           result != -ENOTSOCK && result != -ENOTCONN && result != -EINVAL &&
-           result != -EOPNOTSUPP;
+           result != -ENOTSOCK && result != -ENOTCONN && result != -EINVAL && result != -EOPNOTSUPP;
 }
 
 /* Note 6: why no more can be written. Not the program's own shutdown: then the peer is there, and
@@ -486,14 +488,16 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
     }
     once = (w->interest & READYQ_ONESHOT) || (w->own.flags & READYQ__ONCE);
     bits = from_kernel(event, w->interest);
+    if (bits == 0)
+        return; /* note 9 */
     if (full && (w->interest & both) == both)
         bits |= ask_both(fd);
     if (bits & ~READYQ__DIRECTIONS)
         readyq__event_other(events, key, bits);
-    else if (bits != 0)
+    else
         readyq__event_plain(events, key, bits);
     if (once)
-        silence_others(q, w, event);
+        silence(q, w, event);
     else if (EXCEPT_IS_READ && bits == READYQ_PRIORITY && !(w->interest & READYQ_EDGE))
         touch(q, event);
 }

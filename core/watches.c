@@ -60,8 +60,10 @@ static void deliver(readyq *q, readyq_watch *w)
 
 static void list_file(readyq *q, readyq_watch *w)
 {
-    const uint32_t bits = w->interest & (READYQ_READ | READYQ_WRITE);
+    uint32_t bits = w->interest & (READYQ_READ | READYQ_WRITE);
 
+    if (w->own.file.ended)
+        bits = w->interest & READYQ_WRITE ? READYQ_WRITE | READYQ_WRITE_CLOSED : 0;
     if (w->armed && bits != 0)
         readyq__list(q, w, bits);
 }
