@@ -31,6 +31,15 @@
 
 /* ------------------------------------------------------------------ files */
 
+/* poll(2) without sleeping; no cancellation point: kqueue.c. */
+static bool ask(struct pollfd *one)
+{
+    const struct timespec none = {0, 0};
+
+    one->revents = 0;
+    return syscall(SYS_ppoll, one, 1, &none, NULL, 8) == 1;
+}
+
 uint64_t file_of(int fd)
 {
     struct stat file;
@@ -220,12 +229,12 @@ static bool has_ended(struct knote *kn)
     siginfo_t info;
     struct pollfd one = {.fd = kn->fd, .events = POLLIN};
 
-    if (poll(&one, 1, 0) != 1)
+    if (!ask(&one))
         return false;
     memset(&info, 0, sizeof info);
     kn->event.flags |= EV_EOF | EV_ONESHOT;
     kn->event.fflags = NOTE_EXIT;
-    if (waitid((idtype_t)3, (id_t)kn->fd, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+    if (syscall(SYS_waitid, 3 /* P_PIDFD */, kn->fd, &info, WEXITED | WNOHANG | WNOWAIT, NULL) == 0)
         kn->event.data = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
     return true;
 }
@@ -234,7 +243,7 @@ static bool has_expired(struct knote *kn)
 {
     uint64_t times;
 
-    if (read(kn->fd, &times, sizeof times) == (ssize_t)sizeof times)
+    if (syscall(SYS_read, kn->fd, &times, sizeof times) == (long)sizeof times)
         kn->event.data += (int64_t)times;
     return kn->event.data > 0;
 }
@@ -254,7 +263,8 @@ bool is_ready(struct knote *kn)
         return has_ended(kn);
     if (kn->kind == KQUEUE)
         return is_kqueue_ready(kn);
-    if (poll(&one, 1, 0) < 0 || (one.revents & POLLNVAL))
+    ask(&one);
+    if (one.revents & POLLNVAL)
         return false;
     kn->event.flags &= (unsigned short)~EV_EOF;
     if (kn->event.filter == EVFILT_READ && ioctl(kn->fd, FIONREAD, &available) == 0)
@@ -284,7 +294,7 @@ static int attach_pipe(struct knote *kn)
 
     if (!is_access(kn->fd, writes ? O_WRONLY : O_RDONLY))
         return kernel->wrong_end == REFUSED && kn->kind == PIPE ? EINVAL : 0;
-    if (writes && kn->kind == PIPE && poll(&one, 1, 0) == 1 && (one.revents & POLLERR))
+    if (writes && kn->kind == PIPE && ask(&one) && (one.revents & POLLERR))
         return kernel->write_without_reader;
     return 0;
 }
@@ -356,8 +366,8 @@ static bool is_exiting(pid_t pid)
     int fd;
 
     snprintf(text, sizeof text, "/proc/%d/stat", (int)pid);
-    fd = open(text, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+    fd = (int)syscall(SYS_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || syscall(SYS_read, fd, text, sizeof text - 1) < 0)
         text[0] = 0;
     if (fd >= 0)
         syscall(SYS_close, fd);

@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -51,37 +52,59 @@ _Noreturn void panic(const char *why)
 
 /* ------------------------------------------------------------------ the lock */
 
-/* Signal handlers may close descriptors, and a cancelled thread must not keep the lock. */
+/* Signal handlers may close descriptors, and a cancelled thread must not keep the lock. It could,
+ * although it has cancellation disabled, where it is cancelled asynchronously, and in the C
+ * library's read, write, poll and their like (glibc before 2.41): with the lock held these are
+ * called by syscall(). */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static sigset_t mask;
-static int cancel_state;
+static int cancel_state, cancel_type;
 
 void lock(void)
 {
     sigset_t all, before;
-    int state;
+    int state, type;
 
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&mutex);
     mask = before;
     cancel_state = state;
+    cancel_type = type;
 }
 
 void unlock(void)
 {
     const sigset_t before = mask;
-    const int state = cancel_state;
+    const int state = cancel_state, type = cancel_type;
 
     pthread_mutex_unlock(&mutex);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_setcanceltype(type, NULL);
     pthread_setcancelstate(state, NULL);
+}
+
+/* Although the program may have less room for itself. */
+static int duplicate_high(int fd)
+{
+    struct rlimit old, most;
+    int high;
+
+    getrlimit(RLIMIT_NOFILE, &old);
+    most = (struct rlimit){old.rlim_max, old.rlim_max};
+    if (old.rlim_cur < 2 * HIGH)
+        setrlimit(RLIMIT_NOFILE, &most);
+    high = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH);
+    if (old.rlim_cur < 2 * HIGH)
+        setrlimit(RLIMIT_NOFILE, &old);
+    return high;
 }
 
 int raise_number(int fd)
 {
-    const int high = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH);
+    const int high = duplicate_high(fd);
 
     if (high < 0)
         return fd;
@@ -113,12 +136,12 @@ static void enqueue(struct knote *kn)
 {
     const uint64_t one = 1;
     struct kqueue *kq = kn->kq;
-    ssize_t written = 0;
+    long written = 0;
 
     TAILQ_INSERT_TAIL(&kq->queue, kn, queue);
     kn->status |= QUEUED;
     if (kq->count++ == 0)
-        written = write(kq->bell, &one, sizeof one);
+        written = syscall(SYS_write, kq->bell, &one, sizeof one);
     (void)written;
     notify_watchers(kq);
 }
@@ -127,12 +150,12 @@ static void dequeue(struct knote *kn)
 {
     struct kqueue *kq = kn->kq;
     uint64_t rung;
-    ssize_t size = 0;
+    long size = 0;
 
     TAILQ_REMOVE(&kq->queue, kn, queue);
     kn->status &= ~QUEUED;
     if (--kq->count == 0)
-        size = read(kq->bell, &rung, sizeof rung);
+        size = syscall(SYS_read, kq->bell, &rung, sizeof rung);
     (void)size;
 }
 
@@ -202,7 +225,7 @@ void pump(struct kqueue *kq)
         if (kq->sets[set] < 0)
             continue;
         do {
-            n = epoll_wait(kq->sets[set], events, ROOM, 0);
+            n = (int)syscall(SYS_epoll_pwait, kq->sets[set], events, ROOM, 0, NULL, 8);
             for (int i = 0; i < n; i++)
                 if (events[i].data.u64 != BELL)
                     handle(kq, set, events[i].data.u64);
@@ -454,13 +477,13 @@ static void release(struct kqueue *kq)
 static void close_number(struct kqueue *kq, int i)
 {
     const uint64_t one = 1;
-    ssize_t written = 0;
+    long written = 0;
 
     kq->numbers[i] = -1;
     if (is_open(kq))
         return;
     if (kqueue_kernel()->close_wakes)
-        written = write(kq->bell, &one, sizeof one);
+        written = syscall(SYS_write, kq->bell, &one, sizeof one);
     (void)written;
     release(kq);
 }
@@ -543,7 +566,7 @@ static struct kqueue *open_kqueue(void)
         kq->numbers[i] = -1;
     number = epoll_create1(0);
     if (number >= 0)
-        kq->sets[READS] = (int)syscall(SYS_fcntl, number, F_DUPFD_CLOEXEC, HIGH);
+        kq->sets[READS] = duplicate_high(number);
     if (number >= 0 && kq->sets[READS] < 0)
         kq->sets[READS] = (int)syscall(SYS_fcntl, number, F_DUPFD_CLOEXEC, 0);
     if (kq->sets[READS] >= 0)
