@@ -28,21 +28,24 @@ NO_EXCEPT = "there is no filter for out-of-band data"
 NO_TTY_END = "the filters of terminals look at data only (filt_ttyread)"
 FIFO_SHUT = "the filter of a FIFO's write end always reports its end (filt_fifowrite)"
 FIFO_ENDLESS = "the filters of FIFOs report no end (filt_vnode_common)"
-OUT_OF_BAND = {
-    "bits.test_out_of_band_byte_comes_as_priority": NO_EXCEPT,
-    "hunted.test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin": NO_EXCEPT,
-    "hunted.test_a_wait_for_priority_data_sleeps_over_other_data": NO_EXCEPT,
-    "strange.test_an_edge_of_priority_data_that_was_kept_is_reported_later": NO_EXCEPT,
-}
+OUT_OF_BAND = {"bits.test_out_of_band_byte_comes_as_priority": NO_EXCEPT}
 REUSED = {"fork.test_child_does_not_take_a_reused_number_for_the_closed_file": BY_NUMBER}
 GATES = {
     "freebsd": {**OUT_OF_BAND, **REUSED},
     "netbsd": {
         **OUT_OF_BAND,
         **REUSED,
+        "bits.test_fifo_reads_writes_and_ends": FIFO_SHUT,
+        "bits.test_terminal_reads_writes_and_ends": NO_TTY_END,
+        "bits.test_terminal_whose_master_is_gone_ends": NO_TTY_END,
     },
     "openbsd": {**REUSED},
-    "macos": {**REUSED},
+    "macos": {
+        **REUSED,
+        "bits.test_fifo_reads_writes_and_ends": FIFO_ENDLESS,
+        "bits.test_fifo_reads_again_after_a_new_writer_came": FIFO_ENDLESS,
+        "bits.test_writer_of_a_full_fifo_wakes_when_the_reader_is_gone": FIFO_ENDLESS,
+    },
     "dragonfly": {**REUSED},
 }
 # These replace or forbid Linux's own calls, or need registrations that outlive their number.
