@@ -59,7 +59,8 @@ static bool is_access(int fd, int mode)
 /* By its device; isatty() fails where the other side is gone. */
 static bool is_pseudo_terminal(const struct stat *file)
 {
-    return S_ISCHR(file->st_mode) && (major(file->st_rdev) == 136 || file->st_rdev == makedev(5, 2));
+    return S_ISCHR(file->st_mode) &&
+           (major(file->st_rdev) == 136 || file->st_rdev == makedev(5, 2));
 }
 
 bool is_pipe(int fd)
@@ -270,17 +271,12 @@ bool is_ready(struct knote *kn)
     if (kn->event.filter == EVFILT_READ && ioctl(kn->fd, FIONREAD, &available) == 0)
         kn->event.data = available;
     switch (kn->kind) {
-    case SOCKET:
-        return is_socket_ready(kn, one.revents);
+    case SOCKET: return is_socket_ready(kn, one.revents);
     case PIPE:
-    case FIFO:
-        return is_pipe_ready(kn, one.revents);
-    case TERMINAL:
-        return is_terminal_ready(kn, one.revents);
-    case NEVER_BLOCKS:
-        return is_file_ready(kn);
-    default:
-        return one.revents & (kn->event.filter == EVFILT_WRITE ? POLLOUT : POLLIN);
+    case FIFO: return is_pipe_ready(kn, one.revents);
+    case TERMINAL: return is_terminal_ready(kn, one.revents);
+    case NEVER_BLOCKS: return is_file_ready(kn);
+    default: return one.revents & (kn->event.filter == EVFILT_WRITE ? POLLOUT : POLLIN);
     }
 }
 
@@ -420,17 +416,11 @@ int attach(struct knote *kn)
     switch (kn->event.filter) {
     case EVFILT_READ:
     case EVFILT_WRITE:
-    case EVFILT_EXCEPT:
-        return attach_file(kn);
-    case EVFILT_PROC:
-        return attach_process(kn);
-    case EVFILT_TIMER:
-        return attach_timer(kn);
-    case EVFILT_USER:
-        kn->triggered = (kn->fflags & NOTE_TRIGGER) != 0;
-        return 0;
-    default:
-        return EINVAL;
+    case EVFILT_EXCEPT: return attach_file(kn);
+    case EVFILT_PROC: return attach_process(kn);
+    case EVFILT_TIMER: return attach_timer(kn);
+    case EVFILT_USER: kn->triggered = (kn->fflags & NOTE_TRIGGER) != 0; return 0;
+    default: return EINVAL;
     }
 }
 

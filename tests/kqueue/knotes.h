@@ -44,7 +44,7 @@ struct kqueue {
     LIST_ENTRY(kqueue) link;
     int numbers[NUMBERS]; /* what kqueue() returned, and duplicates of it; -1: none */
     int sets[SETS];       /* at high numbers of our own; the first is a duplicate, too */
-    int bell;       /* an eventfd in the first set: readable while `count` is not 0 */
+    int bell;             /* an eventfd in the first set: readable while `count` is not 0 */
     TAILQ_HEAD(, knote) queue;
     int count;
     int sleepers;

@@ -122,7 +122,8 @@ static void notify_watchers(struct kqueue *inner)
     if (inner->watchers == 0 || inner->notifying)
         return;
     inner->notifying = true;
-    LIST_FOREACH(outer, &kqueues, link) {
+    LIST_FOREACH(outer, &kqueues, link)
+    {
         for (int i = 0; i < NUMBERS; i++) {
             kn = find_knote(outer, (uintptr_t)inner->numbers[i], EVFILT_READ);
             if (kn != NULL && kn->inner == inner)
@@ -209,10 +210,10 @@ static void handle(struct kqueue *kq, int set, uint64_t key)
     struct knote *kn;
 
     LIST_FOREACH(kn, &kq->buckets[key % BUCKETS], link)
-        if ((uint32_t)kn->event.ident == (uint32_t)key && kn->generation == key >> 32 &&
-            (set != READS ? kn->event.filter == filters[set] : kn->watched) && is_ready(kn) &&
-            is_end_seen(kn))
-            activate(kn);
+    if ((uint32_t)kn->event.ident == (uint32_t)key && kn->generation == key >> 32 &&
+        (set != READS ? kn->event.filter == filters[set] : kn->watched) && is_ready(kn) &&
+        is_end_seen(kn))
+        activate(kn);
 }
 
 void pump(struct kqueue *kq)
@@ -280,8 +281,8 @@ struct knote *find_knote(struct kqueue *kq, uintptr_t ident, int filter)
     struct knote *kn;
 
     LIST_FOREACH(kn, &kq->buckets[ident % BUCKETS], link)
-        if (kn->event.ident == ident && kn->event.filter == filter)
-            return kn;
+    if (kn->event.ident == ident && kn->event.filter == filter)
+        return kn;
     return NULL;
 }
 
@@ -355,17 +356,10 @@ static void touch_user(struct knote *kn, const struct kevent *change)
     const unsigned given = change->fflags & NOTE_FFLAGSMASK;
 
     switch (change->fflags & NOTE_FFCTRLMASK) {
-    case NOTE_FFAND:
-        kn->fflags &= given;
-        break;
-    case NOTE_FFOR:
-        kn->fflags |= given;
-        break;
-    case NOTE_FFCOPY:
-        kn->fflags = given;
-        break;
-    default:
-        break;
+    case NOTE_FFAND: kn->fflags &= given; break;
+    case NOTE_FFOR: kn->fflags |= given; break;
+    case NOTE_FFCOPY: kn->fflags = given; break;
+    default: break;
     }
     if (change->fflags & NOTE_TRIGGER)
         kn->triggered = true;
@@ -427,9 +421,9 @@ struct kqueue *kqueue_of(int number)
     struct kqueue *kq;
 
     LIST_FOREACH(kq, &kqueues, link)
-        for (int i = 0; i < NUMBERS && number >= 0; i++)
-            if (kq->numbers[i] == number)
-                return kq;
+    for (int i = 0; i < NUMBERS && number >= 0; i++)
+        if (kq->numbers[i] == number)
+            return kq;
     return NULL;
 }
 
@@ -494,7 +488,8 @@ void drop_numbers(unsigned first, unsigned last)
     struct kqueue *kq, *next_kq;
     struct knote *kn, *next;
 
-    LIST_FOREACH(kq, &kqueues, link) {
+    LIST_FOREACH(kq, &kqueues, link)
+    {
         for (unsigned i = 0; i < buckets; i++) {
             for (kn = LIST_FIRST(&kq->buckets[(first + i) % BUCKETS]); kn != NULL; kn = next) {
                 next = LIST_NEXT(kn, link);
@@ -525,7 +520,8 @@ static void close_if_ours(const struct kqueue *kq, int number)
 {
     const pid_t self = getpid();
 
-    if (number >= 0 && syscall(SYS_kcmp, self, self, 0 /* KCMP_FILE */, number, kq->sets[READS]) == 0)
+    if (number >= 0 &&
+        syscall(SYS_kcmp, self, self, 0 /* KCMP_FILE */, number, kq->sets[READS]) == 0)
         syscall(SYS_close, number);
 }
 

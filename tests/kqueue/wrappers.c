@@ -248,7 +248,8 @@ int shutdown(int fd, int how)
     if (result == 0 && how != SHUT_RD && is_ours()) {
         lock();
         note_shutdown(fd);
-        LIST_FOREACH(kq, &kqueues, link) {
+        LIST_FOREACH(kq, &kqueues, link)
+        {
             kn = find_knote(kq, (uintptr_t)fd, EVFILT_WRITE);
             if (kn != NULL && is_ready(kn))
                 activate(kn);
