@@ -114,6 +114,18 @@ inspect: lib
 	    tools/lint.sh
 test-stdlib: python-module
 	@$(RUN) $(python) tests/stdlib/run.py
+# The tests of C, Python and Lua, the model and the fuzzer of operations with kqueue, as a kernel.
+AS ?= freebsd
+KQUEUE = $(CURDIR)/build/kqueue
+AS_KERNEL = KQUEUE_AS=$(AS) PYTHONPATH="$(KQUEUE)/$(AS)/python" READYQ_LUA="$(KQUEUE)/$(AS)/lua"
+test-kqueue: all
+	@$(MAKE) -s -C tests/kqueue AS=$(AS) cases c python lua
+	@$(RUN) KQUEUE_KERNELS=$(AS) $(python) -m pytest -q tests/test_kqueue.py
+	@$(RUN) $(AS_KERNEL) LD_PRELOAD="$(KQUEUE)/libkqueue.so" $(python) -m pytest -q \
+	    tests/python tests/model/test_model.py
+	@$(RUN) $(AS_KERNEL) LD_PRELOAD="$(KQUEUE)/libkqueue.so" $(python) -m pytest -q \
+	    tests/test_lua.py -k test_lua
+	@$(MAKE) -s -C tests/kqueue AS=$(AS) fuzz SECONDS=$(or $(SECONDS),20)
 repl:
 	@$(SETUP) repl
 	@$(MAKE) -s repl-here
@@ -195,6 +207,7 @@ help:
 	@echo 'make test       install what is missing, build, and run all tests (TESTS=...: only these)'
 	@echo 'make check      build and run all tests (TESTS=...: only these), without set-up'
 	@echo 'make test-stdlib  run the tests of selectors and asyncio on readyq; takes minutes'
+	@echo 'make test-kqueue  run the tests on a kqueue that Linux plays: AS=freebsd, netbsd, openbsd, ...'
 	@echo 'make repl       install prompt_toolkit if missing, and start a Python prompt with a queue'
 	@echo 'make repl-lua   the same for Lua'
 	@echo 'make lint       install what is missing, and check the sources'
@@ -216,5 +229,5 @@ help:
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang replace python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl repl-here repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
+        test-kqueue test-stdlib repl repl-here repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
         references cross bench env install install-c install-lua rock clean help

@@ -37,12 +37,12 @@ typedef size_t event_count;
 typedef int event_count;
 #endif
 
-int __real_kevent(int kq, const struct kevent *changes, event_count nchanges,
-                  struct kevent *events, event_count nevents, const struct timespec *timeout);
-int __wrap_kevent(int kq, const struct kevent *changes, event_count nchanges,
-                  struct kevent *events, event_count nevents, const struct timespec *timeout);
-int __wrap_kevent(int kq, const struct kevent *changes, event_count nchanges,
-                  struct kevent *events, event_count nevents, const struct timespec *timeout)
+int __real_kevent(int kq, const struct kevent *changes, event_count nchanges, struct kevent *events,
+                  event_count nevents, const struct timespec *timeout);
+int __wrap_kevent(int kq, const struct kevent *changes, event_count nchanges, struct kevent *events,
+                  event_count nevents, const struct timespec *timeout);
+int __wrap_kevent(int kq, const struct kevent *changes, event_count nchanges, struct kevent *events,
+                  event_count nevents, const struct timespec *timeout)
 {
     if (nchanges > 0 || nevents == 0) /* it does not wait */
         return __real_kevent(kq, changes, nchanges, events, nevents, timeout);
