@@ -5,8 +5,9 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table
- *     rebuild  fork  gate  watches  timers  signals  processes  triggers  queue  check  batches  wait
+ *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kevents  kqueue  pollable
+ *     table  rebuild  fork  circles  gate  watches  timers  signals  processes  triggers
+ *     queue  check  batches  wait
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -61,6 +62,14 @@
 #define readyq__alone() (false)
 #endif
 
+/* Linux has epoll, eventfd, timerfd and pidfd, unless it plays a kernel with kqueue in tests
+ * (tests/kqueue): then READYQ_KQUEUE is defined. */
+#if defined(__linux__) && !defined(READYQ_KQUEUE)
+#define READYQ__HAS_EPOLL 1
+#else
+#define READYQ__HAS_EPOLL 0
+#endif
+
 #define READYQ__OUT_OF_LINE __attribute__((noinline)) /* so that its caller needs no stack frame */
 
 #define READYQ__DIRECTIONS (READYQ_READ | READYQ_WRITE | READYQ_PRIORITY)
@@ -107,8 +116,20 @@ struct readyq__backend {
      * 0 removes. EDGE without a direction is a registration that stays silent as far as the kernel
      * can. The kernel is given readyq__key(). To remove what is not there succeeds. -EEXIST: it has
      * this file under this number already. -EPERM: this kind of file never blocks. -EBADF: not
-     * open. -ENOENT: to change what is not there; the number is another file's. */
+     * open. -ENOENT: to change what is not there; the number is another file's. After a failure the
+     * registration is as it was, of the generation before. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
+
+    /* NULL if update() returns -EEXIST by itself. Whether the registration of the slot's generation
+     * is there still: the number was not closed since. */
+    bool (*is_registered)(readyq *q, int fd);
+
+    /* NULL if the kernel refuses queues that watch each other in a circle by itself. Whether `fd`
+     * is a kernel queue; with `as` >= 0, whether both are the same one. */
+    bool (*is_queue)(int fd, int as);
+
+    /* A registration stays after its number was closed, as long as a duplicate is open. */
+    bool has_ghosts;
 
     /* Fetches up to `max` events, sleeping up to `timeout` ns (-1: forever), and calls
      * readyq__event_plain() or readyq__event_other() for each. Releases the lock around the system
@@ -126,12 +147,16 @@ struct readyq__backend {
                 void *data);
 };
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 #define READYQ__BACKEND readyq__epoll
 #else
 #define READYQ__BACKEND readyq__kqueue
 #endif
 extern const struct readyq__backend READYQ__BACKEND;
+
+/* The backend's, without a queue: kernel queue `outer` polls readable while `inner` does. 0, -ELOOP
+ * or another -errno. */
+int readyq__put_in(int outer, int inner);
 
 /* ------------------------------------------------------------------ the seam to the sources */
 
@@ -216,6 +241,7 @@ struct readyq {
     int64_t now;      /* the virtual clock */
     int refs;
     uint32_t id;    /* never used twice: for timers that have left the queue */
+    uint8_t visit;  /* enum in circles.c; guarded by the registry's lock */
     uint32_t epoch; /* of the process that the kernel queue belongs to (fork.c) */
 
     int in_kernel;              /* threads in the kernel to wait or to look */
@@ -414,6 +440,13 @@ static inline void readyq__event_plain(struct readyq__events *events, uint64_t k
     }
 }
 
+/* ------------------------------------------------------------------ kevents.c */
+
+struct kevent;
+uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest); /* READYQ_ bits */
+uint32_t readyq__poll_both(int fd);   /* READ and WRITE, as poll(2) says */
+bool readyq__is_written_pipe(int fd); /* a pipe, and it can be written to */
+
 /* ------------------------------------------------------------------ pollable.c */
 
 int readyq__pollable_open(readyq *q);
@@ -479,6 +512,16 @@ void readyq__unregister_queue(readyq *q);
 void readyq__lock_registry(void);
 void readyq__unlock_registry(void);
 readyq *readyq__find_queue(uint32_t id); /* NULL: it is not open; the registry is locked */
+readyq *readyq__first_queue(void);       /* `next` leads to the others */
+
+/* ------------------------------------------------------------------ circles.c */
+
+/* Whether descriptor `fd` is to be checked before `q` watches it. No lock. */
+bool readyq__may_be_circle(const readyq *q, int fd);
+
+/* The registry is locked, and no queue. *inner: the id of the queue whose descriptor it is, or 0.
+ * -ELOOP: that queue leads to this one. -EINVAL: it is this one. */
+int readyq__check_circle(readyq *q, int fd, uint32_t *inner);
 
 /* ------------------------------------------------------------------ gate.c */
 

@@ -63,7 +63,8 @@ static void count_stale(readyq *q, int fd)
     struct readyq__slot *slot = &q->slots[fd];
 
     q->stats.stale++;
-    if (q->closed || is_late(q, slot)) /* a closed queue leaves its registrations to the kernel */
+    if (!q->backend->has_ghosts || q->closed ||
+        is_late(q, slot)) /* closed: they end with the set */
         return;
     q->rebuild_due = true;
     if (slot->counted)

@@ -100,7 +100,9 @@ struct readyq_watch {
         union {
             struct {
                 uint64_t device, inode; /* which file it was when it was added */
+                bool ended;             /* a pipe that nobody reads */
             } file;                     /* of a descriptor that is always ready */
+            uint32_t inner;             /* of any other: the id of the queue that it is, or 0 */
             struct {
                 int64_t period;
                 int64_t due;         /* of one that is not in the heap: it has expired then */

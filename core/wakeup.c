@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 #include <sys/eventfd.h>
 static int open_counter(int ends[2])
 {

@@ -65,8 +65,10 @@ static void deliver(readyq *q, readyq_watch *w)
 
 static void list_file(readyq *q, readyq_watch *w)
 {
-    const uint32_t bits = w->interest & (READYQ_READ | READYQ_WRITE);
+    uint32_t bits = w->interest & (READYQ_READ | READYQ_WRITE);
 
+    if (w->own.file.ended)
+        bits = w->interest & READYQ_WRITE ? READYQ_WRITE | READYQ_WRITE_CLOSED : 0;
     if (w->armed && bits != 0)
         readyq__list(q, w, bits);
 }
@@ -131,9 +133,17 @@ int readyq__add(readyq *q, readyq_watch *w, const readyq_watch *wanted)
 
 int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
 {
-    const readyq_watch wanted = {.kind = READYQ_KIND_FD, .fd = fd, .interest = interest};
+    readyq_watch wanted = {.kind = READYQ_KIND_FD, .fd = fd, .interest = interest};
+    int error;
 
-    return readyq__add(q, w, &wanted);
+    if (!readyq__may_be_circle(q, fd))
+        return readyq__add(q, w, &wanted);
+    readyq__lock_registry();
+    error = readyq__check_circle(q, fd, &wanted.own.inner);
+    if (error == 0)
+        error = readyq__add(q, w, &wanted);
+    readyq__unlock_registry();
+    return error;
 }
 
 /* Why the kernel refused a change. */

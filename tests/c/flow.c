@@ -220,7 +220,7 @@ static void test_close_of_null_is_ignored(void)
 static void test_the_kernels_interface_has_a_name(void)
 {
     readyq *q = open_queue();
-#if defined(__linux__)
+#if HAS_EPOLL
     CHECK(strcmp(readyq_backend(q), "epoll") == 0);
 #else
     CHECK(strcmp(readyq_backend(q), "kqueue") == 0);
