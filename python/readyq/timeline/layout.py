@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""Where everything of the picture is: a lane for each thread and watch, arrows between them, a time
+axis and notes. Coordinates are pixels; svg.py writes them down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+from readyq.timeline import lanes, text
+from readyq.timeline.lanes import Lane, Place
+from readyq.timeline.recording import Recording, Span, Track
+
+THREADS, WATCHES = 8, 24  # lanes of each at most
+MARGIN = 14.0
+HEADING = 24.0
+ARROWS_APART = 6.0
+ARROWS = 60  # from watches; where there are more, none of them is drawn
+TITLE, NAME, SMALL = 14.0, 12.0, 11.0  # sizes of the font
+NAMES = 110.0, 270.0  # the least and largest width of what is left of the plot
+TICKS_APART = 72.0
+
+_STEPS = [factor * 10**power for power in range(10) for factor in (1, 2, 5)]
+_STEPS += [factor * 10**10 for factor in (1, 2, 3, 6)]  # seconds, then minutes
+_STEPS += [factor * 60 * 10**9 for factor in (2, 5, 10, 20, 30, 60, 120, 180, 360, 720)]
+
+
+@dataclass
+class Arrow:
+    """From what ended a sleep to the end of that sleep."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    kind: str
+
+
+@dataclass
+class Layout:
+    recording: Recording
+    width: float
+    plot: float = 0.0  # where the plot begins
+    lanes: list[Lane] = field(default_factory=list)
+    headings: list[tuple[float, str]] = field(default_factory=list)  # y and words
+    ticks: list[tuple[float, str]] = field(default_factory=list)  # x and words
+    arrows: list[Arrow] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    bottom: float = 0.0  # of the lanes; the first one begins at 0
+
+    @property
+    def end(self) -> float:
+        """Where the plot ends."""
+        return self.width - MARGIN
+
+    @property
+    def whole(self) -> int:
+        return max(self.recording.end - self.recording.begin, 1000)
+
+    @property
+    def place(self) -> Place:
+        """The function from a time to its x."""
+        begin, left = self.recording.begin, self.plot
+        scale = (self.end - left) / self.whole
+        return lambda at: left + (at - begin) * scale
+
+
+def title(recording: Recording) -> list[str]:
+    """The totals, in words."""
+    if recording.is_empty:
+        return ["Nothing was recorded"]
+    whole = recording.end - recording.begin
+    waiting = [track for track in recording.threads if track.count("wait")]
+    asleep = sum(track.total("sleep") for track in waiting)
+    deliveries = sum(track.count("handler") for track in recording.threads)
+    on = f" on {text.visible(recording.backend)}" if recording.backend else ""
+    return [
+        f"{text.duration(whole)} of a queue{on}",
+        text.count(sum(track.count("wait") for track in waiting), "wait"),
+        f"{text.share(asleep, whole * len(waiting))} asleep",
+        text.count(deliveries, "delivery", "deliveries"),
+        f"{recording.dropped:,} dropped",
+    ]
+
+
+def arrange(recording: Recording, width: float) -> Layout:
+    layout = Layout(recording, width)
+    groups = {
+        "threads": _choose(recording.threads, THREADS),
+        "watches": _choose(recording.watches, WATCHES),
+    }
+    # Columns are counted from the left edge, so that the plot begins with one.
+    names = _names([lane for group in groups.values() for lane in group])
+    layout.plot = ceil((2 * MARGIN + names) / lanes.COLUMN) * lanes.COLUMN
+    for heading, group in groups.items():
+        if group:
+            layout.headings.append((layout.bottom, heading))
+            layout.bottom += HEADING
+        for lane in group:
+            lane.y = layout.bottom
+            layout.bottom += lanes.HEIGHT
+            layout.lanes.append(lane)
+            lanes.fill(lane, layout.place, layout.plot, layout.end)
+    hidden = _add_arrows(layout)
+    for lane in layout.lanes:
+        lanes.add_labels(lane, layout.plot, layout.end)
+    _add_ticks(layout)
+    _add_notes(layout, hidden)
+    return layout
+
+
+def _choose(tracks: Sequence[Track], limit: int) -> list[Lane]:
+    """A lane for each track; if there are too many, for the busiest, and one for the others."""
+    if len(tracks) <= limit:
+        return [Lane(track) for track in tracks]
+    busiest = sorted(tracks, key=lambda track: -len(track.spans) - len(track.marks))
+    shown = {track.number for track in busiest[: limit - 1]}
+    rest = [track for track in tracks if track.number not in shown]
+    spans: list[Span] = [span for track in rest for span in track.spans]
+    spans.sort(key=lambda span: span.begin)
+    kind = "watches" if rest[0].is_watch else "threads"
+    together = Track(rest[0].number, f"{len(rest):,} more {kind} (in one lane)", spans)
+    others = tuple(track.number for track in rest)
+    return [*(Lane(track) for track in tracks if track.number in shown), Lane(together, others)]
+
+
+def _names(shown: Sequence[Lane]) -> float:
+    """The width of what is written left of the plot."""
+    widest = 0.0
+    for lane in shown:
+        first = text.width(lane.name, NAME, bold=True)
+        if lane.total:
+            first += 2 * lanes.GAP + text.width(lane.total, SMALL)
+        widest = max(widest, first, text.width(lane.description, SMALL))
+    return min(max(widest, NAMES[0]), NAMES[1])
+
+
+def _add_arrows(layout: Layout) -> int:
+    """Returns how many are left out, because there are too many or others are too close."""
+    by_number = {lane.track.number: lane for lane in layout.lanes}
+    by_number.update((number, lane) for lane in layout.lanes for number in lane.others)
+    calls = [arrow for arrow in layout.recording.arrows if arrow.kind != "ready"]
+    ready = [arrow for arrow in layout.recording.arrows if arrow.kind == "ready"]
+    hidden = 0
+    if len(ready) > ARROWS:
+        hidden, ready = len(ready), []
+    place = layout.place
+    drawn: dict[float, list[float]] = {}  # the x of arrows to a lane, by its y
+    for arrow in calls + ready:
+        source, target = by_number[arrow.source], by_number[arrow.target]
+        if source is target:
+            continue
+        x1, x2 = place(arrow.begin), place(arrow.end)
+        others = drawn.setdefault(target.y, [])
+        if any(abs(x2 - other) < ARROWS_APART for other in others):
+            hidden += 1
+            continue
+        others.append(x2)
+        _add_arrow(layout, source, target, x1, x2, arrow.kind)
+    return hidden
+
+
+def _add_arrow(layout: Layout, source: Lane, target: Lane, x1: float, x2: float, kind: str) -> None:
+    down = target.y > source.y
+    from_bar = kind == "ready" and not down
+    y1 = source.y + (lanes.BAR_TOP if from_bar else lanes.STRIP)
+    y2 = target.y + lanes.BAR_TOP + (0 if down else lanes.BAR)
+    layout.arrows.append(Arrow(x1, y1, x2, y2, kind))
+    top, bottom = min(source.y, target.y), max(source.y, target.y)
+    for lane in layout.lanes:
+        if top < lane.y < bottom:
+            middle = lane.y + lanes.BAR_TOP + lanes.BAR / 2
+            lane.crossed.append(x1 + (x2 - x1) * (middle - y1) / (y2 - y1))
+
+
+def _add_ticks(layout: Layout) -> None:
+    if layout.recording.is_empty:
+        return
+    most = max((layout.end - layout.plot) / TICKS_APART, 1)
+    day = 86400 * 10**9
+    step = next(
+        (step for step in _STEPS if layout.whole / step <= most),
+        day * (int(layout.whole / day / most) + 1),
+    )
+    for at in range(0, layout.whole + 1, step):
+        layout.ticks.append(
+            (layout.place(layout.recording.begin + at), text.moment(at, step, layout.whole))
+        )
+
+
+def _add_notes(layout: Layout, hidden: int) -> None:
+    notes = layout.notes
+    for lane in layout.lanes:
+        if lane.others:
+            kind = "watches" if lane.track.is_watch else "threads"
+            notes.append(
+                f"{len(lane.others):,} {kind}, those that did least, share one lane;"
+                " the HTML page has a lane for each."
+            )
+    pixels = text.duration(round(layout.whole * lanes.COLUMN / (layout.end - layout.plot)))
+    if any(lane.columns for lane in layout.lanes):
+        notes.append(
+            f"What takes less than {pixels} is drawn two pixels wide; where several of these fall"
+            " into the same two pixels, the height is the share of time they take,"
+            " at least a third."
+        )
+    elif any(bar.width == lanes.COLUMN for lane in layout.lanes for bar in lane.bars):
+        notes.append(f"What takes less than {pixels} is drawn two pixels wide.")
+    if hidden:
+        notes.append(f"{text.count(hidden, 'arrow')} to an end of a sleep found no room.")
+    if layout.recording.dropped:
+        dropped = text.count(layout.recording.dropped, "older record")
+        notes.append(f"The recording was full: {dropped} had to be dropped.")
