@@ -66,10 +66,10 @@ class Trace:
 
     def call(self, thread, what, at, woken, end):
         """wake() or fire(), which ends the wait of the thread `woken`."""
-        self.event("i", thread, what, what, at, s="t")
+        self.event("i", thread, what, "fire trigger" if what == "fire" else what, at, s="t")
         self.flows += 1
-        self.event("s", thread, "flow", what, at, id=self.flows)
-        self.event("f", woken, "flow", what, end, id=self.flows, bp="e")
+        self.event("s", thread, "flow", "ends a wait", at, id=self.flows)
+        self.event("f", woken, "flow", "ends a wait", end, id=self.flows, bp="e")
 
     def data(self):
         return {"displayTimeUnit": "ns", "otherData": self.about, "traceEvents": self.events}

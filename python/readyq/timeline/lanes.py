@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: MIT
 """One lane of the picture: the bars, marks and labels of a thread or watch. Coordinates are pixels.
 
-A bar that would be narrower than a column (2 pixels) goes into the column that it begins in. A
-column with one such bar is filled; one with several is filled up to the share of its time that they
-take, but at least to a third, so that it can be seen.
+A bar that would be narrower than a column (2 pixels) goes into the column that it begins in, and
+that column is filled. In a lane with many columns in which several bars begin, each column is
+filled up to the share of its time that they take, but at least to a third, so that it can be seen.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 from readyq.timeline import text
 from readyq.timeline.recording import Mark, Span, Track
 
 HEIGHT = 36.0
 BAR_TOP, BAR = 4.0, 18.0
-STRIP = 28.5  # the line of marks
+STRIP, CALLS = 28.5, 31.0  # the lines of marks of a watch and a thread
 COLUMN = 2.0
 LEAST = 1 / 3
+DENSE = 12  # a lane with more columns than this that have several bars shows shares
 SIGN = 9.0
 GAP = 4.0  # around a label
 CROWD = 24  # a lane with more bars than this has no labels beside bars
@@ -43,10 +46,17 @@ class Bar:
 
 @dataclass
 class Label:
-    x: float
-    words: str
+    """Words in a bar, or beside it."""
+
+    left: float
     room: float
+    words: str
     kind: str  # of the bar that it is in; "" beside a bar
+    anchor: str  # which part of the words has its place for certain: start, middle or end
+
+    @property
+    def right(self) -> float:
+        return self.left + self.room
 
 
 @dataclass
@@ -61,14 +71,21 @@ class Sign:
 @dataclass
 class Lane:
     track: Track
-    others: tuple[int, ...] = ()  # the tracks whose bars are in it, if it has no track of its own
+    tracks: tuple[Track, ...] = ()  # if it shows several as one
+    together: bool = False  # they overlap
     y: float = 0.0
     bars: list[Bar] = field(default_factory=list)
     columns: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # x and share
     signs: list[Sign] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
-    line: tuple[float, float] | None = None  # while a watch is in the queue, or a thread is seen
+    lines: list[tuple[float, float]] = field(default_factory=list)  # while a watch is in the queue,
+    # or a thread is seen
     crossed: list[float] = field(default_factory=list)  # by arrows, at these x
+
+    @property
+    def strip(self) -> float:
+        """The y of its marks."""
+        return self.y + (STRIP if self.track.is_watch else CALLS)
 
     @property
     def name(self) -> str:
@@ -77,13 +94,14 @@ class Lane:
 
     @property
     def description(self) -> str:
-        """`a pipe` of `fd 7 (a pipe)`; of a thread, what it did."""
+        """`a pipe` of `fd 7 (a pipe)`; how many watches it shows; of a thread, what it did."""
+        if not self.track.is_watch and not self.together:
+            return text.count(self.track.count("wait"), "wait")
         _, parenthesis, rest = self.track.name.partition(" (")
-        if parenthesis:
-            return text.visible(rest[:-1] if rest.endswith(")") else rest)
-        if self.track.is_watch:
-            return ""
-        return text.count(self.track.count("wait"), "wait")
+        parts = [rest[:-1] if rest.endswith(")") else rest] if parenthesis else []
+        if self.tracks and not self.together:
+            parts.append(f"{len(self.tracks):,}, one after another")
+        return text.visible("; ".join(parts))
 
     @property
     def total(self) -> str:
@@ -97,13 +115,24 @@ class Lane:
 
 def fill(lane: Lane, place: Place, start: float, end: float) -> None:
     """Adds the bars, columns and marks to a plot from `start` to `end`."""
-    for kind in KINDS:
-        _add_bars(lane, kind, place, end)
+    narrow = {kind: _add_bars(lane, kind, place, end) for kind in KINDS}
+    several = sum(len(spans) > 1 for columns in narrow.values() for spans in columns.values())
+    for kind, columns in narrow.items():
+        for column, spans in sorted(columns.items()):
+            left = column * COLUMN
+            if several > DENSE:
+                taken = sum(place(span.end) - place(span.begin) for span in spans)
+                share = min(max(taken / COLUMN, LEAST), 1.0)
+                lane.columns.setdefault(kind, []).append((left, share))
+            else:
+                lane.bars.append(_bars(spans, left) if len(spans) > 1 else _bar(spans[0], left))
+    _leave_out_covered(lane)
     _add_signs(lane, place)
-    add_line(lane, place, start, end)
+    add_lines(lane, place, start, end)
 
 
-def _add_bars(lane: Lane, kind: str, place: Place, end: float) -> None:
+def _add_bars(lane: Lane, kind: str, place: Place, end: float) -> dict[int, list[Span]]:
+    """Returns those that are too narrow, by column."""
     narrow: dict[int, list[Span]] = {}
     for span in lane.track.spans:
         if span.kind != kind:
@@ -113,18 +142,39 @@ def _add_bars(lane: Lane, kind: str, place: Place, end: float) -> None:
             lane.bars.append(_bar(span, left, right - left))
         else:
             narrow.setdefault(int(min(left, end - COLUMN) / COLUMN), []).append(span)
-    for column, spans in sorted(narrow.items()):
-        left = column * COLUMN
-        if len(spans) == 1:
-            lane.bars.append(_bar(spans[0], left, COLUMN))
-        else:
-            taken = sum(place(span.end) - place(span.begin) for span in spans)
-            share = min(max(taken / COLUMN, LEAST), 1.0)
-            lane.columns.setdefault(kind, []).append((left, share))
+    return narrow
 
 
-def _bar(span: Span, left: float, width: float) -> Bar:
+def _leave_out_covered(lane: Lane) -> None:
+    """Most watches are taken at once: then the bar of `handled` covers that of `ready`."""
+    handled = [(bar.x, bar.end) for bar in lane.bars if bar.kind == "handled"]
+    handled += [(x, x + COLUMN) for x, _ in lane.columns.get("handled", ())]
+    handled.sort()
+
+    def is_covered(x: float) -> bool:
+        index = bisect_right(handled, (x + COLUMN / 2, inf)) - 1
+        return index >= 0 and x < handled[index][1]
+
+    lane.bars = [
+        bar
+        for bar in lane.bars
+        if bar.kind != "ready" or bar.width > COLUMN or not is_covered(bar.x)
+    ]
+    columns = [column for column in lane.columns.pop("ready", ()) if not is_covered(column[0])]
+    if columns:
+        lane.columns["ready"] = columns
+
+
+def _bars(spans: list[Span], left: float) -> Bar:
+    """Several in one column."""
+    time = text.duration(sum(span.end - span.begin for span in spans))
+    return Bar(left, COLUMN, spans[0].kind, f"{len(spans):,}, which took {time} in all", ())
+
+
+def _bar(span: Span, left: float, width: float = COLUMN) -> Bar:
     time = text.duration(span.end - span.begin)
+    if span.is_cut:
+        time = f"> {time}"
     name = text.visible(span.name)
     if span.kind == "sleep":
         return Bar(
@@ -156,26 +206,21 @@ def _add_signs(lane: Lane, place: Place) -> None:
 
 def tell(mark: Mark) -> str:
     """A mark in words."""
-    interest = mark.details.get("interest")
-    words = f"{mark.name} {interest}" if isinstance(interest, str) and interest else mark.name
-    return text.visible(words)
+    more = mark.details.get("interest", mark.details.get("why"))
+    return text.visible(f"{mark.name} {more}" if isinstance(more, str) and more else mark.name)
 
 
-def add_line(lane: Lane, place: Place, start: float, end: float) -> None:
-    """Adds the line that shows how long the watch is in the queue, or the thread is seen."""
-    if lane.others:
+def add_lines(lane: Lane, place: Place, start: float, end: float) -> None:
+    """Adds the lines that show how long a watch is in the queue, or a thread is seen."""
+    if lane.together:
         return
-    track = lane.track
-    if track.is_watch:
-        added = [mark.at for mark in track.marks if mark.kind == "add"]
-        removed = [mark.at for mark in track.marks if mark.kind == "remove"]
-        begin = place(added[0]) if added else start
-        lane.line = begin, place(removed[-1]) if removed else end
-        return
-    moments = [one for span in track.spans for one in (span.begin, span.end)]
-    moments += [mark.at for mark in track.marks]
-    if moments:
-        lane.line = place(min(moments)), place(max(moments))
+    for track in lane.tracks or (lane.track,):
+        begins, ends = track.lifetime
+        if not track.is_watch and begins is not None and ends is not None:
+            lane.lines.append((place(begins), place(ends)))
+        elif track.is_watch:
+            left = start if begins is None else place(begins)
+            lane.lines.append((left, end if ends is None else place(ends)))
 
 
 def add_labels(lane: Lane, begin: float, end: float) -> None:
@@ -183,7 +228,7 @@ def add_labels(lane: Lane, begin: float, end: float) -> None:
 
     Expects `crossed` to be complete.
     """
-    if lane.others:
+    if lane.together:
         return
     taken: list[tuple[float, float, Bar | None]] = []
     taken += [(bar.x, bar.end, bar) for bar in lane.bars]
@@ -192,7 +237,7 @@ def add_labels(lane: Lane, begin: float, end: float) -> None:
     crowded = sum(bar.kind == "handled" for bar in lane.bars) > CROWD
     for bar in sorted(lane.bars, key=lambda bar: -bar.width):
         for label in _candidates(bar, crowded):
-            left, right = label.x - 1, label.x + label.room + 1
+            left, right = label.left - 1, label.right + 1
             if left < begin or right > end:
                 continue
             inside = bar if label.kind else None
@@ -207,7 +252,7 @@ def _candidates(bar: Bar, crowded: bool) -> Iterator[Label]:
     for words in bar.labels:
         room = text.width(words, SIZE)
         if room + 2 * GAP <= bar.width:
-            yield Label(bar.x + (bar.width - room) / 2, words, room, bar.kind)
+            yield Label(bar.x + (bar.width - room) / 2, room, words, bar.kind, "middle")
         elif bar.kind == "handled" and not crowded:
-            yield Label(bar.end + GAP, words, room, "")
-            yield Label(bar.x - GAP - room, words, room, "")
+            yield Label(bar.end + GAP, room, words, "", "start")
+            yield Label(bar.x - GAP - room, room, words, "", "end")

@@ -11,7 +11,7 @@ from math import ceil
 
 from readyq.timeline import lanes, text
 from readyq.timeline.lanes import Lane, Place
-from readyq.timeline.recording import Recording, Span, Track
+from readyq.timeline.recording import Recording, Track
 
 THREADS, WATCHES = 8, 24  # lanes of each at most
 MARGIN = 14.0
@@ -81,15 +81,15 @@ def title(recording: Recording) -> list[str]:
         text.count(sum(track.count("wait") for track in waiting), "wait"),
         f"{text.share(asleep, whole * len(waiting))} asleep",
         text.count(deliveries, "delivery", "deliveries"),
-        f"{recording.dropped:,} dropped",
+        f"{text.count(recording.dropped, 'record')} dropped",
     ]
 
 
 def arrange(recording: Recording, width: float) -> Layout:
     layout = Layout(recording, width)
     groups = {
-        "threads": _choose(recording.threads, THREADS),
-        "watches": _choose(recording.watches, WATCHES),
+        "threads": _choose([Lane(track) for track in recording.threads], THREADS),
+        "watches": _choose(_chain(recording.watches), WATCHES),
     }
     # Columns are counted from the left edge, so that the plot begins with one.
     names = _names([lane for group in groups.values() for lane in group])
@@ -103,27 +103,59 @@ def arrange(recording: Recording, width: float) -> Layout:
             layout.bottom += lanes.HEIGHT
             layout.lanes.append(lane)
             lanes.fill(lane, layout.place, layout.plot, layout.end)
-    hidden = _add_arrows(layout)
+    _add_arrows(layout)
     for lane in layout.lanes:
         lanes.add_labels(lane, layout.plot, layout.end)
     _add_ticks(layout)
-    _add_notes(layout, hidden)
+    _add_notes(layout)
     return layout
 
 
-def _choose(tracks: Sequence[Track], limit: int) -> list[Lane]:
-    """A lane for each track; if there are too many, for the busiest, and one for the others."""
-    if len(tracks) <= limit:
-        return [Lane(track) for track in tracks]
-    busiest = sorted(tracks, key=lambda track: -len(track.spans) - len(track.marks))
-    shown = {track.number for track in busiest[: limit - 1]}
-    rest = [track for track in tracks if track.number not in shown]
-    spans: list[Span] = [span for track in rest for span in track.spans]
-    spans.sort(key=lambda span: span.begin)
-    kind = "watches" if rest[0].is_watch else "threads"
-    together = Track(rest[0].number, f"{len(rest):,} more {kind} (in one lane)", spans)
-    others = tuple(track.number for track in rest)
-    return [*(Lane(track) for track in tracks if track.number in shown), Lane(together, others)]
+def _chain(watches: Sequence[Track]) -> list[Lane]:
+    """A lane for each watch, and one for several of the same name that follow each other: a timer
+    for each step of a program, the descriptors of one pipe after another.
+    """
+    chains: list[list[Track]] = []
+    open_chains: dict[str, list[list[Track]]] = {}
+    for track in watches:
+        begin, _ = track.lifetime
+        for chain in open_chains.setdefault(track.name, []):
+            _, end = chain[-1].lifetime
+            if begin is not None and end is not None and end <= begin:
+                chain.append(track)
+                break
+        else:
+            chains.append([track])
+            open_chains[track.name].append(chains[-1])
+    return [_lane(chain) for chain in chains]
+
+
+def _lane(tracks: Sequence[Track], name: str = "") -> Lane:
+    if len(tracks) == 1 and not name:
+        return Lane(tracks[0])
+    whole = Track(tracks[0].number, name or tracks[0].name)
+    for track in tracks:
+        whole.spans += track.spans
+        whole.marks += () if name else track.marks
+    whole.spans.sort(key=lambda span: span.begin)
+    return Lane(whole, tuple(tracks), together=bool(name))
+
+
+def _choose(shown: list[Lane], limit: int) -> list[Lane]:
+    """These lanes; if there are too many, the busiest, and one for the others together."""
+    if len(shown) <= limit:
+        return shown
+    busiest = sorted(shown, key=lambda lane: -len(lane.track.spans) - len(lane.track.marks))
+    rest = {lane.track.number for lane in busiest[limit - 1 :]}
+    tracks = [
+        track
+        for lane in shown
+        if lane.track.number in rest
+        for track in lane.tracks or (lane.track,)
+    ]
+    kind = "watches" if tracks[0].is_watch else "threads"
+    together = _lane(tracks, f"{len(tracks):,} more {kind} (in one lane)")
+    return [*(lane for lane in shown if lane.track.number not in rest), together]
 
 
 def _names(shown: Sequence[Lane]) -> float:
@@ -137,15 +169,17 @@ def _names(shown: Sequence[Lane]) -> float:
     return min(max(widest, NAMES[0]), NAMES[1])
 
 
-def _add_arrows(layout: Layout) -> int:
-    """Returns how many are left out, because there are too many or others are too close."""
+def _add_arrows(layout: Layout) -> None:
     by_number = {lane.track.number: lane for lane in layout.lanes}
-    by_number.update((number, lane) for lane in layout.lanes for number in lane.others)
+    by_number.update((track.number, lane) for lane in layout.lanes for track in lane.tracks)
     calls = [arrow for arrow in layout.recording.arrows if arrow.kind != "ready"]
     ready = [arrow for arrow in layout.recording.arrows if arrow.kind == "ready"]
-    hidden = 0
     if len(ready) > ARROWS:
-        hidden, ready = len(ready), []
+        layout.notes.append(
+            f"The arrows of {len(ready):,} watches that ended a sleep are left out."
+        )
+        ready = []
+    hidden = 0
     place = layout.place
     drawn: dict[float, list[float]] = {}  # the x of arrows to a lane, by its y
     for arrow in calls + ready:
@@ -159,13 +193,14 @@ def _add_arrows(layout: Layout) -> int:
             continue
         others.append(x2)
         _add_arrow(layout, source, target, x1, x2, arrow.kind)
-    return hidden
+    if hidden:
+        arrows = "arrow is" if hidden == 1 else "arrows are"
+        layout.notes.append(f"{hidden:,} {arrows} left out, too close to others.")
 
 
 def _add_arrow(layout: Layout, source: Lane, target: Lane, x1: float, x2: float, kind: str) -> None:
     down = target.y > source.y
-    from_bar = kind == "ready" and not down
-    y1 = source.y + (lanes.BAR_TOP if from_bar else lanes.STRIP)
+    y1 = source.y + lanes.BAR_TOP + lanes.BAR if kind == "ready" else source.strip
     y2 = target.y + lanes.BAR_TOP + (0 if down else lanes.BAR)
     layout.arrows.append(Arrow(x1, y1, x2, y2, kind))
     top, bottom = min(source.y, target.y), max(source.y, target.y)
@@ -190,26 +225,24 @@ def _add_ticks(layout: Layout) -> None:
         )
 
 
-def _add_notes(layout: Layout, hidden: int) -> None:
+def _add_notes(layout: Layout) -> None:
     notes = layout.notes
     for lane in layout.lanes:
-        if lane.others:
+        if lane.together:
             kind = "watches" if lane.track.is_watch else "threads"
             notes.append(
-                f"{len(lane.others):,} {kind}, those that did least, share one lane;"
+                f"{len(lane.tracks):,} {kind}, those that did least, share one lane;"
                 " the HTML page has a lane for each."
             )
     pixels = text.duration(round(layout.whole * lanes.COLUMN / (layout.end - layout.plot)))
+    narrow = f"What takes less than {pixels} is drawn two pixels wide"
     if any(lane.columns for lane in layout.lanes):
         notes.append(
-            f"What takes less than {pixels} is drawn two pixels wide; where several of these fall"
-            " into the same two pixels, the height is the share of time they take,"
-            " at least a third."
+            f"{narrow}; in lanes with many of these, the height of the colour is the share of time"
+            " that they take, at least a third."
         )
     elif any(bar.width == lanes.COLUMN for lane in layout.lanes for bar in lane.bars):
-        notes.append(f"What takes less than {pixels} is drawn two pixels wide.")
-    if hidden:
-        notes.append(f"{text.count(hidden, 'arrow')} to an end of a sleep found no room.")
+        notes.append(f"{narrow}.")
     if layout.recording.dropped:
         dropped = text.count(layout.recording.dropped, "older record")
         notes.append(f"The recording was full: {dropped} had to be dropped.")

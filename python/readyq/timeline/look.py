@@ -25,7 +25,7 @@ SHAPES = {  # of marks: their class, and their path around 0, 0
     "remove": ("mark open", "M-3.5-3.5L3.5 3.5M3.5-3.5L-3.5 3.5"),
     "modify": ("mark open", "M0-4L4 0L0 4L-4 0z"),
     "restart": ("mark open", "M3.6-1.4A3.8 3.8 0 1 0 3.6 1.4M4.2-4.5V-1.2H1"),
-    "several": ("mark", "M-4-4H-1V4H-4zM1-4H4V4H1z"),
+    "several": ("mark", "M-3.8 0a3.8 3.8 0 1 0 7.6 0a3.8 3.8 0 1 0-7.6 0z"),
     "wake": ("mark call", "M-4.5-4H4.5L0 4z"),
     "fire": ("mark call", "M-4.5 4H4.5L0-4z"),
 }

@@ -120,7 +120,7 @@ def _data(recording: Recording) -> dict[str, Any]:
 
 def _lane(track: Track, recording: Recording, names: _Names) -> dict[str, Any]:
     lane, begin, end = Lane(track), recording.begin, recording.end
-    lanes.add_line(lane, lambda at: at - begin, 0, end - begin)
+    lanes.add_lines(lane, lambda at: at - begin, 0, end - begin)
     spans: dict[str, list[int]] = {}
     for span in track.spans:
         if span.kind in lanes.KINDS:
@@ -132,7 +132,7 @@ def _lane(track: Track, recording: Recording, names: _Names) -> dict[str, Any]:
         "more": lane.description,
         "total": lane.total,
         "watch": track.is_watch,
-        "line": lane.line,
+        "line": lane.lines[0] if lane.lines else None,
         "spans": spans,
         "marks": marks,
     }

@@ -33,6 +33,11 @@ class Span(NamedTuple):
     name: str
     details: Mapping[str, Any]
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether it began before the recording, or lasted at its end."""
+        return bool(self.details.get("cut") or self.details.get("open"))
+
 
 class Mark(NamedTuple):
     """Something that happened at once."""
@@ -72,6 +77,19 @@ class Track:
 
     def count(self, kind: str) -> int:
         return sum(span.kind == kind for span in self.spans)
+
+    @property
+    def lifetime(self) -> tuple[int | None, int | None]:
+        """When a watch was added and removed, or a thread was first and last seen. None: before the
+        recording, or not before its end.
+        """
+        if self.is_watch:
+            added = [mark.at for mark in self.marks if mark.kind == "add"]
+            removed = [mark.at for mark in self.marks if mark.kind == "remove"]
+            return (added[0] if added else None), (removed[-1] if removed else None)
+        moments = [one for span in self.spans for one in (span.begin, span.end)]
+        moments += [mark.at for mark in self.marks]
+        return (min(moments), max(moments)) if moments else (None, None)
 
 
 @dataclass
@@ -173,7 +191,7 @@ class _Reader:
         self.names: dict[int, str] = {}
         self.order: dict[int, int] = {}
         self.starts: dict[Any, tuple[int, int]] = {}  # of flows, by their id: track and time
-        self.ends: list[tuple[Any, int, int, str]] = []
+        self.ends: list[tuple[Any, int, int]] = []
 
     def read(self, events: list[Any]) -> None:
         for index, event in enumerate(events):
@@ -216,7 +234,7 @@ class _Reader:
             if phase == "s":
                 self.starts[flow] = place
             else:
-                self.ends.append((flow, *place, "fire" if name.startswith("fire") else "wake"))
+                self.ends.append((flow, *place))
 
     def describe(self, event: Mapping[str, Any], name: str, details: Mapping[str, Any]) -> None:
         if name == "thread_name":
@@ -249,9 +267,15 @@ class _Reader:
     def connect(self) -> None:
         """Adds an arrow for each wake, fire and event that ended a sleep."""
         arrows = self.recording.arrows
-        for flow, track, at, kind in self.ends:
-            source, begin = self.starts.get(flow, (None, 0))  # the start may have been dropped
-            if source is not None:
+        calls = {
+            (track.number, mark.at): mark.kind
+            for track in self.recording.threads
+            for mark in track.marks
+        }
+        for flow, track, at in self.ends:
+            if flow in self.starts:  # it may have been dropped
+                source, begin = self.starts[flow]
+                kind = calls.get((source, begin), "wake")
                 arrows.append(Arrow(begin, source, at, track, kind))
         ready = {
             (track.number, span.end): span.begin

@@ -129,7 +129,7 @@ class _Writer:
         kinds = {DRAWN_AS.get(bar.kind, bar.kind) for lane in shown for bar in lane.bars}
         kinds |= {DRAWN_AS.get(kind, kind) for lane in shown for kind in lane.columns}
         kinds |= {sign.kind for lane in shown for sign in lane.signs}
-        if any(not lane.track.is_watch and lane.line for lane in shown):
+        if any(not lane.track.is_watch and lane.lines for lane in shown):
             kinds.add("awake")
         if self.layout.arrows:
             kinds.add("arrow")
@@ -196,21 +196,19 @@ class _Writer:
         if lane.description:
             words = text.shorten(lane.description, room, SMALL)
             self.write(MARGIN, lane.y + 31, words, SMALL, "quiet", hover=full)
-        if lane.line:
-            self.parts.append(self.line(lane))
+        self.parts += (self.line(lane, *line) for line in lane.lines)
         for kind in lanes.KINDS:
             self.parts.append("".join(self.bars(lane, kind)))
         for label in lane.labels:
             kind = DRAWN_AS.get(label.kind, label.kind)
             role = f"in-{kind}" if kind else "quiet"
-            x, y = label.x + label.room / 2, lane.y + lanes.BAR_TOP + 13
-            self.write(x, y, label.words, lanes.SIZE, role, anchor="middle")
+            share = {"start": 0.0, "middle": 0.5, "end": 1.0}[label.anchor]
+            x, y = label.left + share * label.room, lane.y + lanes.BAR_TOP + 13
+            self.write(x, y, label.words, lanes.SIZE, role, anchor=label.anchor)
 
-    def line(self, lane: Lane) -> str:
-        assert lane.line
-        begin, end = lane.line
+    def line(self, lane: Lane, begin: float, end: float) -> str:
         if lane.track.is_watch:
-            y = _number(lane.y + lanes.STRIP)
+            y = _number(lane.strip)
             return f'<path class="line" d="M{_number(begin)} {y}H{_number(end)}"/>'
         y = _number(lane.y + lanes.BAR_TOP + lanes.BAR / 2 - 2)
         width = _number(max(end - begin, 1))
@@ -237,7 +235,7 @@ class _Writer:
 
     def signs(self, lane: Lane) -> Iterator[str]:
         for sign in lane.signs:
-            yield self.shape(sign.kind, sign.x, lane.y + lanes.STRIP, sign.title)
+            yield self.shape(sign.kind, sign.x, lane.strip, sign.title)
 
     # ------------------------------------------------------------------ elements
 
@@ -270,7 +268,7 @@ class _Writer:
     ) -> None:
         attributes = f' class="{role}"' if role else ""
         attributes += ' font-weight="600"' if bold else ""
-        attributes += f' text-anchor="{anchor}"' if anchor else ""
+        attributes += f' text-anchor="{anchor}"' if anchor not in ("", "start") else ""
         inner = f"<title>{escape(hover)}</title>" if hover and hover != words else ""
         self.parts.append(
             f'<text x="{_number(x)}" y="{_number(y)}" font-size="{_number(size)}"{attributes}>'
