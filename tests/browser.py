@@ -59,7 +59,7 @@ class Browser:
         os.close(commands)
         os.close(answers)
         self.buffer, self.number, self.session = b"", 0, None
-        self.problems = []  # exceptions and errors that pages reported
+        self.problems = []  # exceptions, errors and warnings that pages reported
         self.requests = []  # addresses that pages asked for
         pages = self.call("Target.getTargets")["targetInfos"]
         page = next(one["targetId"] for one in pages if one["type"] == "page")
@@ -85,6 +85,8 @@ class Browser:
             self.problems.append(details.get("exception", {}).get("description", details["text"]))
         elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.problems.append(params["entry"]["text"])
+        elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
+            self.problems.append(" ".join(str(one.get("value")) for one in params["args"]))
         elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
         return message

@@ -114,6 +114,8 @@ def threads():
         now = trace.turn(101, now, 20 * MS, (trigger, "FIRED", 1500 * US)) + 200 * US
     now = trace.turn(101, now, 8 * MS)
     trace.call(102, "wake", now - 8 * US, 101, now - 2 * US)
+    for name, at in (("ghost", 50 * MS), ("rebuild", 60 * MS), ("fork", 100 * MS)):
+        trace.event("i", 100, "queue", name, at, s="p", args={"fd": 9})
     now = trace.turn(102, 500 * US, 5 * MS, (pipe, "READ|READ_CLOSED", 9 * MS))
     trace.change(pipe, "remove", now)
     return trace

@@ -161,7 +161,7 @@ def test_a_beginner_reads_sleeps_handlers_and_names():
 
 def test_each_kind_of_mark_is_drawn_and_explained():
     words = shown(recordings.threads)
-    for kind in ("add", "remove", "several", "wake", "fire"):
+    for kind in ("add", "remove", "several", "wake", "fire", "ghost", "rebuild", "fork"):
         assert look.LEGEND[kind] in words
 
 
@@ -259,7 +259,7 @@ def test_a_few_bars_narrower_than_two_pixels_are_two_pixels_wide():
 def test_many_watches_share_a_lane_and_the_note_counts_them():
     recording = read(recordings.crowd().data())
     picture = layout.arrange(recording, 830)
-    watches = [lane for lane in picture.lanes if lane.track.is_watch]
+    watches = [lane for lane in picture.lanes if lane.track.kind == "watch"]
     assert len(watches) == layout.WATCHES
     assert watches[-1].name == "177 more watches"
     busiest = sorted(track.count("handled") for track in recording.watches)[-23:]
@@ -628,7 +628,7 @@ def test_a_drag_moves_and_with_shift_zooms_into_a_part(page):
         (0, 5 * MS, "main thread: asleep in the kernel for 9 ms, until timer, at"),
         (1, 5 * MS, "thread 101: asleep in the kernel for 20 ms, until fire() in thread 102,"),
         (2, 10 * MS, "thread 102: the handler of fd 9 (a file </title><script>"),
-        (6, 10 * MS, "READ|READ_CLOSED, handled in 9 ms, at 5.5"),
+        (7, 10 * MS, "READ|READ_CLOSED, handled in 9 ms, at 5.5"),
     ],
 )
 def test_hovering_shows_details(page, lane, at, details):

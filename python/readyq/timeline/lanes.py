@@ -9,6 +9,7 @@ filled up to the share of its time that they take, but at least to a third, so t
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
@@ -74,18 +75,22 @@ class Lane:
     tracks: tuple[Track, ...] = ()  # if it shows several as one
     together: bool = False  # they overlap
     y: float = 0.0
-    bars: list[Bar] = field(default_factory=list)
-    columns: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # x and share
-    signs: list[Sign] = field(default_factory=list)
-    labels: list[Label] = field(default_factory=list)
-    lines: list[tuple[float, float]] = field(default_factory=list)  # while a watch is in the queue,
+    bars: list[Bar] = field(default_factory=list[Bar])
+    columns: dict[str, list[tuple[float, float]]] = field(
+        default_factory=dict[str, list[tuple[float, float]]]
+    )  # x and share
+    signs: list[Sign] = field(default_factory=list[Sign])
+    labels: list[Label] = field(default_factory=list[Label])
+    lines: list[tuple[float, float]] = field(
+        default_factory=list[tuple[float, float]]
+    )  # while a watch is in the queue,
     # or a thread is seen
-    crossed: list[float] = field(default_factory=list)  # by arrows, at these x
+    crossed: list[float] = field(default_factory=list[float])  # by arrows, at these x
 
     @property
     def strip(self) -> float:
         """The y of its marks."""
-        return self.y + (STRIP if self.track.is_watch else CALLS)
+        return self.y + (CALLS if self.track.kind == "thread" else STRIP)
 
     @property
     def name(self) -> str:
@@ -94,8 +99,13 @@ class Lane:
 
     @property
     def description(self) -> str:
-        """`a pipe` of `fd 7 (a pipe)`; how many watches it shows; of a thread, what it did."""
-        if not self.track.is_watch and not self.together:
+        """`a pipe` of `fd 7 (a pipe)`; how many watches it shows; of a thread or the queue, what it
+        did.
+        """
+        if self.track.kind == "queue":
+            kinds = Counter(mark.kind for mark in self.track.marks)
+            return ", ".join(text.count(number, kind) for kind, number in kinds.items())
+        if self.track.kind == "thread" and not self.together:
             return text.count(self.track.count("wait"), "wait")
         _, parenthesis, rest = self.track.name.partition(" (")
         parts = [rest[:-1] if rest.endswith(")") else rest] if parenthesis else []
@@ -106,7 +116,7 @@ class Lane:
     @property
     def total(self) -> str:
         """How often it was handled, and how long in all."""
-        kind = "handled" if self.track.is_watch else "handler"
+        kind = "handled" if self.track.kind == "watch" else "handler"
         number = self.track.count(kind)
         if not number:
             return ""
@@ -206,6 +216,8 @@ def _add_signs(lane: Lane, place: Place) -> None:
 
 def tell(mark: Mark) -> str:
     """A mark in words."""
+    if mark.kind == "ghost":
+        return f"a ghost of descriptor {mark.details.get('fd')}"
     more = mark.details.get("interest", mark.details.get("why"))
     return text.visible(f"{mark.name} {more}" if isinstance(more, str) and more else mark.name)
 
@@ -216,9 +228,9 @@ def add_lines(lane: Lane, place: Place, start: float, end: float) -> None:
         return
     for track in lane.tracks or (lane.track,):
         begins, ends = track.lifetime
-        if not track.is_watch and begins is not None and ends is not None:
+        if track.kind == "thread" and begins is not None and ends is not None:
             lane.lines.append((place(begins), place(ends)))
-        elif track.is_watch:
+        elif track.kind == "watch":
             left = start if begins is None else place(begins)
             lane.lines.append((left, end if ends is None else place(ends)))
 

@@ -22,9 +22,11 @@ TITLE, NAME, SMALL = 14.0, 12.0, 11.0  # sizes of the font
 NAMES = 110.0, 270.0  # the least and largest width of what is left of the plot
 TICKS_APART = 72.0
 
-_STEPS = [factor * 10**power for power in range(10) for factor in (1, 2, 5)]
-_STEPS += [factor * 10**10 for factor in (1, 2, 3, 6)]  # seconds, then minutes
-_STEPS += [factor * 60 * 10**9 for factor in (2, 5, 10, 20, 30, 60, 120, 180, 360, 720)]
+_STEPS = [
+    *(factor * 10**power for power in range(10) for factor in (1, 2, 5)),
+    *(factor * 10**10 for factor in (1, 2, 3, 6)),  # up to a minute
+    *(factor * 60 * 10**9 for factor in (2, 5, 10, 20, 30, 60, 120, 180, 360, 720)),
+]
 
 
 @dataclass
@@ -43,11 +45,13 @@ class Layout:
     recording: Recording
     width: float
     plot: float = 0.0  # where the plot begins
-    lanes: list[Lane] = field(default_factory=list)
-    headings: list[tuple[float, str]] = field(default_factory=list)  # y and words
-    ticks: list[tuple[float, str]] = field(default_factory=list)  # x and words
-    arrows: list[Arrow] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    lanes: list[Lane] = field(default_factory=list[Lane])
+    headings: list[tuple[float, str]] = field(
+        default_factory=list[tuple[float, str]]
+    )  # y and words
+    ticks: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])  # x and words
+    arrows: list[Arrow] = field(default_factory=list[Arrow])
+    notes: list[str] = field(default_factory=list[str])
     bottom: float = 0.0  # of the lanes; the first one begins at 0
 
     @property
@@ -89,13 +93,14 @@ def arrange(recording: Recording, width: float) -> Layout:
     layout = Layout(recording, width)
     groups = {
         "threads": _choose([Lane(track) for track in recording.threads], THREADS),
+        "queue": [Lane(recording.queue)] if recording.queue.marks else [],
         "watches": _choose(_chain(recording.watches), WATCHES),
     }
     # Columns are counted from the left edge, so that the plot begins with one.
     names = _names([lane for group in groups.values() for lane in group])
     layout.plot = ceil((2 * MARGIN + names) / lanes.COLUMN) * lanes.COLUMN
     for heading, group in groups.items():
-        if group:
+        if group and heading != "queue":  # its lane has that name
             layout.headings.append((layout.bottom, heading))
             layout.bottom += HEADING
         for lane in group:
@@ -153,7 +158,7 @@ def _choose(shown: list[Lane], limit: int) -> list[Lane]:
         if lane.track.number in rest
         for track in lane.tracks or (lane.track,)
     ]
-    kind = "watches" if tracks[0].is_watch else "threads"
+    kind = "watches" if tracks[0].kind == "watch" else "threads"
     together = _lane(tracks, f"{len(tracks):,} more {kind} (in one lane)")
     return [*(lane for lane in shown if lane.track.number not in rest), together]
 
@@ -229,7 +234,7 @@ def _add_notes(layout: Layout) -> None:
     notes = layout.notes
     for lane in layout.lanes:
         if lane.together:
-            kind = "watches" if lane.track.is_watch else "threads"
+            kind = "watches" if lane.track.kind == "watch" else "threads"
             notes.append(
                 f"{len(lane.tracks):,} {kind}, those that did least, share one lane;"
                 " the HTML page has a lane for each."

@@ -102,7 +102,8 @@ class _Names:
 
 def _data(recording: Recording) -> dict[str, Any]:
     names = _Names()
-    tracks = [*recording.threads, *recording.watches]
+    queue = [recording.queue] if recording.queue.marks else []
+    tracks = [*recording.threads, *queue, *recording.watches]
     places = {track.number: index for index, track in enumerate(tracks)}
     begin = recording.begin
     return {
@@ -131,7 +132,7 @@ def _lane(track: Track, recording: Recording, names: _Names) -> dict[str, Any]:
         "name": lane.name,
         "more": lane.description,
         "total": lane.total,
-        "watch": track.is_watch,
+        "watch": track.kind == "watch",
         "line": lane.lines[0] if lane.lines else None,
         "spans": spans,
         "marks": marks,

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple, Union, cast
 
 Source = Union[str, bytes, bytearray, Mapping[str, Any]]
 
 _FIRST_WATCH = 1_000_000_000  # tracks below are of threads, the others of watches
+_QUEUE = -1  # what concerns the whole queue has a track of its own here
 _LONGEST = 2**62  # nanoseconds; 146 years
 _SPANS = ("wait", "sleep", "handler", "ready", "handled")
 _MARKS = ("wake", "fire", "change")
+_OF_QUEUE = ("ghost", "rebuild", "fork")
 
 
 class BadRecordingError(ValueError):
@@ -43,7 +45,8 @@ class Mark(NamedTuple):
     """Something that happened at once."""
 
     at: int
-    kind: str  # of a thread: wake, fire; of a watch: add, modify, remove, restart
+    kind: str  # of a thread: wake, fire; of a watch: add, modify, remove, restart;
+    # of the queue: ghost, rebuild, fork
     name: str
     details: Mapping[str, Any]
 
@@ -60,16 +63,19 @@ class Arrow(NamedTuple):
 
 @dataclass
 class Track:
-    """A thread or a watch."""
+    """A thread, a watch or the queue."""
 
     number: int
     name: str
-    spans: list[Span] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list[Span])
+    marks: list[Mark] = field(default_factory=list[Mark])
 
     @property
-    def is_watch(self) -> bool:
-        return self.number >= _FIRST_WATCH
+    def kind(self) -> str:
+        """thread, watch or queue"""
+        if self.number == _QUEUE:
+            return "queue"
+        return "watch" if self.number >= _FIRST_WATCH else "thread"
 
     def total(self, kind: str) -> int:
         """The nanoseconds that its spans of a kind took."""
@@ -83,7 +89,7 @@ class Track:
         """When a watch was added and removed, or a thread was first and last seen. None: before the
         recording, or not before its end.
         """
-        if self.is_watch:
+        if self.kind == "watch":
             added = [mark.at for mark in self.marks if mark.kind == "add"]
             removed = [mark.at for mark in self.marks if mark.kind == "remove"]
             return (added[0] if added else None), (removed[-1] if removed else None)
@@ -100,14 +106,14 @@ class Recording:
     dropped: int = 0
     begin: int = 0
     end: int = 0
-    threads: list[Track] = field(default_factory=list)
-    watches: list[Track] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)  # of the queue: open, ghost, rebuild, fork...
-    arrows: list[Arrow] = field(default_factory=list)
+    threads: list[Track] = field(default_factory=list[Track])
+    watches: list[Track] = field(default_factory=list[Track])
+    queue: Track = field(default_factory=lambda: Track(_QUEUE, "queue"))
+    arrows: list[Arrow] = field(default_factory=list[Arrow])
 
     @property
     def is_empty(self) -> bool:
-        return not (self.threads or self.watches or self.marks)
+        return not (self.threads or self.watches)
 
 
 def read(source: Source) -> Recording:
@@ -115,15 +121,14 @@ def read(source: Source) -> Recording:
 
     Raises BadRecordingError.
     """
-    data = source if isinstance(source, Mapping) else _parse(source)
-    if not isinstance(data, Mapping):
+    data = _mapping(source if isinstance(source, Mapping) else _parse(source))
+    if data is None:
         raise BadRecordingError("is no recording of readyq: it is JSON, but no object")
-    about = data.get("otherData")
-    events = data.get("traceEvents")
-    if not isinstance(about, Mapping) or "readyq" not in about:
-        what = "a trace of another program" if isinstance(events, list) else "JSON of another kind"
+    about, events = _mapping(data.get("otherData")), _list(data.get("traceEvents"))
+    if about is None or "readyq" not in about:
+        what = "JSON of another kind" if events is None else "a trace of another program"
         raise BadRecordingError(f"is no recording of readyq, but {what}")
-    if not isinstance(events, list):
+    if events is None:
         raise BadRecordingError("is damaged: it has no list of events")
     recording = Recording(backend=str(about.get("backend", "")), dropped=_dropped(about))
     _Reader(recording).read(events)
@@ -150,6 +155,15 @@ def _parse(source: str | bytes | bytearray) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not allowed")
+
+
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
+
+
+def _list(value: Any) -> list[Any] | None:
+    items = cast("list[Any]", value)
+    return items if isinstance(value, list) else None
 
 
 def _dropped(about: Mapping[str, Any]) -> int:
@@ -188,15 +202,17 @@ class _Reader:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self.tracks: dict[int, Track] = {}
+        self.moments: list[int] = []  # of the records that concern the queue
         self.names: dict[int, str] = {}
         self.order: dict[int, int] = {}
         self.starts: dict[Any, tuple[int, int]] = {}  # of flows, by their id: track and time
         self.ends: list[tuple[Any, int, int]] = []
 
     def read(self, events: list[Any]) -> None:
-        for index, event in enumerate(events):
+        for index, one in enumerate(events):
             try:
-                if not isinstance(event, Mapping):
+                event = _mapping(one)
+                if event is None:
                     raise ValueError("it is no object")
                 self.take(event)
             except ValueError as error:
@@ -212,8 +228,8 @@ class _Reader:
 
     def take(self, event: Mapping[str, Any]) -> None:
         phase, kind, name = event.get("ph"), _string(event, "cat"), _string(event, "name")
-        details = event.get("args", {})
-        if not isinstance(details, Mapping):
+        details = _mapping(event.get("args", {}))
+        if details is None:
             raise ValueError("its args are no object")
         if phase == "M":
             self.describe(event, name, details)
@@ -222,7 +238,9 @@ class _Reader:
             end = begin + _time(event, "dur")
             self.track(event).spans.append(Span(begin, end, kind, name, details))
         elif phase == "i" and kind == "queue":
-            self.recording.marks.append(Mark(_time(event, "ts"), name, name, details))
+            self.moments.append(_time(event, "ts"))
+            if name in _OF_QUEUE:
+                self.recording.queue.marks.append(Mark(self.moments[-1], name, name, details))
         elif phase == "i" and kind in _MARKS:
             kind = name if kind == "change" else kind
             self.track(event).marks.append(Mark(_time(event, "ts"), kind, name, details))
@@ -248,16 +266,15 @@ class _Reader:
         )
         recording = self.recording
         for track in tracks:
-            kind = "watch" if track.is_watch else "thread"
-            default = f"{kind} {track.number % _FIRST_WATCH}"
+            default = f"{track.kind} {track.number % _FIRST_WATCH}"
             track.name = self.names.get(track.number) or default
             # Of two that begin together, the outer one comes first.
             track.spans.sort(key=lambda span: (span.begin, -span.end))
             track.marks.sort(key=lambda mark: mark.at)
-        recording.threads = [track for track in tracks if not track.is_watch]
-        recording.watches = [track for track in tracks if track.is_watch]
-        recording.marks.sort(key=lambda mark: mark.at)
-        moments = [mark.at for mark in recording.marks]
+        recording.threads = [track for track in tracks if track.kind == "thread"]
+        recording.watches = [track for track in tracks if track.kind == "watch"]
+        recording.queue.marks.sort(key=lambda mark: mark.at)
+        moments = self.moments
         for track in tracks:
             moments += [mark.at for mark in track.marks]
             moments += [one for span in track.spans for one in (span.begin, span.end)]

@@ -129,7 +129,7 @@ class _Writer:
         kinds = {DRAWN_AS.get(bar.kind, bar.kind) for lane in shown for bar in lane.bars}
         kinds |= {DRAWN_AS.get(kind, kind) for lane in shown for kind in lane.columns}
         kinds |= {sign.kind for lane in shown for sign in lane.signs}
-        if any(not lane.track.is_watch and lane.lines for lane in shown):
+        if any(lane.track.kind == "thread" and lane.lines for lane in shown):
             kinds.add("awake")
         if self.layout.arrows:
             kinds.add("arrow")
@@ -207,7 +207,7 @@ class _Writer:
             self.write(x, y, label.words, lanes.SIZE, role, anchor=label.anchor)
 
     def line(self, lane: Lane, begin: float, end: float) -> str:
-        if lane.track.is_watch:
+        if lane.track.kind == "watch":
             y = _number(lane.strip)
             return f'<path class="line" d="M{_number(begin)} {y}H{_number(end)}"/>'
         y = _number(lane.y + lanes.BAR_TOP + lanes.BAR / 2 - 2)
