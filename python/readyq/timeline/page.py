@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Embeds a recording into one HTML page that needs no network. page.js draws it and lets the reader
-zoom, hover and search; page.css has the colours.
+"""Embeds a recording into one HTML page that needs no network. paint.js draws it, page.js lets the
+reader zoom, hover and search, and page.css has the look.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def render(recording: Recording, name: str) -> str:
         name=escape(text.visible(name)),
         totals=escape(", ".join(title(recording))),
         style=_colours() + (folder / "page.css").read_text(encoding="utf-8"),
-        script=(folder / "page.js").read_text(encoding="utf-8"),
+        script="".join(
+            (folder / name).read_text(encoding="utf-8") for name in ("page.js", "paint.js")
+        ),
         data=_embed(_data(recording)),
     )
 
