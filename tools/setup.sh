@@ -41,8 +41,9 @@ checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cann
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
 extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux
     ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
-# And without these, which `all` alone fetches: Debian starts a server where it installs one.
-servers="postgresql redis_server auditwheel"
+# And without these, which `all` alone fetches: Debian starts a server where it installs one, and a
+# browser is large.
+servers="postgresql redis_server auditwheel chromium"
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -206,6 +207,12 @@ one_finds() {
 has_headers_of() {
     [ -f "/usr/include/$1/lua.h" ] || { [ "$1" = luajit ] && [ -f /usr/include/luajit-2.1/lua.h ]; }
 }
+has_chromium() {
+    for one in chromium chromium-browser google-chrome chrome; do
+        ! command -v $one >/dev/null || return 0
+    done
+    return 1
+}
 has_spin() { command -v spin >/dev/null; }
 has_tmux() { command -v tmux >/dev/null; }
 has_libfuzzer() {
@@ -354,6 +361,7 @@ debian_packages() {
         postgresql) echo postgresql ;;
         redis_server) echo redis-server ;;
         spin) echo spin ;;
+        chromium) echo chromium ;;
         clang) echo clang ;;
         libfuzzer) echo libclang-rt-dev ;;
         afl) echo afl++ ;;
