@@ -36,6 +36,7 @@ static void begin(bool reset_locks)
     }
     *readyq__epoch = 0; /* until all is done, nothing changes the parent's queues */
     readyq__handlers_child();
+    readyq__thread_id = 0;
     for (readyq *q = queues; q != NULL; q = q->next) {
         if (reset_locks)
             pthread_mutex_init(&q->lock, NULL);

@@ -5,9 +5,9 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kevents  kqueue  pollable
- *     table  rebuild  fork  circles  gate  watches  timers  signals  processes  triggers
- *     queue  check  batches  wait
+ *     describe  explain  epoch  clock  record  wakeup  handlers  ready  epoll  kevents  kqueue
+ *     pollable  table  rebuild  fork  circles  gate  watches  timers  signals  processes  triggers
+ *     queue  check  batches  wait  recording  json  lanes  save
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -74,10 +74,8 @@
 
 #define READYQ__DIRECTIONS (READYQ_READ | READYQ_WRITE | READYQ_PRIORITY)
 #define READYQ__MODES (READYQ_EDGE | READYQ_ONESHOT | READYQ_EXCLUSIVE)
-#define READYQ__HANGUP 0x800u     /* among event bits: reported though it was not asked for */
-#define READYQ__FOREVER INT64_MAX /* a deadline that never comes */
-#define READYQ__UNCOUNTED                                                                          \
-    (SIZE_MAX / 2)                 /* nready is not known; it is counted up and down from here */
+#define READYQ__HANGUP 0x800u      /* among event bits: reported though it was not asked for */
+#define READYQ__FOREVER INT64_MAX  /* a deadline that never comes */
 #define READYQ__NOWHERE UINT32_MAX /* heap_index of a timer that is not in the heap */
 #define READYQ__FETCH 256          /* kernel events taken in one system call at most */
 #define READYQ__GHOSTS 64 /* ghosts kept for readyq_ghost(); more at once are only counted */
@@ -220,7 +218,8 @@ struct readyq {
     bool exclusive; /* one of them is, or was, EXCLUSIVE */
 
     struct readyq__link ready; /* events that no batch holds, in order */
-    size_t nready;             /* its length, unless it is about READYQ__UNCOUNTED */
+    size_t nready;             /* its length; too much by those of the `skipped` that were on it */
+    size_t skipped;            /* watches that were unlinked from it or from a batch, untaken */
     bool may_be_level;         /* false: no watch on it is level-triggered */
     bool any_unconfirmed;      /* false: no watch on it is unconfirmed */
     size_t nfiles;             /* watches that are FILE */
@@ -252,15 +251,21 @@ struct readyq {
     readyq_batch *timekeeper;   /* whose thread sleeps until `covered` at most, or NULL */
     int64_t covered;            /* a deadline, or READYQ__FOREVER */
 
-    readyq_watch wakeup;        /* of kind WAKEUP, a descriptor in the set like any other */
-    int wakeup_write;           /* its other end */
-    atomic_int sleepers;        /* `asleep`, and one more if readyq_fileno() was called */
-    atomic_bool kicked;         /* a kick is under way */
-    atomic_bool woken;          /* readyq_wake() was called */
-    atomic_bool signalled;      /* a watched signal was caught */
-    atomic_int kicking;         /* threads about to write to wakeup_write */
-    atomic_bool shut;           /* the queue's descriptors are closed */
-    atomic_uint_fast64_t wakes; /* for the statistics */
+    readyq_watch wakeup;               /* of kind WAKEUP, a descriptor in the set like any other */
+    int wakeup_write;                  /* its other end */
+    atomic_int sleepers;               /* `asleep`, and one more if readyq_fileno() was called */
+    atomic_bool kicked;                /* a kick is under way */
+    atomic_bool woken;                 /* readyq_wake() was called */
+    atomic_bool signalled;             /* a watched signal was caught */
+    atomic_int kicking;                /* threads about to write to wakeup_write */
+    atomic_bool shut;                  /* the queue's descriptors are closed */
+    atomic_uint_fast64_t wakes, kicks; /* for the statistics */
+    atomic_int_fast64_t wake_time;     /* of the wake that was not recorded yet, and its thread */
+    atomic_uint_fast32_t wake_thread;
+    uint64_t wakes_recorded;
+    _Atomic(readyq_recording *)
+        recordings;      /* those that are on; wake() reads it without the lock */
+    uint64_t last_watch; /* the newest watch's own.id */
 
     readyq_watch sigchld; /* of kind SIGCHLD */
 
@@ -289,6 +294,14 @@ void readyq__begin_child(void); /* fork.c: where the epoch is 0, before a lock i
 
 #include "inline.h"
 
+/* Storage of a thread. With glibc in the memory that each thread has from its start: otherwise a
+ * module that was opened by dlopen() would allocate it at the first use. */
+#if defined(__GLIBC__)
+#define READYQ__THREAD_LOCAL __attribute__((tls_model("initial-exec"))) _Thread_local
+#else
+#define READYQ__THREAD_LOCAL _Thread_local
+#endif
+
 /* ------------------------------------------------------------------ explain.c */
 
 /* Returns the negative errno. Remembers the reason for readyq_explain() in this thread; `why` NULL:
@@ -299,6 +312,9 @@ int readyq__refuse_depth(void);
 
 /* ------------------------------------------------------------------ clock.c */
 
+extern bool readyq__counts_cycles; /* see readyq__ticks(); set by the other one */
+void readyq__choose_counter(void);
+int64_t readyq__monotonic(void); /* the real clock, also where the queue's is virtual */
 int64_t readyq__now(const readyq *q);
 int64_t readyq__deadline(int64_t now, int64_t timeout); /* READYQ__FOREVER if out of range */
 
@@ -306,6 +322,125 @@ int64_t readyq__deadline(int64_t now, int64_t timeout); /* READYQ__FOREVER if ou
 static inline int64_t readyq__next_due(const readyq *q)
 {
     return q->ntimers > 0 ? q->timers[0].due : READYQ__FOREVER;
+}
+
+/* ------------------------------------------------------------------ record.c */
+
+/* The id of this thread; 0 until it is first asked for. */
+extern READYQ__THREAD_LOCAL uint32_t readyq__thread_id;
+uint32_t readyq__make_thread_id(void);
+
+static inline uint32_t readyq__thread(void)
+{
+    return readyq__thread_id != 0 ? readyq__thread_id : readyq__make_thread_id();
+}
+
+/* A recording is a ring of slots. A record takes one; a description, of a watch's descriptor, takes
+ * as many as it needs (save.c). */
+struct readyq_recording {
+    readyq *queue; /* a reference */
+    readyq_recording *next;
+    bool on;                           /* in the queue's list */
+    size_t size;                       /* of the ring */
+    struct readyq_record *place, *end; /* where the next record goes; the end of the ring */
+    uint64_t rounds;                   /* how often the ring was filled */
+    uint64_t parts;                    /* slots that descriptions took */
+    struct readyq_record ring[];
+};
+
+/* The next slot, to be filled. */
+static inline struct readyq_record *readyq__new_record(readyq_recording *r)
+{
+    struct readyq_record *slot = r->place;
+
+    if (++r->place == r->end) {
+        r->place = r->ring;
+        r->rounds++;
+    }
+    return slot;
+}
+
+/* A counter that is read in few instructions, where reading the clock takes about 80: of nanoseconds
+ * on the monotonic clock if the machine has none that can be trusted. */
+static inline int64_t readyq__ticks(void)
+{
+#if defined(__linux__) && defined(__x86_64__)
+    if (readyq__counts_cycles)
+        return (int64_t)__builtin_ia32_rdtsc();
+#endif
+    return readyq__monotonic();
+}
+
+/* Most records have their time in ticks: `unused` is TICKS. Those for which the clock was read anyway,
+ * of the start and of sleeps, have the time, and the ticks in `watch`. Their readers get the time of
+ * the others from the ones before and after (recording.c). */
+enum {
+    READYQ__TICKS = 1,
+    READYQ__DESCRIPTION = 0xff,     /* `type` of a slot that is a part of a description */
+    READYQ__DESCRIPTION_SIZE = 256, /* of the whole, with its zero */
+    READYQ__PART =                  /* of it in a slot: the space of `time` and what follows */
+    sizeof(struct readyq_record) - offsetof(struct readyq_record, time)
+};
+
+void readyq__write_record(readyq *q, enum readyq_record_type type, const readyq_watch *w,
+                          uint32_t bits, int64_t value);
+
+static inline bool readyq__is_recorded(const readyq *q)
+{
+    return atomic_load_explicit(&q->recordings, memory_order_relaxed) != NULL;
+}
+
+/* Records what is done, if the queue is recorded. */
+static inline void readyq__record(readyq *q, enum readyq_record_type type, const readyq_watch *w,
+                                  uint32_t bits, int64_t value)
+{
+    if (readyq__is_recorded(q))
+        readyq__write_record(q, type, w, bits, value);
+}
+
+/* The first record of a new recording. */
+void readyq__record_start(readyq *q, readyq_recording *r);
+
+/* A watch enters the queue, or leaves it; `why`: enum readyq_removal. */
+void readyq__record_add(readyq *q, const readyq_watch *w);
+void readyq__record_remove(readyq *q, const readyq_watch *w, enum readyq_removal why);
+
+int readyq__number_of(const readyq_watch *w); /* its descriptor, signal, process id, or -1 */
+
+/* readyq_next() has taken a watch; the queue is recorded. */
+static inline void readyq__record_delivery(readyq *q, const readyq_watch *w, uint8_t kind,
+                                           int number, int64_t count, int64_t ticks,
+                                           uint32_t thread)
+{
+    const uint32_t bits = w->ready;
+    const uint64_t id = w->own.id;
+    readyq_recording *r = q->recordings;
+
+    do
+        *readyq__new_record(r) = (struct readyq_record){
+            id, READYQ_RECORD_DELIVERY, kind, READYQ__TICKS, number, ticks, count, bits, thread};
+    while ((r = r->next) != NULL);
+}
+
+/* The watches behind the present end of the ready list, and up to `last`, have an event. */
+void readyq__record_events(readyq *q, const struct readyq__link *last);
+
+/* readyq_wake() in this thread, before it publishes: no lock. The other one is for the thread that
+ * holds the lock, and writes the records of the wakes until now. */
+void readyq__note_wake(readyq *q);
+void readyq__record_wakes(readyq *q);
+
+void readyq__record_ghost(readyq *q, int fd);
+
+/* This thread is about to ask the kernel, which may sleep; the kernel has returned. */
+void readyq__count_sleep(readyq *q, int64_t timeout);
+void readyq__count_sleep_end(readyq *q);
+
+/* Where the next watch of a batch is. */
+static inline void readyq__set_next(readyq *q, readyq_batch *batch, struct readyq__link *next)
+{
+    batch->own.next = next;
+    batch->own.stop = readyq__is_recorded(q) ? next : &batch->own.held;
 }
 
 /* ------------------------------------------------------------------ wakeup.c */
@@ -350,6 +485,15 @@ void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits);
 
 /* Adds bits to the watch's event. An idle watch goes to the end of the ready list. */
 void readyq__list(readyq *q, readyq_watch *w, uint32_t bits);
+
+void readyq__recount(readyq *q);
+
+static inline size_t readyq__count_ready(readyq *q) /* the length of the ready list */
+{
+    if (q->skipped > 0)
+        readyq__recount(q);
+    return q->nready;
+}
 
 /* Takes the watch out of its list, of whatever place, and drops its event: idle. */
 void readyq__unlist(readyq *q, readyq_watch *w);
@@ -407,6 +551,9 @@ static inline struct readyq__events readyq__begin_events(readyq *q)
 
 static inline void readyq__end_events(struct readyq__events *events)
 {
+    events->q->stats.kinds[READYQ_KIND_FD].events += events->n;
+    if (events->n > 0 && readyq__is_recorded(events->q))
+        readyq__record_events(events->q, events->last);
     events->last->next = &events->q->ready;
     events->q->ready.prev = events->last;
     events->q->nready += events->n;
@@ -565,5 +712,14 @@ void readyq__collect_signals(readyq *q);     /* lists the signals that were caug
 /* ------------------------------------------------------------------ queue.c */
 
 void readyq__release(readyq *q); /* readyq__leave(), and drops a reference */
+
+/* ------------------------------------------------------------------ recording.c */
+
+/* Copies up to `size` slots, *n, from a position on, with their times, and returns the position after
+ * them. */
+uint64_t readyq__read_slots(readyq_recording *r, uint64_t from, struct readyq_record slots[],
+                            size_t size, size_t *n);
+
+char *readyq__describe_source(const struct readyq_record *record, char *text, size_t size);
 
 #endif

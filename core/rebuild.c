@@ -144,6 +144,7 @@ static int replace(readyq *q)
     q->backend->close(q, false);
     q->kernel = new;
     q->stats.rebuilds++;
+    readyq__record(q, READYQ_RECORD_REBUILD, NULL, 0, 0);
     return readyq__pollable_rejoin(q);
 }
 

@@ -221,6 +221,9 @@ void readyq__arm(readyq_watch *w, bool armed)
 void readyq__activate(readyq *q, readyq_watch *w)
 {
     q->size++;
+    q->stats.kinds[w->kind].watches++;
+    q->stats.kinds[w->kind].adds++;
+    readyq__record_add(q, w);
     __atomic_store_n(&w->queue, q, __ATOMIC_RELEASE);
 }
 
@@ -230,6 +233,7 @@ static void stop(readyq *q, readyq_watch *w)
     readyq__unlist(q, w);
     q->kinds[w->kind]->stop(q, w);
     q->size--;
+    q->stats.kinds[w->kind].watches--;
     q->nfiles -= (w->own.flags & READYQ__FILE) != 0;
     w->armed = false;
     w->own.flags = 0;
@@ -251,6 +255,7 @@ void readyq__mark_stale(readyq *q, readyq_watch *w)
 
     if (slot->watch == w) /* the kernel's registration of the number is not to be removed with it */
         vacate(q, slot);
+    readyq__record_remove(q, w, READYQ_REMOVAL_STALE);
     stop(q, w);
     w->ready = 0;
     w->own.place = READYQ__STALE;

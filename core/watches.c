@@ -119,6 +119,7 @@ int readyq__add(readyq *q, readyq_watch *w, const readyq_watch *wanted)
     if (w->queue == NULL) {
         before = *w;
         readyq__prepare(w, wanted);
+        w->own.id = ++q->last_watch;
         error = q->kinds[w->kind]->start(q, w);
         if (error == 0)
             readyq__activate(q, w);
@@ -184,6 +185,7 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
         return refuse_change(error);
     }
     q->exclusive |= (interest & READYQ_EXCLUSIVE) != 0;
+    readyq__record(q, READYQ_RECORD_MODIFY, w, interest, 0);
     readyq__unlist(q, w);
     if (flags & READYQ__FILE)
         list_file(q, w);
@@ -220,6 +222,8 @@ int readyq_remove(readyq_watch *w)
     if (q == NULL)
         return error;
     w->ready = 0;
+    if (w->own.place != READYQ__STALE)
+        readyq__record_remove(q, w, READYQ_REMOVAL_CALL);
     readyq__detach(q, w);
     readyq__leave(q);
     return 0;
