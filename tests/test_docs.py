@@ -23,6 +23,7 @@ GUIDE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 PRINTED = [
     "timer a hundredth of a second FIRED\n",
+    "['add', 'event', 'delivery', 'remove']\n",
     "3 are ready\nfirst\n['third']\n",
     "slept a fifth of a millisecond\n",
     "rang\n",
@@ -50,6 +51,7 @@ PUBLIC = [
     *(value for name, value in vars(readyq.Queue).items() if name[0] != "_"),
     *(value for name, value in vars(readyq.Watch).items() if name[0] != "_"),
     *(value for name, value in vars(readyq.Batch).items() if name[0] != "_"),
+    *(value for name, value in vars(readyq.Recording).items() if name[0] != "_"),
     *(value for name in readyq.__all__ if callable(value := getattr(readyq, name))),
 ]
 
@@ -60,8 +62,9 @@ def test_everything_public_has_a_docstring(thing):
 
 
 @pytest.fixture
-def names():
+def names(tmp_path, monkeypatch):
     """The names that the examples of the extension's docstrings use."""
+    monkeypatch.chdir(tmp_path)
     here, there = socket.socketpair()
     there.send(b"hello")
     with here, there, readyq.Queue() as queue:
@@ -82,7 +85,15 @@ def names():
 
 EXAMPLES = [
     *(getattr(readyq.Queue, name) for name in "add add_timer add_signal add_trigger".split()),
-    *(readyq.Queue.wait, readyq.Queue.trace, readyq.Watch, readyq.Watch.restart, readyq.Batch),
+    *(
+        readyq.Queue.wait,
+        readyq.Queue.record,
+        readyq.Queue.trace,
+        readyq.Recording,
+        readyq.Watch,
+        readyq.Watch.restart,
+        readyq.Batch,
+    ),
 ]
 
 
