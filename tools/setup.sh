@@ -43,7 +43,7 @@ extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luar
     ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
 # And without these, which `all` alone fetches: Debian starts a server where it installs one, and a
 # browser is large.
-servers="postgresql redis_server auditwheel chromium"
+servers="postgresql redis_server auditwheel chromium speedscope"
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -213,6 +213,7 @@ has_chromium() {
     done
     return 1
 }
+has_speedscope() { [ -d build/npm/node_modules/speedscope ]; }
 has_spin() { command -v spin >/dev/null; }
 has_tmux() { command -v tmux >/dev/null; }
 has_libfuzzer() {
@@ -410,6 +411,14 @@ pip_packages() {
     done
 }
 
+npm_packages() {
+    for item; do
+        case $item in
+        speedscope) echo speedscope@1.25.0 ;;
+        esac
+    done
+}
+
 # Skips installed packages: then the item is missing for another reason.
 apt_install() {
     [ "$manager" = apt-get ] || return 0
@@ -476,6 +485,14 @@ install_actionlint() {
     fi
 }
 
+# Packages of the browser's world, below build/npm.
+npm_install() {
+    [ $# -gt 0 ] && command -v npm >/dev/null || return 0
+    say "npm install $* into build/npm"
+    npm install --silent --no-audit --no-fund --prefix build/npm "$@" >&2 ||
+        say "npm cannot install $*"
+}
+
 # The source package of lupa contains Lua 5.4 and 5.5, interpreter and headers. Builds the named one
 # if an item is missing.
 pip_lua() {
@@ -512,6 +529,7 @@ provide() {
     pip_install $(pip_packages $(missing $1))
     pip_install $(pip_packages $(missing $2))
     [ "$lua_name" != lua5.4 ] || pip_lua lua5.4 $(missing $1 | grep -x -e lua -e lua_headers)
+    npm_install $(npm_packages $(missing $2))
     install_actionlint $(missing $2 | grep -x actionlint)
     pip_lua lua5.5 $(missing $2 | grep -x lua55)
     find_all

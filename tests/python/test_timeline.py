@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Pictures of recordings: what `python -m readyq.timeline` draws, and what it refuses."""
 
+import base64
 import itertools
 import json
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +19,7 @@ import browser
 import pytest
 import recordings
 
+import readyq
 from readyq import timeline
 from readyq.timeline import __main__ as command
 from readyq.timeline import layout, look, text
@@ -531,6 +538,78 @@ def test_importing_readyq_does_not_import_the_timeline():
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
 
 
+# ------------------------------------------------------------------ recordings of queues
+
+
+@pytest.fixture
+def recorded(queue, tmp_path):
+    """The file of a queue that has had each kind of watch, and a thread that wakes it."""
+    here, there = socket.socketpair()
+    with here, there, queue.record() as recording:
+        socket_watch = queue.add(here)
+        queue.add_timer(0.02, period=0.01)
+        queue.add_signal("USR1")
+        trigger = queue.add_trigger()
+        child = subprocess.Popen(["sleep", "0.03"])
+        queue.add_process(child)
+
+        def disturb():
+            for action in (trigger.fire, queue.wake, lambda: there.send(b"x"), queue.wake):
+                time.sleep(0.012)
+                action()
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        end = time.monotonic() + 0.15
+        while time.monotonic() < end:
+            for watch in queue.wait(0.02):
+                if watch is socket_watch:
+                    here.recv(1)
+                    watch.modify(readyq.READ | readyq.WRITE)
+                    watch.modify(readyq.READ)
+                elif watch is trigger and watch.deliveries == 1:
+                    trigger.fire()  # it is ready again while it is handled
+        thread.join()
+        child.wait()
+        socket_watch.remove()
+    recording.save(tmp_path / "run.json")
+    return tmp_path / "run.json"
+
+
+def test_a_recording_is_drawn_with_what_ended_each_sleep(recorded):
+    recording = read(recorded.read_bytes())
+    assert {track.name.split()[0] for track in recording.watches} == (
+        {"fd", "timer", "signal", "trigger", "process"}
+    )
+    names = {track.number: track.name for track in (*recording.threads, *recording.watches)}
+    causes = {
+        (one.kind, names[one.source].split()[0], names[one.target]) for one in recording.arrows
+    }
+    for kind, source in (
+        ("ready", "fd"),
+        ("ready", "timer"),
+        ("fire", "thread"),
+        ("wake", "thread"),
+    ):
+        assert (kind, source, "main thread") in causes
+    picture = ElementTree.fromstring(timeline.svg(recorded.read_bytes()))
+    assert "what ended a sleep" in [words for words, _ in text_boxes(picture)]
+
+
+def test_the_bars_of_a_file_do_not_overlap_in_a_reader_that_computes_with_doubles(recorded):
+    ends = {}
+    events = [one for one in json.loads(recorded.read_text())["traceEvents"] if one["ph"] == "X"]
+    assert len(events) > 20
+    for event in sorted(events, key=lambda one: (one["ts"], -one["dur"])):
+        open_ends = ends.setdefault(event["tid"], [])
+        while open_ends and open_ends[-1] <= event["ts"]:
+            open_ends.pop()
+        end = event["ts"] + event["dur"]
+        assert not open_ends or end <= open_ends[-1], event
+        open_ends.append(end)
+
+
 # ------------------------------------------------------------------ in a browser
 
 
@@ -681,3 +760,20 @@ def test_the_page_opens_in_light_and_dark(page, make, scheme):
     parts = ", ".join(str(int(ground[at : at + 2], 16)) for at in (1, 3, 5))
     assert chromium.run("getComputedStyle(document.body).backgroundColor") == f"rgb({parts})"
     assert chromium.run("byId('lanes').scrollWidth <= byId('lanes').clientWidth")
+
+
+SPEEDSCOPE = Path(__file__).parents[2] / "build/npm/node_modules/speedscope/dist/release/index.html"
+
+
+@pytest.mark.skipif(
+    not SPEEDSCOPE.exists(),
+    reason="needs Speedscope (npm install --prefix build/npm speedscope)",
+)
+def test_speedscope_opens_a_recording_without_a_complaint(chromium, recorded, tmp_path):
+    data = base64.b64encode(recorded.read_bytes()).decode()
+    script = tmp_path / "run.js"
+    script.write_text(f"speedscope.loadFileFromBase64('run.json', '{data}')")
+    chromium.window(1200, 700)
+    chromium.open(f"{SPEEDSCOPE.as_uri()}#localProfilePath={script}")
+    chromium.wait_until("document.body.innerText.includes('main thread')")
+    # It warns of bars that do not nest; the fixture requires that there are no warnings.
