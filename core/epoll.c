@@ -135,6 +135,15 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
     return error == -EPERM ? -ENOENT : error;
 }
 
+int readyq__put_in(int outer, int inner)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = inner};
+
+    if (epoll_ctl(outer, EPOLL_CTL_ADD, inner, &event) == 0)
+        return 0;
+    return errno == ELOOP ? readyq__refuse(READYQ__TOO_DEEP) : -errno; /* note 9 */
+}
+
 /* ------------------------------------------------------------------ waiting */
 
 static bool has_stopped_writing(int fd)

@@ -5,9 +5,9 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table
- *     rebuild  fork  circles  gate  watches  timers  signals  processes  triggers  queue  batches
- *     wait
+ *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kevents  kqueue  pollable
+ *     table  rebuild  fork  circles  gate  watches  timers  signals  processes  triggers
+ *     queue  batches  wait
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -155,6 +155,10 @@ struct readyq__backend {
 #define READYQ__BACKEND readyq__kqueue
 #endif
 extern const struct readyq__backend READYQ__BACKEND;
+
+/* The backend's, without a queue: kernel queue `outer` polls readable while `inner` does. 0, -ELOOP
+ * or another -errno. */
+int readyq__put_in(int outer, int inner);
 
 /* ------------------------------------------------------------------ the seam to the sources */
 
@@ -459,6 +463,13 @@ static inline void readyq__event_plain(struct readyq__events *events, uint64_t k
         readyq__event_other(events, key, bits);
     }
 }
+
+/* ------------------------------------------------------------------ kevents.c */
+
+struct kevent;
+uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest); /* READYQ_ bits */
+uint32_t readyq__poll_both(int fd);   /* READ and WRITE, as poll(2) says */
+bool readyq__is_written_pipe(int fd); /* a pipe, and it can be written to */
 
 /* ------------------------------------------------------------------ pollable.c */
 

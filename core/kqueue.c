@@ -25,11 +25,7 @@
  *     Beside EV_CLEAR it is ignored (NetBSD kqueue_scan, "else if"), and not needed.
  *  5. READ and WRITE come as two events, which the core merges. If the list was full, the other one
  *     may not have fitted: poll(2) is asked for it.
- *  6. EV_EOF with fflags is so_error, of both directions; without, an end (filt_soread,
- *     filt_sowrite). WRITE has it also after the program's own shutdown(SHUT_WR), which is not the
- *     peer's end: poll(2), getpeername(2) and recv(2) tell. An error without an end, such as that
- *     of UDP, has no flag ("temporary udp error"): recv(MSG_PEEK) returns it and does not clear it
- *     (soreceive; getsockopt would). Where data precedes it, it is found when that was read.
+ *  6. What EV_EOF and fflags say is in kevents.c.
  *  7. Pipes. WRITE without a reader is refused (FreeBSD and DragonFly pipe_kqfilter: EPIPE; NetBSD
  *     7: EBADF). A WRITE knote that exists is on the reader's list, and is reported once and
  *     dropped (FreeBSD pipeclose, knlist_cleardel) or never reported (NetBSD 7 pipeclose) when the
@@ -52,8 +48,10 @@
  * 10. The queue is not inherited by fork (fdcopy, fdt_fork): its number may be another file's.
  * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid); others count a day at most.
  * 12. A kqueue may be put into itself and into circles: a panic on NetBSD (knote_activate takes
- *     kq_lock twice) and OpenBSD, unnoticed elsewhere; only xnu, by a ceiling of levels, and
- *     FreeBSD, for itself, refuse (kqueue_kqfilter). The core looks for them before it adds.
+ *     kq_lock twice) and OpenBSD, unnoticed elsewhere; only xnu, and FreeBSD for itself, refuse
+ *     (kqueue_kqfilter). The core looks for them before it adds. xnu has levels for it, ten, which
+ *     never go down: a queue that is in another one, of level 1, would get none below it that has
+ *     one itself, of level 2; but a queue of its own level raises it by one.
  * 13. kqueue1 opens close-on-exec. It is used on NetBSD and OpenBSD; FreeBSD has it only since 14.
  *     Elsewhere fcntl follows, and a fork and exec in between, by another thread, inherits the
  *     number; xnu's is close-on-exec by itself (kqueue_internal).
@@ -82,10 +80,12 @@
 #if defined(__APPLE__)
 #define EXCEPT_IS_READ true                      /* note 9 */
 #define EXCEPT_FLAGS EV_CLEAR                    /* note 9 */
+#define MAX_LEVEL 10                             /* note 12: MAX_NESTED_KQ */
 #define ONE_BYTE .fflags = NOTE_LOWAT, .data = 1 /* note 8 */
 #else
 #define EXCEPT_IS_READ false
 #define EXCEPT_FLAGS 0
+#define MAX_LEVEL 0
 #define ONE_BYTE .fflags = 0
 #endif
 
@@ -223,30 +223,55 @@ static bool is_queue(int fd, int as)
     return same;
 }
 
+static bool can_put_in(int outer, int inner)
+{
+    const struct kevent add = {.ident = (uintptr_t)inner, .filter = EVFILT_READ, .flags = EV_ADD};
+
+    return kevent(outer, &add, 1, NULL, 0, &no_time) == 0;
+}
+
+/* Note 12. Queues of each level are put into the outer one for a moment, each raises it by one. */
+static bool raise_level(int outer, int inner)
+{
+    int step = MAX_LEVEL > 0 ? create() : -1, next;
+    bool is_in = false;
+
+    for (int level = 0; level < MAX_LEVEL && step >= 0 && !is_in; level++) {
+        next = create();
+        can_put_in(next, step);
+        can_put_in(outer, step);
+        close(step);
+        step = next;
+        is_in = can_put_in(outer, inner);
+    }
+    if (step >= 0)
+        close(step);
+    return is_in;
+}
+
+int readyq__put_in(int outer, int inner)
+{
+    if (can_put_in(outer, inner))
+        return 0;
+    if (errno != EINVAL)
+        return -errno;
+    return raise_level(outer, inner) ? 0 : readyq__refuse(READYQ__TOO_DEEP);
+}
+
 /* ------------------------------------------------------------------ adding */
 
-static mode_t mode_of(int fd, nlink_t *links)
+static mode_t mode_of(int fd)
 {
     struct stat file = {0};
 
-    *links = fstat(fd, &file) == 0 ? file.st_nlink : 0;
+    fstat(fd, &file);
     return file.st_mode;
-}
-
-/* Note 7: the end of a pipe that can be written to. */
-static bool is_pipe(int fd)
-{
-    nlink_t links;
-
-    return S_ISFIFO(mode_of(fd, &links)) && links == 0 &&
-           (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
 }
 
 /* A regular file, a directory, a disk. */
 static bool is_file(int fd)
 {
-    nlink_t links;
-    const mode_t mode = mode_of(fd, &links);
+    const mode_t mode = mode_of(fd);
 
     return S_ISREG(mode) || S_ISDIR(mode) || S_ISBLK(mode);
 }
@@ -255,8 +280,7 @@ static bool is_file(int fd)
 static bool is_always_ready(int fd)
 {
     struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT};
-    nlink_t links;
-    const mode_t mode = mode_of(fd, &links);
+    const mode_t mode = mode_of(fd);
 
     return (S_ISCHR(mode) || S_ISFIFO(mode)) && !isatty(fd) && poll(&one, 1, 0) == 1;
 }
@@ -267,7 +291,8 @@ static void choose(struct changes *changes, int fd, uint32_t generation, uint32_
                            : interest & READYQ_EDGE  ? EV_CLEAR
                                                      : 0;
 
-    if ((interest & READYQ_WRITE) && !(interest & READYQ_READ) && is_pipe(fd)) /* note 7 */
+    if ((interest & READYQ_WRITE) && !(interest & READYQ_READ) &&
+        readyq__is_written_pipe(fd)) /* note 7 */
         interest |= READYQ_READ;
     for (int i = 0; i < FILTERS; i++)
         if (interest & filters[i].direction)
@@ -312,7 +337,7 @@ static int explain(int fd)
     return is_always_ready(fd) ? -EPERM : -ENOTSUP;
 }
 
-static int add(readyq *q, int fd, uint32_t generation, uint32_t interest)
+static int add_chosen(readyq *q, int fd, uint32_t generation, uint32_t interest)
 {
     struct changes changes = {.n = 0};
     int error = -EINVAL;
@@ -320,8 +345,17 @@ static int add(readyq *q, int fd, uint32_t generation, uint32_t interest)
     choose(&changes, fd, generation, interest);
     if (changes.n > 0 && (error = apply(q, &changes)) == 0)
         error = judge(&changes);
-    if (error == -EINVAL && add_silent(q, fd, generation))
-        return 0;
+    return error == -EINVAL && add_silent(q, fd, generation) ? 0 : error;
+}
+
+static int add(readyq *q, int fd, uint32_t generation, uint32_t interest)
+{
+    int error = add_chosen(q, fd, generation, interest);
+
+    if (error == -EINVAL && is_queue(fd, -1) && readyq__put_in(q->kernel, fd) == 0) {
+        change_all(q, fd, 0, EV_DELETE);
+        error = add_chosen(q, fd, generation, interest);
+    }
     if (error < 0)
         change_all(q, fd, 0, EV_DELETE);
     return error == -EINVAL ? explain(fd) : error;
@@ -388,80 +422,6 @@ static void silence(readyq *q, const readyq_watch *w, const struct kevent *event
         apply(q, &changes);
 }
 
-/* Note 5. */
-static uint32_t ask_both(int fd)
-{
-    struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT};
-    uint32_t bits = 0;
-
-    if (poll(&one, 1, 0) == 1) {
-        bits |= one.revents & POLLIN ? READYQ_READ : 0;
-        bits |= one.revents & POLLOUT ? READYQ_WRITE : 0;
-    }
-    return bits;
-}
-
-/* Note 6: 1 if data can be read, 0 at the end, or -errno, which stays pending. */
-static int peek(int fd)
-{
-    char byte;
-    const ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-    return n < 0 ? -errno : (int)n;
-}
-
-static bool is_error_pending(int fd)
-{
-    const int result = peek(fd);
-
-    return result < 0 && result != -EAGAIN && result != -EWOULDBLOCK && result != -EINTR &&
-           result != -ENOTSOCK && result != -ENOTCONN && result != -EINVAL && result != -EOPNOTSUPP;
-}
-
-/* Note 6: why no more can be written. Not the program's own shutdown: then the peer is there, and
- * has not ended. What is no socket has no shutdown. */
-static bool is_peer_gone(int fd)
-{
-    struct pollfd one = {.fd = fd, .events = POLLIN};
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-
-    return (poll(&one, 1, 0) == 1 && (one.revents & POLLHUP)) ||
-           getpeername(fd, (void *)&address, &size) < 0 || peek(fd) == 0;
-}
-
-static uint32_t from_end(const struct kevent *event, uint32_t interest)
-{
-    const int fd = (int)event->ident;
-    uint32_t bits;
-
-    if (event->filter == EVFILT_WRITE)
-        bits = READYQ_WRITE | (is_peer_gone(fd) ? READYQ_WRITE_CLOSED : 0);
-    else
-        bits = READYQ_READ | READYQ_READ_CLOSED;
-    if (event->fflags != 0) /* note 6 */
-        bits |= READYQ__DIRECTIONS | READYQ_ERROR;
-    else if (event->filter == EVFILT_READ && (interest & READYQ_WRITE) && is_pipe(fd))
-        bits |= READYQ_WRITE | READYQ_WRITE_CLOSED; /* note 7 */
-    return bits;
-}
-
-static uint32_t from_kernel(const struct kevent *event, uint32_t interest)
-{
-    const bool writes = event->filter == EVFILT_WRITE;
-
-    if (event->flags & EV_ERROR)
-        return READYQ__DIRECTIONS | READYQ_ERROR;
-    if (!writes && event->filter != EVFILT_READ)
-        return event->fflags & NOTE_OOB ? READYQ_PRIORITY : 0;
-    if (event->flags & EV_EOF)
-        return from_end(event, interest);
-    if ((writes ? !(interest & READYQ_READ) : event->data == 0) &&
-        is_error_pending((int)event->ident)) /* note 6 */
-        return READYQ__DIRECTIONS | READYQ_ERROR;
-    return writes ? READYQ_WRITE : READYQ_READ;
-}
-
 /* Note 9. */
 static void touch(readyq *q, const struct kevent *event)
 {
@@ -487,11 +447,11 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
         return;
     }
     once = (w->interest & READYQ_ONESHOT) || (w->own.flags & READYQ__ONCE);
-    bits = from_kernel(event, w->interest);
+    bits = readyq__from_kevent(event, w->interest);
     if (bits == 0)
         return; /* note 9 */
     if (full && (w->interest & both) == both)
-        bits |= ask_both(fd);
+        bits |= readyq__poll_both(fd);
     if (bits & ~READYQ__DIRECTIONS)
         readyq__event_other(events, key, bits);
     else

@@ -17,15 +17,6 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-static int put_in(int set, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-
-    if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0)
-        return 0;
-    return errno == ELOOP ? readyq__refuse(READYQ__TOO_DEEP) : -errno; /* epoll.c, note 9 */
-}
-
 /* `due` on the monotonic clock; READYQ__FOREVER stops it. */
 static void set_timer(readyq *q, int64_t due)
 {
@@ -52,7 +43,7 @@ static int open_set(readyq *q)
     if (q->pollable_timer < 0)
         error = -errno;
     if (error == 0)
-        error = put_in(q->pollable, q->pollable_timer);
+        error = readyq__put_in(q->pollable, q->pollable_timer);
     q->pollable_due = READYQ__FOREVER;
     if (error < 0)
         readyq__pollable_close(q);
@@ -129,15 +120,6 @@ static bool is_open(const readyq *q)
 #endif
 
 static const struct timespec no_time;
-
-static int put_in(int set, int fd)
-{
-    struct kevent change = {.ident = (uintptr_t)fd, .filter = EVFILT_READ, .flags = EV_ADD};
-
-    if (kevent(set, &change, 1, NULL, 0, NULL) == 0)
-        return 0;
-    return errno == EINVAL ? readyq__refuse(READYQ__TOO_DEEP) : -errno; /* kqueue.c, note 12 */
-}
 
 static int open_set(readyq *q)
 {
@@ -242,7 +224,7 @@ int readyq__pollable_rejoin(readyq *q)
     if (q->pollable < 0)
         return 0;
     q->pollable_due = -1;
-    return put_in(q->pollable, q->kernel);
+    return readyq__put_in(q->pollable, q->kernel);
 }
 
 int readyq__pollable_open(readyq *q)

@@ -130,8 +130,11 @@ static void check_kept_priority_edge(int max)
 
 static void test_an_edge_of_priority_data_that_was_kept_is_reported_later(void)
 {
-    check_kept_priority_edge(0);
-    check_kept_priority_edge(1);
+    readyq *q = open_queue();
+    const bool has = has_priority(q);
+    readyq_close(q);
+    for (int max = 0; max < 2 && has; max++)
+        check_kept_priority_edge(max);
 }
 
 /* Data that was read in the meantime is reported if the queue kept the edge, and not if the kernel
