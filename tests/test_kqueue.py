@@ -13,6 +13,7 @@ import signal
 import subprocess
 
 import pytest
+from kqueue.gates import GATES, reasons
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = ROOT / "tests" / "kqueue"
@@ -22,47 +23,6 @@ KERNELS = tuple(os.environ.get("KQUEUE_KERNELS", " ".join(EVERY)).split())
 CASES = sorted(path.stem for path in HERE.glob("test_*.c"))
 TIMEOUT = 120
 
-# What a kernel cannot do, at most six things each, and the tests that must fail there for it.
-BY_NUMBER = "a child registers by number, and only the parent's set knew the file of a closed one"
-REUSED = {BY_NUMBER: ["fork.test_child_does_not_take_a_reused_number_for_the_closed_file"]}
-OUT_OF_BAND = {
-    "there is no filter for out-of-band data": [
-        "bits.test_out_of_band_byte_comes_as_priority",
-        "hunted.test_a_wait_for_priority_data_of_an_unconnected_socket_does_not_spin",
-        "hunted.test_a_wait_for_priority_data_sleeps_over_other_data",
-        "strange.test_an_edge_of_priority_data_that_was_kept_is_reported_later",
-    ]
-}
-GATES = {
-    "freebsd": {**REUSED, **OUT_OF_BAND},
-    "netbsd": {
-        **REUSED,
-        **OUT_OF_BAND,
-        "a FIFO's write end always reports its end (filt_fifowrite)": [
-            "bits.test_fifo_reads_writes_and_ends"
-        ],
-        "a terminal reports data and no end (filt_ttyread, filt_ptcread)": [
-            "bits.test_terminal_reads_writes_and_ends",
-            "bits.test_terminal_whose_master_is_gone_ends",
-        ],
-    },
-    "openbsd": REUSED,
-    "macos": {
-        **REUSED,
-        "a FIFO reports no end (filt_vnode_common)": [
-            "bits.test_fifo_reads_again_after_a_new_writer_came",
-            "bits.test_fifo_reads_writes_and_ends",
-            "bits.test_writer_of_a_full_fifo_wakes_when_the_reader_is_gone",
-        ],
-        "a kqueue that is watched takes none that watches others (kqueue_kqfilter, kq_level)": [
-            "forks.test_a_queue_that_was_too_deep_is_left_as_it_was",
-            "forks.test_several_chains_of_three_queues_work_side_by_side_and_in_a_child",
-            "nesting.test_three_nested_queues_still_report",
-            "reasons.test_the_reason_where_queues_would_watch_each_other_in_a_circle",
-        ],
-    },
-    "dragonfly": REUSED,
-}
 # These replace or forbid Linux's own calls, or need registrations that outlive their number.
 LINUX_ONLY = ("faults", "meanwhile", "cancelled", "sandbox")
 
@@ -140,7 +100,7 @@ def outputs(kernel):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_c(kernel, program):
     result = outputs(kernel)[program]
-    gated = [name.split(".") for names in GATES[kernel].values() for name in names]
+    gated = [name.split(".") for name in reasons(kernel)]
     expected = {name for of, name in gated if of == program}
     assert failures(result.stdout) == expected, result.stdout + result.stderr
     assert "1.." in result.stdout, result.stdout + result.stderr

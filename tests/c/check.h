@@ -54,11 +54,6 @@ void __gcov_dump(void);
 #else
 #define HAS_EPOLL 0
 #endif
-#if defined(__linux__) && !HAS_EPOLL
-#define IS_STAND_IN 1
-#else
-#define IS_STAND_IN 0
-#endif
 
 struct test {
     const char *name;

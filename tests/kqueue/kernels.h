@@ -29,11 +29,15 @@ struct kernel {
      * unless the knote is queued already. The others report it as long as it lasts. */
     enum { STAYS, ONCE, UNSEEN } reader_goes;
 
-    /* A filter of the direction that a pipe's end has not. FreeBSD pipe_kqfilter: pipe_nfiltops,
-     * which never fires. NetBSD 10 pipe_kqfilter: EINVAL. xnu: EVFILTID_PIPE_N, which fires at the
-     * end. OpenBSD, DragonFly, NetBSD 7: pipes have two directions, so WRITE fires at once, and
-     * READ at the end. */
-    enum { NEVER, REFUSED, AT_END, BOTH_WAYS } wrong_end;
+    /* A filter of the direction that a pipe's end has not. NetBSD 10 pipe_kqfilter: EINVAL. xnu:
+     * EVFILTID_PIPE_N, which fires at the end. FreeBSD (kern_pipe: FREAD | FWRITE for both),
+     * OpenBSD, DragonFly, NetBSD 7: pipes have two directions, so WRITE fires at once, and READ at
+     * the end. */
+    enum { REFUSED, AT_END, BOTH_WAYS } wrong_end;
+
+    /* ... but there is no room in the buffer of the way back. NetBSD 7 pipe_create: only the read
+     * end gets one. Elsewhere both have one (FreeBSD pipe_paircreate, OpenBSD pipe_pair_create). */
+    bool no_back_buffer;
 
     /* A change of what exists, without EV_ADD, is taken as one with it: udata is replaced, and the
      * filter asked, so that EV_CLEAR may fire again. FreeBSD kqueue_register: from EV_FORCEONESHOT
