@@ -19,6 +19,8 @@ A watch that was in a batch and was not taken is *left*: if it is still ready, t
 it before all others.
 """
 
+import os
+
 from model.files import (
     DIRECTIONS,
     EDGE,
@@ -26,12 +28,16 @@ from model.files import (
     EXCLUSIVE,
     FIRED,
     ONESHOT,
+    PRIORITY,
     READ,
     READ_CLOSED,
     WRITE,
     WRITE_CLOSED,
+    Pipe,
+    Tcp,
 )
 
+KQUEUE = "KQUEUE_AS" in os.environ  # otherwise epoll
 FOREVER = float("inf")
 LINES = {"timer": "due", "trigger": "fired"}  # kinds that are reported in order
 ANYTHING = DIRECTIONS | READ_CLOSED | WRITE_CLOSED | ERROR
@@ -48,6 +54,23 @@ def wanted(file, interest):
     asked, bits = interest & DIRECTIONS, file.level()
     ends = (asked & (READ | WRITE)) << 4
     return bits & (asked | ends | ERROR) or file.unasked()
+
+
+def narrow(file, bits):
+    """Of the bits that epoll must report, those that kqueue must: it reports nothing unrequested,
+    an end where epoll has an error as well, except for TCP, and out-of-band data on some kernels.
+    """
+    without = PRIORITY if isinstance(file, Tcp) else PRIORITY | ERROR
+    return bits & ~without if bits & (READ | WRITE) else 0
+
+
+def widen(file, interest, bits):
+    """What kqueue may report beside: on most kernels a pipe has two directions at each end."""
+    asked = interest & (READ | WRITE)
+    if isinstance(file, Pipe):
+        bits |= asked
+        bits |= asked << 4 if file.ended() or file.deaf() else 0
+    return bits
 
 
 class Watch:
@@ -98,9 +121,10 @@ class Watch:
         if self.confused:
             return 0, ANYTHING
         now = 0 if self.file.gone else wanted(self.file, self.interest)
-        must = now
+        must = narrow(self.file, now) if KQUEUE else now
+        now = widen(self.file, self.interest, now) if KQUEUE else now
         if self.interest & EDGE:
-            must = now & self.owed
+            must &= self.owed
             now = now if self.owed or self.stirred or self.file.restless else 0
         if self.doubtful:
             return 0, self.doubt(now | self.seen)
