@@ -197,8 +197,8 @@ class Queue:
         """Removed by the user. A number that was closed cannot be removed from the kernel."""
         self.forget(watch)
         watch.removed = True
-        if watch.kind != "fd" or watch.file.never_blocks:
-            return  # the kernel has no registration of it
+        if watch.kind != "fd" or watch.file.never_blocks or KQUEUE:
+            return  # the kernel has no registration of it; kqueue's ends with its number
         self.lay(table.get(watch.fd), watch.fd)  # a ghost that has its number back is removed
         for file in [watch.file] * watch.doubtful + watch.taken_for:
             if not file.gone and table.get(watch.fd) is not file:
