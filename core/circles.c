@@ -77,9 +77,9 @@ int readyq__check_circle(readyq *q, int fd, uint32_t *inner)
     if (owner == NULL)
         return 0;
     if (owner == q)
-        return readyq__refuse(READYQ__OWN_DESCRIPTOR);
+        return readyq__refuse_own();
     if (leads_to(owner, q))
-        return readyq__refuse(READYQ__CIRCLE);
+        return -ELOOP;
     *inner = owner->id;
     return 0;
 }

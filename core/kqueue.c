@@ -255,7 +255,7 @@ int readyq__put_in(int outer, int inner)
         return 0;
     if (errno != EINVAL)
         return -errno;
-    return raise_level(outer, inner) ? 0 : readyq__refuse(READYQ__TOO_DEEP);
+    return raise_level(outer, inner) ? 0 : readyq__refuse_depth();
 }
 
 /* ------------------------------------------------------------------ adding */
@@ -333,7 +333,7 @@ static int explain(int fd)
     if (fcntl(fd, F_GETFD) < 0)
         return -errno;
     if (is_queue(fd, -1)) /* xnu, note 12 */
-        return readyq__refuse(READYQ__TOO_DEEP);
+        return readyq__refuse_depth();
     return is_always_ready(fd) ? -EPERM : -ENOTSUP;
 }
 

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -48,6 +49,17 @@ def test_lua_example_prints_what_the_readme_says(tmp_path):
     source = tmp_path / "example.lua"
     source.write_text(example("lua"), encoding="utf-8")
     assert run(os.environ.get("LUA", "lua5.4"), str(source)) == PRINTED
+
+
+def test_every_image_of_the_documents_is_there_and_is_well_formed():
+    images = [
+        document.parent / image
+        for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+        for image in re.findall(r"!\[[^]]*\]\(([^)]+)\)", document.read_text(encoding="utf-8"))
+    ]
+    assert images
+    for image in images:
+        assert ElementTree.parse(image).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
 @pytest.mark.parametrize("language", ["c", "python", "lua"])
