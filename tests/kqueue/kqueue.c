@@ -139,6 +139,8 @@ static void notify_watchers(struct kqueue *inner)
             kn = find_knote(outer, (uintptr_t)inner->numbers[i], EVFILT_READ);
             if (kn == NULL || kn->inner != inner)
                 continue;
+            if (outer->notifying && kqueue_kernel()->circle == CIRCLE_PANICS)
+                panic("kqueues watch each other in a circle");
             pump(outer); /* what came before is queued before */
             activate(kn);
         }
@@ -175,8 +177,6 @@ static void dequeue(struct knote *kn)
 
 void activate(struct knote *kn)
 {
-    if (kn->kq->notifying && kqueue_kernel()->circle == CIRCLE_PANICS)
-        panic("kqueues watch each other in a circle");
     kn->status |= ACTIVE;
     if (!(kn->status & (QUEUED | DISABLED)))
         enqueue(kn);

@@ -34,6 +34,7 @@ from model.files import (
     WRITE,
     WRITE_CLOSED,
     Pipe,
+    PipeReader,
     Tcp,
 )
 
@@ -66,10 +67,10 @@ def narrow(file, bits):
 
 def widen(file, interest, bits):
     """What kqueue may report beside: on most kernels a pipe has two directions at each end."""
-    asked = interest & (READ | WRITE)
     if isinstance(file, Pipe):
-        bits |= asked
-        bits |= asked << 4 if file.ended() or file.deaf() else 0
+        bits |= interest & (WRITE if file.reads else READ)
+        if file.peer.gone:
+            bits |= (interest & (READ | WRITE)) << 4
     return bits
 
 
@@ -112,6 +113,12 @@ class Watch:
     def asks_once(self):
         return bool(self.interest & (EDGE | ONESHOT))
 
+    def may_be_unknown(self):
+        """kqueue's filters go when the number is closed. FreeBSD drops WRITE on the reading end of
+        a pipe as well, when the writer has gone (pipeclose).
+        """
+        return self.doubtful or (isinstance(self.file, PipeReader) and self.file.ended())
+
     def offer(self):
         """(bits that must be reported now, bits that may be)"""
         if self.kind != "fd":
@@ -122,10 +129,10 @@ class Watch:
             return 0, ANYTHING
         now = 0 if self.file.gone else wanted(self.file, self.interest)
         must = narrow(self.file, now) if KQUEUE else now
-        now = widen(self.file, self.interest, now) if KQUEUE else now
         if self.interest & EDGE:
             must &= self.owed
             now = now if self.owed or self.stirred or self.file.restless else 0
+        now = widen(self.file, self.interest, now) if KQUEUE else now
         if self.doubtful:
             return 0, self.doubt(now | self.seen)
         return must, now | self.seen
