@@ -30,6 +30,9 @@ GATES = {
     "macos": {
         **REUSED,
         FIFO_ENDLESS: [
+            "python/test_bits.test_pipe_whose_writer_is_gone_is_readable_without_data[fifo]",
+            "python/test_bits.test_writer_of_a_full_pipe_wakes_when_its_reader_goes[fifo]",
+            "lua/test_sources.test_a_fifo_is_ready_when_written_and_when_the_writer_leaves",
             "bits.test_fifo_reads_writes_and_ends",
             "bits.test_fifo_reads_again_after_a_new_writer_came",
             "bits.test_writer_of_a_full_fifo_wakes_when_the_reader_is_gone",
