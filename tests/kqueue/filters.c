@@ -354,7 +354,7 @@ static int attach_file(struct knote *kn)
     if (kn->kind == PIPE || kn->kind == FIFO)
         return attach_pipe(kn);
     fstat(kn->fd, &file);
-    if (kn->kind == TERMINAL && kernel->tty_needs_lowat && !is_pseudo_terminal(&file) &&
+    if (kernel->device_needs_lowat && S_ISCHR(file.st_mode) && kn->kind != TERMINAL &&
         (!(kn->fflags & NOTE_LOWAT) || kn->data != 1))
         return EINVAL;
     return 0;

@@ -56,10 +56,6 @@ struct kernel {
      * it stays until the next scan: the kqueue polls readable until then. */
     bool disable_dequeues;
 
-    /* EV_ENABLE asks the filter whether it is ready. OpenBSD kqueue_register: filter_process().
-     * The others do so by change_is_add, and otherwise only look at KN_ACTIVE (NetBSD 7.99). */
-    bool enable_asks;
-
     /* EV_DISPATCH has no effect beside EV_CLEAR: NetBSD kqueue_scan, "else if". */
     bool clear_hides_dispatch;
 
@@ -82,8 +78,8 @@ struct kernel {
     enum { SELF_REFUSED, SELF_PANICS, SELF_ACCEPTED } self;
 
     /* A circle of kqueues. NetBSD knote_activate() holds kq_lock while it calls selnotify(), so the
-     * next event takes it twice. xnu kqueue_kqfilter: EINVAL by its levels. Elsewhere accepted. */
-    enum { CIRCLE_ACCEPTED, CIRCLE_PANICS, CIRCLE_REFUSED } circle;
+     * next event takes it twice. xnu refuses it by its levels; elsewhere it is accepted. */
+    bool circle_panics;
 
     /* The number of kqueues in a row. xnu MAX_NESTED_KQ; 0: no limit. */
     int levels;
@@ -116,8 +112,8 @@ struct kernel {
     /* Pseudo-terminals. NetBSD filt_ttyread, filt_ptcread: only data counts, no end. */
     bool tty_never_eof;
 
-    /* A terminal device without NOTE_LOWAT 1, except pseudo-terminals. xnu filt_specattach. */
-    bool tty_needs_lowat;
+    /* A device that is no terminal, without NOTE_LOWAT 1, is EINVAL: xnu filt_specattach. */
+    bool device_needs_lowat;
 };
 
 /* The one that $KQUEUE_AS names: freebsd, netbsd, netbsd7, openbsd, macos or dragonfly. */

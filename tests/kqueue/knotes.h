@@ -94,7 +94,7 @@ void raise_limit(void);
 void restore_limit(void);
 int raise_number(int fd);
 
-bool is_child(void);      /* the tables are another process's */
+bool is_child(void); /* the tables are another process's */
 
 /* Drops what is registered for numbers from `first` to `last`, and kqueues that have them. */
 void drop_numbers(unsigned first, unsigned last);

@@ -20,6 +20,8 @@
  *  - EV_CLEAR: a pipe fires again only for new data or room. The kernels' pipes tell all knotes of
  *    both ends about each read and write (pipeselwakeup). The shutdown of one direction of a socket
  *    fires the filter of the other one again, if it is ready.
+ *  - EV_ENABLE asks the filter. NetBSD 7.99 reports only what came while the knote was disabled, or
+ *    was not taken before; all others ask, too.
  *  - read() of an AF_UNIX socket that was closed with data in it fails, as it does on Linux alone.
  *  - A chain of more than five kqueues is longer than epoll allows: those below wake the ones above
  *    only by calls, not by their descriptors.
@@ -139,7 +141,7 @@ static void notify_watchers(struct kqueue *inner)
             kn = find_knote(outer, (uintptr_t)inner->numbers[i], EVFILT_READ);
             if (kn == NULL || kn->inner != inner)
                 continue;
-            if (outer->notifying && kqueue_kernel()->circle == CIRCLE_PANICS)
+            if (outer->notifying && kqueue_kernel()->circle_panics)
                 panic("kqueues watch each other in a circle");
             pump(outer); /* what came before is queued before */
             activate(kn);
@@ -366,7 +368,7 @@ static void enable(struct knote *kn)
 {
     kn->status &= ~DISABLED;
     watch(kn);
-    if (kqueue_kernel()->enable_asks && is_ready(kn))
+    if (is_ready(kn))
         activate(kn);
     if ((kn->status & (ACTIVE | QUEUED)) == ACTIVE)
         enqueue(kn);
