@@ -35,6 +35,7 @@ from model.files import (
     WRITE_CLOSED,
     Pipe,
     PipeReader,
+    Socket,
     Tcp,
 )
 
@@ -66,7 +67,11 @@ def narrow(file, bits):
 
 
 def widen(file, interest, bits):
-    """What kqueue may report beside: on most kernels a pipe has two directions at each end."""
+    """What kqueue may report beside: on most kernels a pipe has two directions at each end, and a
+    write to a socket that was shut down does not block, although it is full.
+    """
+    if isinstance(file, Socket) and file.shut:
+        bits |= interest & WRITE
     if isinstance(file, Pipe):
         bits |= interest & (WRITE if file.reads else READ)
         if file.peer.gone:
