@@ -345,6 +345,7 @@ struct readyq_recording {
     struct readyq_record *place, *end; /* where the next record goes; the end of the ring */
     uint64_t rounds;                   /* how often the ring was filled */
     uint64_t parts;                    /* slots that descriptions took */
+    int64_t stopped;                   /* when; only valid if it is not on */
     struct readyq_record ring[];
 };
 

@@ -157,6 +157,7 @@ int readyq__collect(struct readyq__trace *in, readyq_recording *r)
         collect_names(in);
         look_at_descriptors(in, r->queue);
     }
+    in->end = r->on ? readyq__monotonic() : r->stopped;
     readyq__unlock(r->queue);
     in->threads = error == 0 ? calloc(in->n + 1, sizeof *in->threads) : NULL;
     if (in->threads == NULL)

@@ -76,6 +76,7 @@ static void end(readyq *q, readyq_recording *r)
         return;
     readyq__record_wakes(q);
     r->on = false;
+    r->stopped = readyq__monotonic();
     if (before == r) {
         *first = r->next;
     } else {

@@ -35,12 +35,12 @@ def sleep_until_ready():
     global asleep
     step(4, "thread asleep", "in the kernel, until something is ready")
     before = time.monotonic()
-    [w] = queue.wait(timeout=10, maxevents=1)
+    batch = queue.wait(timeout=10, maxevents=1)
     slept = time.monotonic() - before
+    if not batch:
+        sys.exit("the peer said nothing for ten seconds")
     asleep += slept
-    ready = readyq.bits(w.ready)
-    step(5, "woken", f'after {slept * 1000:.1f} ms, with the watch "{w.data}": {ready}')
-    return w
+    return batch, slept
 
 
 def accept_peer():
@@ -90,11 +90,14 @@ if pid == 0:
     os._exit(speak(address))
 going_on = True
 while going_on:
-    w = sleep_until_ready()
-    if w is listener:
-        accept_peer()
-    else:
-        going_on = echo(w.source)
+    batch, slept = sleep_until_ready()
+    for w in batch:
+        ready = readyq.bits(w.ready)
+        step(5, "woken", f'after {slept * 1000:.1f} ms, with the watch "{w.data}": {ready}')
+        if w is listener:
+            accept_peer()
+        else:
+            going_on = echo(w.source)
 sum_up(begin, pid)
 if len(sys.argv) > 1:
     recording.save(sys.argv[1])

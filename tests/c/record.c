@@ -401,6 +401,31 @@ static void test_what_is_open_at_the_end_and_what_was_cut_is_marked(void)
     readyq_close(q);
 }
 
+static void test_what_lasts_at_the_end_lasts_until_the_recording_is_saved_or_stopped(void)
+{
+    readyq_watch w = {0};
+    readyq_batch batch = {0};
+    readyq *q = open_queue();
+    readyq_recording *r = record(q, 100);
+    double length[2] = {0};
+    CHECK_IS(readyq_add_trigger(q, &w), 0);
+    CHECK_IS(readyq_fire(&w), 0);
+    CHECK_IS(readyq_wait(q, &batch, 0, 0), 1);
+    CHECK(readyq_next(&batch) == &w);
+    for (int i = 0; i < 2; i++) {
+        sleep_ns(20000000);
+        readyq_stop(r);
+        char *text = save(r), *handler = strstr(text, "\"cat\":\"handler\"");
+        CHECK_IS(sscanf(strstr(handler, "\"dur\""), "\"dur\":%lf", &length[i]), 1);
+        free(text);
+    }
+    CHECK(length[0] >= 20000);
+    CHECK(length[1] - length[0] < 10000);
+    CHECK_IS(readyq_done(&batch), 0);
+    readyq_discard(r);
+    readyq_close(q);
+}
+
 /* ------------------------------------------------------------------ misuse */
 
 static void test_a_recording_without_records_or_with_too_many_is_refused(void)
@@ -520,6 +545,7 @@ TESTS(TEST(test_a_recording_shows_each_step_in_order),
       TEST(test_a_file_that_cannot_be_written_is_reported),
       TEST(test_a_file_that_is_too_long_is_removed),
       TEST(test_what_is_open_at_the_end_and_what_was_cut_is_marked),
+      TEST(test_what_lasts_at_the_end_lasts_until_the_recording_is_saved_or_stopped),
       TEST(test_a_recording_without_records_or_with_too_many_is_refused),
       TEST(test_the_recording_of_a_closed_queue_is_kept),
       TEST(test_a_child_continues_its_copy_of_a_recording),

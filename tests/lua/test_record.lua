@@ -108,6 +108,18 @@ local function run_all(q)
     for watch in q:watches() do watch:remove() end
 end
 
+function T.test_what_lasts_at_the_end_lasts_until_the_recording_is_saved_or_stopped()
+    local q = readyq.new()
+    local r = q:record()
+    q:add_trigger():fire()
+    for _ in q:wait(1.5) do
+        unix.sleep(0.02)
+        local handler = '"cat":"handler","ts":[%d.]+,"dur":([%d.]+),"args":{"open":true'
+        local length = save(r):match(handler)
+        assert(tonumber(length) >= 20000)
+    end
+end
+
 function T.test_counts_in_a_saved_recording_equal_the_stats()
     local q = readyq.new()
     local r = q:record()

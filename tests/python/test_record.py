@@ -125,6 +125,21 @@ def test_counts_in_a_saved_recording_equal_the_stats(queue, make, save):
     assert count(saved, ph="s") == count(saved, ph="f") == 2
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_lasts_at_the_end_lasts_until_the_recording_is_saved_or_stopped(queue, save, stopped):
+    recording = queue.record()
+    queue.add_trigger().fire()
+    batch = queue.wait(1.5)
+    next(batch)
+    time.sleep(0.02)
+    if stopped:
+        recording.stop()
+        time.sleep(0.5)
+    [handler] = (e for e in save(recording)["traceEvents"] if e.get("cat") == "handler")
+    assert handler["args"]["open"]
+    assert 20_000 <= handler["dur"] < 500_000
+
+
 def test_stats_count_by_kind(queue, make):
     here, there = make.unix()
     there.send(b"x")

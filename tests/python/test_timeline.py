@@ -158,6 +158,23 @@ def test_the_title_has_the_totals():
     )
 
 
+def test_a_look_that_finds_nothing_is_no_wait_of_its_own():
+    trace = recordings.conversation()
+    for name, ready in (("look", 0), ("wait", 0), ("look", 1)):
+        trace.span(recordings.MAIN, "wait", name, 806 * MS, 806 * MS, timeout=0, ready=ready)
+    assert ", 6 waits, " in next(text_boxes(parse(lambda: trace)))[0]
+
+
+def test_a_thread_is_drawn_from_the_start_of_the_recording():
+    trace = recordings.Trace()
+    trace.thread(100, "main thread")
+    trace.event("i", 100, "queue", "start", 0, s="p")
+    trace.turn(100, 10 * MS, 5 * MS)
+    [lane] = layout.arrange(read(trace.data()), 830).lanes
+    [(begin, _)] = lane.lines
+    assert begin < lane.bars[0].x - 100
+
+
 def test_a_beginner_reads_sleeps_handlers_and_names():
     words = shown(recordings.conversation)
     assert {"main thread", "asleep 301 ms", "asleep 200 ms"} <= set(words)
@@ -226,6 +243,27 @@ def test_what_was_ready_before_a_wait_did_not_end_its_sleep():
     trace.span(pipe, "handled", "READ", 9 * MS, 10 * MS)
     trace.span(100, "handler", "fd 3 (a pipe)", 9 * MS, 10 * MS, watch=1, ready="READ", count=0)
     assert len(read(trace.data()).arrows) == 1
+
+
+def test_arrows_without_room_do_not_hide_the_others():
+    """Only those that there is room for are counted as too many."""
+    trace = recordings.Trace()
+    trace.thread(100, "main thread")
+    pipe, now = trace.watch(1, "fd 3 (a pipe)"), 0
+    for pause in [MS // 10] * 200 + [100 * MS] * 5:
+        now = trace.turn(100, now, pause, (pipe, "READ", 10 * US))
+    picture = layout.arrange(read(trace.data()), 830)
+    assert 5 <= len(picture.arrows) <= 15
+    hidden = 205 - len(picture.arrows)
+    assert f"{hidden} arrows are left out, too close to others." in picture.notes
+
+
+def test_too_many_arrows_are_left_out_and_counted():
+    picture = layout.arrange(read(recordings.crowd().data()), 1600)
+    assert picture.arrows == []
+    assert any(
+        note.endswith(" arrows are left out, as there are too many.") for note in picture.notes
+    )
 
 
 def test_many_bars_narrower_than_two_pixels_show_their_share_of_time():
@@ -331,6 +369,7 @@ def luminance(colour):
         ("quiet", "raised"),
         ("in-sleep", "sleep"),
         ("in-handler", "handler"),
+        ("in-ready", "ready"),
         ("found", "ground"),
     ],
 )
@@ -730,6 +769,24 @@ def test_search_finds_by_name_and_jumps(page):
     assert chromium.run("item.begin >= view.begin && item.end <= view.end")
     chromium.key("Escape")
     chromium.wait_until("found.length === 0 && byId('search').value === ''")
+
+
+@pytest.mark.parametrize(("gap", "is_shown"), [(200, True), (30, False)])
+def test_a_label_beside_a_bar_ends_before_the_next_bar_of_any_kind(page, gap, is_shown):
+    trace = recordings.Trace()
+    pipe, end = trace.watch(1, "fd 3 (a pipe)"), 400 * MS + 1230 * US
+    trace.span(pipe, "handled", "READ", 400 * MS, end)
+    trace.span(pipe, "ready", "WRITE", end + gap * MS, 1000 * MS)
+    words = page(lambda: trace).run("""(() => {
+        const words = [], write = draw.fillText;
+        draw.fillText = (text) => words.push(text);
+        paint();
+        draw.fillText = write;
+        return words;
+    })()""")
+    assert ("READ 1.23 ms" in words) == is_shown
+    assert "1.23 ms" not in words
+    assert any(word.startswith("WRITE") for word in words)
 
 
 def test_a_lane_far_below_is_reached_by_keys(page):

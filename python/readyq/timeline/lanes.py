@@ -106,7 +106,7 @@ class Lane:
             kinds = Counter(mark.kind for mark in self.track.marks)
             return ", ".join(text.count(number, kind) for kind, number in kinds.items())
         if self.track.kind == "thread" and not self.together:
-            return text.count(self.track.count("wait"), "wait")
+            return text.count(self.track.waits, "wait")
         _, parenthesis, rest = self.track.name.partition(" (")
         parts = [rest[:-1] if rest.endswith(")") else rest] if parenthesis else []
         if self.tracks and not self.together:

@@ -17,7 +17,7 @@ THREADS, WATCHES = 8, 24  # lanes of each at most
 MARGIN = 14.0
 HEADING = 24.0
 ARROWS_APART = 6.0
-ARROWS = 60  # from watches; where there are more, none of them is drawn
+ARROWS = 60  # from watches; if there is room for more, none of them is drawn
 TITLE, NAME, SMALL = 14.0, 12.0, 11.0  # sizes of the font
 NAMES = 110.0, 270.0  # the least and largest width of what is left of the plot
 TICKS_APART = 72.0
@@ -82,7 +82,7 @@ def title(recording: Recording) -> list[str]:
     on = f" on {text.visible(recording.backend)}" if recording.backend else ""
     return [
         f"{text.duration(whole)} of a queue{on}",
-        text.count(sum(track.count("wait") for track in waiting), "wait"),
+        text.count(sum(track.waits for track in waiting), "wait"),
         f"{text.share(asleep, whole * len(waiting))} asleep",
         text.count(deliveries, "delivery", "deliveries"),
         f"{text.count(recording.dropped, 'record')} dropped",
@@ -174,20 +174,18 @@ def _names(shown: Sequence[Lane]) -> float:
     return min(max(widest, NAMES[0]), NAMES[1])
 
 
+_Link = tuple[Lane, Lane, float, float, str]  # source and target, the x of both, the kind
+
+
 def _add_arrows(layout: Layout) -> None:
     by_number = {lane.track.number: lane for lane in layout.lanes}
     by_number.update((track.number, lane) for lane in layout.lanes for track in lane.tracks)
-    calls = [arrow for arrow in layout.recording.arrows if arrow.kind != "ready"]
-    ready = [arrow for arrow in layout.recording.arrows if arrow.kind == "ready"]
-    if len(ready) > ARROWS:
-        layout.notes.append(
-            f"The arrows of {len(ready):,} watches that ended a sleep are left out."
-        )
-        ready = []
-    hidden = 0
     place = layout.place
+    calls: list[_Link] = []
+    ready: list[_Link] = []
+    hidden = 0
     drawn: dict[float, list[float]] = {}  # the x of arrows to a lane, by its y
-    for arrow in calls + ready:
+    for arrow in sorted(layout.recording.arrows, key=lambda arrow: arrow.kind == "ready"):
         source, target = by_number[arrow.source], by_number[arrow.target]
         if source is target:
             continue
@@ -197,10 +195,19 @@ def _add_arrows(layout: Layout) -> None:
             hidden += 1
             continue
         others.append(x2)
-        _add_arrow(layout, source, target, x1, x2, arrow.kind)
+        link = source, target, x1, x2, arrow.kind
+        (ready if arrow.kind == "ready" else calls).append(link)
+    if len(ready) > ARROWS:
+        hidden += len(ready)
+        ready = []
+        reason = "as there are too many"
+    else:
+        reason = "too close to others"
+    for link in calls + ready:
+        _add_arrow(layout, *link)
     if hidden:
         arrows = "arrow is" if hidden == 1 else "arrows are"
-        layout.notes.append(f"{hidden:,} {arrows} left out, too close to others.")
+        layout.notes.append(f"{hidden:,} {arrows} left out, {reason}.")
 
 
 def _add_arrow(layout: Layout, source: Lane, target: Lane, x1: float, x2: float, kind: str) -> None:

@@ -15,6 +15,7 @@ COLOURS = {  # by role: light, dark
     "handler": ("#e8782a", "#e07b33"),
     "in-handler": ("#1b0d02", "#180b00"),
     "ready": ("#f3cf58", "#c9a227"),
+    "in-ready": ("#1b1502", "#151000"),
     "call": ("#8139b8", "#c792f0"),
     "raised": ("#f6f8fa", "#161c23"),
     "found": ("#0a7d33", "#4ac26b"),
@@ -34,7 +35,7 @@ SHAPES = {  # of marks: their class, and their path around 0, 0
 }
 LEGEND = {
     "sleep": "asleep in the kernel",
-    "awake": "awake, no handler",
+    "awake": "something else",
     "handler": "a handler runs",
     "ready": "ready, not yet taken",
     "arrow": "what ended a sleep",

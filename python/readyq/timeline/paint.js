@@ -54,13 +54,16 @@ function paintArrows(top) {
     const middle = (lane) => lane * LANE + AXIS - top + BAR_TOP + BAR / 2;
     const shown = arrows.slice(after(arrows, "end", view.begin - 1), after(arrows, "end", view.end))
         .filter(({ source, target }) => source !== target);
-    const [ready, calls] = [true, false].map((is) =>
-        shown.filter(({ kind }) => (kind === "ready") === is));
     const taken = new Map(); // the places of arrows to a lane
+    const hasRoom = ({ end, target }) => {
+        const at = x(end), places = taken.get(target) || [];
+        if (places.some((other) => Math.abs(other - at) < ARROWS_APART)) return false;
+        taken.set(target, places);
+        return places.push(at);
+    };
+    const [calls, ready] = [false, true].map((is) =>
+        shown.filter(({ kind }) => (kind === "ready") === is).filter(hasRoom));
     for (const { begin, source, end, target, kind } of ready.length > ARROWS ? calls : [...calls, ...ready]) {
-        const places = taken.get(target) || [];
-        if (places.some((other) => Math.abs(other - x(end)) < ARROWS_APART)) continue;
-        taken.set(target, [...places, x(end)]);
         const up = source > target ? 1 : -1, tip = middle(target) + up * BAR / 2;
         draw.strokeStyle = draw.fillStyle = kind === "ready" ? colours.quiet : colours.call;
         draw.lineWidth = 1.2;
@@ -133,15 +136,25 @@ function paintBars(items, kind, y) {
             draw.fillRect(left, y, right - left, BAR);
         }
         if (one.found) outline(one, y - BAR_TOP, colours.found);
-        paintLabel(one, left, right, items[i + 1], y, role);
+        paintLabel(one, left, right, y, role);
     }
     flush();
 }
 
-function paintLabel(one, left, right, next, y, role) {
+/* Where the free place right of a bar ends. */
+function nextBar(one) {
+    const nexts = KINDS.map((kind) => {
+        const items = data.lanes[one.lane].items[kind];
+        return items[after(items, "begin", one.begin)];
+    });
+    return Math.min(width, ...nexts.map((next) => next ? x(next.begin) : width));
+}
+
+function paintLabel(one, left, right, y, role) {
     const inside = right - left > 24;
-    const room = Math.min(next ? x(next.begin) : width, width) - right;
-    if (!inside && (one.kind !== "handled" || room < 40)) return;
+    if (!inside && one.kind !== "handled") return;
+    const room = nextBar(one) - right;
+    if (!inside && room < 40) return;
     const words = duration(one.end - one.begin);
     const name = one.name.split(" (")[0];
     const long = one.kind === "sleep" ? `asleep ${words}`
@@ -155,9 +168,8 @@ function paintLabel(one, left, right, next, y, role) {
             return;
         }
         if (one.kind === "handled" && length + 12 <= room) {
-            draw.strokeStyle = colours.ground; // over an arrow that passes here
-            draw.lineWidth = 3;
-            draw.strokeText(label, right + 5, y + 13);
+            draw.fillStyle = colours.ground; // over an arrow that passes here
+            draw.fillRect(right + 3, y + 2, length + 4, BAR - 4);
             draw.fillStyle = colours.quiet;
             draw.fillText(label, right + 5, y + 13);
             return;
@@ -220,7 +232,7 @@ function fillLegend() {
 function readColours() {
     const style = getComputedStyle(document.documentElement);
     for (const name of ["ground", "text", "quiet", "grid", "awake", "sleep", "in-sleep", "handler",
-        "in-handler", "ready", "call", "found", "chosen"])
+        "in-handler", "ready", "in-ready", "call", "found", "chosen"])
         colours[name] = style.getPropertyValue(`--${name}`);
     fillLegend();
     update();

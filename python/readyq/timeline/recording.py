@@ -69,6 +69,7 @@ class Track:
     name: str
     spans: list[Span] = field(default_factory=list[Span])
     marks: list[Mark] = field(default_factory=list[Mark])
+    seen: list[int] = field(default_factory=list[int])  # when a thread did what has no mark
 
     @property
     def kind(self) -> str:
@@ -85,6 +86,16 @@ class Track:
         return sum(span.kind == kind for span in self.spans)
 
     @property
+    def waits(self) -> int:
+        """How often the program waited. Python looks before it sleeps; a look that finds nothing is
+        the beginning of a wait and not counted.
+        """
+        return sum(
+            span.kind == "wait" and (span.name != "look" or span.details.get("ready") != 0)
+            for span in self.spans
+        )
+
+    @property
     def lifetime(self) -> tuple[int | None, int | None]:
         """When a watch was added and removed, or a thread was first and last seen. None: before the
         recording, or not before its end.
@@ -94,7 +105,7 @@ class Track:
             removed = [mark.at for mark in self.marks if mark.kind == "remove"]
             return (added[0] if added else None), (removed[-1] if removed else None)
         moments = [one for span in self.spans for one in (span.begin, span.end)]
-        moments += [mark.at for mark in self.marks]
+        moments += [*self.seen, *(mark.at for mark in self.marks)]
         return (min(moments), max(moments)) if moments else (None, None)
 
 
@@ -202,7 +213,6 @@ class _Reader:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self.tracks: dict[int, Track] = {}
-        self.moments: list[int] = []  # of the records that concern the queue
         self.names: dict[int, str] = {}
         self.order: dict[int, int] = {}
         self.starts: dict[Any, tuple[int, int]] = {}  # of flows, by their id: track and time
@@ -238,9 +248,10 @@ class _Reader:
             end = begin + _time(event, "dur")
             self.track(event).spans.append(Span(begin, end, kind, name, details))
         elif phase == "i" and kind == "queue":
-            self.moments.append(_time(event, "ts"))
+            at = _time(event, "ts")
+            self.track(event).seen.append(at)
             if name in _OF_QUEUE:
-                self.recording.queue.marks.append(Mark(self.moments[-1], name, name, details))
+                self.recording.queue.marks.append(Mark(at, name, name, details))
         elif phase == "i" and kind in _MARKS:
             kind = name if kind == "change" else kind
             self.track(event).marks.append(Mark(_time(event, "ts"), kind, name, details))
@@ -274,9 +285,9 @@ class _Reader:
         recording.threads = [track for track in tracks if track.kind == "thread"]
         recording.watches = [track for track in tracks if track.kind == "watch"]
         recording.queue.marks.sort(key=lambda mark: mark.at)
-        moments = self.moments
+        moments: list[int] = []
         for track in tracks:
-            moments += [mark.at for mark in track.marks]
+            moments += [*track.seen, *(mark.at for mark in track.marks)]
             moments += [one for span in track.spans for one in (span.begin, span.end)]
         recording.begin, recording.end = min(moments, default=0), max(moments, default=0)
         self.connect()
