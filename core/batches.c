@@ -17,6 +17,23 @@ static readyq_watch *next_of(readyq_batch *batch)
     return w;
 }
 
+/* Not in line: the short path needs no stack frame then. */
+static READYQ__OUT_OF_LINE void observe(readyq *q, const readyq_watch *w)
+{
+    if (readyq__is_recorded(q))
+        readyq__record_delivery(q, w, w->kind, readyq__number_of(w), (int64_t)w->count,
+                                readyq__ticks(), readyq__thread());
+    if (q->watchdog != NULL)
+        readyq__watchdog_take(q, w);
+}
+
+static void observe_end(readyq *q)
+{
+    readyq__record(q, READYQ_RECORD_DONE, NULL, 0, 0);
+    if (q->watchdog != NULL)
+        readyq__watchdog_take(q, NULL);
+}
+
 /* A watch that fires once leaves the queue by its delivery. */
 static readyq_watch *deliver_next(readyq *q, readyq_batch *batch)
 {
@@ -27,9 +44,8 @@ static readyq_watch *deliver_next(readyq *q, readyq_batch *batch)
         q->stats.kinds[w->kind].deliveries++;
         q->kinds[w->kind]->deliver(q, w);
     }
-    if (readyq__is_recorded(q))
-        readyq__record_delivery(q, w, w->kind, readyq__number_of(w), (int64_t)w->count,
-                                readyq__ticks(), readyq__thread());
+    if (q->observed)
+        observe(q, w);
     if (w->queue == NULL)
         readyq__record_remove(q, w, READYQ_REMOVAL_FIRED);
     return w;
@@ -47,7 +63,8 @@ static READYQ__OUT_OF_LINE readyq_watch *next_slow(readyq *q, readyq_batch *batc
     if (batch->own.next != &batch->own.held) {
         w = deliver_next(q, batch);
     } else {
-        readyq__record(q, READYQ_RECORD_DONE, NULL, 0, 0);
+        if (q->observed)
+            observe_end(q);
         if (q->pollable >= 0)
             readyq__pollable_update(q);
     }
@@ -69,7 +86,7 @@ static READYQ__OUT_OF_LINE readyq_watch *next_recorded(readyq *q, readyq_batch *
     int64_t ticks;
 
     if (q == NULL || batch->own.next == &batch->own.held || !is_plain(batch) || thread == 0 ||
-        !readyq__counts_cycles)
+        !readyq__counts_cycles || q->watchdog != NULL)
         return next_slow(q, batch);
     ticks = readyq__ticks();
     w = next_of(batch);
@@ -130,7 +147,8 @@ int readyq_done(readyq_batch *batch)
     if (q == NULL)
         return 0;
     readyq__lock(q);
-    readyq__record(q, READYQ_RECORD_DONE, NULL, 0, 0);
+    if (q->observed)
+        observe_end(q);
     readyq__close_batch(q, batch);
     readyq__release(q);
     return 0;

@@ -5,9 +5,9 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  clock  record  wakeup  handlers  ready  epoll  kevents  kqueue
- *     pollable  table  rebuild  fork  circles  gate  watches  timers  signals  processes  triggers
- *     queue  check  batches  wait  recording  json  lanes  save
+ *     describe  explain  epoch  clock  record  wakeup  handlers  ready  progress  watchdog  epoll
+ *     kevents  kqueue  pollable  table  rebuild  fork  circles  gate  warnings  watches  timers
+ *     signals  processes  triggers  queue  check  batches  wait  recording  json  lanes  save
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -94,8 +94,9 @@ enum {
     READYQ__FILE = 2,  /* never blocks: always ready, unknown to the kernel queue */
     READYQ__ONCE = 4,  /* level-triggered, but registered for one event: several batches are open */
     READYQ__MUTED = 8, /* level-triggered and held: the kernel does not report it */
-    READYQ__INITIAL = 16, /* EDGE, in a new kernel queue: what it had is about to be reported */
-    READYQ__REPLACES = 32 /* of a signal: readyq_replace_signal() */
+    READYQ__INITIAL = 16,  /* EDGE, in a new kernel queue: what it had is about to be reported */
+    READYQ__REPLACES = 32, /* of a signal: readyq_replace_signal() */
+    READYQ__TOLD = 64      /* of a signal: the watchdog has told that it is blocked */
 };
 
 /* ------------------------------------------------------------------ the seam to the kernel */
@@ -234,6 +235,7 @@ struct readyq {
     uint64_t timer_order;
 
     bool virtual_clock, interruptible;
+    bool observed;    /* it is recorded, or has a watchdog */
     bool closed;      /* readyq_close() was called */
     bool rebuild_due; /* a ghost fires: replace the kernel queue */
     bool lock_kept;   /* while that is done: fetching events does not release the lock */
@@ -264,8 +266,9 @@ struct readyq {
     atomic_uint_fast32_t wake_thread;
     uint64_t wakes_recorded;
     _Atomic(readyq_recording *)
-        recordings;      /* those that are on; wake() reads it without the lock */
-    uint64_t last_watch; /* the newest watch's own.id */
+        recordings;            /* those that are on; wake() reads it without the lock */
+    uint64_t last_watch;       /* the newest watch's own.id */
+    struct watchdog *watchdog; /* NULL: not in debug mode */
 
     readyq_watch sigchld; /* of kind SIGCHLD */
 
@@ -441,8 +444,11 @@ void readyq__count_sleep_end(readyq *q);
 static inline void readyq__set_next(readyq *q, readyq_batch *batch, struct readyq__link *next)
 {
     batch->own.next = next;
-    batch->own.stop = readyq__is_recorded(q) ? next : &batch->own.held;
+    batch->own.stop = q->observed ? next : &batch->own.held;
 }
+
+/* When this thread last slept in any queue: when that began, or when it ended. */
+int64_t readyq__last_sleep(void);
 
 /* ------------------------------------------------------------------ wakeup.c */
 
@@ -595,6 +601,78 @@ uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest); /* 
 uint32_t readyq__poll_both(int fd);   /* READ and WRITE, as poll(2) says */
 bool readyq__is_written_pipe(int fd); /* a pipe, and it can be written to */
 
+/* ------------------------------------------------------------------ progress.c */
+
+/* What shows that nobody reads a descriptor or writes to it. */
+enum readyq__evidence {
+    READYQ__BLIND,   /* nothing does */
+    READYQ__SAMPLES, /* samples that do not differ, if they are taken at short intervals */
+    READYQ__CALLS,   /* ..., and the process does not call read or write */
+    READYQ__EXACT,   /* samples that do not differ */
+};
+
+struct readyq__subject { /* a descriptor */
+    enum readyq__evidence evidence;
+    bool is_socket, is_file, listens;
+};
+
+struct readyq__sample {
+    int64_t unread; /* -1: it does not say */
+    int64_t left;   /* is less after something was read */
+    uint64_t done;  /* is another after something was read or written */
+};
+
+struct readyq__calls { /* of this process */
+    uint64_t reads, writes;
+};
+
+struct readyq__identity { /* of an open file */
+    uint64_t device, inode;
+};
+
+struct readyq__subject readyq__examine(int fd);
+void readyq__take_sample(int fd, const struct readyq__subject *subject,
+                         struct readyq__sample *sample);
+bool readyq__has_progress(const struct readyq__sample *before, const struct readyq__sample *after);
+uint32_t readyq__ask_ready(int fd); /* the directions in which it is ready, and ERROR */
+bool readyq__queues_errors(int fd);
+bool readyq__are_descriptors_left(void);
+bool readyq__count_calls(struct readyq__calls *calls);
+bool readyq__identify(int fd, struct readyq__identity *identity);
+
+/* ------------------------------------------------------------------ watchdog.c */
+
+/* Only for a queue that has one, unless they say otherwise. */
+int readyq__watchdog_open(readyq *q, const struct readyq_debug *debug); /* 0 or -ENOMEM */
+void readyq__watchdog_close(readyq *q);                                 /* or has none */
+
+void readyq__watchdog_add(readyq *q, const readyq_watch *w);    /* it is in the queue now */
+void readyq__watchdog_change(readyq *q, const readyq_watch *w); /* readyq_modify() */
+void readyq__watchdog_stale(readyq *q, const readyq_watch *w);  /* its descriptor was closed */
+void readyq__watchdog_blocked(readyq *q, readyq_watch *w);      /* its signal, in every thread */
+
+/* This thread begins to wait; has filled its batch; takes `w` from it, or is done with it (NULL). */
+void readyq__watchdog_wait(readyq *q);
+void readyq__watchdog_wait_end(readyq *q, const readyq_batch *batch, bool complete);
+void readyq__watchdog_take(readyq *q, const readyq_watch *w);
+
+/* This thread is about to sleep: returns for how long it may, 0 if there is something to tell. */
+int64_t readyq__watchdog_sleep(readyq *q, int64_t timeout);
+
+/* What there is to tell, the oldest first. */
+enum { READYQ__SENTENCE = 640 };
+struct readyq__sentence {
+    enum readyq_warning kind;
+    uint64_t watch; /* its id; 0: none */
+    char text[READYQ__SENTENCE];
+};
+bool readyq__watchdog_has_more(const readyq *q);
+bool readyq__watchdog_pop(readyq *q, struct readyq__sentence *sentence);
+const struct readyq_debug *readyq__watchdog_options(const readyq *q);
+
+/* The watch of an id, if it is in the queue. */
+readyq_watch *readyq__find_by_id(readyq *q, uint64_t id);
+
 /* ------------------------------------------------------------------ pollable.c */
 
 int readyq__pollable_open(readyq *q);
@@ -704,6 +782,12 @@ static inline void readyq__set_fired_in(readyq_watch *w, uint32_t id)
 /* Enters the queue that a watch is in, or the queue of an id. NULL: *error says why not. */
 readyq *readyq__enter_of(readyq_watch *w, int *error);
 readyq *readyq__enter_by_id(uint32_t id, int *error);
+
+/* ------------------------------------------------------------------ warnings.c */
+
+/* Calls the user's function with what there is to tell; releases the lock meanwhile. True: that is
+ * left to readyq_warning(), for which a wait has to end. */
+bool readyq__tell(readyq *q);
 
 /* ------------------------------------------------------------------ watches.c */
 

@@ -57,10 +57,18 @@ static readyq *create(const struct readyq_options *options)
  * child's. */
 static void destroy(readyq *q)
 {
+    readyq__watchdog_close(q);
     free(q->slots);
     free(q->timers);
     pthread_mutex_destroy(&q->lock);
     free(q);
+}
+
+static bool is_debug_wanted(void)
+{
+    const char *wish = getenv("READYQ_DEBUG");
+
+    return wish != NULL && *wish != '\0' && strcmp(wish, "0") != 0;
 }
 
 int readyq_open(readyq **out, const struct readyq_options *options)
@@ -74,6 +82,8 @@ int readyq_open(readyq **out, const struct readyq_options *options)
     readyq__register_queue(q);
     readyq__lock(q);
     error = readyq__build(q);
+    if (error == 0 && ((options != NULL && options->debug != NULL) || is_debug_wanted()))
+        error = readyq__watchdog_open(q, options != NULL ? options->debug : NULL);
     if (error < 0) {
         readyq__release(q);
         return error;

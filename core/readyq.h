@@ -138,11 +138,36 @@ struct readyq_watch {
 
 /* ------------------------------------------------------------------ the queue's life */
 
+/* Debug mode: the queue has a watchdog that notices mistakes in the program, and tells each in a
+ * sentence, once for each watch:
+ *   - a level-triggered watch that was reported `turns` times in a row although nobody has read,
+ *     written or changed it, with the reason: unread data, an end, an error or an error queue that
+ *     is not handled, connections that cannot be accepted as no descriptor is left, WRITE asked for
+ *     though nothing is sent;
+ *   - a turn, in which a thread handles what a wait has found, longer than `turn`; at most one in a
+ *     second;
+ *   - a watch whose descriptor was closed, or whose number is another file's now;
+ *   - an EDGE watch that was left with data for the time `rest` while a thread sleeps;
+ *   - a signal that is blocked in every thread.
+ * A value of 0 stands for the default. Off, it costs nothing. On, it asks the kernel about a watch
+ * that is reported again and again, and sleeps are cut into seconds. */
+struct readyq_debug {
+    uint64_t turns;     /* 10,000 */
+    int64_t turn, rest; /* nanoseconds: 100 ms, 1 s */
+
+    /* Is called in a wait, without a lock, with the watch if it is still in the queue. It must not
+     * wait on the queue. Another thread may remove the watch at any time. NULL writes to the
+     * standard error; with an interruptible queue see readyq_warning(). */
+    void (*warn)(void *data, readyq_watch *w, const char *text);
+    void *data;
+};
+
 struct readyq_options {
     bool virtual_clock; /* time stands still, and jumps to the next deadline where a wait would
                            sleep with nothing ready */
     bool interruptible; /* for interpreters, which run signal handlers between calls: a signal ends
                            a wait with -EINTR */
+    const struct readyq_debug *debug; /* NULL: off, unless the environment has READYQ_DEBUG=1 */
 };
 
 /* Opens a queue into *q; `options` NULL takes the defaults. Its descriptors are close-on-exec.
@@ -238,7 +263,7 @@ struct readyq_batch {
         struct readyq__link held;   /* the watches it holds: taken ones, then pending ones */
         struct readyq__link *next;  /* the first pending one, or &held; NULL while not open */
         struct readyq__link *stop;  /* where the short path of readyq_next() ends: &held; `next`
-                                       while the queue is recorded */
+                                       while the queue is recorded or has a watchdog */
         struct readyq__link opened; /* in the queue's list of open batches */
         uintptr_t thread;           /* that waited last */
         int64_t deadline;           /* of the last wait, on the queue's clock */
@@ -368,6 +393,21 @@ READYQ_API int readyq_check(readyq *q, char *text, size_t size);
  * NULL. */
 READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
+
+/* What the watchdog has to tell (struct readyq_debug). */
+enum readyq_warning {
+    READYQ_WARNING_SPIN = 1, /* a watch is reported again and again */
+    READYQ_WARNING_TURN,     /* a turn takes long */
+    READYQ_WARNING_CLOSED,   /* the descriptor of a watch was closed */
+    READYQ_WARNING_LEFT,     /* an EDGE watch was left with data */
+    READYQ_WARNING_BLOCKED,  /* a signal is blocked */
+};
+
+/* For bindings, whose queues are interruptible and have no function `warn`: takes what the watchdog
+ * has to tell next. Returns enum readyq_warning with the text, cut to fit, and the watch, NULL if it
+ * has left the queue; or 0. A wait that would sleep ends with -EINTR if there is something. 640
+ * bytes hold all. */
+READYQ_API int readyq_warning(readyq *q, readyq_watch **w, char *text, size_t size);
 
 /* ------------------------------------------------------------------ recording */
 

@@ -200,6 +200,11 @@ static void mark(readyq *q, enum readyq_record_type type, int64_t now, int64_t v
         *readyq__new_record(r) = make_mark(type, now, value);
 }
 
+int64_t readyq__last_sleep(void)
+{
+    return slept.since;
+}
+
 /* The time since this thread's last sleep is a turn, if that was in this queue. */
 void readyq__count_sleep(readyq *q, int64_t timeout)
 {

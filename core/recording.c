@@ -15,6 +15,7 @@
 /* From now on, and until the last recording ends, the short path of readyq_next() stops at once. */
 static void update_batches(readyq *q)
 {
+    q->observed = readyq__is_recorded(q) || q->watchdog != NULL;
     for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next)
         readyq__set_next(q, readyq__batch_at(at), readyq__batch_at(at)->own.next);
 }

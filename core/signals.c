@@ -75,7 +75,15 @@ static int add(readyq *q, readyq_watch *w, int signal, uint8_t flags)
         .kind = READYQ_KIND_SIGNAL, .fd = -1, .signal = signal, .own.flags = flags};
     const int error = readyq__add(q, w, &wanted);
 
-    return error == 0 ? readyq__is_blocked_everywhere(signal) : error;
+    if (error < 0 || !readyq__is_blocked_everywhere(signal))
+        return error;
+    if (q->watchdog != NULL) {
+        readyq__lock(q);
+        if (w->queue == q)
+            readyq__watchdog_blocked(q, w);
+        readyq__unlock(q);
+    }
+    return 1;
 }
 
 int readyq_add_signal(readyq *q, readyq_watch *w, int signal)

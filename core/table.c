@@ -243,6 +243,8 @@ void readyq__activate(readyq *q, readyq_watch *w)
     q->stats.kinds[w->kind].watches++;
     q->stats.kinds[w->kind].adds++;
     readyq__record_add(q, w);
+    if (q->watchdog != NULL)
+        readyq__watchdog_add(q, w);
     __atomic_store_n(&w->queue, q, __ATOMIC_RELEASE);
 }
 
@@ -275,6 +277,8 @@ void readyq__mark_stale(readyq *q, readyq_watch *w)
     if (slot->watch == w) /* the kernel's registration of the number is not to be removed with it */
         vacate(q, slot);
     readyq__record_remove(q, w, READYQ_REMOVAL_STALE);
+    if (q->watchdog != NULL)
+        readyq__watchdog_stale(q, w);
     stop(q, w);
     w->ready = 0;
     w->own.place = READYQ__STALE;

@@ -42,14 +42,14 @@ struct call { /* of readyq_wait(), readyq_wait_until() or readyq_look() */
     bool woken;       /* a wake has ended it */
 };
 
-/* ------------------------------------------------------------------ records */
+/* ------------------------------------------------------------------ observing */
 
 static uint32_t look_bit(const struct call *call)
 {
     return call->leaves_wake ? READYQ_RECORD_LOOKS : 0;
 }
 
-static READYQ__OUT_OF_LINE void record_wait(const struct call *call)
+static void record_wait(const struct call *call)
 {
     readyq *q = call->q;
     int64_t timeout = call->timeout;
@@ -59,11 +59,28 @@ static READYQ__OUT_OF_LINE void record_wait(const struct call *call)
     readyq__record(q, READYQ_RECORD_WAIT, NULL, look_bit(call), timeout);
 }
 
-static READYQ__OUT_OF_LINE void record_wait_end(const struct call *call, int n)
+static READYQ__OUT_OF_LINE void observe_wait(const struct call *call)
 {
-    readyq__record_wakes(call->q);
-    readyq__record(call->q, READYQ_RECORD_WAIT_END, NULL,
-                   look_bit(call) | (call->woken ? READYQ_RECORD_WOKEN : 0), n);
+    if (readyq__is_recorded(call->q))
+        record_wait(call);
+    if (call->q->watchdog != NULL)
+        readyq__watchdog_wait(call->q);
+}
+
+/* The batch is open, so that the queue lives while the watchdog's function is called. */
+static READYQ__OUT_OF_LINE void observe_wait_end(const struct call *call, int n)
+{
+    readyq *q = call->q;
+
+    if (readyq__is_recorded(q)) {
+        readyq__record_wakes(q);
+        readyq__record(q, READYQ_RECORD_WAIT_END, NULL,
+                       look_bit(call) | (call->woken ? READYQ_RECORD_WOKEN : 0), n);
+    }
+    if (q->watchdog == NULL || n < 0)
+        return;
+    readyq__watchdog_wait_end(q, call->batch, (size_t)n < call->max);
+    readyq__tell(q);
 }
 
 /* ------------------------------------------------------------------ 1. giving back */
@@ -206,6 +223,8 @@ static int64_t begin_sleep(readyq *q, int64_t timeout)
 {
     for (struct readyq__link *at = q->signals.next; at != &q->signals; at = at->next)
         readyq__check_handler(readyq__owner(at, source.group)->signal);
+    if (q->watchdog != NULL)
+        timeout = readyq__watchdog_sleep(q, timeout);
     readyq__count_sleep(q, timeout);
     q->asleep++;
     readyq__publish_sleepers(q);
@@ -273,8 +292,8 @@ static void end_cancelled(void *argument)
     atomic_store(&q->kicked, false);
     if (!atomic_load(&q->shut))
         readyq__rearm_all(q);
-    if (readyq__is_recorded(q))
-        record_wait_end(call, -ECANCELED);
+    if (q->observed)
+        observe_wait_end(call, -ECANCELED);
     readyq__close_batch(q, call->batch);
     readyq__release(q); /* the batch's reference */
 }
@@ -393,6 +412,8 @@ static int wait_for(struct call *call)
             return error < 0 ? error : n;
         if (take_wake(call))
             return 0;
+        if (q->watchdog != NULL && call->timeout != 0 && readyq__tell(q))
+            return -EINTR;
         if (n == -EINTR && q->interruptible && call->timeout != 0)
             return -EINTR;
         if (is_over(call))
@@ -420,12 +441,12 @@ static int wait_once(struct call *call, int max)
         call->deadline = readyq__deadline(readyq__now(q), call->timeout);
     batch->own.deadline = call->deadline;
     q->stats.waits++;
-    if (readyq__is_recorded(q))
-        record_wait(call);
+    if (q->observed)
+        observe_wait(call);
     begin_wait(q, batch);
     n = wait_for(call);
-    if (readyq__is_recorded(q))
-        record_wait_end(call, n);
+    if (q->observed)
+        observe_wait_end(call, n);
     if (n == -ESHUTDOWN) {
         readyq__close_batch(q, batch);
         readyq__release(q);

@@ -176,6 +176,8 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
     }
     q->exclusive |= (interest & READYQ_EXCLUSIVE) != 0;
     readyq__record(q, READYQ_RECORD_MODIFY, w, interest, 0);
+    if (q->watchdog != NULL)
+        readyq__watchdog_change(q, w);
     readyq__unlist(q, w);
     if (w->own.flags & READYQ__FILE)
         readyq__list_file(q, w);

@@ -5,6 +5,7 @@
 -- One thread sleeps until some client can be read or written, serves that client as far as
 -- possible without blocking, and sleeps again. Ctrl-C ends it. LuaSocket reads a little more than
 -- was requested: `dirty` returns whether it holds bytes that the kernel does not report any more.
+-- Then WRITE is asked for, so that the client has its turn again after the others.
 
 local readyq = require "readyq"
 local socket = require "socket"
@@ -56,19 +57,16 @@ local function write_to(client)
 end
 
 local function serve(client)
-    local alive, readable = true, client.watch.readable
-    repeat
-        if readable and #client.unsent < ROOM then read_from(client) end
-        if client.unsent ~= "" then alive = write_to(client) end
-        readable = client.sock:dirty()
-    until not alive or not readable or client.unsent ~= ""
+    local alive, readable = true, client.watch.readable or client.sock:dirty()
+    if readable and #client.unsent < ROOM then read_from(client) end
+    if client.unsent ~= "" then alive = write_to(client) end
     if not alive or (client.ended and client.unsent == "") then
         drop(client)
         return
     end
     local interest = 0
     if not client.ended and #client.unsent < ROOM / 2 then interest = interest + readyq.READ end
-    if client.unsent ~= "" then interest = interest + readyq.WRITE end
+    if client.unsent ~= "" or client.sock:dirty() then interest = interest + readyq.WRITE end
     if interest ~= client.watch.interest then client.watch:modify(interest) end
 end
 

@@ -35,15 +35,15 @@ def command_for(name, language):
         return [ROOT / "build" / "examples" / name]
     if language == "python":
         return [sys.executable, EXAMPLES / f"{name}.py"]
-    return [LUA, EXAMPLES / f"{name}.lua"]
+    return [LUA, "-e", 'if warn then warn "@on" end', EXAMPLES / f"{name}.lua"]
 
 
 class Server:
     """One echo server, and clients for it."""
 
-    def __init__(self, name, language):
+    def __init__(self, name, language, **options):
         self.process = subprocess.Popen(
-            command_for(name, language), stdout=subprocess.PIPE, text=True
+            command_for(name, language), stdout=subprocess.PIPE, text=True, **options
         )
         self.clients = []
         line = self.process.stdout.readline()
@@ -222,6 +222,31 @@ def test_server_out_of_descriptors_serves_on_and_takes_the_next_when_one_leaves(
     check_echo(inside[0])
     inside[1].close()
     assert receive(waiting, 6) == b"me too"
+
+
+@pytest.mark.parametrize("example", [*ECHO, "loop python"])
+def test_server_under_load_and_idle_is_not_accused_by_the_watchdog(example, monkeypatch, tmp_path):
+    name, language = example.split()
+    if language == "lua" and not has_luasocket():
+        pytest.skip("LuaSocket is missing: apt install lua-socket")
+    monkeypatch.setenv("READYQ_DEBUG", "1")
+    with open(tmp_path / "errors", "w+") as errors:
+        server = Server(name, language, stderr=errors)
+        clients, greedy = [server.connect() for _ in range(20)], server.connect()
+        sender = send_in_background(greedy, MEGABYTE * 8)
+        for _ in range(20):
+            for client in clients:
+                client.sendall(b"hello")
+            for client in clients:
+                assert receive(client, 5) == b"hello"
+        receive(greedy, len(MEGABYTE) * 8)
+        sender.join(LONG)
+        clients[0].shutdown(socket.SHUT_WR)
+        time.sleep(1.5)
+        check_echo(clients[1])
+        server.close()
+        errors.seek(0)
+        assert errors.read() == ""
 
 
 @pytest.mark.parametrize("language", ["c", "python", "lua"])

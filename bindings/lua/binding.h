@@ -143,6 +143,14 @@ int luaq_fire(lua_State *L);   /* readyq.fire(handle) */
 
 extern const luaL_Reg luaq_recording_methods[];
 
+/* ------------------------------------------------------------------ debug.c */
+
+/* The option at 3. Sets options->debug to `debug` if it is wanted. [-0, +0, e] */
+void luaq_read_debug(lua_State *L, struct readyq_options *options, struct readyq_debug *debug);
+
+/* Warns of what the watchdog has to tell. Returns how much that was. [-0, +0, e] */
+int luaq_warn(lua_State *L, int queue);
+
 /* ------------------------------------------------------------------ trace.c */
 
 int luaq_set_tracer(lua_State *L); /* q:trace(function) */

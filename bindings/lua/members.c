@@ -52,6 +52,7 @@ void luaq_tidy(lua_State *L, int queue)
     char text[256];
     int fd;
 
+    luaq_warn(L, queue);
     while (q->core != NULL && (dead = readyq_stale(q->core)) != NULL) {
         lua_getiuservalue(L, queue, QUEUE_WATCHES);
         lua_rawgeti(L, -1, luaq_slot(dead));

@@ -50,7 +50,7 @@ static bool is_virtual(lua_State *L, const char *clock)
 }
 
 /* [-0, +0, e] */
-static void read_options(lua_State *L, struct readyq_options *options)
+static void read_options(lua_State *L, struct readyq_options *options, struct readyq_debug *debug)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_pushnil(L);
@@ -59,8 +59,12 @@ static void read_options(lua_State *L, struct readyq_options *options)
 
         if (strcmp(name, "clock") == 0 && lua_type(L, 3) == LUA_TSTRING)
             options->virtual_clock = is_virtual(L, lua_tostring(L, 3));
+        else if (strcmp(name, "debug") == 0)
+            luaq_read_debug(L, options, debug);
         else
-            luaq_refuse(L, 1, "no such option, or not a string: '%s' (the only one is 'clock')",
+            luaq_refuse(L, 1,
+                        "no such option, or not of its type: '%s' (there are 'clock', a "
+                        "string, and 'debug')",
                         name);
         lua_settop(L, 2);
     }
@@ -88,12 +92,13 @@ static struct queue *push_closed(lua_State *L)
 int luaq_new(lua_State *L)
 {
     struct readyq_options options = {.interruptible = true};
+    struct readyq_debug debug = {0};
     struct queue *q;
     int error;
 
     lua_settop(L, 1);
     if (!lua_isnil(L, 1))
-        read_options(L, &options);
+        read_options(L, &options, &debug);
     q = push_closed(L);
     error = readyq_open(&q->core, &options);
     return error < 0 ? luaq_fail(L, 1, "new", -1, error) : 1;

@@ -99,7 +99,7 @@ static int queue_add_signal(lua_State *L)
         result = readyq_replace_signal(q->core, &w->core, number);
     else
         result = readyq_add_signal(q->core, &w->core, number);
-    if (result > 0)
+    if (result > 0 && luaq_warn(L, 1) == 0) /* in debug mode the watchdog warns of it */
         warn_blocked(L, number);
     return added(L, 2, "add_signal", -1, result);
 }

@@ -51,6 +51,7 @@ static int wait_interruptibly(lua_State *L, struct queue *q, int64_t timeout, in
 
     while (n == -EINTR) {
         run_hooks(L);
+        luaq_warn(L, 1);
         luaq_check_queue(L);
         n = readyq_wait_until(q->core, &q->batch, deadline, max);
     }

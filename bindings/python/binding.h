@@ -169,7 +169,8 @@ PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *object, 
 enum { BITS_SIZE = 128 }; /* all names and a number are 98 long */
 PyObject *pyq_name_bits(uint32_t bits);
 PyObject *
-pyq_show_object(PyObject *object); /* its repr, cut to fit a line; its type if that raises */
+pyq_show_object(PyObject *object);     /* its repr, cut to fit a line; its type if that raises */
+PyObject *pyq_show_data(Watch *watch); /* "data=...", or "" for None */
 PyObject *pyq_describe_watch(Watch *watch); /* the repr without its brackets */
 PyObject *pyq_show_watch(Watch *watch);
 
@@ -266,6 +267,15 @@ extern PyType_Spec pyq_recording_spec;
 
 PyObject *pyq_record_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                            PyObject *keywords);
+
+/* ------------------------------------------------------------------ debug.c */
+
+/* Reads Queue's argument `debug`. Sets options->debug to `debug`, or to NULL for None and False. */
+bool pyq_read_debug(PyObject *object, struct readyq_options *options, struct readyq_debug *debug);
+
+/* Warns of what the watchdog has to tell, at the caller's line. How much that was, or -1 with an
+ * exception. */
+int pyq_warn(Queue *queue);
 
 /* ------------------------------------------------------------------ trace.c */
 

@@ -54,15 +54,16 @@ static bool read_clock(PyObject *clock, bool *virtual)
 
 static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
 {
-    static char first[] = "clock", second[] = "warn"; /* must be writable */
-    static char *names[] = {first, second, NULL};
+    static char first[] = "clock", second[] = "warn", third[] = "debug"; /* must be writable */
+    static char *names[] = {first, second, third, NULL};
     struct readyq_options options = {.interruptible = true};
+    struct readyq_debug thresholds = {0};
     Queue *self = (Queue *)object;
-    PyObject *clock = NULL;
+    PyObject *clock = NULL, *debug = NULL;
     int error, warn = true;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kw, "|O$p:Queue", names, &clock, &warn) ||
-        !read_clock(clock, &options.virtual_clock))
+    if (!PyArg_ParseTupleAndKeywords(args, kw, "|O$pO:Queue", names, &clock, &warn, &debug) ||
+        !read_clock(clock, &options.virtual_clock) || !pyq_read_debug(debug, &options, &thresholds))
         return -1;
     Py_BEGIN_CRITICAL_SECTION(self);
     error = self->core != NULL ? -EALREADY : readyq_open(&self->core, &options);

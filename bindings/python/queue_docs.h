@@ -9,7 +9,7 @@
 
 PyDoc_STRVAR(
     queue_doc,
-    "Queue(clock=\"real\", *, warn=True)\n"
+    "Queue(clock=\"real\", *, warn=True, debug=None)\n"
     "--\n"
     "\n"
     "One event queue: add sources, wait until one is ready, take the ready ones.\n"
@@ -18,6 +18,13 @@ PyDoc_STRVAR(
     "where a wait would sleep. With warn=False there is no ResourceWarning for a descriptor that\n"
     "was closed before its watch was removed, while a duplicate keeps its file open. Raises\n"
     "ValueError for an unknown clock, OSError where the kernel refuses.\n"
+    "\n"
+    "With debug=True, or READYQ_DEBUG=1 in the environment, a watchdog warns once of each mistake\n"
+    "that it notices, with the watch, its data and the reason: RuntimeWarning for a watch that is\n"
+    "reported again and again although nobody reads, writes or changes it, for handlers that take\n"
+    "long, for an EDGE watch that was left with data, and for a signal that every thread blocks;\n"
+    "ResourceWarning for a watch whose object was closed or collected. A dict sets its thresholds:\n"
+    "debug={\"turns\": 10000, \"turn\": 0.1, \"rest\": 1}, times in seconds.\n"
     "\n"
     "Every method may be called from any thread, also while another thread waits. Each raises\n"
     "ValueError once the queue is closed. len(q) counts the watches, iteration goes over a snapshot\n"

@@ -54,10 +54,14 @@ static int warn_of_blocked_signal(const struct source *source)
     return PyErr_WarnEx(PyExc_RuntimeWarning, text, 1);
 }
 
-/* If the warning raises, the signal is not watched. */
-static PyObject *finish_blocked(const struct source *source, Watch *watch)
+/* In debug mode the watchdog warns of it. If a warning raises, the source is not watched. */
+static PyObject *finish(Queue *self, const struct source *source, Watch *watch, bool blocked)
 {
-    if (warn_of_blocked_signal(source) == 0)
+    int told = pyq_warn(self);
+
+    if (blocked && told == 0)
+        told = warn_of_blocked_signal(source);
+    if (told >= 0)
         return (PyObject *)watch;
     pyq_detach_watch(watch);
     Py_DECREF(watch);
@@ -86,9 +90,11 @@ static PyObject *add_source(Queue *self, const struct source *source, PyObject *
         Py_DECREF(watch);
         return raise_refusal(source, result);
     }
+    watch = (Watch *)finish(self, source, watch, result > 0);
     pyq_drop_stale(self);
-    pyq_trace(self, NULL, watch);
-    return result == 0 ? (PyObject *)watch : finish_blocked(source, watch);
+    if (watch != NULL)
+        pyq_trace(self, NULL, watch);
+    return (PyObject *)watch;
 }
 
 #define DATA_BY_NAME "data by name: data=..."

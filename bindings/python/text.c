@@ -33,7 +33,7 @@ PyObject *pyq_show_object(PyObject *object)
     return text;
 }
 
-static PyObject *show_data(Watch *watch)
+PyObject *pyq_show_data(Watch *watch)
 {
     PyObject *data, *shown, *text;
 
@@ -48,7 +48,7 @@ static PyObject *show_data(Watch *watch)
     Py_DECREF(data);
     if (shown == NULL)
         return NULL;
-    text = PyUnicode_FromFormat(", data=%U", shown);
+    text = PyUnicode_FromFormat("data=%U", shown);
     Py_DECREF(shown);
     return text;
 }
@@ -63,9 +63,10 @@ static PyObject *describe(Watch *watch, uint32_t ready)
 
     source =
         PyUnicode_DecodeFSDefault(readyq_describe_watch(&watch->core, ready, core, sizeof core));
-    data = source != NULL ? show_data(watch) : NULL;
+    data = source != NULL ? pyq_show_data(watch) : NULL;
     if (data != NULL)
-        text = PyUnicode_FromFormat("%U%U", source, data);
+        text = PyUnicode_FromFormat("%U%s%U", source, PyUnicode_GET_LENGTH(data) > 0 ? ", " : "",
+                                    data);
     Py_XDECREF(source);
     Py_XDECREF(data);
     return text;

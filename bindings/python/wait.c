@@ -69,7 +69,7 @@ static int sleep_on(const struct wait_call *wait)
     if (PyErr_CheckSignals() < 0)
         return FAILED;
     for (n = wait_without_gil(wait, false);; n = wait_without_gil(wait, true)) {
-        if (PyErr_CheckSignals() < 0)
+        if (PyErr_CheckSignals() < 0 || pyq_warn(wait->queue) < 0)
             return FAILED;
         if (is_sleep_over(wait, n))
             return n;
@@ -122,6 +122,8 @@ static int fill_batch(const struct wait_call *wait, const char *call)
         pyq_raise_error(call, -1, n);
         return FAILED;
     }
+    if (pyq_warn(wait->queue) < 0)
+        return FAILED;
     pyq_drop_stale(wait->queue);
     if (warn_of_ghosts(wait) < 0)
         return FAILED;

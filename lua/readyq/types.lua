@@ -15,6 +15,12 @@
 
 ---@class readyq.options
 ---@field clock? "real" | "virtual" virtual time jumps to the next deadline instead of sleeping
+---@field debug? boolean | readyq.debug a watchdog warns of mistakes, as with READYQ_DEBUG=1
+
+---@class readyq.debug
+---@field turns? integer how often a watch is reported though nobody reads or writes it; 10000
+---@field turn? number seconds that one turn of the loop may take; 0.1
+---@field rest? number seconds that an EDGE watch may be left with data; 1
 
 ---@class readyq
 ---@field READ integer interest and ready: reading would not block

@@ -12,6 +12,7 @@ from typing import (
     Protocol,
     SupportsFloat,
     SupportsIndex,
+    TypedDict,
     final,
     overload,
 )
@@ -23,6 +24,11 @@ _T = TypeVar("_T", default=Any)
 _Seconds: TypeAlias = SupportsFloat | SupportsIndex
 _Descriptor: TypeAlias = FileDescriptorLike | SupportsIndex
 _Interest: TypeAlias = SupportsIndex | str
+
+class _Debug(TypedDict, total=False):
+    turns: SupportsIndex
+    turn: _Seconds
+    rest: _Seconds
 
 class _Process(Protocol):
     @property
@@ -94,7 +100,11 @@ class Batch(Iterator[Watch[Any]]):
 @disjoint_base
 class Queue:
     def __init__(
-        self, clock: Literal["real", "virtual"] = "real", *, warn: bool = True
+        self,
+        clock: Literal["real", "virtual"] = "real",
+        *,
+        warn: bool = True,
+        debug: bool | _Debug | None = None,
     ) -> None: ...
     @overload
     def add(self, source: _Descriptor, interest: _Interest = ...) -> Watch[Any]: ...

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * For the watchdog: asks the kernel what is left in a descriptor, and whether anybody has read it
+ * or written to it since it was last asked. Nothing is read, written or changed.
+ *
+ * How much the answers are worth depends on the descriptor (enum readyq__evidence). A TCP socket
+ * counts its bytes. Of others only the amount that waits is known, and that may be the same twice
+ * because as much has arrived as was read. For what is read by read(2), and not by recv(2), the
+ * process's own count of calls tells the two apart.
+ */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <linux/sockios.h>
+#endif
+
+/* ------------------------------------------------------------------ what the kernel can tell */
+
+static int get_option(int fd, int level, int option)
+{
+    int value = 0;
+    socklen_t length = sizeof value;
+
+    return getsockopt(fd, level, option, &value, &length) == 0 ? value : 0;
+}
+
+#if defined(__linux__)
+/* linux/tcp.h and netinet/tcp.h exclude each other, and the latter lacks the counts: the places are
+ * those of struct tcp_info, which only grows (bytes_acked and bytes_received: Linux 4.1). */
+enum { INFO_BACKLOG = 24, INFO_ACKED = 120, INFO_RECEIVED = 128, INFO_SIZE = 136, GET_INFO = 11 };
+enum { MEMORY_RECEIVED = 0, MEMORY_VALUES = 9, GET_MEMORY = 55 }; /* SO_MEMINFO: Linux 4.12 */
+
+static bool get_tcp_info(int fd, unsigned char info[INFO_SIZE])
+{
+    socklen_t length = INFO_SIZE;
+
+    memset(info, 0, INFO_SIZE);
+    return getsockopt(fd, IPPROTO_TCP, GET_INFO, info, &length) == 0 && length >= INFO_SIZE;
+}
+
+static uint64_t get_field(const unsigned char info[INFO_SIZE], size_t at)
+{
+    uint64_t value;
+
+    memcpy(&value, info + at, sizeof value);
+    return value;
+}
+
+static void ask_tcp(int fd, struct readyq__sample *sample)
+{
+    unsigned char info[INFO_SIZE];
+    int unsent = 0;
+
+    ioctl(fd, SIOCOUTQ, &unsent);
+    if (get_tcp_info(fd, info))
+        sample->done = get_field(info, INFO_RECEIVED) - (uint64_t)sample->unread +
+                       get_field(info, INFO_ACKED) + (uint64_t)unsent;
+}
+
+static int64_t count_backlog(int fd)
+{
+    unsigned char info[INFO_SIZE];
+    uint32_t backlog = 0;
+
+    if (get_tcp_info(fd, info))
+        memcpy(&backlog, info + INFO_BACKLOG, sizeof backlog);
+    return backlog;
+}
+
+/* With its buffers, so that of several datagrams each counts. */
+static int64_t count_received(int fd)
+{
+    uint32_t memory[MEMORY_VALUES] = {0};
+    socklen_t length = sizeof memory;
+
+    getsockopt(fd, SOL_SOCKET, GET_MEMORY, memory, &length);
+    return memory[MEMORY_RECEIVED];
+}
+
+static int64_t count_unsent(int fd)
+{
+    int unsent = 0;
+
+    return ioctl(fd, SIOCOUTQ, &unsent) == 0 ? unsent : 0;
+}
+
+/* Those that are consumed by read(2); others, as a queue's descriptor, have ways of their own. */
+static bool is_read_by_calls(int fd)
+{
+    static const char *const names[] = {"[eventfd]", "[timerfd]", "[signalfd]", "inotify",
+                                        "[pidfd]"};
+    char text[64];
+
+    readyq_describe(fd, text, sizeof text);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(text, names[i]) == 0)
+            return true;
+    return false;
+}
+
+bool readyq__count_calls(struct readyq__calls *calls)
+{
+    unsigned long long reads = 0, writes = 0;
+    char line[64];
+    FILE *file = fopen("/proc/self/io", "re");
+    int found = 0;
+
+    if (file == NULL)
+        return false;
+    while (fgets(line, sizeof line, file) != NULL)
+        found += sscanf(line, "syscr: %llu", &reads) + sscanf(line, "syscw: %llu", &writes);
+    fclose(file);
+    *calls = (struct readyq__calls){reads, writes};
+    return found == 2;
+}
+
+static enum readyq__evidence judge_tcp(void)
+{
+    return READYQ__EXACT;
+}
+
+/* A datagram socket of this machine does not tell how many wait in it. */
+static enum readyq__evidence judge_socket(int fd, int family, int type)
+{
+    (void)fd;
+    return family == AF_UNIX && type == SOCK_DGRAM ? READYQ__BLIND : READYQ__SAMPLES;
+}
+#else
+static void ask_tcp(int fd, struct readyq__sample *sample)
+{
+    (void)fd, (void)sample;
+}
+
+static int64_t count_backlog(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+static int64_t count_received(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+static int64_t count_unsent(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+static bool is_read_by_calls(int fd)
+{
+    (void)fd;
+    return false;
+}
+
+bool readyq__count_calls(struct readyq__calls *calls)
+{
+    *calls = (struct readyq__calls){0, 0};
+    return false;
+}
+
+static enum readyq__evidence judge_tcp(void)
+{
+    return READYQ__SAMPLES;
+}
+
+static enum readyq__evidence judge_socket(int fd, int family, int type)
+{
+    (void)fd, (void)family;
+    return type == SOCK_STREAM ? READYQ__SAMPLES : READYQ__BLIND;
+}
+#endif
+
+/* ------------------------------------------------------------------ the kinds of descriptors */
+
+static int get_family(int fd)
+{
+    struct sockaddr_storage here = {0};
+    socklen_t length = sizeof here;
+
+    return getsockname(fd, (void *)&here, &length) == 0 ? here.ss_family : AF_UNSPEC;
+}
+
+static enum readyq__evidence judge_any_socket(int fd, bool *listens)
+{
+    const int family = get_family(fd), type = get_option(fd, SOL_SOCKET, SO_TYPE);
+    const bool internet = family == AF_INET || family == AF_INET6;
+
+    *listens = get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 0;
+    if (*listens)
+        return internet ? READYQ__SAMPLES : READYQ__BLIND;
+    return internet && type == SOCK_STREAM ? judge_tcp() : judge_socket(fd, family, type);
+}
+
+struct readyq__subject readyq__examine(int fd)
+{
+    struct readyq__subject subject = {.evidence = READYQ__BLIND};
+    struct stat file = {0};
+
+    if (fstat(fd, &file) < 0)
+        return subject;
+    subject.is_socket = S_ISSOCK(file.st_mode);
+    subject.is_file = S_ISREG(file.st_mode);
+    if (subject.is_socket)
+        subject.evidence = judge_any_socket(fd, &subject.listens);
+    else if (S_ISFIFO(file.st_mode) || subject.is_file || is_read_by_calls(fd) ||
+             (S_ISCHR(file.st_mode) && isatty(fd)))
+        subject.evidence = READYQ__CALLS;
+    return subject;
+}
+
+/* Of a listening socket, `unread` is how many connections wait. */
+void readyq__take_sample(int fd, const struct readyq__subject *subject,
+                         struct readyq__sample *sample)
+{
+    int unread = 0;
+
+    *sample = (struct readyq__sample){0};
+    if (subject->listens)
+        sample->unread = sample->left = count_backlog(fd);
+    else
+        sample->unread = ioctl(fd, FIONREAD, &unread) == 0 ? unread : -1;
+    if (subject->evidence == READYQ__EXACT) {
+        ask_tcp(fd, sample);
+    } else if (subject->is_socket && !subject->listens) {
+        sample->left = sample->unread + count_received(fd);
+        sample->done = (uint64_t)count_unsent(fd);
+    } else if (subject->is_file) {
+        sample->done = (uint64_t)lseek(fd, 0, SEEK_CUR);
+        sample->left = 0;
+    } else if (!subject->listens) {
+        sample->left = sample->unread;
+    }
+}
+
+bool readyq__has_progress(const struct readyq__sample *before, const struct readyq__sample *after)
+{
+    return after->done != before->done || after->left < before->left;
+}
+
+uint32_t readyq__ask_ready(int fd)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT | POLLPRI};
+    uint32_t bits = 0;
+
+    if (poll(&one, 1, 0) <= 0)
+        return 0;
+    if (one.revents & (POLLIN | POLLHUP | POLLERR))
+        bits |= READYQ_READ;
+    if (one.revents & (POLLOUT | POLLHUP | POLLERR))
+        bits |= READYQ_WRITE;
+    if (one.revents & (POLLPRI | POLLERR))
+        bits |= READYQ_PRIORITY;
+    if (one.revents & POLLERR)
+        bits |= READYQ_ERROR;
+    return bits;
+}
+
+/* Errors are queued, and not only the last one is kept. */
+bool readyq__queues_errors(int fd)
+{
+#if defined(__linux__)
+    return get_option(fd, IPPROTO_IP, IP_RECVERR) != 0 ||
+           get_option(fd, IPPROTO_IPV6, IPV6_RECVERR) != 0;
+#else
+    (void)fd;
+    return false;
+#endif
+}
+
+bool readyq__are_descriptors_left(void)
+{
+    const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    const bool left = fd >= 0 || (errno != EMFILE && errno != ENFILE);
+
+    if (fd >= 0)
+        close(fd);
+    return left;
+}
+
+bool readyq__identify(int fd, struct readyq__identity *identity)
+{
+    struct stat file;
+
+    if (fstat(fd, &file) < 0)
+        return false;
+    *identity = (struct readyq__identity){(uint64_t)file.st_dev, (uint64_t)file.st_ino};
+    return true;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Telling what the watchdog has noticed: in C by a call of the user's function, with the lock
+ * released; to a binding when it asks.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+
+static readyq_watch *watch_of(readyq *q, const struct readyq__sentence *sentence)
+{
+    return sentence->watch != 0 ? readyq__find_by_id(q, sentence->watch) : NULL;
+}
+
+static void call(const struct readyq_debug *debug, readyq_watch *w, const char *text)
+{
+    if (debug->warn != NULL)
+        debug->warn(debug->data, w, text);
+    else
+        fprintf(stderr, "readyq: %s\n", text);
+}
+
+bool readyq__tell(readyq *q)
+{
+    const struct readyq_debug *debug = readyq__watchdog_options(q);
+    struct readyq__sentence sentence;
+    readyq_watch *w;
+
+    if (debug->warn == NULL && q->interruptible)
+        return readyq__watchdog_has_more(q);
+    while (readyq__watchdog_pop(q, &sentence)) {
+        w = watch_of(q, &sentence);
+        readyq__unlock(q);
+        call(debug, w, sentence.text);
+        readyq__lock(q);
+    }
+    return false;
+}
+
+int readyq_warning(readyq *q, readyq_watch **w, char *text, size_t size)
+{
+    struct readyq__sentence sentence;
+    int kind = 0;
+
+    *w = NULL;
+    if (q->watchdog == NULL)
+        return 0;
+    readyq__lock(q);
+    if (readyq__watchdog_pop(q, &sentence)) {
+        kind = (int)sentence.kind;
+        *w = watch_of(q, &sentence);
+        snprintf(text, size, "%s", sentence.text);
+    }
+    readyq__unlock(q);
+    return kind;
+}
