@@ -187,6 +187,13 @@ static PyObject *queue_fileno(PyObject *self, PyObject *Py_UNUSED(none))
     return fd >= 0 ? PyLong_FromLong(fd) : pyq_raise_error("fileno", -1, fd);
 }
 
+static PyObject *queue_now(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    readyq *core = pyq_enter_queue((Queue *)self, "now");
+
+    return core != NULL ? PyFloat_FromDouble((double)readyq_now(core) / 1e9) : NULL;
+}
+
 static PyObject *build_stats(PyObject *result, const struct readyq_stats *stats)
 {
     const unsigned long long counts[] = {
@@ -265,6 +272,7 @@ static PyMethodDef methods[] = {
     {"dispatch", AS_METHOD(pyq_dispatch_queue), FAST_KEYWORDS, queue_dispatch_doc},
     {"wake", queue_wake, METH_NOARGS, queue_wake_doc},
     {"fileno", queue_fileno, METH_NOARGS, queue_fileno_doc},
+    {"now", queue_now, METH_NOARGS, queue_now_doc},
     {"stats", queue_stats, METH_NOARGS, queue_stats_doc},
     {"trace", pyq_set_tracer, METH_O, queue_trace_doc},
     {"close", queue_close, METH_NOARGS, queue_close_doc},

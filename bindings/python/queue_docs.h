@@ -154,6 +154,13 @@ PyDoc_STRVAR(
     "    ...     q.dispatch()\n");
 
 PyDoc_STRVAR(
+    queue_now_doc,
+    "now($self, /)\n"
+    "--\n\n"
+    "Return the queue's clock in seconds as a float: time.monotonic(), or the virtual clock, which\n"
+    "starts at 0. Watch.due is on this clock.");
+
+PyDoc_STRVAR(
     queue_wake_doc,
     "wake($self, /)\n"
     "--\n"

@@ -279,6 +279,7 @@ def test_closed_queue_refuses_everything_that_does_something(make):
         queue.dispatch,
         queue.wake,
         queue.fileno,
+        queue.now,
         queue.stats,
         lambda: queue.trace(None),
         queue.__enter__,

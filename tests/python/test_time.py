@@ -375,3 +375,13 @@ def test_period_is_in_seconds_and_none_without(queue):
     assert queue.add_timer(1, period=math.inf).period == math.inf
     assert queue.add_timer(1).period is None
     assert queue.add_timer(1, period=0).period is None
+
+
+def test_now_is_the_clock_on_which_timers_are_due(queue, virtual):
+    before = time.monotonic()
+    assert before <= queue.now() <= time.monotonic()
+    assert virtual.now() == 0
+    timer = virtual.add_timer(2.5)
+    assert timer.due == 2.5
+    assert timer in list(virtual.wait(3))
+    assert virtual.now() == 2.5
