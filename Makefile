@@ -128,6 +128,13 @@ fuzz:
 	@$(MAKE) -s fuzz-here
 fuzz-here:
 	@env -u MAKEFLAGS -u MAKELEVEL $(python) tests/fuzz/run.py $(or $(SECONDS),60)
+docs:
+	@$(SETUP) docs
+	@$(MAKE) -s site
+site: python-module
+	@rm -rf build/docs
+	@build/venv/bin/python -m sphinx -q -W --keep-going -b html docs build/docs/html
+	@echo 'built build/docs/html/index.html'
 coverage:
 	@$(SETUP) coverage
 	@PYTHON='$(CURDIR)/build/venv/bin/python' tools/coverage.sh
@@ -210,11 +217,12 @@ help:
 	@echo 'make faults     let every system call and allocation fail once, in C, Python and Lua'
 	@echo 'make cross      compile and link the core for other systems'
 	@echo 'make bench      measure readyq beside other event loops'
+	@echo 'make docs       install what is missing, and build the site into build/docs/html'
 	@echo 'make install    install the C library and Lua modules into PREFIX (DESTDIR=... for staging)'
 	@echo 'make rock       pack the sources as build/readyq-VERSION-1.src.rock for luarocks'
 	@echo 'make clean      remove everything that was built, and the virtual environment'
 	@echo 'PYTHON=python3.12, LUA=lua5.3 and CC=clang replace python3, lua5.4 and cc.'
 
 .PHONY: all lib python-module lua-module examples always need-python need-lua demo test lint setup \
-        test-stdlib repl repl-here repl-lua show check inspect model coverage soak spin races faults fuzz fuzz-here memory \
+        test-stdlib repl repl-here repl-lua show check inspect docs site model coverage soak spin races faults fuzz fuzz-here memory \
         references cross bench env install install-c install-lua rock clean help

@@ -19,7 +19,8 @@
 #   tools/setup.sh references     for `make references`: a debug CPython, and what `test` requires
 #   tools/setup.sh cross          for `make cross`: the compiler for other systems
 #   tools/setup.sh coverage       for `make coverage`: the tools that count lines and branches
-#   tools/setup.sh all            everything except the last five
+#   tools/setup.sh docs           for `make docs`: Sphinx with MyST (pages in Markdown) and its theme
+#   tools/setup.sh all            everything except the last six
 #
 # Environment: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (the directory of lua.h), CC (cc).
 set -eu
@@ -31,6 +32,7 @@ for_python="compiler python python_headers"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright prompt_typed setuptools build"
 for_cross="python pip ziglang"
 for_coverage="$for_test pip coverage"
+for_docs="$for_python pip sphinx"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck" # lint leaves it out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
@@ -211,6 +213,7 @@ has_ruff() { command -v ruff >/dev/null; }
 has_mypy() { command -v mypy >/dev/null; }
 has_pyright() { command -v pyright >/dev/null; }
 has_coverage() { "$venv/bin/python" -c 'import coverage, gcovr, pytest' >/dev/null 2>&1; }
+has_sphinx() { "$venv/bin/python" -c 'import sphinx, myst_parser, furo, sphinx_copybutton' 2>/dev/null; }
 has_ziglang() { "$venv/bin/python" -m ziglang version >/dev/null 2>&1; }
 has_setuptools() { # one that builds the package
     for one in "$python" "$venv/bin/python"; do
@@ -305,6 +308,7 @@ pip_packages() {
         ziglang) echo 'ziglang>=0.15' ;;
         atheris) echo 'atheris>=3' ;;
         coverage) printf '%s\n' 'coverage>=7.10' 'gcovr>=8' 'pytest>=7' ;;
+        sphinx) printf '%s\n' 'sphinx>=7.4' 'myst-parser>=3' furo sphinx-copybutton ;;
         setuptools) echo 'setuptools>=77' ;;
         build) echo 'build>=1.2' ;;
         esac
@@ -457,6 +461,7 @@ references) provide "$for_test debug_python" "" "" ;;
 cross) provide "$for_cross" "" "" ;;
 all) provide "$for_test $for_lint" "$checkers $extras $servers" too ;;
 coverage) provide "$for_coverage" "" "" ;;
+docs) provide "$for_docs" "" "" ;;
 *) say "no such command: $command" && exit 2 ;;
 esac
 write_config

@@ -73,8 +73,9 @@ class CReference(Reference):
     def code(self, together, body):
         target = {"struct": "struct", "enum": "enum", "macro": "macro", "type": "type"}
         lines = []
+        structs = {d.name for s in header.read()[1] for d in s.declarations if d.kind == "struct"}
         for one in together:
-            if one.kind in target:
+            if one.kind in target and not (one.kind == "type" and one.name in structs):
                 lines += [f"::::{{c:{target[one.kind]}}} {one.name}", "::::", ""]
         code = "\n".join(one.code for one in together)
         return [*lines, *body, "", "```c", *code.split("\n"), "```", ""]
