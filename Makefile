@@ -165,7 +165,7 @@ cross:
 	@$(SETUP) cross
 	@PYTHON='$(if $(wildcard build/venv/bin/python),build/venv/bin/python,$(PYTHON))' tools/cross.sh
 bench: all
-	@$(RUN) $(python) bench/run.py
+	@$(RUN) $(python) bench/run.py $(BENCH)
 
 env:
 	@echo 'export $(ENV)'
@@ -216,7 +216,7 @@ help:
 	@echo 'make races      run every call against every other under ThreadSanitizer'
 	@echo 'make faults     let every system call and allocation fail once, in C, Python and Lua'
 	@echo 'make cross      compile and link the core for other systems'
-	@echo 'make bench      measure readyq beside other event loops'
+	@echo 'make bench      measure readyq beside other event loops (BENCH=lines: only that)'
 	@echo 'make docs       install what is missing, and build the site into build/docs/html'
 	@echo 'make install    install the C library and Lua modules into PREFIX (DESTDIR=... for staging)'
 	@echo 'make rock       pack the sources as build/readyq-VERSION-1.src.rock for luarocks'

@@ -102,9 +102,9 @@ static int control(readyq *q, int operation, int fd, uint32_t interest)
     if (error == -EINVAL && (event.events & EPOLLEXCLUSIVE)) /* note 6: an epoll descriptor */
         error = control(q, operation, fd, interest & ~READYQ_EXCLUSIVE);
     if (error == -EINVAL && operation == EPOLL_CTL_ADD)
-        error = readyq__refuse(READYQ__OWN_DESCRIPTOR); /* under whatever number */
-    if (error == -ELOOP)
-        error = readyq__refuse(leads_to(fd, q->kernel, 6) ? READYQ__CIRCLE : READYQ__TOO_DEEP);
+        error = readyq__refuse_own(); /* under whatever number */
+    if (error == -ELOOP && !leads_to(fd, q->kernel, 6))
+        error = readyq__refuse_depth();
     return error;
 }
 

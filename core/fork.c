@@ -26,13 +26,21 @@ static uint32_t last_epoch = 1;
  * before any other queue registers that number. */
 static void begin(bool reset_locks)
 {
+    sigset_t all, mask;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &mask);
+    if (reset_locks) {
+        pthread_mutex_init(&registry, NULL);
+        pthread_mutex_init(&readyq__handlers_lock, NULL);
+    }
     *readyq__epoch = 0; /* until all is done, nothing changes the parent's queues */
-    readyq__handlers_child(reset_locks);
+    readyq__handlers_child();
     for (readyq *q = queues; q != NULL; q = q->next) {
         if (reset_locks)
             pthread_mutex_init(&q->lock, NULL);
         readyq__forget_threads(q);
-        if (q->closed && !q->torn) {
+        if (q->closed && !atomic_load(&q->shut)) {
             q->backend->close(q, true);
             readyq__tear_down(q);
         } else if (q->pollable >= 0) {
@@ -41,17 +49,12 @@ static void begin(bool reset_locks)
         }
     }
     *readyq__epoch = ++last_epoch;
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 void readyq__begin_child(void)
 {
-    sigset_t all, mask;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &mask);
-    pthread_mutex_init(&registry, NULL);
     begin(true);
-    pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 /* ------------------------------------------------------------------ around fork() */
@@ -64,14 +67,14 @@ static void before_fork(void)
     pthread_mutex_lock(&registry);
     for (readyq *q = queues; q != NULL; q = q->next)
         pthread_mutex_lock(&q->lock);
-    readyq__handlers_lock();
+    pthread_mutex_lock(&readyq__handlers_lock);
 }
 
 static void after_fork(void)
 {
     if (!locked)
         return;
-    readyq__handlers_unlock();
+    pthread_mutex_unlock(&readyq__handlers_lock);
     for (readyq *q = queues; q != NULL; q = q->next)
         pthread_mutex_unlock(&q->lock);
     pthread_mutex_unlock(&registry);
@@ -79,12 +82,7 @@ static void after_fork(void)
 
 static void after_fork_in_child(void)
 {
-    sigset_t all, mask;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &mask);
     begin(false);
-    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     after_fork();
 }
 
@@ -114,11 +112,8 @@ void readyq__register_queue(readyq *q)
 
     pthread_once(&once, install);
     readyq__lock_registry();
-    q->epoch = *readyq__epoch;
     q->id = ++last_id;
     q->next = queues;
-    if (queues != NULL)
-        queues->previous = q;
     queues = q;
     readyq__unlock_registry();
 }
@@ -126,12 +121,11 @@ void readyq__register_queue(readyq *q)
 void readyq__unregister_queue(readyq *q)
 {
     readyq__lock_registry();
-    if (q->previous != NULL)
-        q->previous->next = q->next;
-    else
-        queues = q->next;
-    if (q->next != NULL)
-        q->next->previous = q->previous;
+    for (readyq **link = &queues; *link != NULL; link = &(*link)->next)
+        if (*link == q) {
+            *link = q->next;
+            break;
+        }
     readyq__unlock_registry();
 }
 

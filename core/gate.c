@@ -11,9 +11,11 @@ int readyq__enter(readyq *q)
 
     readyq__lock(q);
     if (q->closed)
-        error = readyq__refuse(READYQ__QUEUE_CLOSED);
-    else if (readyq__is_forked(q))
-        error = readyq__rebuild_forked(q);
+        error = -ESHUTDOWN;
+    else if (readyq__is_forked(q)) {
+        error = readyq__build(q);
+        q->stats.rebuilds += error == 0;
+    }
     if (error < 0)
         readyq__unlock(q);
     return error;
@@ -39,8 +41,10 @@ void readyq__leave(readyq *q)
 static int refuse(const readyq_watch *w)
 {
     if (__atomic_load_n(&w->kind, __ATOMIC_RELAXED) == READYQ_KIND_NONE)
-        return readyq__refuse(READYQ__NOT_ADDED);
-    return readyq__refuse(readyq__fired_in(w) != 0 ? READYQ__HAS_FIRED : READYQ__REMOVED);
+        return readyq__refuse(ENOENT, "the watch was never added to a queue", "add it first");
+    if (readyq__fired_in(w) != 0)
+        return readyq__refuse(ENOENT, "it has fired and left its queue", "nothing is left to do");
+    return readyq__refuse(ENOENT, "the watch was removed from its queue", "add it again");
 }
 
 readyq *readyq__enter_of(readyq_watch *w, int *error)
@@ -65,7 +69,7 @@ readyq *readyq__enter_by_id(uint32_t id, int *error)
 
     readyq__lock_registry();
     q = readyq__find_queue(id);
-    *error = q != NULL ? readyq__enter(q) : readyq__refuse(READYQ__QUEUE_CLOSED);
+    *error = q != NULL ? readyq__enter(q) : -ESHUTDOWN;
     readyq__unlock_registry();
     return *error == 0 ? q : NULL;
 }

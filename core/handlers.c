@@ -26,10 +26,6 @@
 #include <dirent.h>
 #endif
 
-#ifndef NSIG
-#define NSIG 65
-#endif
-
 enum { LEVELS = 4 };
 
 static struct handled {
@@ -39,35 +35,29 @@ static struct handled {
     struct sigaction before[LEVELS];
 } handled[NSIG];
 
-static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t readyq__handlers_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ------------------------------------------------------------------ in the handler */
 
-static void mark_watches(struct handled *of)
+/* Marks the watches if they are to be `marked`. Returns whether one of them requires that a plain
+ * handler below is not called: readyq_replace_signal(). */
+static bool visit_watches(struct handled *of, bool marked)
 {
     readyq_watch *w = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST);
+    bool replaces = false;
 
     for (; w != NULL; w = __atomic_load_n(&w->own.source.next_same_signal, __ATOMIC_SEQ_CST)) {
         readyq *q = __atomic_load_n(&w->queue, __ATOMIC_ACQUIRE);
 
+        replaces |= (w->own.flags & READYQ__REPLACES) != 0;
+        if (!marked)
+            continue;
         __atomic_fetch_add(&w->caught, 1, __ATOMIC_SEQ_CST);
         atomic_store(&q->signalled, true); /* then `sleepers`; see wait.c */
         if (atomic_load(&q->sleepers) > 0 && !readyq__is_forked(q))
             readyq__kick(q);
     }
-}
-
-/* Whether a watch requires that a plain handler below is not called: readyq_replace_signal(). */
-static bool is_replaced(const struct handled *of, const struct sigaction *before)
-{
-    const readyq_watch *w = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST);
-
-    if (before->sa_flags & SA_SIGINFO)
-        return false;
-    for (; w != NULL; w = __atomic_load_n(&w->own.source.next_same_signal, __ATOMIC_SEQ_CST))
-        if (w->own.flags & READYQ__REPLACES)
-            return true;
-    return false;
+    return replaces;
 }
 
 static void call_before(const struct sigaction *before, int signal, siginfo_t *info, void *context)
@@ -120,16 +110,24 @@ LEVEL(3)
 static void (*const handlers[LEVELS])(int, siginfo_t *, void *) = {on_level_0, on_level_1,
                                                                    on_level_2, on_level_3};
 
-static bool is_level(const struct sigaction *action, int level)
+/* Which of our handlers it is, or -1. */
+static int level_of(const struct sigaction *action)
 {
-    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == handlers[level];
+    int level = LEVELS - 1;
+
+    if (!(action->sa_flags & SA_SIGINFO))
+        return -1;
+    while (level >= 0 && action->sa_sigaction != handlers[level])
+        level--;
+    return level;
 }
 
-static bool is_present(int level, int signal)
+/* That of the present action. */
+static int present_level(int signal)
 {
     struct sigaction now;
 
-    return sigaction(signal, NULL, &now) == 0 && is_level(&now, level);
+    return sigaction(signal, NULL, &now) < 0 ? -1 : level_of(&now);
 }
 
 /* Without a watch, as the present action: an installation that was left below another handler,
@@ -163,7 +161,7 @@ static void on_signal(int level, int signal, siginfo_t *info, void *context)
     const int error = errno;
     struct handled *of = &handled[signal];
     const struct sigaction before = of->before[level];
-    bool over = false, replaced;
+    bool active, over, replaced;
     struct readyq__cancel cancel;
 
     if (info != NULL && info->si_code == PROBE) {
@@ -172,11 +170,10 @@ static void on_signal(int level, int signal, siginfo_t *info, void *context)
     }
     cancel = readyq__hold_cancel();
     __atomic_fetch_add(&of->running, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&of->first, __ATOMIC_SEQ_CST) == NULL)
-        over = is_present(level, signal);
-    else if (level == __atomic_load_n(&of->newest, __ATOMIC_SEQ_CST) || is_present(level, signal))
-        mark_watches(of);
-    replaced = is_replaced(of, &before);
+    active =
+        level == __atomic_load_n(&of->newest, __ATOMIC_SEQ_CST) || present_level(signal) == level;
+    replaced = visit_watches(of, active) && !(before.sa_flags & SA_SIGINFO);
+    over = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST) == NULL && present_level(signal) == level;
     if (over)
         withdraw(of, signal, &before);
     __atomic_fetch_sub(&of->running, 1, __ATOMIC_SEQ_CST);
@@ -195,12 +192,12 @@ static void lock_table(sigset_t *mask)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, mask);
-    pthread_mutex_lock(&table);
+    pthread_mutex_lock(&readyq__handlers_lock);
 }
 
 static void unlock_table(const sigset_t *mask)
 {
-    pthread_mutex_unlock(&table);
+    pthread_mutex_unlock(&readyq__handlers_lock);
     pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
@@ -217,9 +214,8 @@ static bool is_reached(int signal, const struct sigaction *now)
     struct probe probe = {.asker = handled};
     siginfo_t info;
 
-    for (int level = 0; level < LEVELS; level++)
-        if (is_level(now, level))
-            return true;
+    if (level_of(now) >= 0)
+        return true;
     if (!is_a_copys(now))
         return false;
     memset(&info, 0, sizeof info);
@@ -227,11 +223,6 @@ static bool is_reached(int signal, const struct sigaction *now)
     info.si_value.sival_ptr = &probe;
     now->sa_sigaction(signal, &info, NULL);
     return probe.is_reached;
-}
-
-static int refuse(int error)
-{
-    return error == EINVAL ? readyq__refuse(READYQ__RESERVED_SIGNAL) : -error;
 }
 
 /* Flags of the handler before are kept: that its signal interrupts system calls, so that an
@@ -251,7 +242,7 @@ static int install(struct handled *of, int signal, const struct sigaction *now)
     ours.sa_sigaction = handlers[level];
     fill_mask(&ours.sa_mask);
     if (sigaction(signal, &ours, NULL) < 0)
-        return refuse(errno);
+        return -errno;
     __atomic_store_n(&of->newest, level, __ATOMIC_SEQ_CST);
     return 0;
 }
@@ -262,7 +253,9 @@ static int ensure(int signal)
     struct sigaction now;
 
     if (sigaction(signal, NULL, &now) < 0)
-        return refuse(errno);
+        return errno != EINVAL ? -errno
+                               : readyq__refuse(EINVAL, "the C library reserves this signal",
+                                                "real-time signals begin at SIGRTMIN");
     return is_reached(signal, &now) ? 0 : install(&handled[signal], signal, &now);
 }
 
@@ -302,10 +295,9 @@ int readyq__handle_signal(readyq_watch *w)
 
 void readyq__check_handler(int signal)
 {
-    struct sigaction now;
     sigset_t mask;
 
-    if (sigaction(signal, NULL, &now) < 0 || is_level(&now, handled[signal].newest))
+    if (present_level(signal) == handled[signal].newest)
         return;
     lock_table(&mask);
     ensure(signal);
@@ -315,11 +307,10 @@ void readyq__check_handler(int signal)
 /* Restores the action before the last watch's, if ours is the present one. */
 static void uninstall(const struct handled *of, int signal)
 {
-    for (int level = 0; level < LEVELS; level++)
-        if (is_present(level, signal)) {
-            sigaction(signal, &of->before[level], NULL);
-            return;
-        }
+    const int level = present_level(signal);
+
+    if (level >= 0)
+        sigaction(signal, &of->before[level], NULL);
 }
 
 void readyq__unhandle_signal(readyq_watch *w)
@@ -388,21 +379,9 @@ bool readyq__is_blocked_everywhere(int signal)
 
 /* ------------------------------------------------------------------ fork */
 
-void readyq__handlers_lock(void)
-{
-    pthread_mutex_lock(&table);
-}
-
-void readyq__handlers_unlock(void)
-{
-    pthread_mutex_unlock(&table);
-}
-
 /* Handlers of the parent's other threads are not running here. */
-void readyq__handlers_child(bool reset_lock)
+void readyq__handlers_child(void)
 {
     for (int signal = 0; signal < NSIG; signal++)
         handled[signal].running = 0;
-    if (reset_lock)
-        pthread_mutex_init(&table, NULL);
 }

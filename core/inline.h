@@ -32,17 +32,6 @@ static inline void readyq__link_before(struct readyq__link *at, struct readyq__l
     at->prev = link;
 }
 
-/* All of `list` to the front of `to`. */
-static inline void readyq__list_splice(struct readyq__link *to, struct readyq__link *list)
-{
-    if (readyq__list_empty(list))
-        return;
-    list->prev->next = to->next;
-    to->next->prev = list->prev;
-    list->next->prev = to;
-    to->next = list->next;
-}
-
 /* Not for a watch that is IDLE, whose link may dangle. */
 static inline void readyq__unlink(struct readyq__link *link)
 {

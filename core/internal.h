@@ -54,21 +54,14 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#if defined(__has_include)
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
 #define readyq__alone() (__libc_single_threaded)
-#endif
-#endif
-#ifndef readyq__alone
+#else
 #define readyq__alone() (false)
 #endif
 
-#if defined(__GNUC__)
 #define READYQ__OUT_OF_LINE __attribute__((noinline)) /* so that its caller needs no stack frame */
-#else
-#define READYQ__OUT_OF_LINE
-#endif
 
 #define READYQ__DIRECTIONS (READYQ_READ | READYQ_WRITE | READYQ_PRIORITY)
 #define READYQ__MODES (READYQ_EDGE | READYQ_ONESHOT | READYQ_EXCLUSIVE)
@@ -139,6 +132,10 @@ extern const struct readyq__backend READYQ__BACKEND;
 
 /* What distinguishes the kinds of sources, by enum readyq_kind and the two below. */
 struct readyq__kind {
+    /* Checks the arguments of a prepared watch and begins to watch: a registration, a place in the
+     * heap. 0 or -errno; what it changed in the watch is then undone. */
+    int (*start)(readyq *q, readyq_watch *w);
+
     /* Its descriptor, or the handler of its signal, reports READYQ_ bits. NULL: none can. */
     void (*event)(readyq *q, readyq_watch *w, uint32_t bits);
 
@@ -150,7 +147,7 @@ struct readyq__kind {
      * that were taken while one batch is open. NULL: nothing to do. */
     void (*give_back)(readyq *q, readyq_watch *w);
 
-    /* Releases what it holds besides its place in lists: a registration, a place in the heap. */
+    /* Ends what start() began. */
     void (*stop)(readyq *q, readyq_watch *w);
 };
 
@@ -208,10 +205,10 @@ struct readyq {
     uint64_t timer_order;
 
     bool virtual_clock, interruptible;
-    bool closed, torn; /* readyq_close() was called; the descriptors are closed, too */
-    bool rebuild_due;  /* a ghost fires: replace the kernel queue */
-    bool lock_kept;    /* while that is done: fetching events does not release the lock */
-    int64_t now;       /* the virtual clock */
+    bool closed;      /* readyq_close() was called */
+    bool rebuild_due; /* a ghost fires: replace the kernel queue */
+    bool lock_kept;   /* while that is done: fetching events does not release the lock */
+    int64_t now;      /* the virtual clock */
     int refs;
     uint32_t id;    /* never used twice: for timers that have left the queue */
     uint32_t epoch; /* of the process that the kernel queue belongs to (fork.c) */
@@ -231,7 +228,7 @@ struct readyq {
     atomic_bool woken;          /* readyq_wake() was called */
     atomic_bool signalled;      /* a watched signal was caught */
     atomic_int kicking;         /* threads about to write to wakeup_write */
-    atomic_bool shut;           /* no thread may write to it any more */
+    atomic_bool shut;           /* the queue's descriptors are closed */
     atomic_uint_fast64_t wakes; /* for the statistics */
 
     readyq_watch sigchld; /* of kind SIGCHLD */
@@ -239,7 +236,7 @@ struct readyq {
     int pollable, pollable_timer; /* readyq_fileno(), and the deadline in it */
     int64_t pollable_due;         /* what pollable_timer is set to */
     bool pollable_forked;         /* they are still the parent's */
-    readyq *next, *previous;      /* in the registry */
+    readyq *next;                 /* in the registry */
 
     int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
     struct readyq_stats stats;
@@ -263,39 +260,11 @@ void readyq__begin_child(void); /* fork.c: where the epoch is 0, before a lock i
 
 /* ------------------------------------------------------------------ explain.c */
 
-/* The reasons of the core's own refusals: one text each. */
-enum readyq__reason {
-    READYQ__NO_REASON = 0, /* the kernel's error, if any, says it */
-    READYQ__BAD_INTEREST,
-    READYQ__NOT_OPEN,
-    READYQ__OWN_DESCRIPTOR,
-    READYQ__NEGATIVE_DELAY,
-    READYQ__NEGATIVE_PERIOD,
-    READYQ__NEGATIVE_TIMEOUT,
-    READYQ__NEGATIVE_DEADLINE,
-    READYQ__NEGATIVE_MAXIMUM,
-    READYQ__NO_SIGNAL,
-    READYQ__UNCATCHABLE_SIGNAL,
-    READYQ__FATAL_SIGNAL,
-    READYQ__RESERVED_SIGNAL,
-    READYQ__NO_PROCESS_ID,
-    READYQ__NOT_A_DESCRIPTOR,
-    READYQ__NOT_A_TIMER,
-    READYQ__NOT_A_TRIGGER,
-    READYQ__IN_A_QUEUE,
-    READYQ__NOT_ADDED,
-    READYQ__REMOVED,
-    READYQ__HAS_FIRED,
-    READYQ__DESCRIPTOR_CLOSED,
-    READYQ__NUMBER_REUSED,
-    READYQ__QUEUE_CLOSED,
-    READYQ__CIRCLE,
-    READYQ__TOO_DEEP,
-    READYQ__NOT_A_CHILD,
-};
-
-/* Remembers the reason for readyq_explain() in this thread, and returns its negative errno. */
-int readyq__refuse(enum readyq__reason reason);
+/* Returns the negative errno. Remembers the reason for readyq_explain() in this thread; `why` NULL:
+ * the number alone says it. */
+int readyq__refuse(int error, const char *why, const char *advice);
+int readyq__refuse_own(void);
+int readyq__refuse_depth(void);
 
 /* ------------------------------------------------------------------ clock.c */
 
@@ -339,10 +308,9 @@ void readyq__check_handler(int signal);
 
 bool readyq__is_blocked_everywhere(int signal);
 
-/* For fork.c. */
-void readyq__handlers_lock(void);
-void readyq__handlers_unlock(void);
-void readyq__handlers_child(bool reset_lock);
+/* For fork.c: the lock of the table of handlers. */
+extern pthread_mutex_t readyq__handlers_lock;
+void readyq__handlers_child(void);
 
 /* ------------------------------------------------------------------ ready.c */
 
@@ -358,6 +326,9 @@ void readyq__unlist(readyq *q, readyq_watch *w);
 void readyq__open_batch(readyq *q, readyq_batch *batch);  /* takes a reference to the queue */
 void readyq__give_back(readyq *q, readyq_batch *batch);   /* what it holds; it stays open */
 void readyq__close_batch(readyq *q, readyq_batch *batch); /* the caller drops the reference */
+
+/* Closes batches that this thread waited with last, or all others; not `but`. */
+void readyq__close_batches(readyq *q, bool own, const readyq_batch *but);
 
 static inline readyq_batch *readyq__batch_at(struct readyq__link *opened)
 {
@@ -470,8 +441,8 @@ void readyq__unmute(readyq *q, readyq_watch *w);
 
 bool readyq__is_same_file(const readyq_watch *w); /* of a FILE: still the one that was added */
 
-/* Makes a watch ready to be started, of `kind`, out of a queue. -EBUSY. */
-int readyq__prepare(readyq_watch *w, enum readyq_kind kind);
+/* Gives a watch, in no queue, the kind and the arguments of `wanted`, so that it can be started. */
+void readyq__prepare(readyq_watch *w, const readyq_watch *wanted);
 void readyq__arm(readyq_watch *w, bool armed);     /* sets `armed` and SLOW */
 void readyq__activate(readyq *q, readyq_watch *w); /* it was started: in the queue now */
 
@@ -486,7 +457,7 @@ void readyq__mark_stale(readyq *q, readyq_watch *w);
 /* Fetches without sleeping until the kernel has no more; as backend->wait. */
 int readyq__fetch_all(readyq *q);
 int readyq__rebuild(readyq *q);         /* removes ghosts, keeps edges; in_kernel is 0 */
-int readyq__rebuild_forked(readyq *q);  /* a child's own */
+int readyq__build(readyq *q);           /* of a new queue, or a child's own */
 void readyq__tear_down(readyq *q);      /* closes the descriptors of a closed queue */
 void readyq__forget_threads(readyq *q); /* in a child: all but this one */
 
@@ -496,7 +467,7 @@ void readyq__rearm_all(readyq *q);
 
 /* ------------------------------------------------------------------ fork.c */
 
-/* No queue's lock is held. The first sets q->id and q->epoch. */
+/* No queue's lock is held. The first sets q->id. */
 void readyq__register_queue(readyq *q);
 void readyq__unregister_queue(readyq *q);
 
@@ -533,13 +504,15 @@ static inline void readyq__set_fired_in(readyq_watch *w, uint32_t id)
 readyq *readyq__enter_of(readyq_watch *w, int *error);
 readyq *readyq__enter_by_id(uint32_t id, int *error);
 
+/* ------------------------------------------------------------------ watches.c */
+
+/* Adds a watch with the kind and the arguments of `wanted`. */
+int readyq__add(readyq *q, readyq_watch *w, const readyq_watch *wanted);
+
 /* ------------------------------------------------------------------ timers.c, signals.c */
 
 void readyq__expire(readyq *q, int64_t now); /* lists the timers that are due */
 void readyq__collect_signals(readyq *q);     /* lists the signals that were caught */
-
-/* Starts to report `signal` to a prepared watch. */
-int readyq__start_signal(readyq *q, readyq_watch *w, int signal);
 
 /* ------------------------------------------------------------------ queue.c */
 

@@ -23,7 +23,7 @@ static int put_in(int set, int fd)
 
     if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0)
         return 0;
-    return errno == ELOOP ? readyq__refuse(READYQ__TOO_DEEP) : -errno; /* epoll.c, note 9 */
+    return errno == ELOOP ? readyq__refuse_depth() : -errno; /* epoll.c, note 9 */
 }
 
 /* `due` on the monotonic clock; READYQ__FOREVER stops it. */
@@ -40,22 +40,21 @@ static void set_timer(readyq *q, int64_t due)
     q->pollable_due = due;
 }
 
-/* A set with its timer; the kernel queue is put in by rejoin(). */
-static int open_set(readyq *q)
+/* Returns the set, or -errno. */
+static int open_set(int *timer)
 {
-    int error = 0;
+    const int set = epoll_create1(EPOLL_CLOEXEC);
+    int error;
 
-    q->pollable = epoll_create1(EPOLL_CLOEXEC);
-    if (q->pollable < 0)
+    if (set < 0)
         return -errno;
-    q->pollable_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (q->pollable_timer < 0)
-        error = -errno;
+    *timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    error = *timer < 0 ? -errno : put_in(set, *timer);
     if (error == 0)
-        error = put_in(q->pollable, q->pollable_timer);
-    q->pollable_due = READYQ__FOREVER;
-    if (error < 0)
-        readyq__pollable_close(q);
+        return set;
+    if (*timer >= 0)
+        close(*timer);
+    close(set);
     return error;
 }
 
@@ -66,36 +65,23 @@ void readyq__pollable_leave(readyq *q)
 }
 
 /* The child's set gets the number of its parent's. */
-static int take_number(readyq *q, int number)
-{
-    const int set = q->pollable;
-    int error;
-
-    do
-        error = dup3(set, number, O_CLOEXEC) < 0 ? -errno : 0;
-    while (error == -EINTR || error == -EBUSY);
-    close(set);
-    q->pollable = number;
-    return error;
-}
-
 int readyq__pollable_renew(readyq *q)
 {
-    const int number = q->pollable, timer = q->pollable_timer;
-    int error = open_set(q);
+    int timer, error;
+    const int set = open_set(&timer);
 
-    if (error == 0)
-        error = take_number(q, number);
-    if (error < 0) {
-        if (q->pollable_timer >= 0 && q->pollable_timer != timer)
-            close(q->pollable_timer);
-        q->pollable = number;
-        q->pollable_timer = timer;
+    if (set < 0)
+        return set;
+    do
+        error = dup3(set, q->pollable, O_CLOEXEC) < 0 ? -errno : 0;
+    while (error == -EINTR || error == -EBUSY);
+    close(set);
+    close(error < 0 ? timer : q->pollable_timer);
+    if (error < 0)
         return error;
-    }
-    close(timer);
-    set_timer(q, 0);
+    q->pollable_timer = timer;
     q->pollable_forked = false;
+    set_timer(q, 0);
     return 0;
 }
 
@@ -119,14 +105,15 @@ static int put_in(int set, int fd)
     return kevent(set, &change, 1, NULL, 0, NULL) < 0 ? -errno : 0;
 }
 
-static int open_set(readyq *q)
+static int open_set(int *timer)
 {
-    q->pollable = kqueue();
-    if (q->pollable < 0)
+    const int set = kqueue();
+
+    *timer = -1;
+    if (set < 0)
         return -errno;
-    fcntl(q->pollable, F_SETFD, FD_CLOEXEC);
-    q->pollable_due = READYQ__FOREVER;
-    return 0;
+    fcntl(set, F_SETFD, FD_CLOEXEC);
+    return set;
 }
 
 static void set_timer(readyq *q, int64_t due)
@@ -153,12 +140,14 @@ void readyq__pollable_leave(readyq *q)
 /* A child has no kernel queue of its parent's, so it gets another number. */
 int readyq__pollable_renew(readyq *q)
 {
-    int error = open_set(q);
+    const int set = open_set(&q->pollable_timer);
 
-    if (error == 0)
-        set_timer(q, 0);
-    q->pollable_forked = error < 0;
-    return error;
+    q->pollable = set < 0 ? -1 : set;
+    q->pollable_forked = set < 0;
+    if (set < 0)
+        return set;
+    set_timer(q, 0);
+    return 0;
 }
 
 #endif
@@ -180,9 +169,16 @@ int readyq__pollable_rejoin(readyq *q)
 
 int readyq__pollable_open(readyq *q)
 {
-    int error = open_set(q);
+    int timer, error;
+    const int set = open_set(&timer);
 
-    if (error == 0 && (error = readyq__pollable_rejoin(q)) < 0)
+    if (set < 0)
+        return set;
+    q->pollable = set;
+    q->pollable_timer = timer;
+    q->pollable_due = READYQ__FOREVER;
+    error = readyq__pollable_rejoin(q);
+    if (error < 0)
         readyq__pollable_close(q);
     readyq__publish_sleepers(q); /* before update() reads what they publish */
     return error;

@@ -99,30 +99,18 @@ static void check_children(readyq *q, readyq_watch *sigchld, uint32_t bits)
     }
 }
 
-static void stop_sigchld(readyq *q, readyq_watch *w)
-{
-    if (w->queue == NULL)
-        return;
-    readyq__unhandle_signal(w);
-    readyq__unlink(&w->own.source.group);
-    w->queue = NULL;
-    (void)q;
-}
-
-const struct readyq__kind readyq__kind_sigchld = {.event = check_children, .stop = stop_sigchld};
+const struct readyq__kind readyq__kind_sigchld = {.event = check_children};
 
 static int watch_child(readyq *q, readyq_watch *w)
 {
     int status, error = ask(w, &status);
 
-    if (error < 0) {
-        errno = 0;
-        kill(w->pid, 0);
-        return errno == ESRCH ? -ESRCH : readyq__refuse(READYQ__NOT_A_CHILD);
-    }
+    if (error < 0)
+        return kill(w->pid, 0) < 0 && errno == ESRCH ? -ESRCH : -ECHILD;
     if (q->sigchld.queue == NULL) {
-        readyq__prepare(&q->sigchld, (enum readyq_kind)READYQ__KIND_SIGCHLD);
-        error = readyq__start_signal(q, &q->sigchld, SIGCHLD);
+        readyq__prepare(&q->sigchld,
+                        &(readyq_watch){.kind = READYQ__KIND_SIGCHLD, .fd = -1, .signal = SIGCHLD});
+        error = readyq__kind_signal.start(q, &q->sigchld);
         if (error < 0)
             return error;
     }
@@ -154,8 +142,10 @@ static void stop(readyq *q, readyq_watch *w)
         readyq__unlink(&w->own.source.group);
         if (q->backend->watch_process != NULL)
             q->backend->watch_process(q, w, false);
-        else if (readyq__list_empty(&q->children))
-            stop_sigchld(q, &q->sigchld);
+        else if (readyq__list_empty(&q->children) && q->sigchld.queue != NULL) {
+            readyq__kind_signal.stop(q, &q->sigchld);
+            q->sigchld.queue = NULL;
+        }
         return;
     }
     if (q->slots[w->fd].watch == w) {
@@ -164,11 +154,6 @@ static void stop(readyq *q, readyq_watch *w)
     }
     w->fd = -1;
 }
-
-const struct readyq__kind readyq__kind_process = {
-    .event = handle_event, .deliver = deliver, .stop = stop};
-
-/* ------------------------------------------------------------------ the call */
 
 /* kqueue reports -ESRCH also of a process that has ended and was not reaped. */
 static int watch_by_kernel(readyq *q, readyq_watch *w)
@@ -183,10 +168,12 @@ static int watch_by_kernel(readyq *q, readyq_watch *w)
     return 0;
 }
 
-static int watch(readyq *q, readyq_watch *w)
+static int start(readyq *q, readyq_watch *w)
 {
     int fd, error;
 
+    if (w->pid <= 0)
+        return readyq__refuse(EINVAL, "it is not a process id", "a process id is greater than 0");
     if (q->backend->watch_process != NULL)
         return watch_by_kernel(q, w);
     fd = open_process(w->pid);
@@ -201,25 +188,12 @@ static int watch(readyq *q, readyq_watch *w)
     return error;
 }
 
+const struct readyq__kind readyq__kind_process = {
+    .start = start, .event = handle_event, .deliver = deliver, .stop = stop};
+
 int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid)
 {
-    const readyq_watch before = *w;
-    int error;
+    const readyq_watch wanted = {.kind = READYQ_KIND_PROCESS, .fd = -1, .pid = pid, .status = -1};
 
-    if (pid <= 0)
-        return readyq__refuse(READYQ__NO_PROCESS_ID);
-    error = readyq__enter(q);
-    if (error < 0)
-        return error;
-    error = readyq__prepare(w, READYQ_KIND_PROCESS);
-    if (error == 0) {
-        w->pid = pid;
-        error = watch(q, w);
-        if (error == 0)
-            readyq__activate(q, w);
-        else
-            *w = before;
-    }
-    readyq__leave(q);
-    return error;
+    return readyq__add(q, w, &wanted);
 }

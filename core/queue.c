@@ -63,20 +63,6 @@ static void destroy(readyq *q)
     free(q);
 }
 
-static int open_kernel(readyq *q)
-{
-    int error = q->backend->open(q);
-
-    if (error < 0)
-        return error;
-    error = readyq__wakeup_open(q);
-    if (error == 0 && (error = readyq__register(q, &q->wakeup)) < 0)
-        readyq__wakeup_close(q);
-    if (error < 0)
-        q->backend->close(q, false);
-    return error;
-}
-
 int readyq_open(readyq **out, const struct readyq_options *options)
 {
     readyq *q = create(options);
@@ -87,14 +73,12 @@ int readyq_open(readyq **out, const struct readyq_options *options)
         return -ENOMEM;
     readyq__register_queue(q);
     readyq__lock(q);
-    error = open_kernel(q);
-    q->closed = q->torn = error < 0;
-    readyq__unlock(q);
+    error = readyq__build(q);
     if (error < 0) {
-        readyq__unregister_queue(q);
-        destroy(q);
+        readyq__release(q);
         return error;
     }
+    readyq__unlock(q);
     *out = q;
     return 0;
 }
@@ -113,24 +97,22 @@ static void detach_list(readyq *q, struct readyq__link *list)
         detach(q, readyq__owner(list->next, link));
 }
 
-static void detach_group(readyq *q, struct readyq__link *group)
-{
-    while (!readyq__list_empty(group))
-        detach(q, readyq__owner(group->next, source.group));
-}
-
 /* Removes every watch, wherever it is. */
 static void detach_all(readyq *q)
 {
+    struct readyq__link *const groups[] = {
+        &q->triggers, &q->children, /* the last one removes the watch of SIGCHLD */
+        &q->signals};
+
     detach_list(q, &q->ready);
     for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next)
         detach_list(q, &readyq__batch_at(at)->own.held);
     detach_list(q, &q->stale);
     while (q->ntimers > 0)
         detach(q, q->timers[0].watch);
-    detach_group(q, &q->triggers);
-    detach_group(q, &q->children); /* the last one removes the watch of SIGCHLD */
-    detach_group(q, &q->signals);
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        while (!readyq__list_empty(groups[i]))
+            detach(q, readyq__owner(groups[i]->next, source.group));
     for (size_t fd = 0; fd < q->nslots; fd++)
         if (q->slots[fd].watch != NULL && q->slots[fd].watch != &q->wakeup)
             detach(q, q->slots[fd].watch);

@@ -109,9 +109,25 @@ void readyq__close_batch(readyq *q, readyq_batch *batch)
     batch->own.next = batch->own.end = NULL;
 }
 
-/* A watch that was not taken goes to the end of `list`, which becomes the front of the ready list.
- * A level-triggered one is unconfirmed there, and armed: its give_back() lists nothing. */
-static void give_back_listed(readyq *q, readyq_watch *w, struct readyq__link *list)
+void readyq__close_batches(readyq *q, bool own, const readyq_batch *but)
+{
+    const uintptr_t thread = (uintptr_t)pthread_self();
+    struct readyq__link *at, *next;
+
+    for (at = q->batches.next; at != &q->batches; at = next) {
+        readyq_batch *batch = readyq__batch_at(at);
+
+        next = at->next;
+        if (batch == but || (batch->own.thread == thread) != own)
+            continue;
+        readyq__close_batch(q, batch);
+        q->refs--; /* not the last one: `but` has one, or the queue is open */
+    }
+}
+
+/* A watch that was not taken goes to the front of the ready list. A level-triggered one is
+ * unconfirmed there, and armed: its give_back() lists nothing. */
+static void give_back_listed(readyq *q, readyq_watch *w)
 {
     readyq__unlink(&w->own.link);
     if (readyq__is_level(w)) {
@@ -123,7 +139,7 @@ static void give_back_listed(readyq *q, readyq_watch *w, struct readyq__link *li
         w->own.place = READYQ__LISTED;
         q->any_unconfirmed = q->may_be_level = true;
     }
-    readyq__link_before(list, &w->own.link);
+    readyq__link_before(q->ready.next, &w->own.link);
     q->nready++;
 }
 
@@ -139,19 +155,16 @@ static void give_back_taken(readyq *q, readyq_watch *w)
         q->kinds[w->kind]->give_back(q, w);
 }
 
+/* The last one first, so that they keep their order. */
 static void give_back_all_listed(readyq *q, readyq_batch *batch)
 {
-    struct readyq__link front;
+    struct readyq__link *const taken = batch->own.next->prev, *link, *prev;
 
-    readyq__list_init(&front);
-    while (batch->own.next != batch->own.end) {
-        readyq_watch *w = readyq__owner(batch->own.next, link);
-
-        batch->own.next = w->own.link.next;
-        give_back_listed(q, w, &front);
+    for (link = batch->own.held.prev; link != taken; link = prev) {
+        prev = link->prev;
+        give_back_listed(q, readyq__owner(link, link));
         q->stats.deliveries--; /* counted when it was put into the batch */
     }
-    readyq__list_splice(&q->ready, &front);
 }
 
 /* Watches that were not taken are armed first, so that the kernel reports them first. The short

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Building a new kernel queue from the table: in a child after fork, whose set is its parent's, and
- * to remove a ghost, a registration that cannot be removed because its number was closed while a
- * duplicate keeps the file open.
+ * Building a kernel queue from the table: for a new queue; in a child after fork, whose set is its
+ * parent's; and to remove a ghost, a registration that cannot be removed because its number was
+ * closed while a duplicate keeps the file open.
  *
  * Registering an EDGE watch reports once whatever is ready already. A child after fork cannot know
  * more, so an edge may be reported again there. When a ghost is removed the old set is still
@@ -114,31 +114,22 @@ static void clear_marks(readyq *q, bool replaced)
     }
 }
 
-/* A new kernel queue in place of `old`, which the caller closes; on failure nothing changed. */
-static int open_anew(readyq *q, int *old)
-{
-    int error;
-
-    *old = q->kernel;
-    error = q->backend->open(q);
-    if (error >= 0 && (error = register_all(q)) < 0)
-        q->backend->close(q, false);
-    if (error < 0) {
-        clear_marks(q, false);
-        q->kernel = *old;
-    }
-    return error;
-}
-
+/* On failure nothing changed. */
 static int replace(readyq *q)
 {
-    int old, new, error;
+    const int old = q->kernel;
+    int new, error;
 
     readyq__fetch_all(q);
     find_closed(q);
-    error = open_anew(q, &old);
-    if (error < 0)
+    error = q->backend->open(q);
+    if (error == 0 && (error = register_all(q)) < 0)
+        q->backend->close(q, false);
+    if (error < 0) {
+        clear_marks(q, false);
+        q->kernel = old;
         return error;
+    }
     readyq__fetch_all(q);
     clear_marks(q, false);
     new = q->kernel;
@@ -161,7 +152,6 @@ int readyq__rebuild(readyq *q)
     q->lock_kept = true;
     error = replace(q);
     q->lock_kept = false;
-    q->rebuild_due = false;
     return error;
 }
 
@@ -180,29 +170,12 @@ void readyq__rearm_all(readyq *q)
 
 void readyq__tear_down(readyq *q)
 {
-    q->torn = true;
     readyq__pollable_close(q);
     q->backend->close(q, false);
     readyq__wakeup_close(q);
 }
 
-/* ------------------------------------------------------------------ after a fork */
-
-/* Batches of other threads lie on stacks that the child may use for its own threads. */
-static void close_batches_of_others(readyq *q)
-{
-    struct readyq__link *link, *next;
-
-    for (link = q->batches.next; link != &q->batches; link = next) {
-        readyq_batch *batch = readyq__batch_at(link);
-
-        next = link->next;
-        if (batch->own.thread == (uintptr_t)pthread_self())
-            continue;
-        readyq__close_batch(q, batch);
-        q->refs--;
-    }
-}
+/* ------------------------------------------------------------------ new queues and children */
 
 void readyq__forget_threads(readyq *q)
 {
@@ -214,7 +187,7 @@ void readyq__forget_threads(readyq *q)
     atomic_store(&q->kicked, false);
     pthread_cond_init(&q->kernel_left, NULL);
     readyq__publish_sleepers(q);
-    close_batches_of_others(q);
+    readyq__close_batches(q, false, NULL); /* they lie on stacks that the child may use again */
 }
 
 static int fill(readyq *q)
@@ -226,9 +199,9 @@ static int fill(readyq *q)
         return error;
     if (old >= 0 && q->slots[old].watch == &q->wakeup)
         q->slots[old].watch = NULL;
-    error = readyq__register(q, &q->wakeup);
+    error = register_all(q);
     if (error == 0)
-        error = register_all(q);
+        error = readyq__register(q, &q->wakeup);
     clear_marks(q, true);
     if (error == 0 && q->pollable_forked)
         error = readyq__pollable_renew(q);
@@ -237,7 +210,7 @@ static int fill(readyq *q)
     return error;
 }
 
-int readyq__rebuild_forked(readyq *q)
+int readyq__build(readyq *q)
 {
     const uint32_t epoch = q->epoch;
     int error;
@@ -255,6 +228,5 @@ int readyq__rebuild_forked(readyq *q)
     }
     watch_children(q);
     q->rebuild_due = false;
-    q->stats.rebuilds++;
     return 0;
 }

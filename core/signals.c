@@ -7,10 +7,6 @@
 
 #include <signal.h>
 
-#ifndef NSIG
-#define NSIG 65
-#endif
-
 /* The handler may count one more at any time. */
 static void deliver(readyq *q, readyq_watch *w)
 {
@@ -25,29 +21,42 @@ static void stop(readyq *q, readyq_watch *w)
     readyq__unlink(&w->own.source.group);
 }
 
-const struct readyq__kind readyq__kind_signal = {
-    .event = readyq__list, .deliver = deliver, .stop = stop};
-
 void readyq__collect_signals(readyq *q)
 {
-    struct readyq__link *link, *next;
-
     atomic_exchange(&q->signalled, false); /* a read too: what a later signal announces is seen */
-    for (link = q->signals.next; link != &q->signals; link = next) {
-        readyq_watch *w = readyq__owner(link, source.group);
+    for (struct readyq__link *at = q->signals.next; at != &q->signals; at = at->next) {
+        readyq_watch *w = readyq__owner(at, source.group);
 
-        next = link->next;
         if (__atomic_load_n(&w->caught, __ATOMIC_SEQ_CST) > 0)
             q->kinds[w->kind]->event(q, w, READYQ_FIRED);
     }
 }
 
-int readyq__start_signal(readyq *q, readyq_watch *w, int signal)
+/* Not signals that cannot be caught, and those after which the thread cannot continue. */
+static int check(int signal)
 {
-    int error;
+    static const char all[] =
+        "SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE and SIGILL cannot be watched";
 
-    w->signal = signal;
-    w->caught = 0;
+    switch (signal) {
+    case SIGKILL:
+    case SIGSTOP: return readyq__refuse(EINVAL, "this signal cannot be caught", all);
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL: return readyq__refuse(EINVAL, "the thread cannot continue after this signal", all);
+    }
+    if (signal <= 0 || signal >= NSIG)
+        return readyq__refuse(EINVAL, "there is no such signal", "kill -l lists the signals");
+    return 0;
+}
+
+static int start(readyq *q, readyq_watch *w)
+{
+    int error = check(w->signal);
+
+    if (error < 0)
+        return error;
     w->queue = q; /* for the handler, which may run at once */
     error = readyq__handle_signal(w);
     if (error == 0)
@@ -57,39 +66,15 @@ int readyq__start_signal(readyq *q, readyq_watch *w, int signal)
     return error;
 }
 
-/* Signals that cannot be caught, and those after which the thread cannot continue. */
-static int check(int signal)
-{
-    switch (signal) {
-    case SIGKILL:
-    case SIGSTOP: return readyq__refuse(READYQ__UNCATCHABLE_SIGNAL);
-    case SIGSEGV:
-    case SIGBUS:
-    case SIGFPE:
-    case SIGILL: return readyq__refuse(READYQ__FATAL_SIGNAL);
-    default: return signal > 0 && signal < NSIG ? 0 : readyq__refuse(READYQ__NO_SIGNAL);
-    }
-}
+const struct readyq__kind readyq__kind_signal = {
+    .start = start, .event = readyq__list, .deliver = deliver, .stop = stop};
 
 static int add(readyq *q, readyq_watch *w, int signal, uint8_t flags)
 {
-    const readyq_watch before = *w;
-    int error = check(signal);
+    const readyq_watch wanted = {
+        .kind = READYQ_KIND_SIGNAL, .fd = -1, .signal = signal, .own.flags = flags};
+    const int error = readyq__add(q, w, &wanted);
 
-    if (error == 0)
-        error = readyq__enter(q);
-    if (error < 0)
-        return error;
-    error = readyq__prepare(w, READYQ_KIND_SIGNAL);
-    if (error == 0) {
-        w->own.flags |= flags;
-        error = readyq__start_signal(q, w, signal);
-        if (error == 0)
-            readyq__activate(q, w);
-        else
-            *w = before;
-    }
-    readyq__leave(q);
     return error == 0 ? readyq__is_blocked_everywhere(signal) : error;
 }
 

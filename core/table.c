@@ -92,8 +92,7 @@ static int register_file(readyq *q, readyq_watch *w, const readyq_watch *old)
         return -errno;
     w->own.file.device = (uint64_t)file.st_dev;
     w->own.file.inode = (uint64_t)file.st_ino;
-    if (old != NULL && (old->own.flags & READYQ__FILE) &&
-        old->own.file.device == w->own.file.device && old->own.file.inode == w->own.file.inode)
+    if (old != NULL && (old->own.flags & READYQ__FILE) && readyq__is_same_file(old))
         return -EEXIST;
     w->own.flags |= READYQ__FILE;
     q->nfiles++;
@@ -144,14 +143,19 @@ void readyq__unregister(readyq *q, readyq_watch *w)
     vacate(q, slot);
 }
 
-/* The kernel does not report it, except for a hang-up, which it reports once (epoll.c, note 2). */
-void readyq__mute(readyq *q, readyq_watch *w)
+static void set_flags(readyq *q, readyq_watch *w, unsigned flags)
 {
     const uint32_t old = readyq__kernel_interest(w);
 
-    w->own.flags |= READYQ__MUTED;
-    if (readyq__update(q, w->fd, old, READYQ_EDGE) < 0)
+    w->own.flags = (uint8_t)flags;
+    if (readyq__update(q, w->fd, old, readyq__kernel_interest(w)) < 0)
         readyq__mark_stale(q, w);
+}
+
+/* The kernel does not report it, except for a hang-up, which it reports once (epoll.c, note 2). */
+void readyq__mute(readyq *q, readyq_watch *w)
+{
+    set_flags(q, w, w->own.flags | READYQ__MUTED);
 }
 
 /* While several batches are open it is armed for one event: the kernel then mutes it by itself when
@@ -159,31 +163,27 @@ void readyq__mute(readyq *q, readyq_watch *w)
  * muted: another thread may have fetched an event of it, which is stale by the new generation. */
 void readyq__unmute(readyq *q, readyq_watch *w)
 {
-    const uint32_t old = readyq__kernel_interest(w);
+    const unsigned once = q->nbatches > 1 ? READYQ__ONCE : 0;
 
-    w->own.flags &= (uint8_t) ~(READYQ__MUTED | READYQ__ONCE);
-    if (q->nbatches > 1)
-        w->own.flags |= READYQ__ONCE;
-    if (readyq__update(q, w->fd, old, readyq__kernel_interest(w)) < 0)
-        readyq__mark_stale(q, w);
+    set_flags(q, w, (w->own.flags & ~(unsigned)(READYQ__MUTED | READYQ__ONCE)) | once);
 }
 
 /* ------------------------------------------------------------------ in and out of a queue */
 
-int readyq__prepare(readyq_watch *w, enum readyq_kind kind)
+void readyq__prepare(readyq_watch *w, const readyq_watch *wanted)
 {
-    if (w->queue != NULL)
-        return readyq__refuse(READYQ__IN_A_QUEUE);
-    readyq__refuse(READYQ__NO_REASON);
-    memset(&w->own, 0, offsetof(readyq_watch, own.fired.home) - offsetof(readyq_watch, own));
+    readyq__refuse(0, NULL, NULL);
+    memcpy(&w->own, &wanted->own,
+           offsetof(readyq_watch, own.fired.home) - offsetof(readyq_watch, own));
     readyq__set_fired_in(w, 0);
-    w->interest = w->ready = 0;
+    w->interest = wanted->interest;
+    w->ready = 0;
     w->count = 1;
-    w->fd = w->status = -1;
-    w->pid = 0;
-    __atomic_store_n(&w->kind, (uint8_t)kind, __ATOMIC_RELAXED);
+    w->fd = wanted->fd;
+    w->pid = wanted->pid;
+    w->status = wanted->status;
+    __atomic_store_n(&w->kind, wanted->kind, __ATOMIC_RELAXED);
     readyq__arm(w, true);
-    return 0;
 }
 
 void readyq__arm(readyq_watch *w, bool armed)
@@ -205,6 +205,7 @@ static void stop(readyq *q, readyq_watch *w)
 {
     readyq__unlist(q, w);
     q->kinds[w->kind]->stop(q, w);
+    q->size--;
     q->nfiles -= (w->own.flags & READYQ__FILE) != 0;
     w->armed = false;
     w->own.flags = 0;
@@ -214,7 +215,6 @@ void readyq__detach(readyq *q, readyq_watch *w)
 {
     if (w->own.place != READYQ__STALE) {
         stop(q, w);
-        q->size--;
     } else {
         readyq__unlist(q, w);
     }
@@ -228,7 +228,6 @@ void readyq__mark_stale(readyq *q, readyq_watch *w)
     if (slot->watch == w) /* the kernel's registration of the number is not to be removed with it */
         vacate(q, slot);
     stop(q, w);
-    q->size--;
     w->ready = 0;
     w->own.place = READYQ__STALE;
     readyq__link_before(&q->stale, &w->own.link);

@@ -27,21 +27,13 @@ static void put(readyq *q, size_t index, struct readyq__timer timer)
     timer.watch->own.timer.heap_index = (uint32_t)index;
 }
 
-static void move_up(readyq *q, size_t index, struct readyq__timer timer)
+/* Puts a timer where it belongs, up or down from `index`, which is free. */
+static void move(readyq *q, size_t index, struct readyq__timer timer)
 {
-    while (index > 0) {
-        const size_t parent = (index - 1) / 4;
-
-        if (!is_earlier(&timer, &q->timers[parent]))
-            break;
-        put(q, index, q->timers[parent]);
-        index = parent;
+    while (index > 0 && is_earlier(&timer, &q->timers[(index - 1) / 4])) {
+        put(q, index, q->timers[(index - 1) / 4]);
+        index = (index - 1) / 4;
     }
-    put(q, index, timer);
-}
-
-static void move_down(readyq *q, size_t index, struct readyq__timer timer)
-{
     for (;;) {
         size_t first = index * 4 + 1, best = first;
 
@@ -56,15 +48,6 @@ static void move_down(readyq *q, size_t index, struct readyq__timer timer)
         index = best;
     }
     put(q, index, timer);
-}
-
-/* Puts a timer where it belongs, `index` being free. */
-static void move(readyq *q, size_t index, struct readyq__timer timer)
-{
-    if (index > 0 && is_earlier(&timer, &q->timers[(index - 1) / 4]))
-        move_up(q, index, timer);
-    else
-        move_down(q, index, timer);
 }
 
 /* Room for one more timer, also while those that are due are out of the heap. */
@@ -109,12 +92,13 @@ void readyq__expire(readyq *q, int64_t now)
     }
 }
 
-/* Puts a timer into the heap that is not in it. */
-static void start(readyq *q, readyq_watch *w, int64_t due)
+/* The timer is in the heap or not. */
+static void set(readyq *q, readyq_watch *w, int64_t due)
 {
-    const struct readyq__timer timer = {due, q->timer_order++, w};
+    const uint32_t index = w->own.timer.heap_index;
 
-    move_up(q, q->ntimers++, timer);
+    move(q, index == READYQ__NOWHERE ? q->ntimers++ : index,
+         (struct readyq__timer){due, q->timer_order++, w});
 }
 
 /* ------------------------------------------------------------------ the kind */
@@ -132,7 +116,7 @@ static void deliver(readyq *q, readyq_watch *w)
         const int64_t missed = (readyq__now(q) - due) / period;
 
         w->count = (uint64_t)missed + 1;
-        start(q, w, readyq__deadline(due + missed * period, period));
+        set(q, w, readyq__deadline(due + missed * period, period));
     }
 }
 
@@ -142,49 +126,48 @@ static void stop(readyq *q, readyq_watch *w)
     q->timer_watches--;
 }
 
-const struct readyq__kind readyq__kind_timer = {.deliver = deliver, .stop = stop};
-
-/* ------------------------------------------------------------------ the calls */
-
-/* An expiration that was not taken is dropped, also one that was noted while it was held. */
-static void restart(readyq *q, readyq_watch *w, int64_t delay)
+/* Starts a timer, one of the queue or a new one, `delay` from now. An expiration that was not taken
+ * is dropped, also one that was noted while it was held. */
+static int start_after(readyq *q, readyq_watch *w, int64_t delay)
 {
-    const size_t index = w->own.timer.heap_index;
     const int64_t due = readyq__deadline(readyq__now(q), delay);
+    int error;
 
+    if (delay < 0)
+        return readyq__refuse(EINVAL, "the delay is negative", "use 0 or more");
+    if (w->queue == NULL) {
+        error = reserve(q);
+        if (error < 0)
+            return error;
+        q->timer_watches++;
+    }
     if (w->own.place == READYQ__TAKEN)
         w->own.event = 0;
     else
         readyq__unlist(q, w);
-    if (index == READYQ__NOWHERE)
-        start(q, w, due);
-    else
-        move(q, index, (struct readyq__timer){due, q->timer_order++, w});
+    set(q, w, due);
+    return 0;
 }
+
+static int start(readyq *q, readyq_watch *w)
+{
+    if (w->own.timer.period < 0)
+        return readyq__refuse(EINVAL, "the period is negative", "use 0 or more");
+    return start_after(q, w, w->own.timer.due);
+}
+
+const struct readyq__kind readyq__kind_timer = {.start = start, .deliver = deliver, .stop = stop};
+
+/* ------------------------------------------------------------------ the calls */
 
 int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period)
 {
-    int error;
+    const readyq_watch wanted = {
+        .kind = READYQ_KIND_TIMER,
+        .fd = -1,
+        .own.timer = {.period = period, .due = delay, .heap_index = READYQ__NOWHERE}};
 
-    if (delay < 0)
-        return readyq__refuse(READYQ__NEGATIVE_DELAY);
-    if (period < 0)
-        return readyq__refuse(READYQ__NEGATIVE_PERIOD);
-    error = readyq__enter(q);
-    if (error < 0)
-        return error;
-    error = reserve(q);
-    if (error == 0)
-        error = readyq__prepare(w, READYQ_KIND_TIMER);
-    if (error == 0) {
-        w->own.timer.period = period;
-        w->own.timer.heap_index = READYQ__NOWHERE;
-        q->timer_watches++;
-        readyq__activate(q, w);
-        restart(q, w, delay);
-    }
-    readyq__leave(q);
-    return error;
+    return readyq__add(q, w, &wanted);
 }
 
 /* Enters the queue that the timer is in, or that it has fired in and left. Another thread may take
@@ -207,42 +190,22 @@ static readyq *enter_for(readyq_watch *w, int *error)
     }
 }
 
-/* It has fired and left this queue: adds it again. */
-static void revive(readyq *q, readyq_watch *w)
-{
-    w->ready = 0;
-    readyq__arm(w, true);
-    q->timer_watches++;
-    readyq__activate(q, w);
-}
-
-static int restart_in(readyq *q, readyq_watch *w, int64_t delay)
-{
-    int error;
-
-    if (w->kind != READYQ_KIND_TIMER)
-        return readyq__refuse(READYQ__NOT_A_TIMER);
-    if (w->queue == NULL) {
-        error = reserve(q);
-        if (error < 0)
-            return error;
-        revive(q, w);
-    }
-    restart(q, w, delay);
-    return 0;
-}
-
 int readyq_restart(readyq_watch *w, int64_t delay)
 {
     int error;
-    readyq *q;
+    readyq *q = enter_for(w, &error);
 
-    if (delay < 0)
-        return readyq__refuse(READYQ__NEGATIVE_DELAY);
-    q = enter_for(w, &error);
     if (q == NULL)
         return error;
-    error = restart_in(q, w, delay);
+    if (w->kind == READYQ_KIND_TIMER)
+        error = start_after(q, w, delay);
+    else
+        error = readyq__refuse(EINVAL, "it is not a timer", "only a timer can be restarted");
+    if (error == 0 && w->queue == NULL) { /* it had fired and left this queue */
+        w->ready = 0;
+        readyq__arm(w, true);
+        readyq__activate(q, w);
+    }
     readyq__leave(q);
     return error;
 }

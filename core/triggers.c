@@ -17,21 +17,17 @@ static void stop(readyq *q, readyq_watch *w)
     readyq__unlink(&w->own.source.group);
 }
 
-const struct readyq__kind readyq__kind_trigger = {.deliver = deliver, .stop = stop};
+static int start(readyq *q, readyq_watch *w)
+{
+    readyq__link_before(&q->triggers, &w->own.source.group);
+    return 0;
+}
+
+const struct readyq__kind readyq__kind_trigger = {.start = start, .deliver = deliver, .stop = stop};
 
 int readyq_add_trigger(readyq *q, readyq_watch *w)
 {
-    int error = readyq__enter(q);
-
-    if (error < 0)
-        return error;
-    error = readyq__prepare(w, READYQ_KIND_TRIGGER);
-    if (error == 0) {
-        readyq__link_before(&q->triggers, &w->own.source.group);
-        readyq__activate(q, w);
-    }
-    readyq__leave(q);
-    return error;
+    return readyq__add(q, w, &(readyq_watch){.kind = READYQ_KIND_TRIGGER, .fd = -1});
 }
 
 int readyq_fire(readyq_watch *w)
@@ -45,7 +41,7 @@ int readyq_fire(readyq_watch *w)
         w->own.source.count++;
         readyq__list(q, w, READYQ_FIRED);
     } else {
-        error = readyq__refuse(READYQ__NOT_A_TRIGGER);
+        error = readyq__refuse(EINVAL, "it is not a trigger", "only a trigger can be fired");
     }
     readyq__leave(q);
     return error;

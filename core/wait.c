@@ -11,8 +11,8 @@
  * lock is released in 3 while the thread is in the kernel, and in await_replacement().
  *
  * Level-triggered watches that earlier waits left on the ready list may have been drained since.
- * Step 1 makes them unconfirmed, and armed; step 3 is confirm() then, which fetches everything that
- * is ready without sleeping; those that it does not report leave the list before step 4.
+ * Step 1 makes them unconfirmed, and armed; step 3 then fetches everything that is ready, without
+ * sleeping; those that it does not report leave the list before step 4.
  *
  * Sleeping. readyq_wake() and signal handlers take no lock, so they may come between a thread's
  * last look at the queue and its sleep. They publish (`woken`, `signalled`) and then read
@@ -27,26 +27,24 @@
  * which is then `covered`. The others sleep until their own deadlines. When the timekeeper leaves,
  * readyq__leave() kicks a successor.
  *
- * Ghosts are registrations that the kernel keeps after their number was closed, because a duplicate
- * keeps the file open. To remove one the kernel queue is replaced, while no thread is in the
- * kernel: each is kicked out, those that arrive wait, and the thread that finds the kernel empty
- * replaces it.
+ * Ghosts. To remove one the kernel queue is replaced (rebuild.c) while no thread is in the kernel:
+ * each is kicked out, those that arrive wait, and the thread that finds the kernel empty replaces
+ * it.
  */
 #include "internal.h"
 
 struct call { /* of readyq_wait(), readyq_wait_until() or readyq_look() */
     readyq *q;
     readyq_batch *batch;
-    int64_t timeout, deadline; /* deadline -1: to be computed from the timeout */
+    int64_t timeout, deadline; /* with a timeout > 0 the deadline is computed from it */
     size_t max;
     bool leaves_wake; /* to the next wait */
 };
 
 /* ------------------------------------------------------------------ 1. giving back */
 
-/* Makes the level-triggered watches that earlier waits left on the ready list unconfirmed: clears
- * their event and arms them, so that the kernel reports them again. They may be muted, because
- * several batches were open when they were reported (readyq__unmute). */
+/* Clears the event of level-triggered watches that earlier waits left on the ready list, and arms
+ * them: they may be muted if several batches were open when they were reported. */
 static void mark_unconfirmed(readyq *q)
 {
     struct readyq__link *link, *next;
@@ -68,44 +66,38 @@ static void mark_unconfirmed(readyq *q)
     q->may_be_level = q->any_unconfirmed = any;
 }
 
-/* Those that the kernel did not report again leave the list. */
-static void drop_unconfirmed(readyq *q)
+/* Takes off the ready list what is not ready any more: unconfirmed watches that the kernel did not
+ * report again, and files, always ready, that were closed. */
+static void drop_unready(readyq *q)
 {
     struct readyq__link *link, *next;
 
+    if (!q->any_unconfirmed && q->nfiles == 0)
+        return;
     q->any_unconfirmed = false;
     for (link = q->ready.next; link != &q->ready; link = next) {
         readyq_watch *w = readyq__owner(link, link);
 
         next = link->next;
-        if (w->own.event != 0)
-            continue;
-        readyq__unlink(link);
-        w->own.place = READYQ__IDLE;
-        q->nready--;
+        if ((w->own.flags & READYQ__FILE) && !readyq__is_same_file(w)) {
+            readyq__mark_stale(q, w);
+        } else if (w->own.event == 0) {
+            readyq__unlink(link);
+            w->own.place = READYQ__IDLE;
+            q->nready--;
+        }
     }
 }
 
 /* A thread that waits again has finished with its watches: its other batches are closed. */
 static void begin_wait(readyq *q, readyq_batch *batch)
 {
-    const uintptr_t thread = (uintptr_t)pthread_self();
-    struct readyq__link *at, *next;
-
     if (batch->own.queue == NULL)
         readyq__open_batch(q, batch);
     else
         readyq__give_back(q, batch);
-    batch->own.thread = thread;
-    for (at = q->batches.next; at != &q->batches; at = next) {
-        readyq_batch *other = readyq__batch_at(at);
-
-        next = at->next;
-        if (other->own.thread != thread || other == batch)
-            continue;
-        readyq__close_batch(q, other);
-        q->refs--; /* not the last one: this batch has one */
-    }
+    batch->own.thread = (uintptr_t)pthread_self();
+    readyq__close_batches(q, true, batch);
 }
 
 /* ------------------------------------------------------------------ 2. without the kernel */
@@ -167,7 +159,7 @@ static int64_t time_to_sleep(const struct call *call)
     readyq *q = call->q;
     int64_t until;
 
-    if (call->timeout == 0 || !readyq__list_empty(&q->ready))
+    if (call->timeout == 0 || q->any_unconfirmed || !readyq__list_empty(&q->ready))
         return 0;
     if (q->virtual_clock) {
         const bool any = call->deadline != READYQ__FOREVER || q->ntimers > 0;
@@ -208,7 +200,7 @@ static void leave_kernel(const struct call *call, bool slept)
     }
     if (q->in_kernel > 0)
         return;
-    if (q->closed && !q->torn)
+    if (q->closed && !atomic_load(&q->shut))
         readyq__tear_down(q);
     if (q->rebuild_due)
         pthread_cond_broadcast(&q->kernel_left);
@@ -227,7 +219,8 @@ static size_t count_ready(readyq *q)
 /* Fetches as many events as the batch has room for beside what is listed, at least one, so that a
  * list that is never empty does not keep the kernel's events away. Fetches again, without sleeping,
  * if the kernel may have more, or if stale events were dropped: their watches may have been armed
- * again since, and be ready. */
+ * again since, and be ready. To confirm, fetches everything: a watch that stays unconfirmed is not
+ * ready, or was fetched by another thread, which lists it. */
 static int fetch_some(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
@@ -237,6 +230,8 @@ static int fetch_some(const struct call *call, int64_t timeout)
     bool more;
     int n;
 
+    if (q->any_unconfirmed)
+        return readyq__fetch_all(q);
     q->stats.kernel_waits++;
     n = q->backend->wait(q, room, timeout);
     if (n == room)
@@ -257,51 +252,30 @@ static void end_cancelled(void *argument)
     q->cancel_state = PTHREAD_CANCEL_DISABLE; /* of a thread that is being cancelled */
     leave_kernel(call, true);
     atomic_store(&q->kicked, false);
-    if (!q->torn)
+    if (!atomic_load(&q->shut))
         readyq__rearm_all(q);
     readyq__close_batch(q, call->batch);
     readyq__release(q); /* the batch's reference */
 }
 
-static int fetch_cancellable(struct call *call, int64_t timeout)
-{
-    int n;
-
-    pthread_cleanup_push(end_cancelled, call);
-    n = fetch_some(call, timeout);
-    pthread_cleanup_pop(0);
-    return n;
-}
-
 /* Sleeps until there are events, if nothing is listed. Returns the number of kernel events, a kick
  * included; 0 also before the time is over; or -errno. A thread is counted as asleep also if the
  * last look (begin_sleep) makes it return at once. */
-static int fetch(struct call *call, int64_t timeout)
+static int fetch(struct call *call, int64_t wanted)
 {
     readyq *q = call->q;
-    const bool sleeps = timeout != 0;
+    const int64_t timeout = wanted != 0 ? begin_sleep(q, wanted) : 0;
     int n;
 
-    if (sleeps)
-        timeout = begin_sleep(q, timeout);
     q->in_kernel++;
-    if (timeout != 0 && !readyq__alone())
-        n = fetch_cancellable(call, timeout);
-    else
+    if (timeout != 0 && !readyq__alone()) {
+        pthread_cleanup_push(end_cancelled, call);
         n = fetch_some(call, timeout);
-    leave_kernel(call, sleeps);
-    return n;
-}
-
-/* Fetches everything that is ready. What stays unconfirmed is not ready, or was fetched by another
- * thread, which lists it. */
-static int confirm(const struct call *call)
-{
-    int n;
-
-    call->q->in_kernel++;
-    n = readyq__fetch_all(call->q);
-    leave_kernel(call, false);
+        pthread_cleanup_pop(0);
+    } else {
+        n = fetch_some(call, timeout);
+    }
+    leave_kernel(call, wanted != 0);
     return n;
 }
 
@@ -335,20 +309,6 @@ static int await_replacement(readyq *q)
 
 /* ------------------------------------------------------------------ 4. filling the batch */
 
-/* Files that are always ready may have been closed since they were listed. */
-static void drop_closed_files(readyq *q)
-{
-    struct readyq__link *link, *next;
-
-    for (link = q->ready.next; link != &q->ready; link = next) {
-        readyq_watch *w = readyq__owner(link, link);
-
-        next = link->next;
-        if ((w->own.flags & READYQ__FILE) && !readyq__is_same_file(w))
-            readyq__mark_stale(q, w);
-    }
-}
-
 /* Moves up to `max` watches from the front of the ready list to the batch, which is empty, and
  * returns how many. They stay LISTED until they are taken, so that this is one splice. */
 static int fill_batch(readyq *q, readyq_batch *batch, size_t max)
@@ -356,8 +316,6 @@ static int fill_batch(readyq *q, readyq_batch *batch, size_t max)
     struct readyq__link *const held = &batch->own.held, *const ready = &q->ready, *rest = ready;
     size_t n;
 
-    if (q->nfiles > 0)
-        drop_closed_files(q);
     n = count_ready(q);
     if (n == 0)
         return 0;
@@ -389,7 +347,6 @@ static int wait_for(struct call *call)
 {
     readyq *q = call->q;
     int n, filled, error;
-    size_t files;
 
     mark_unconfirmed(q);
     for (;;) {
@@ -397,22 +354,18 @@ static int wait_for(struct call *call)
         if (q->closed)
             return -ESHUTDOWN;
         collect(q);
-        n = q->any_unconfirmed ? confirm(call) : fetch(call, error < 0 ? 0 : time_to_sleep(call));
+        n = fetch(call, error < 0 ? 0 : time_to_sleep(call));
         if (error == 0)
             error = replace_if_possible(q);
         if (q->closed)
             return -ESHUTDOWN;
         collect(q);
-        if (q->any_unconfirmed) /* by this call, or by another thread during the fetch */
-            drop_unconfirmed(q);
+        drop_unready(q); /* unconfirmed by this call, or by another thread during the fetch */
         if (q->virtual_clock && n == 0 && error == 0 && readyq__list_empty(&q->ready))
             jump(call);
-        files = q->nfiles;
         filled = fill_batch(q, call->batch, call->max);
         if (filled > 0)
             return filled;
-        if (q->nfiles != files)
-            continue; /* closed watches had taken the room of events */
         if (error < 0 || (n < 0 && n != -EINTR))
             return error < 0 ? error : n;
         if (take_wake(call))
@@ -424,21 +377,15 @@ static int wait_for(struct call *call)
     }
 }
 
-static void set_deadline(struct call *call)
-{
-    if (call->deadline < 0 && call->timeout <= 0)
-        call->deadline = READYQ__FOREVER;
-    else if (call->deadline < 0)
-        call->deadline = readyq__deadline(readyq__now(call->q), call->timeout);
-    call->batch->own.deadline = call->deadline;
-}
-
-static int wait_once(struct call *call)
+static int wait_once(struct call *call, int max)
 {
     readyq *q = call->q;
     readyq_batch *const batch = call->batch;
     int n;
 
+    if (max < 0)
+        return readyq__refuse(EINVAL, "the maximum is negative", "use 0 for no maximum");
+    call->max = max > 0 ? (size_t)max : SIZE_MAX;
     if (batch->own.queue != NULL && batch->own.queue != q)
         readyq_done(batch);
     n = readyq__enter(q);
@@ -446,7 +393,9 @@ static int wait_once(struct call *call)
         readyq_done(batch);
     if (n < 0)
         return n;
-    set_deadline(call);
+    if (call->timeout > 0)
+        call->deadline = readyq__deadline(readyq__now(q), call->timeout);
+    batch->own.deadline = call->deadline;
     q->stats.waits++;
     begin_wait(q, batch);
     n = wait_for(call);
@@ -459,36 +408,31 @@ static int wait_once(struct call *call)
     return n;
 }
 
-/* Waits unless an argument is invalid: `refused` is that of the time. */
-static int wait_if_valid(struct call *call, enum readyq__reason refused, int max)
-{
-    if (refused != READYQ__NO_REASON)
-        return readyq__refuse(refused);
-    if (max < 0)
-        return readyq__refuse(READYQ__NEGATIVE_MAXIMUM);
-    call->max = max > 0 ? (size_t)max : SIZE_MAX;
-    return wait_once(call);
-}
-
 int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max)
 {
-    struct call call = {.q = q, .batch = batch, .timeout = timeout, .deadline = -1};
+    struct call call = {.q = q, .batch = batch, .timeout = timeout, .deadline = READYQ__FOREVER};
 
-    return wait_if_valid(&call, timeout < -1 ? READYQ__NEGATIVE_TIMEOUT : READYQ__NO_REASON, max);
+    if (timeout < -1)
+        return readyq__refuse(EINVAL, "the timeout is negative",
+                              "use 0 or more, or -1 to wait forever");
+    return wait_once(&call, max);
 }
 
 int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max)
 {
     struct call call = {.q = q, .batch = batch, .timeout = -1, .deadline = deadline};
 
-    return wait_if_valid(&call, deadline < 0 ? READYQ__NEGATIVE_DEADLINE : READYQ__NO_REASON, max);
+    if (deadline < 0)
+        return readyq__refuse(EINVAL, "the deadline is negative",
+                              "add to readyq_now(), or use INT64_MAX to wait forever");
+    return wait_once(&call, max);
 }
 
 int readyq_look(readyq *q, readyq_batch *batch, int max)
 {
-    struct call call = {.q = q, .batch = batch, .deadline = -1, .leaves_wake = true};
+    struct call call = {.q = q, .batch = batch, .deadline = READYQ__FOREVER, .leaves_wake = true};
 
-    return wait_if_valid(&call, READYQ__NO_REASON, max);
+    return wait_once(&call, max);
 }
 
 int64_t readyq_deadline(const readyq_batch *batch)

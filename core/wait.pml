@@ -325,7 +325,7 @@ inline rebuild()
 /* ------------------------------------------------------------------ wait.c */
 
 /* Kinds of calls. */
-#define CONFIRM 0 /* a wait without a timeout, which looks first: confirm() */
+#define CONFIRM 0 /* a wait without a timeout, which looks first: confirms */
 #define LOOK 1    /* readyq_look(), or a wait with timeout 0 */
 #define TIMED 2   /* a wait whose time may be over at any moment */
 #define ENDLESS 3
@@ -667,7 +667,7 @@ proctype waker()
 #endif
 
 #if SIGNALS
-/* handlers.c, mark_watches() */
+/* handlers.c, visit_watches() */
 proctype handler()
 {
     bool already;

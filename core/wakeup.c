@@ -14,7 +14,6 @@
 
 #if defined(__linux__)
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 static int open_counter(int ends[2])
 {
     ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -90,22 +89,8 @@ static void receive(readyq *q, readyq_watch *w, uint32_t bits)
 
 const struct readyq__kind readyq__kind_wakeup = {.event = receive};
 
-/* Not a cancellation point: the caller may be a signal handler, or hold the lock. */
-#if defined(__linux__)
-static void put(int fd, const void *bytes, size_t size)
-{
-    syscall(SYS_write, fd, bytes, size);
-}
-#else
-static void put(int fd, const void *bytes, size_t size)
-{
-    const ssize_t written = write(fd, bytes, size);
-
-    (void)written;
-}
-#endif
-
-/* An eventfd takes eight bytes. When it is full there is a kick under way. */
+/* An eventfd takes eight bytes. When it is full there is a kick under way. The thread cannot be
+ * cancelled: it has the lock, or called readyq__hold_cancel(). */
 void readyq__kick(readyq *q)
 {
     const int error = errno;
@@ -114,8 +99,12 @@ void readyq__kick(readyq *q)
     if (atomic_exchange(&q->kicked, true))
         return;
     atomic_fetch_add(&q->kicking, 1);
-    if (!atomic_load(&q->shut))
-        put(q->wakeup_write, &one, q->wakeup.fd == q->wakeup_write ? sizeof one : 1);
+    if (!atomic_load(&q->shut)) {
+        const size_t size = q->wakeup.fd == q->wakeup_write ? sizeof one : 1;
+        const ssize_t written = write(q->wakeup_write, &one, size);
+
+        (void)written;
+    }
     atomic_fetch_sub(&q->kicking, 1);
     errno = error;
 }

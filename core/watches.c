@@ -7,11 +7,16 @@
 
 #include <fcntl.h>
 
-static bool is_interest(uint32_t interest)
+/* 0 or -EINVAL. */
+static int check_interest(uint32_t interest)
 {
-    if (interest & ~(READYQ__DIRECTIONS | READYQ__MODES))
-        return false;
-    return interest == 0 || (interest & READYQ__DIRECTIONS) != 0;
+    const uint32_t unknown = interest & ~(READYQ__DIRECTIONS | READYQ__MODES);
+
+    if (unknown == 0 && (interest == 0 || (interest & READYQ__DIRECTIONS) != 0))
+        return 0;
+    return readyq__refuse(EINVAL, "the interest is not valid",
+                          "combine READ, WRITE and PRIORITY, with EDGE, ONESHOT or EXCLUSIVE if "
+                          "wanted, or use 0 to pause");
 }
 
 /* ------------------------------------------------------------------ the kind */
@@ -77,41 +82,70 @@ static void give_back(readyq *q, readyq_watch *w)
     }
 }
 
-const struct readyq__kind readyq__kind_fd = {
-    .event = handle_event, .deliver = deliver, .give_back = give_back, .stop = readyq__unregister};
+static int start(readyq *q, readyq_watch *w)
+{
+    int error = check_interest(w->interest);
+
+    if (error < 0)
+        return error;
+    if (w->fd < 0)
+        return -EBADF;
+    if (w->fd == q->pollable || w->fd == q->kernel)
+        return readyq__refuse_own();
+    readyq__arm(w, w->interest != 0);
+    error = readyq__register(q, w);
+    if (error == 0 && (w->own.flags & READYQ__FILE))
+        list_file(q, w);
+    return error;
+}
+
+const struct readyq__kind readyq__kind_fd = {.start = start,
+                                             .event = handle_event,
+                                             .deliver = deliver,
+                                             .give_back = give_back,
+                                             .stop = readyq__unregister};
 
 /* ------------------------------------------------------------------ adding and changing */
 
-int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
+int readyq__add(readyq *q, readyq_watch *w, const readyq_watch *wanted)
 {
-    const readyq_watch before = *w;
-    int error;
+    readyq_watch before;
+    int error = readyq__enter(q);
 
-    if (!is_interest(interest))
-        return readyq__refuse(READYQ__BAD_INTEREST);
-    if (fd < 0)
-        return readyq__refuse(READYQ__NOT_OPEN);
-    error = readyq__enter(q);
     if (error < 0)
         return error;
-    if (fd == q->pollable || fd == q->kernel)
-        error = readyq__refuse(READYQ__OWN_DESCRIPTOR);
-    else
-        error = readyq__prepare(w, READYQ_KIND_FD);
-    if (error == 0) {
-        w->fd = fd;
-        w->interest = interest;
-        readyq__arm(w, interest != 0);
-        error = readyq__register(q, w);
-        if (error == 0) {
+    if (w->queue == NULL) {
+        before = *w;
+        readyq__prepare(w, wanted);
+        error = q->kinds[w->kind]->start(q, w);
+        if (error == 0)
             readyq__activate(q, w);
-            if (w->own.flags & READYQ__FILE)
-                list_file(q, w);
-        } else {
+        else
             *w = before;
-        }
+    } else {
+        error = -EBUSY;
     }
     readyq__leave(q);
+    return error;
+}
+
+int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
+{
+    const readyq_watch wanted = {.kind = READYQ_KIND_FD, .fd = fd, .interest = interest};
+
+    return readyq__add(q, w, &wanted);
+}
+
+/* Why the kernel refused a change. */
+static int refuse_change(int error)
+{
+    static const char advice[] = "remove a watch before its descriptor is closed";
+
+    if (error == -EBADF)
+        return readyq__refuse(EBADF, "it was closed", advice);
+    if (error == -ENOENT)
+        return readyq__refuse(EBADF, "it was closed, and the number belongs to another file now",
+                              advice);
     return error;
 }
 
@@ -126,8 +160,10 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
     w->interest = interest;
     readyq__arm(w, interest != 0);
     w->own.flags &= (uint8_t) ~(READYQ__MUTED | READYQ__ONCE);
-    readyq__refuse(READYQ__NO_REASON);
-    if (flags & READYQ__FILE)
+    readyq__refuse(0, NULL, NULL);
+    if (w->own.place == READYQ__STALE)
+        error = -ENOENT;
+    else if (flags & READYQ__FILE)
         error = readyq__is_same_file(w) ? 0 : fcntl(w->fd, F_GETFD) < 0 ? -EBADF : -ENOENT;
     else
         error = readyq__update(q, w->fd, old, readyq__kernel_interest(w));
@@ -135,9 +171,7 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
         w->interest = before;
         w->armed = armed;
         w->own.flags = flags;
-        return error == -EBADF    ? readyq__refuse(READYQ__DESCRIPTOR_CLOSED)
-               : error == -ENOENT ? readyq__refuse(READYQ__NUMBER_REUSED)
-                                  : error;
+        return refuse_change(error);
     }
     q->exclusive |= (interest & READYQ_EXCLUSIVE) != 0;
     readyq__unlist(q, w);
@@ -154,12 +188,11 @@ int readyq_modify(readyq_watch *w, uint32_t interest)
     if (q == NULL)
         return error;
     if (w->kind != READYQ_KIND_FD)
-        error = readyq__refuse(READYQ__NOT_A_DESCRIPTOR);
-    else if (!is_interest(interest))
-        error = readyq__refuse(READYQ__BAD_INTEREST);
-    else if (w->own.place == READYQ__STALE)
-        error = readyq__refuse(READYQ__NUMBER_REUSED);
+        error = readyq__refuse(EINVAL, "it is not a descriptor's watch",
+                               "only a descriptor's watch has an interest");
     else
+        error = check_interest(interest);
+    if (error == 0)
         error = change(q, w, interest);
     readyq__leave(q);
     return error;

@@ -62,6 +62,7 @@ def has_module(lua, module):
 
 
 NEIGHBOURS = {
+    "test_copas": "copas",
     "test_cqueues": "cqueues",
     "test_http": "http.server",
     "test_luaposix": "posix",

@@ -212,26 +212,32 @@ local function make_free(call, s, task)
     task:abandon()
 end
 
--- Attaches a task to the Descriptor of an object, and returns that; or nil, and what the wait
--- returns at once: true, or nil, message, errno.
-function Descriptor.attach(call, task, s, bit)
+-- Has the task wait for a direction of an object, and returns the Descriptor of that; or nil, and
+-- what the wait returns at once: true, or nil, message, errno.
+function Descriptor.claim(call, task, s, bit)
     local self = descriptors[s]
     if not self or self[bit] == nil or self.ask(s) ~= self.answer then
         local result, message, errno
         self, result, message, errno = renew(call, s, bit)
         if not self then return nil, result, message, errno end
     end
-    local other, dirty = self[bit], self.dirty
+    local other = self[bit]
     if other and other ~= task then
         make_free(call, s, other)
-        return Descriptor.attach(call, task, s, bit)
-    end
-    if dirty and bit == READ and dirty(s) then
-        if not self.is_kept then self:update() end
-        return nil, true
+        return Descriptor.claim(call, task, s, bit)
     end
     self[bit] = task
     return self
+end
+
+-- The same, unless the object itself holds bytes: then there is no need to wait for READ.
+function Descriptor.attach(call, task, s, bit)
+    local self, result, message, errno = Descriptor.claim(call, task, s, bit)
+    if not self or bit ~= READ or not self.dirty or not self.dirty(s) then
+        return self, result, message, errno
+    end
+    self:detach(task)
+    return nil, true
 end
 
 -- Makes loop.readable and its like: the function that waits for a direction.

@@ -8,6 +8,8 @@
 local scheduler = require "readyq.scheduler"
 local Descriptor = require "readyq.descriptor"
 
+local current_task, suspend = scheduler.current_task, scheduler.suspend
+
 local Turns = {}
 Turns.__index = Turns
 
@@ -23,13 +25,16 @@ local function is_dead(task) return coroutine.status(task.co) == "dead" end
 
 -- The current call is over: the next one is resumed.
 function Turns:pass_on()
-    local task = table.remove(self, 1) or false
-    while task and is_dead(task) do
-        task:abandon()
-        task = table.remove(self, 1) or false
+    self.current = false
+    while self[1] and not self.current do
+        local task = table.remove(self, 1)
+        if is_dead(task) then
+            task:abandon()
+        else
+            self.current = task
+            scheduler.end_soon(task, scheduler.READY, self)
+        end
     end
-    self.current = task
-    if task then scheduler.end_soon(task, scheduler.READY, self) end
 end
 
 -- A wait has ended. If no source has ended it, but a timeout or a cancellation, the call is over.
@@ -46,21 +51,21 @@ end
 
 -- Waits for its turn. Returns true; or nil and why not.
 function Turns:enter(call, seconds)
-    local task, co = scheduler.current_task(call)
+    local task, co = current_task(call)
     local current = self.current
     if is_dead(current) then current:abandon() end
     if not self.current then return true end
     table.insert(self, task)
-    return scheduler.suspend(call, task, co, self, seconds)
+    return suspend(call, task, co, self, seconds)
 end
 
 local function attach(call, raw, bit)
-    local task, co = scheduler.current_task(call)
-    return task, co, Descriptor.attach(call, task, raw, bit)
+    local task, co = current_task(call)
+    return task, co, Descriptor.claim(call, task, raw, bit)
 end
 
--- Waits until the object is ready. If no turn was under way, that of this coroutine begins here.
--- Returns true; or nil and why not.
+-- Waits until the object, which has said that it would block, is ready. If no turn was under way,
+-- that of this coroutine begins here. Returns true; or nil and why not.
 function Turns:wait(call, raw, bit, seconds)
     local is_ok, task, co, descriptor, result, message
     if not self.current then
@@ -74,7 +79,7 @@ function Turns:wait(call, raw, bit, seconds)
     end
     if not descriptor then return result, message end
     self.current, self.descriptor = task, descriptor
-    return scheduler.suspend(call, task, co, self, seconds)
+    return suspend(call, task, co, self, seconds)
 end
 
 function Turns:close()

@@ -54,12 +54,16 @@ static long on_syscall(long number, const long a[6])
 
     if (number == SYS_epoll_pwait2)
         happen_in_wait(ASKING);
-    else if (number == SYS_write)
-        happen(WRITING);
     result = real_syscall(number, a);
     if (number == SYS_epoll_pwait2)
         happen_in_wait(ANSWERED);
     return result;
+}
+
+WRAP(ssize_t, write, (int fd, const void *bytes, size_t size))
+{
+    happen(WRITING);
+    return __real_write(fd, bytes, size);
 }
 
 WRAP(int, pthread_mutex_lock, (pthread_mutex_t * lock))

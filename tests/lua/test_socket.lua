@@ -321,6 +321,24 @@ function T.test_coroutines_that_send_to_one_object_take_turns()
     reader:close()
 end
 
+function T.test_a_client_that_answers_at_once_leaves_others_their_turns()
+    local fast, peer = pair(socket)
+    local other, slow = pair(socket)
+    local log = {}
+    slow:send("other\n")
+    run(function()
+        for i = 1, 20 do
+            peer:send(i .. "\n")
+            table.insert(log, (fast:receive()))
+        end
+    end, function() table.insert(log, (other:receive())) end)
+    for i, line in ipairs(log) do
+        if line == "other" then assert(i < 20, i) end
+    end
+    equal(#log, 21)
+    for _, object in ipairs {fast, peer, other, slow} do object:close() end
+end
+
 function T.test_coroutines_that_receive_from_one_object_get_whole_lines()
     local object, peer = pair(socket)
     local writer, lines, jobs = socket.wrap(peer), {}, {}

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 --
--- Echo servers of run.py in Lua: `coroutines.lua readyq|luv|copas|cqueues|luaevent` prints its
--- port, and serves lines until it is killed; `coroutines.lua has MODULE` prints the name if it is
--- installed.
+-- Servers of run.py in Lua, which send each line back: `lines.lua NAME` prints its port, and
+-- serves until it is killed; `lines.lua has MODULE` prints something if the module is installed.
+-- Each is the program that a user of that library would write: it waits for whole lines and sends
+-- them whole, however the kernel cuts them.
 
 -- Debian installs copas, which is pure Lua, where versions 5.1 and 5.2 look for it.
 package.path = package.path .. ";/usr/share/lua/5.1/?.lua"
@@ -15,14 +16,43 @@ local function listen()
     return listener, select(2, listener:getsockname())
 end
 
-function servers.readyq()
-    local loop = require "readyq.loop"
-    local listener, port = listen()
+servers["readyq.socket"] = function()
+    local loop, socket = require "readyq.loop", require "readyq.socket"
+    local listener = assert(socket.bind("127.0.0.1", 0, 1024))
     local function serve(client)
-        while loop.readable(client) do
+        client:setoption("tcp-nodelay", true)
+        while true do
             local line = client:receive()
             if not line then break end
             client:send(line .. "\n")
+        end
+        client:close()
+    end
+    loop.spawn(function()
+        while true do loop.spawn(serve, assert(listener:accept())) end
+    end)
+    return select(2, listener:getsockname()), loop.run
+end
+
+-- With LuaSocket's own objects.
+servers["readyq.loop"] = function()
+    local loop = require "readyq.loop"
+    local listener, port = listen()
+    local function send(client, text)
+        local done, why, sent = client:send(text)
+        while why == "timeout" and loop.writable(client) do
+            done, why, sent = client:send(text, sent + 1)
+        end
+        return done
+    end
+    local function serve(client)
+        local line, why, part
+        while why ~= "closed" and loop.readable(client) do
+            line, why, part = client:receive("*l", part)
+            if line then
+                send(client, line .. "\n")
+                part = nil
+            end
         end
         loop.close(client)
     end
@@ -91,7 +121,7 @@ function servers.cqueues()
     return select(3, listener:localname()), function() assert(controller:loop()) end
 end
 
-function servers.luv()
+local function serve_by_luv(on_data)
     local uv = require "luv"
     local listener = uv.new_tcp()
     listener:bind("127.0.0.1", 0)
@@ -99,11 +129,34 @@ function servers.luv()
         local client = uv.new_tcp()
         listener:accept(client)
         client:nodelay(true)
-        client:read_start(function(_, data)
-            if data then client:write(data) else client:close() end
-        end)
+        client:read_start(on_data(client))
     end)
     return listener:getsockname().port, uv.run
+end
+
+function servers.luv()
+    return serve_by_luv(function(client)
+        local part = ""
+        return function(_, data)
+            if not data then return client:close() end
+            data = part .. data
+            local first, last = 1, data:find("\n", 1, true)
+            while last do
+                client:write(data:sub(first, last))
+                first, last = last + 1, data:find("\n", last + 1, true)
+            end
+            part = data:sub(first)
+        end
+    end)
+end
+
+-- Knows no lines: what comes is sent back.
+servers["luv bytes"] = function()
+    return serve_by_luv(function(client)
+        return function(_, data)
+            if data then client:write(data) else client:close() end
+        end
+    end)
 end
 
 if arg[1] == "has" then
