@@ -25,7 +25,7 @@ def row(tag, rest):
     if tag in ("param", "field"):
         kind = re.match(r"(?:fun\(.*?\)(?::\s*\S+)?|\S+(?: \| \S+)*)", rest)
         kind = kind[0] if kind else ""
-        text = rest[len(kind):].strip()
+        text = rest[len(kind) :].strip()
         return f"`{name}`: `{kind}`{'. ' + text[0].upper() + text[1:] if text else ''}"
     return None
 

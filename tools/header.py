@@ -39,7 +39,9 @@ def clean(comment):
 
 def public(code):
     """A struct without its private part."""
-    return re.sub(r"    struct \{ +/\* private \*/\n.*?\n    \} own;\n\n?", "", code, flags=re.DOTALL)
+    return re.sub(
+        r"    struct \{ +/\* private \*/\n.*?\n    \} own;\n\n?", "", code, flags=re.DOTALL
+    )
 
 
 def blocks(source):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The references of the site, made from the sources so that nothing is written twice:
 
-    {c-reference}    core/readyq.h
-    {lua-reference}  an annotated Lua file, named by its path from the project's root
+{c-reference}    core/readyq.h
+{lua-reference}  an annotated Lua file, named by its path from the project's root
 """
 
 import re
@@ -65,8 +65,9 @@ class CReference(Reference):
         return self.code(together, body)
 
     def functions(self, together, body):
-        functions = [re.sub(r"\s+", " ", d.code.rstrip(";")) for d in together
-                     if d.kind == "function"]
+        functions = [
+            re.sub(r"\s+", " ", d.code.rstrip(";")) for d in together if d.kind == "function"
+        ]
         signatures = "\n".join(functions).split("\n")
         return [f"::::{{c:function}} {signatures[0]}", *signatures[1:], "", *body, "::::", ""]
 
