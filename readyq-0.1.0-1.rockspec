@@ -7,10 +7,11 @@ description = {
   summary = "One event queue over the kernel's own, in C, Python and Lua",
   license = "MIT",
 }
-supported_platforms = { "linux" }
+supported_platforms = { "linux", "macosx", "bsd" }
 dependencies = { "lua >= 5.1, < 5.6" }
 build = {
   type = "make",
+  makefile = "GNUmakefile",
   build_target = "lua-module",
   install_target = "install-lua",
   build_variables = {

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from glob import glob
 from pathlib import Path
 
@@ -23,12 +24,13 @@ def accepted(*flags):
 
 def takes(*flags):
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-    command = [*compiler, "-Werror", *flags, "-xc", "-", "-o", os.devnull]
     program = "int main(void) { return 0; }"
-    try:
-        result = subprocess.run(command, input=program, text=True, capture_output=True, check=False)
-    except OSError:
-        return False
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*compiler, "-Werror", *flags, "-xc", "-", "-o", f"{folder}/program"]
+        try:
+            result = subprocess.run(command, input=program, text=True, capture_output=True)
+        except OSError:
+            return False
     return result.returncode == 0
 
 
@@ -41,8 +43,10 @@ def fortified():
     return ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
 
 
-# What the Makefile's modules are hardened with, too.
+# What the modules of GNUmakefile are hardened with, too.
 compile_guards = ("-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection")
+if sys.platform == "darwin":  # it is for x86_64 only, and a Python may build for both at once
+    compile_guards = compile_guards[:-1]
 link_guards = ("-Wl,-z,relro,-z,now", "-Wl,-z,noexecstack")
 # A signal handler of the library can stay below another program's handler: it is never unloaded.
 stay_loaded = ("-Wl,-z,nodelete",)

@@ -73,22 +73,40 @@ static uint32_t to_kernel(uint32_t interest)
     return events;
 }
 
-/* Whether a set that `fd` is leads to the set `to`, by what /proc says of its members. */
-static bool leads_to(int fd, int to, int depth)
+/* What /proc says of the members of the set that `fd` is: calls visit() for each until it returns
+ * true, and returns that. -errno where it says nothing. */
+static int visit_members(int fd, bool (*visit)(void *data, int fd, uint32_t events, uint64_t key),
+                         void *data)
 {
     char path[64], line[128];
-    bool found = false;
+    unsigned long long key;
+    unsigned events;
+    int member, found = 0;
     FILE *file;
-    int member;
 
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-    file = depth > 0 ? fopen(path, "re") : NULL;
-    while (!found && file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "tfd: %d", &member) == 1)
-            found = member == to || leads_to(member, to, depth - 1);
-    if (file != NULL)
-        fclose(file);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return -errno;
+    while (!found && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "tfd: %d events: %x data: %llx", &member, &events, &key) == 3)
+            found = visit(data, member, events, key);
+    fclose(file);
     return found;
+}
+
+struct search {
+    int to, depth;
+};
+
+/* Whether a set leads to the set `to`. */
+static bool leads_to(void *data, int fd, uint32_t events, uint64_t key)
+{
+    const struct search *search = data;
+    struct search below = {search->to, search->depth - 1};
+
+    (void)events, (void)key;
+    return fd == search->to || (search->depth > 0 && visit_members(fd, leads_to, &below) > 0);
 }
 
 static int control(readyq *q, int operation, int fd, uint32_t interest)
@@ -103,7 +121,7 @@ static int control(readyq *q, int operation, int fd, uint32_t interest)
         error = control(q, operation, fd, interest & ~READYQ_EXCLUSIVE);
     if (error == -EINVAL && operation == EPOLL_CTL_ADD)
         error = readyq__refuse_own(); /* under whatever number */
-    if (error == -ELOOP && !leads_to(fd, q->kernel, 6))
+    if (error == -ELOOP && !leads_to(&(struct search){q->kernel, 6}, fd, 0, 0))
         error = readyq__refuse_depth();
     return error;
 }
@@ -240,8 +258,40 @@ static int wait(readyq *q, int max, int64_t timeout)
     return n;
 }
 
-const struct readyq__backend readyq__epoll = {
-    .name = "epoll", .open = open_set, .close = close_set, .update = update, .wait = wait};
+/* ------------------------------------------------------------------ listing */
+
+struct listing {
+    void (*report)(void *data, int fd, uint64_t key, uint32_t interest);
+    void *data;
+};
+
+static bool list_member(void *data, int fd, uint32_t events, uint64_t key)
+{
+    const struct listing *listing = data;
+    uint32_t interest = events & READYQ__DIRECTIONS;
+
+    if (events & EPOLLET)
+        interest |= READYQ_EDGE;
+    if (events & EPOLLONESHOT)
+        interest |= READYQ_ONESHOT;
+    if (events & EPOLLEXCLUSIVE)
+        interest |= READYQ_EXCLUSIVE;
+    listing->report(listing->data, fd, key, interest);
+    return false;
+}
+
+static int list(readyq *q, void (*report)(void *data, int fd, uint64_t key, uint32_t interest),
+                void *data)
+{
+    return visit_members(q->kernel, list_member, &(struct listing){report, data});
+}
+
+const struct readyq__backend readyq__epoll = {.name = "epoll",
+                                              .open = open_set,
+                                              .close = close_set,
+                                              .update = update,
+                                              .wait = wait,
+                                              .list = list};
 
 #else
 typedef int readyq__no_epoll; /* this platform has none */

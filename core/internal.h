@@ -6,7 +6,7 @@
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
  *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table
- *     rebuild  fork  gate  watches  timers  signals  processes  triggers  queue  batches  wait
+ *     rebuild  fork  gate  watches  timers  signals  processes  triggers  queue  check  batches  wait
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -119,6 +119,11 @@ struct readyq__backend {
     /* NULL, or how this kernel watches the end of process w->pid by itself: starts, or stops.
      * -ESRCH: it has ended. */
     int (*watch_process)(readyq *q, readyq_watch *w, bool start);
+
+    /* NULL, or how this kernel lists its registrations: calls report() for each, with the key and
+     * the READYQ_ bits that it was registered with. 0, or -errno. */
+    int (*list)(readyq *q, void (*report)(void *data, int fd, uint64_t key, uint32_t interest),
+                void *data);
 };
 
 #if defined(__linux__)

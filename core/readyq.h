@@ -322,6 +322,13 @@ struct readyq_stats {
 };
 READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
 
+/* Compares what the queue watches with what the kernel says that it watches: returns the number of
+ * differences, and writes a line for each to text[size], as many as fit: "fd 7 (pipe): the queue
+ * watches it for READ, and the kernel for READ|WRITE". There is none unless a watched descriptor
+ * was closed. It reads /proc and is slow: for tests. -ENOSYS where the kernel does not tell (kqueue).
+ * -ENOENT without /proc. -EMFILE, -ENFILE, -ENOMEM. */
+READYQ_API int readyq_check(readyq *q, char *text, size_t size);
+
 /* For bindings, cheap enough to call after every wait. readyq_ghost(): the descriptor number of a
  * ghost that was not reported by this call before, or -1. readyq_stale(): removes and returns a
  * watch whose descriptor was found closed (its number belongs to another watch or is gone), or

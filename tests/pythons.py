@@ -19,7 +19,8 @@ VENV = ROOT / "build" / "venv" / "bin" / "python"
 PACKAGE = os.environ.get("READYQ_PACKAGE", str(ROOT / "python"))
 SAME = f"import sys; assert sys.version_info[:2] == {sys.version_info[:2]}; "
 PACKAGES = {"zmq": "pyzmq"}  # where the name is not the module's
-FLAGS = "-shared -fPIC -O0 -std=c11 -D_GNU_SOURCE -DREADYQ_STATIC -pthread -Icore -isystem"
+MODULE = "-dynamiclib -undefined dynamic_lookup" if sys.platform == "darwin" else "-shared"
+FLAGS = f"{MODULE} -fPIC -O0 -std=c11 -D_GNU_SOURCE -DREADYQ_STATIC -pthread -Icore -isystem"
 
 
 def find(*modules):

@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 VENV_PYTHON = ROOT / "build" / "venv" / "bin" / "python"
 LUA = os.environ.get("LUA", "lua5.4")
+MAKE = os.environ.get("MAKE", "make")  # GNU make, which is gmake on the BSDs
 PATHS = ("PYTHONPATH", "LUA_PATH", "LUA_CPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 PROGRAM = """
@@ -69,7 +70,7 @@ def find_with_setuptools():
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory):
     prefix = tmp_path_factory.mktemp("prefix")
-    run("make", "-s", "install", f"PREFIX={prefix}", cwd=ROOT, env=without_paths())
+    run(MAKE, "-s", "install", f"PREFIX={prefix}", cwd=ROOT, env=without_paths())
     return prefix
 
 
@@ -91,7 +92,8 @@ def test_c_program_runs_on_the_installed_library(prefix, tmp_path, static):
     source.write_text(PROGRAM, encoding="utf-8")
     words = flags(prefix, static=static)
     if static:
-        words = [word.replace("-lreadyq", "-l:libreadyq.a") for word in words]
+        archive = str(prefix / "lib" / "libreadyq.a")
+        words = [archive if word == "-lreadyq" else word for word in words]
     compiler = shlex.split(os.environ.get("CC", "cc"))
     run(*compiler, source, *words, "-o", tmp_path / "program")
     environment = {**without_paths(), "LD_LIBRARY_PATH": "" if static else str(prefix / "lib")}
@@ -123,7 +125,7 @@ def test_lua_runs_on_the_installed_modules(prefix):
 def test_staged_install_stays_in_its_directory(tmp_path):
     stage = tmp_path / "stage"
     arguments = (f"DESTDIR={stage}", "PREFIX=/opt/readyq")
-    run("make", "-s", "install", *arguments, cwd=ROOT, env=without_paths())
+    run(MAKE, "-s", "install", *arguments, cwd=ROOT, env=without_paths())
     assert [path.name for path in stage.iterdir()] == ["opt"]
     text = (stage / "opt/readyq/lib/pkgconfig/readyq.pc").read_text(encoding="utf-8")
     assert "prefix=/opt/readyq\n" in text
@@ -189,10 +191,9 @@ def check_tree(lua, tree):
     assert run(lua, "-e", code, env=environment, cwd=tree) != ""
 
 
-@pytest.mark.parametrize("lua", FOUND)
-def test_the_newest_sources_are_built_by_luarocks(luarocks, tmp_path, lua):
+def test_the_newest_sources_are_built_by_luarocks(luarocks, tmp_path):
     sources = copy_sources(tmp_path / "sources")
-    tree = tmp_path / "tree"
+    lua, tree = FOUND[0], tmp_path / "tree"
     make = (luarocks, f"--lua-version={number_of(lua)}", f"--tree={tree}", "make")
     options = (QUICK, *VARIABLES.get(lua, ()))
     run(*make, "readyq-scm-1.rockspec", *options, cwd=sources, env=without_paths())
@@ -211,14 +212,13 @@ def test_one_copy_of_the_sources_is_built_for_one_lua_after_another(luarocks, tm
 
 def test_packed_sources_are_installed_by_luarocks_away_from_the_tree(luarocks, tmp_path):
     sources = copy_sources(tmp_path / "sources")
-    packed = sources / run("make", "-s", "rock", cwd=sources, env=without_paths()).strip()
+    packed = sources / run(MAKE, "-s", "rock", cwd=sources, env=without_paths()).strip()
     rock = shutil.move(packed, tmp_path)
     shutil.rmtree(sources)
-    for lua in FOUND:
-        tree = tmp_path / lua
-        install = (luarocks, f"--lua-version={number_of(lua)}", f"--tree={tree}", "install", rock)
-        run(*install, QUICK, *VARIABLES.get(lua, ()), cwd=tmp_path, env=without_paths())
-        check_tree(lua, tree)
+    lua, tree = FOUND[-1], tmp_path / "tree"
+    install = (luarocks, f"--lua-version={number_of(lua)}", f"--tree={tree}", "install", rock)
+    run(*install, QUICK, *VARIABLES.get(lua, ()), cwd=tmp_path, env=without_paths())
+    check_tree(lua, tree)
 
 
 @pytest.mark.parametrize("lua", FOUND)
@@ -239,7 +239,7 @@ def test_an_installed_rock_is_packed_by_luarocks(luarocks, tmp_path, lua):
 
 def test_make_env_lets_both_languages_find_what_was_built(tmp_path):
     script = f"""
-        eval "$(make -s -C '{ROOT}' env)"
+        eval "$({MAKE} -s -C '{ROOT}' env)"
         '{sys.executable}' -c 'import readyq; print(readyq.__file__)'
         '{LUA}' -e 'print(require("readyq") ~= nil)'
     """

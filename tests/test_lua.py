@@ -41,7 +41,7 @@ OTHERS = {
     "luajit": "/usr/include/luajit-2.1",
 }
 SKIPPED = 77
-COMPILE = "-std=c11 -D_GNU_SOURCE -O2 -fPIC -shared -fvisibility=hidden -pthread".split()
+COMPILE = "-std=c11 -D_GNU_SOURCE -O2 -fPIC -fvisibility=hidden -pthread".split()
 
 
 def is_other(name):
@@ -97,7 +97,7 @@ def compile_module(lua, *sources, output):
     include = OTHERS.get(lua, CONFIG["lua_include"])
     output.parent.mkdir(parents=True, exist_ok=True)
     paths = [f"-I{include}", f"-I{ROOT / 'core'}", *map(str, sources)]
-    link = ["-Wl,--exclude-libs,ALL", "-o", str(output)]
+    link = [*CONFIG["module_ldflags"].split(), "-o", str(output)]
     command = [*shlex.split(os.environ.get("CC", "cc")), *COMPILE, *paths, *link]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -159,7 +159,9 @@ def test_a_program_may_require_it_without_starting_it():
 
 def test_make_repl_lua_opens_it(terminal, tmp_path):
     history = {"READYQ_LUA_HISTORY": tmp_path / "history"}
-    terminal.start("make", "-s", "-C", ROOT, "repl-lua", f"LUA={LUA}", **history)
+    terminal.start(
+        os.environ.get("MAKE", "make"), "-s", "-C", ROOT, "repl-lua", f"LUA={LUA}", **history
+    )
     terminal.expect(r"^readyq .*\n>$")
     terminal.enter("'first' .. ' line'")
     terminal.expect(r"^first line\n>$")

@@ -4,7 +4,7 @@
 # Measures which lines and branches of the C and the Python sources the tests reach: builds a copy
 # of the tree under build/coverage with gcc's counters, runs there the C tests and the tests of
 # Python and of one Lua, prints the lines that were not reached, and ends with one line of figures,
-# which it also writes to build/coverage.txt. The Makefile calls it (`make coverage`) with PYTHON.
+# which it also writes to build/coverage.txt. GNUmakefile calls it (`make coverage`) with PYTHON.
 set -eu
 cd "$(dirname "$0")/.."
 copy=build/coverage
@@ -33,7 +33,8 @@ written_in_python='tests/python/test_aio.py tests/python/test_selector.py tests/
 make -s CFLAGS="$counters" LDFLAGS=--coverage
 eval "$(make -s CFLAGS="$counters" LDFLAGS=--coverage env)"
 run c pytest -q --tb=short -k "not ($others)" tests/test_c.py &
-run scripts pytest -q --tb=short -k "not ($others)" tests/test_lua.py tests/python
+run scripts pytest -q --tb=short -k "not ($others)" $(printf -- '--deselect=%s ' $written_in_python) \
+    tests/test_lua.py tests/python
 wait $!
 # A terminal may be too slow for a Python that counts lines: what fails here has a second chance. The
 # same tests run without counters, and without that, in `make test`.

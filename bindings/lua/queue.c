@@ -212,6 +212,22 @@ static void push_stats(lua_State *L, const struct readyq_stats *s)
     }
 }
 
+/* [-1, +1, e] q:check() */
+static int queue_check(lua_State *L)
+{
+    char differences[8192], *line = differences, *end;
+    const int n = readyq_check(luaq_check_queue(L)->core, differences, sizeof differences);
+
+    if (n < 0)
+        return luaq_fail(L, 1, "check", -1, n);
+    lua_newtable(L);
+    for (int i = 1; (end = strchr(line, '\n')) != NULL; i++, line = end + 1) {
+        lua_pushlstring(L, line, (size_t)(end - line));
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}
+
 /* [-1, +1, e] q:stats() */
 static int queue_stats(lua_State *L)
 {
@@ -264,6 +280,7 @@ const luaL_Reg luaq_queue_methods[] = {
     {"fileno", queue_fileno},
     {"now", queue_now},
     {"pollfd", queue_fileno},
+    {"check", queue_check},
     {"stats", queue_stats},
     {"timeout", queue_timeout},
     {"trace", queue_trace},

@@ -227,6 +227,24 @@ static PyObject *queue_stats(PyObject *object, PyObject *Py_UNUSED(none))
     return result != NULL ? build_stats(result, &stats) : NULL;
 }
 
+static PyObject *queue_check(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    readyq *core = pyq_enter_queue((Queue *)self, "check");
+    PyObject *text, *lines;
+    char differences[8192];
+    int n;
+
+    if (core == NULL)
+        return NULL;
+    n = readyq_check(core, differences, sizeof differences);
+    if (n < 0)
+        return pyq_raise_error("check", -1, n);
+    text = PyUnicode_DecodeUTF8(differences, (Py_ssize_t)strlen(differences), "replace");
+    lines = text != NULL ? PyUnicode_Splitlines(text, 0) : NULL;
+    Py_XDECREF(text);
+    return lines;
+}
+
 static PyObject *get_backend(PyObject *object, void *Py_UNUSED(closure))
 {
     Queue *self = (Queue *)object;
@@ -274,6 +292,7 @@ static PyMethodDef methods[] = {
     {"fileno", queue_fileno, METH_NOARGS, queue_fileno_doc},
     {"now", queue_now, METH_NOARGS, queue_now_doc},
     {"stats", queue_stats, METH_NOARGS, queue_stats_doc},
+    {"check", queue_check, METH_NOARGS, queue_check_doc},
     {"trace", pyq_set_tracer, METH_O, queue_trace_doc},
     {"close", queue_close, METH_NOARGS, queue_close_doc},
     {"_repr_html_", pyq_print_queue_as_html, METH_NOARGS, queue_html_doc},

@@ -183,6 +183,17 @@ PyDoc_STRVAR(queue_stats_doc, "stats($self, /)\n"
                               "What the queue has done so far, as a readyq.Stats.");
 
 PyDoc_STRVAR(
+    queue_check_doc,
+    "check($self, /)\n"
+    "--\n"
+    "\n"
+    "Compare what the queue watches with what the kernel says that it watches.\n"
+    "\n"
+    "Returns a list with a line for each difference, such as \"fd 7 (pipe): the queue watches it\n"
+    "for READ, and the kernel for WRITE\". It is empty unless a watched descriptor was closed. It\n"
+    "reads /proc, and is slow: for tests. OSError (ENOSYS) where the kernel does not tell (kqueue).");
+
+PyDoc_STRVAR(
     queue_trace_doc,
     "trace($self, target, /)\n"
     "--\n"

@@ -10,7 +10,7 @@
 #define FAILED INT_MIN /* an exception is set; not an -errno, as -1 would be */
 #define FOREVER INT64_MAX
 
-struct wait {
+struct wait_call {
     Queue *queue;
     readyq *core;
     Batch *batch;
@@ -18,10 +18,10 @@ struct wait {
     int max;
 };
 
-static bool begin_wait(struct wait *wait, Queue *queue, const char *call, PyObject *timeout,
+static bool begin_wait(struct wait_call *wait, Queue *queue, const char *call, PyObject *timeout,
                        PyObject *max)
 {
-    *wait = (struct wait){.queue = queue, .timeout = FOREVER};
+    *wait = (struct wait_call){.queue = queue, .timeout = FOREVER};
     if (timeout != NULL && timeout != Py_None &&
         !pyq_read_seconds(call, "timeout", timeout, &wait->timeout))
         return false;
@@ -42,7 +42,7 @@ static bool begin_wait(struct wait *wait, Queue *queue, const char *call, PyObje
 }
 
 /* Begins the wait, or continues it after a signal. */
-static int wait_without_gil(const struct wait *wait, bool again)
+static int wait_without_gil(const struct wait_call *wait, bool again)
 {
     const int64_t timeout = wait->timeout == FOREVER ? -1 : wait->timeout;
     readyq_batch *batch = &wait->batch->core;
@@ -55,14 +55,14 @@ static int wait_without_gil(const struct wait *wait, bool again)
 }
 
 /* While this thread waited for the GIL, another one may have removed all that was found. */
-static bool is_sleep_over(const struct wait *wait, int n)
+static bool is_sleep_over(const struct wait_call *wait, int n)
 {
     return n != -EINTR && (n <= 0 || readyq_peek(&wait->batch->core, NULL, NULL, 0) > 0);
 }
 
 /* Waits until something is ready, until the deadline, a wake or an exception. A handler that raises
  * after something was found loses nothing, as the batch gives it back. */
-static int sleep_on(const struct wait *wait)
+static int sleep_on(const struct wait_call *wait)
 {
     int n;
 
@@ -76,7 +76,7 @@ static int sleep_on(const struct wait *wait)
     }
 }
 
-static int look(const struct wait *wait)
+static int look(const struct wait_call *wait)
 {
     int n = wait->timeout == 0 ? readyq_wait(wait->core, &wait->batch->core, 0, wait->max)
                                : readyq_look(wait->core, &wait->batch->core, wait->max);
@@ -85,7 +85,7 @@ static int look(const struct wait *wait)
 }
 
 /* Before anything is taken, so that a warning that raises loses nothing. */
-static int warn_of_ghosts(const struct wait *wait)
+static int warn_of_ghosts(const struct wait_call *wait)
 {
     char text[256];
     int fd;
@@ -100,7 +100,7 @@ static int warn_of_ghosts(const struct wait *wait)
     return 0;
 }
 
-static void trace_wait(const struct wait *wait, const char *call, int n)
+static void trace_wait(const struct wait_call *wait, const char *call, int n)
 {
     char limit[32] = "forever";
 
@@ -110,7 +110,7 @@ static void trace_wait(const struct wait *wait, const char *call, int n)
 }
 
 /* Fills the batch. How many watches were found, or FAILED. */
-static int fill_batch(const struct wait *wait, const char *call)
+static int fill_batch(const struct wait_call *wait, const char *call)
 {
     int n = look(wait);
 
@@ -135,7 +135,7 @@ PyObject *pyq_wait_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t 
 {
     static const struct signature signature = {"wait", {"timeout", "maxevents", NULL}, 0, 2, NULL};
     PyObject *values[2];
-    struct wait wait;
+    struct wait_call wait;
 
     if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
         !begin_wait(&wait, (Queue *)self, "wait", values[0], values[1]))
@@ -157,7 +157,7 @@ PyObject *pyq_dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssiz
 {
     static const struct signature signature = {"dispatch", {"timeout", NULL}, 0, 1, NULL};
     PyObject *values[1];
-    struct wait wait;
+    struct wait_call wait;
     int called;
 
     if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||

@@ -180,6 +180,14 @@ function queue:now() end
 ---@return readyq.stats
 function queue:stats() end
 
+---Compares what the queue watches with what the kernel says that it watches. The list has a line
+---for each difference, and is empty unless a watched descriptor was closed. It reads /proc, and is
+---slow: for tests. It fails where the kernel does not tell (kqueue).
+---@return string[]? differences
+---@return string? message
+---@return integer? errno
+function queue:check() end
+
 ---Writes each call and delivery as a line to an io file, or calls a function with it; nil stops
 ---that.
 ---@param out file* | fun(line: string) | nil

@@ -31,7 +31,7 @@ class MissingError(Exception):
 
 
 def build(name, **variables):
-    command = ["make", "-s", "-C", str(ROOT / "tests" / "fuzz"), name]
+    command = [os.environ.get("MAKE", "make"), "-s", "-C", str(ROOT / "tests" / "fuzz"), name]
     command += [f"{key}={value}" for key, value in variables.items()]
     subprocess.run(command, check=True)
 

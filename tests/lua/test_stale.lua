@@ -145,4 +145,21 @@ function T.test_there_is_one_warning_of_a_ghost()
     equal(count, ghosts)
 end
 
+function T.test_check_tells_what_the_kernel_watches_and_the_queue_does_not()
+    local q = readyq.new()
+    local reader, writer = things.pipe()
+    local watch = q:add(reader, "r")
+    equal(#q:check(), 0)
+    local copy = things.dup(reader)
+    things.close(reader)
+    watch:remove()
+    equal(#q:check(), 1)
+    local ghost = "fd %d: the kernel watches it, and the queue does not any more (a ghost)"
+    equal(q:check()[1], ghost:format(reader))
+    things.close(copy)
+    equal(#q:check(), 0)
+    q:close()
+    things.close(writer)
+end
+
 return T

@@ -44,6 +44,7 @@ class Things:
 
     def __init__(self, folder):
         self.folder = folder
+        self.process = os.getpid()
         self.opened = contextlib.ExitStack()
 
     def keep(self, *things):
@@ -52,7 +53,16 @@ class Things:
         return things[0] if len(things) == 1 else things
 
     def queue(self, **options):
-        return self.keep(readyq.Queue(**options))
+        queue = self.keep(readyq.Queue(**options))
+        self.opened.callback(self.check, queue)
+        return queue
+
+    def check(self, queue):
+        """What it watches is what the kernel watches, but for what the test closed itself."""
+        if queue.closed or queue.backend != "epoll":  # no other kernel tells
+            return
+        if os.getpid() == self.process:
+            assert not [line for line in queue.check() if "the queue watches it for" in line]
 
     def unix(self):
         return self.keep(*socket.socketpair())

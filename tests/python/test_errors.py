@@ -281,6 +281,7 @@ def test_closed_queue_refuses_everything_that_does_something(make):
         queue.fileno,
         queue.now,
         queue.stats,
+        queue.check,
         lambda: queue.trace(None),
         queue.__enter__,
         lambda: watch.modify("r"),

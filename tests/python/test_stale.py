@@ -145,3 +145,20 @@ def test_many_reused_numbers_keep_their_own_data(queue, make):
         here.close()
         there.close()
     assert len(queue) <= 2
+
+
+def test_check_tells_what_the_kernel_watches_and_the_queue_does_not(queue, make):
+    here, there = make.unix()
+    watch = queue.add(here.fileno())
+    assert queue.check() == []
+    copy = make.file_of(os.dup(here.fileno()), "rb")
+    number = here.fileno()
+    here.close()
+    watch.remove()
+    ghost = f"fd {number}: the kernel watches it, and the queue does not any more (a ghost)"
+    assert queue.check() == [ghost]
+    there.send(b"x")
+    with pytest.warns(ResourceWarning, match=f"fd {number} was closed"):
+        assert not queue.wait(0.01)
+    assert queue.check() == []
+    copy.close()
