@@ -65,7 +65,7 @@ enum readyq_kind {
     READYQ_KIND_TRIGGER = 5,
 };
 
-typedef struct readyq readyq;
+typedef struct readyq readyq; /* a queue; opaque */
 typedef struct readyq_watch readyq_watch;
 typedef struct readyq_batch readyq_batch;
 

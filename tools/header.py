@@ -3,7 +3,8 @@
 comments. The site (docs/ext/reference.py) and the manual pages (tools/man.py) are made from it.
 
 The header keeps a form that this file relies on: a comment stands directly above what it describes,
-up to the next blank line; a line of dashes begins a section.
+up to the next blank line, or behind it on its line; a line of dashes begins a section. In a comment
+the errors come last, each as "-ENAME: reason."
 """
 
 import re
@@ -12,36 +13,49 @@ from pathlib import Path
 
 HEADER = Path(__file__).resolve().parent.parent / "core" / "readyq.h"
 SECTION = re.compile(r"/\* -{20,} (.+) \*/")
-FUNCTION = re.compile(r"READYQ_API (.+?)\b(readyq_\w+)\((.*)\)$", re.DOTALL)
-ERROR = re.compile(r"-E[A-Z0-9]+")
+FUNCTION = re.compile(r"READYQ_API (.+?)\b(readyq_\w+)\((.*)\);", re.DOTALL)
+PRIVATE = re.compile(r"    struct \{ +/\* private \*/\n.*?\n    \} own;\n\n?", re.DOTALL)
+NOTE = re.compile(r"/\*(.*?)\*/", re.DOTALL)
 
 
 @dataclass
 class Declaration:
-    name: str  # "" for a comment that stands alone
-    kind: str  # "function", "struct", "enum", "macro", "type" or "comment"
+    name: str
+    kind: str  # "function", "struct", "enum", "macro" or "type"
     code: str  # without READYQ_API, and without what is private
-    text: str  # of the comment above
-    shared: list[str] = field(default_factory=list)  # names that the same comment describes
+    note: str = ""  # the comment behind it
+    value: str = ""  # of a macro
+    members: list[tuple[str, str]] = field(default_factory=list)  # with their comments
+
+
+@dataclass
+class Group:
+    """What stands between two blank lines: declarations, and the comment above them."""
+
+    text: str
+    declarations: list[Declaration]
 
 
 @dataclass
 class Section:
     title: str
-    declarations: list[Declaration]
+    groups: list[Group]
+
+    @property
+    def declarations(self):
+        return [one for group in self.groups for one in group.declarations]
 
 
 def clean(comment):
     """The text of a comment, without its frame."""
     lines = comment.strip().removeprefix("/*").removesuffix("*/").split("\n")
-    return "\n".join(re.sub(r"^ \* ?", "", line).rstrip() for line in lines).strip()
+    return "\n".join(re.sub(r"^ \*( |$)", "", line).rstrip() for line in lines).strip()
 
 
-def public(code):
-    """A struct without its private part."""
-    return re.sub(
-        r"    struct \{ +/\* private \*/\n.*?\n    \} own;\n\n?", "", code, flags=re.DOTALL
-    )
+def note_of(code):
+    """The text of the first comment behind a line of code, in one line."""
+    found = NOTE.search(code)
+    return re.sub(r"\s+", " ", found[1]).strip() if found else ""
 
 
 def blocks(source):
@@ -68,43 +82,63 @@ def statements(block):
             lines = []
 
 
-def classify(code):
-    if function := FUNCTION.match(code.split("/*")[0].strip().removesuffix(";")):
-        return function[2], "function"
-    if macro := re.match(r"#define (READYQ_\w+)", code):
-        return macro[1], "macro"
-    if compound := re.match(r"(struct|enum) (readyq_\w+) \{", code):
-        return compound[2], compound[1]
-    if name := re.match(r"typedef struct readyq\w* (readyq\w*);", code):
-        return name[1], "type"
-    return "", "other"
+def members(code):
+    """The members of a struct or an enum: (declaration, comment)."""
+    inside = code.partition("{")[2].rpartition("}")[0]
+    inside = re.sub(r"^\s*(?:union \{|\};)$", "", inside, flags=re.MULTILINE)
+    for one in re.finditer(r"([^;,/]+)[;,]?(?:\s*(/\*.*?\*/))?", inside, re.DOTALL):
+        declaration, note = " ".join(one[1].split()), note_of(one[2] or "")
+        if declaration and not note.startswith("private"):
+            yield declaration, note
+
+
+def declare(code):
+    """A declaration, or None for what is not public."""
+    if function := FUNCTION.match(code):
+        return Declaration(function[2], "function", code.replace("READYQ_API ", ""))
+    if macro := re.match(r"#define (READYQ_\w+)\s+(.+?)\s*(?:/\*|$)", code):
+        value = macro[2].removesuffix("u")
+        return Declaration(macro[1], "macro", code.split("/*")[0].strip(), note_of(code), value)
+    if compound := re.match(r"(struct|enum) (readyq_[a-z]\w*) \{", code):
+        code = PRIVATE.sub("", code)
+        return Declaration(compound[2], compound[1], code, members=list(members(code)))
+    if name := re.match(r"typedef struct readyq (readyq);", code):
+        return Declaration(name[1], "type", code.split("/*")[0].strip(), note_of(code))
+    return None
 
 
 def read(path=HEADER):
-    """The head of the file as text, and its sections in order; the first has no title."""
+    """The head of the file as text, and its sections in order."""
     source = path.read_text(encoding="utf-8")
     source = re.sub(r"#ifdef __cplusplus.*?#endif\n", "", source, flags=re.DOTALL)
+    source = re.sub(r"#if defined\(__GNUC__\).*?#endif\n", "", source, flags=re.DOTALL)
     head, rest = source.split("*/", 1)
-    sections = [Section("Types and constants", [])]
-    comment = ""
+    sections = [Section("types and constants", [])]
     for part in blocks(rest):
         if title := SECTION.match(part):
             sections.append(Section(title[1], []))
             continue
+        text = ""
         if part.startswith("/*"):
             text, part = part.split("*/", 1)
-            comment = clean(text + "*/")
-        group = []
-        for code in statements(part.strip("\n")):
-            name, kind = classify(code)
-            if kind == "other":
-                continue
-            code = public(code).replace("READYQ_API ", "").strip()
-            group.append(Declaration(name, kind, code, comment))
-        for one in group:
-            one.shared = [other.name for other in group if other is not one]
-        if not group and comment:
-            group = [Declaration("", "comment", "", comment)]
-        sections[-1].declarations += group
-        comment = ""
-    return clean(head), [section for section in sections if section.declarations]
+        declarations = [one for code in statements(part.strip("\n")) if (one := declare(code))]
+        if declarations or text:
+            sections[-1].groups.append(Group(clean(text), declarations))
+    return clean(head), sections
+
+
+def signature(function):
+    """A function's declaration in one line."""
+    return re.sub(r"\s+", " ", function.code.rstrip(";"))
+
+
+def errors(text):
+    """A contract: the text before its errors, and each of these."""
+    first, *rest = re.split(r"(?:^|(?<=\.)\s+)(?=-E[A-Z]+)", text)
+    return first.strip(), [" ".join(one.split()) for one in rest]
+
+
+def rules(head):
+    """The general rules at the head of the file: (subject, text)."""
+    found = re.findall(r"^([A-Z]\w+) {2,}(.*(?:\n {3,}.*)*)", head, re.MULTILINE)
+    return [(subject, " ".join(text.split())) for subject, text in found]
