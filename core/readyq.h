@@ -306,6 +306,7 @@ READYQ_API int64_t readyq_now(readyq *q);
  * due. -1 if it is not running. */
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
+/* What a queue counts from its opening on. readyq_stats() copies it and returns 0. */
 struct readyq_stats {
     uint64_t watches;      /* in the queue now */
     uint64_t waits;        /* readyq_wait() and readyq_look() calls */

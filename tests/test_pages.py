@@ -137,10 +137,12 @@ class Chat:
 
     @contextlib.contextmanager
     def client(self):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=LONG) as sock:
-            with sock.makefile("rwb", buffering=0) as client:
-                assert client.readline() == b"welcome\n"
-                yield client
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=LONG) as sock,
+            sock.makefile("rwb", buffering=0) as client,
+        ):
+            assert client.readline() == b"welcome\n"
+            yield client
 
     def end(self):
         self.server.send_signal(signal.SIGTERM)
