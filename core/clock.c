@@ -4,19 +4,47 @@
  */
 #include "internal.h"
 
+#include <stdio.h>
 #include <time.h>
 
-int64_t readyq__now(const readyq *q)
+int64_t readyq__monotonic(void)
 {
     struct timespec time;
 
-    if (q->virtual_clock)
-        return q->now;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+int64_t readyq__now(const readyq *q)
+{
+    return q->virtual_clock ? q->now : readyq__monotonic();
 }
 
 int64_t readyq__deadline(int64_t now, int64_t timeout)
 {
     return timeout < READYQ__FOREVER - now ? now + timeout : READYQ__FOREVER;
+}
+
+/* ------------------------------------------------------------------ the counter */
+
+bool readyq__counts_cycles;
+
+/* Linux has checked whether the counter runs at one speed, and is the same in all processors: it is
+ * the kernel's own clock then. */
+static void choose(void)
+{
+    char name[16] = "";
+    FILE *file = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
+
+    if (file == NULL)
+        return;
+    readyq__counts_cycles = fgets(name, sizeof name, file) != NULL && strcmp(name, "tsc\n") == 0;
+    fclose(file);
+}
+
+void readyq__choose_counter(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, choose);
 }

@@ -24,7 +24,7 @@
  */
 #include "internal.h"
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 
 #include <poll.h>
 #include <stdio.h>
@@ -151,6 +151,15 @@ static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
     else
         error = control(q, EPOLL_CTL_MOD, fd, interest);
     return error == -EPERM ? -ENOENT : error;
+}
+
+int readyq__put_in(int outer, int inner)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = inner};
+
+    if (epoll_ctl(outer, EPOLL_CTL_ADD, inner, &event) == 0)
+        return 0;
+    return errno == ELOOP ? readyq__refuse_depth() : -errno; /* note 9 */
 }
 
 /* ------------------------------------------------------------------ waiting */
@@ -290,6 +299,7 @@ const struct readyq__backend readyq__epoll = {.name = "epoll",
                                               .open = open_set,
                                               .close = close_set,
                                               .update = update,
+                                              .has_ghosts = true,
                                               .wait = wait,
                                               .list = list};
 

@@ -32,12 +32,7 @@ static const struct reason {
     {ECHILD, "it is not a child of this process", "without pidfd only children can be watched"},
 };
 
-/* Of this thread. With glibc in the memory that each thread has from its start: otherwise a module
- * that was opened by dlopen() would allocate it at the first refusal. */
-#if defined(__GLIBC__)
-__attribute__((tls_model("initial-exec")))
-#endif
-static _Thread_local struct reason last_refusal;
+static READYQ__THREAD_LOCAL struct reason last_refusal;
 
 int readyq__refuse(int error, const char *why, const char *advice)
 {

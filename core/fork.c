@@ -36,15 +36,16 @@ static void begin(bool reset_locks)
     }
     *readyq__epoch = 0; /* until all is done, nothing changes the parent's queues */
     readyq__handlers_child();
+    readyq__thread_id = 0;
     for (readyq *q = queues; q != NULL; q = q->next) {
         if (reset_locks)
             pthread_mutex_init(&q->lock, NULL);
         readyq__forget_threads(q);
+        q->pollable_forked = q->pollable >= 0;
         if (q->closed && !atomic_load(&q->shut)) {
             q->backend->close(q, true);
             readyq__tear_down(q);
         } else if (q->pollable >= 0) {
-            q->pollable_forked = true;
             readyq__pollable_renew(q); /* if it fails the first call tries again */
         }
     }
@@ -127,6 +128,11 @@ void readyq__unregister_queue(readyq *q)
             break;
         }
     readyq__unlock_registry();
+}
+
+readyq *readyq__first_queue(void)
+{
+    return queues;
 }
 
 readyq *readyq__find_queue(uint32_t id)

@@ -15,6 +15,8 @@ int readyq__enter(readyq *q)
     else if (readyq__is_forked(q)) {
         error = readyq__build(q);
         q->stats.rebuilds += error == 0;
+        if (error == 0)
+            readyq__record(q, READYQ_RECORD_FORK, NULL, 0, 0);
     }
     if (error < 0)
         readyq__unlock(q);

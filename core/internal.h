@@ -5,8 +5,9 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  clock  wakeup  handlers  ready  epoll  kqueue  pollable  table
- *     rebuild  fork  gate  watches  timers  signals  processes  triggers  queue  check  batches  wait
+ *     describe  explain  epoch  clock  record  wakeup  handlers  ready  epoll  kevents  kqueue
+ *     pollable  table  rebuild  fork  circles  gate  watches  timers  signals  processes  triggers
+ *     queue  check  batches  wait  recording  json  lanes  save
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -61,14 +62,20 @@
 #define readyq__alone() (false)
 #endif
 
+/* Linux has epoll, eventfd, timerfd and pidfd, unless it plays a kernel with kqueue in tests
+ * (tests/kqueue): then READYQ_KQUEUE is defined. */
+#if defined(__linux__) && !defined(READYQ_KQUEUE)
+#define READYQ__HAS_EPOLL 1
+#else
+#define READYQ__HAS_EPOLL 0
+#endif
+
 #define READYQ__OUT_OF_LINE __attribute__((noinline)) /* so that its caller needs no stack frame */
 
 #define READYQ__DIRECTIONS (READYQ_READ | READYQ_WRITE | READYQ_PRIORITY)
 #define READYQ__MODES (READYQ_EDGE | READYQ_ONESHOT | READYQ_EXCLUSIVE)
-#define READYQ__HANGUP 0x800u     /* among event bits: reported though it was not asked for */
-#define READYQ__FOREVER INT64_MAX /* a deadline that never comes */
-#define READYQ__UNCOUNTED                                                                          \
-    (SIZE_MAX / 2)                 /* nready is not known; it is counted up and down from here */
+#define READYQ__HANGUP 0x800u      /* among event bits: reported though it was not asked for */
+#define READYQ__FOREVER INT64_MAX  /* a deadline that never comes */
 #define READYQ__NOWHERE UINT32_MAX /* heap_index of a timer that is not in the heap */
 #define READYQ__FETCH 256          /* kernel events taken in one system call at most */
 #define READYQ__GHOSTS 64 /* ghosts kept for readyq_ghost(); more at once are only counted */
@@ -107,8 +114,20 @@ struct readyq__backend {
      * 0 removes. EDGE without a direction is a registration that stays silent as far as the kernel
      * can. The kernel is given readyq__key(). To remove what is not there succeeds. -EEXIST: it has
      * this file under this number already. -EPERM: this kind of file never blocks. -EBADF: not
-     * open. -ENOENT: to change what is not there; the number is another file's. */
+     * open. -ENOENT: to change what is not there; the number is another file's. After a failure the
+     * registration is as it was, of the generation before. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
+
+    /* NULL if update() returns -EEXIST by itself. Whether the registration of the slot's generation
+     * is there still: the number was not closed since. */
+    bool (*is_registered)(readyq *q, int fd);
+
+    /* NULL if the kernel refuses queues that watch each other in a circle by itself. Whether `fd`
+     * is a kernel queue; with `as` >= 0, whether both are the same one. */
+    bool (*is_queue)(int fd, int as);
+
+    /* A registration stays after its number was closed, as long as a duplicate is open. */
+    bool has_ghosts;
 
     /* Fetches up to `max` events, sleeping up to `timeout` ns (-1: forever), and calls
      * readyq__event_plain() or readyq__event_other() for each. Releases the lock around the system
@@ -126,12 +145,16 @@ struct readyq__backend {
                 void *data);
 };
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 #define READYQ__BACKEND readyq__epoll
 #else
 #define READYQ__BACKEND readyq__kqueue
 #endif
 extern const struct readyq__backend READYQ__BACKEND;
+
+/* The backend's, without a queue: kernel queue `outer` polls readable while `inner` does. 0, -ELOOP
+ * or another -errno. */
+int readyq__put_in(int outer, int inner);
 
 /* ------------------------------------------------------------------ the seam to the sources */
 
@@ -195,7 +218,8 @@ struct readyq {
     bool exclusive; /* one of them is, or was, EXCLUSIVE */
 
     struct readyq__link ready; /* events that no batch holds, in order */
-    size_t nready;             /* its length, unless it is about READYQ__UNCOUNTED */
+    size_t nready;             /* its length; too much by those of the `skipped` that were on it */
+    size_t skipped;            /* watches that were unlinked from it or from a batch, untaken */
     bool may_be_level;         /* false: no watch on it is level-triggered */
     bool any_unconfirmed;      /* false: no watch on it is unconfirmed */
     size_t nfiles;             /* watches that are FILE */
@@ -216,6 +240,7 @@ struct readyq {
     int64_t now;      /* the virtual clock */
     int refs;
     uint32_t id;    /* never used twice: for timers that have left the queue */
+    uint8_t visit;  /* enum in circles.c; guarded by the registry's lock */
     uint32_t epoch; /* of the process that the kernel queue belongs to (fork.c) */
 
     int in_kernel;              /* threads in the kernel to wait or to look */
@@ -226,15 +251,21 @@ struct readyq {
     readyq_batch *timekeeper;   /* whose thread sleeps until `covered` at most, or NULL */
     int64_t covered;            /* a deadline, or READYQ__FOREVER */
 
-    readyq_watch wakeup;        /* of kind WAKEUP, a descriptor in the set like any other */
-    int wakeup_write;           /* its other end */
-    atomic_int sleepers;        /* `asleep`, and one more if readyq_fileno() was called */
-    atomic_bool kicked;         /* a kick is under way */
-    atomic_bool woken;          /* readyq_wake() was called */
-    atomic_bool signalled;      /* a watched signal was caught */
-    atomic_int kicking;         /* threads about to write to wakeup_write */
-    atomic_bool shut;           /* the queue's descriptors are closed */
-    atomic_uint_fast64_t wakes; /* for the statistics */
+    readyq_watch wakeup;               /* of kind WAKEUP, a descriptor in the set like any other */
+    int wakeup_write;                  /* its other end */
+    atomic_int sleepers;               /* `asleep`, and one more if readyq_fileno() was called */
+    atomic_bool kicked;                /* a kick is under way */
+    atomic_bool woken;                 /* readyq_wake() was called */
+    atomic_bool signalled;             /* a watched signal was caught */
+    atomic_int kicking;                /* threads about to write to wakeup_write */
+    atomic_bool shut;                  /* the queue's descriptors are closed */
+    atomic_uint_fast64_t wakes, kicks; /* for the statistics */
+    atomic_int_fast64_t wake_time;     /* of the wake that was not recorded yet, and its thread */
+    atomic_uint_fast32_t wake_thread;
+    uint64_t wakes_recorded;
+    _Atomic(readyq_recording *)
+        recordings;      /* those that are on; wake() reads it without the lock */
+    uint64_t last_watch; /* the newest watch's own.id */
 
     readyq_watch sigchld; /* of kind SIGCHLD */
 
@@ -263,6 +294,14 @@ void readyq__begin_child(void); /* fork.c: where the epoch is 0, before a lock i
 
 #include "inline.h"
 
+/* Storage of a thread. With glibc in the memory that each thread has from its start: otherwise a
+ * module that was opened by dlopen() would allocate it at the first use. */
+#if defined(__GLIBC__)
+#define READYQ__THREAD_LOCAL __attribute__((tls_model("initial-exec"))) _Thread_local
+#else
+#define READYQ__THREAD_LOCAL _Thread_local
+#endif
+
 /* ------------------------------------------------------------------ explain.c */
 
 /* Returns the negative errno. Remembers the reason for readyq_explain() in this thread; `why` NULL:
@@ -273,6 +312,9 @@ int readyq__refuse_depth(void);
 
 /* ------------------------------------------------------------------ clock.c */
 
+extern bool readyq__counts_cycles; /* see readyq__ticks(); set by the other one */
+void readyq__choose_counter(void);
+int64_t readyq__monotonic(void); /* the real clock, also where the queue's is virtual */
 int64_t readyq__now(const readyq *q);
 int64_t readyq__deadline(int64_t now, int64_t timeout); /* READYQ__FOREVER if out of range */
 
@@ -280,6 +322,125 @@ int64_t readyq__deadline(int64_t now, int64_t timeout); /* READYQ__FOREVER if ou
 static inline int64_t readyq__next_due(const readyq *q)
 {
     return q->ntimers > 0 ? q->timers[0].due : READYQ__FOREVER;
+}
+
+/* ------------------------------------------------------------------ record.c */
+
+/* The id of this thread; 0 until it is first asked for. */
+extern READYQ__THREAD_LOCAL uint32_t readyq__thread_id;
+uint32_t readyq__make_thread_id(void);
+
+static inline uint32_t readyq__thread(void)
+{
+    return readyq__thread_id != 0 ? readyq__thread_id : readyq__make_thread_id();
+}
+
+/* A recording is a ring of slots. A record takes one; a description, of a watch's descriptor, takes
+ * as many as it needs (save.c). */
+struct readyq_recording {
+    readyq *queue; /* a reference */
+    readyq_recording *next;
+    bool on;                           /* in the queue's list */
+    size_t size;                       /* of the ring */
+    struct readyq_record *place, *end; /* where the next record goes; the end of the ring */
+    uint64_t rounds;                   /* how often the ring was filled */
+    uint64_t parts;                    /* slots that descriptions took */
+    struct readyq_record ring[];
+};
+
+/* The next slot, to be filled. */
+static inline struct readyq_record *readyq__new_record(readyq_recording *r)
+{
+    struct readyq_record *slot = r->place;
+
+    if (++r->place == r->end) {
+        r->place = r->ring;
+        r->rounds++;
+    }
+    return slot;
+}
+
+/* A counter that is read in few instructions, where reading the clock takes about 80: of nanoseconds
+ * on the monotonic clock if the machine has none that can be trusted. */
+static inline int64_t readyq__ticks(void)
+{
+#if defined(__linux__) && defined(__x86_64__)
+    if (readyq__counts_cycles)
+        return (int64_t)__builtin_ia32_rdtsc();
+#endif
+    return readyq__monotonic();
+}
+
+/* Most records have their time in ticks: `unused` is TICKS. Those for which the clock was read anyway,
+ * of the start and of sleeps, have the time, and the ticks in `watch`. Their readers get the time of
+ * the others from the ones before and after (recording.c). */
+enum {
+    READYQ__TICKS = 1,
+    READYQ__DESCRIPTION = 0xff,     /* `type` of a slot that is a part of a description */
+    READYQ__DESCRIPTION_SIZE = 256, /* of the whole, with its zero */
+    READYQ__PART =                  /* of it in a slot: the space of `time` and what follows */
+    sizeof(struct readyq_record) - offsetof(struct readyq_record, time)
+};
+
+void readyq__write_record(readyq *q, enum readyq_record_type type, const readyq_watch *w,
+                          uint32_t bits, int64_t value);
+
+static inline bool readyq__is_recorded(const readyq *q)
+{
+    return atomic_load_explicit(&q->recordings, memory_order_relaxed) != NULL;
+}
+
+/* Records what is done, if the queue is recorded. */
+static inline void readyq__record(readyq *q, enum readyq_record_type type, const readyq_watch *w,
+                                  uint32_t bits, int64_t value)
+{
+    if (readyq__is_recorded(q))
+        readyq__write_record(q, type, w, bits, value);
+}
+
+/* The first record of a new recording. */
+void readyq__record_start(readyq *q, readyq_recording *r);
+
+/* A watch enters the queue, or leaves it; `why`: enum readyq_removal. */
+void readyq__record_add(readyq *q, const readyq_watch *w);
+void readyq__record_remove(readyq *q, const readyq_watch *w, enum readyq_removal why);
+
+int readyq__number_of(const readyq_watch *w); /* its descriptor, signal, process id, or -1 */
+
+/* readyq_next() has taken a watch; the queue is recorded. */
+static inline void readyq__record_delivery(readyq *q, const readyq_watch *w, uint8_t kind,
+                                           int number, int64_t count, int64_t ticks,
+                                           uint32_t thread)
+{
+    const uint32_t bits = w->ready;
+    const uint64_t id = w->own.id;
+    readyq_recording *r = q->recordings;
+
+    do
+        *readyq__new_record(r) = (struct readyq_record){
+            id, READYQ_RECORD_DELIVERY, kind, READYQ__TICKS, number, ticks, count, bits, thread};
+    while ((r = r->next) != NULL);
+}
+
+/* The watches behind the present end of the ready list, and up to `last`, have an event. */
+void readyq__record_events(readyq *q, const struct readyq__link *last);
+
+/* readyq_wake() in this thread, before it publishes: no lock. The other one is for the thread that
+ * holds the lock, and writes the records of the wakes until now. */
+void readyq__note_wake(readyq *q);
+void readyq__record_wakes(readyq *q);
+
+void readyq__record_ghost(readyq *q, int fd);
+
+/* This thread is about to ask the kernel, which may sleep; the kernel has returned. */
+void readyq__count_sleep(readyq *q, int64_t timeout);
+void readyq__count_sleep_end(readyq *q);
+
+/* Where the next watch of a batch is. */
+static inline void readyq__set_next(readyq *q, readyq_batch *batch, struct readyq__link *next)
+{
+    batch->own.next = next;
+    batch->own.stop = readyq__is_recorded(q) ? next : &batch->own.held;
 }
 
 /* ------------------------------------------------------------------ wakeup.c */
@@ -324,6 +485,15 @@ void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits);
 
 /* Adds bits to the watch's event. An idle watch goes to the end of the ready list. */
 void readyq__list(readyq *q, readyq_watch *w, uint32_t bits);
+
+void readyq__recount(readyq *q);
+
+static inline size_t readyq__count_ready(readyq *q) /* the length of the ready list */
+{
+    if (q->skipped > 0)
+        readyq__recount(q);
+    return q->nready;
+}
 
 /* Takes the watch out of its list, of whatever place, and drops its event: idle. */
 void readyq__unlist(readyq *q, readyq_watch *w);
@@ -381,6 +551,9 @@ static inline struct readyq__events readyq__begin_events(readyq *q)
 
 static inline void readyq__end_events(struct readyq__events *events)
 {
+    events->q->stats.kinds[READYQ_KIND_FD].events += events->n;
+    if (events->n > 0 && readyq__is_recorded(events->q))
+        readyq__record_events(events->q, events->last);
     events->last->next = &events->q->ready;
     events->q->ready.prev = events->last;
     events->q->nready += events->n;
@@ -414,6 +587,13 @@ static inline void readyq__event_plain(struct readyq__events *events, uint64_t k
     }
 }
 
+/* ------------------------------------------------------------------ kevents.c */
+
+struct kevent;
+uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest); /* READYQ_ bits */
+uint32_t readyq__poll_both(int fd);   /* READ and WRITE, as poll(2) says */
+bool readyq__is_written_pipe(int fd); /* a pipe, and it can be written to */
+
 /* ------------------------------------------------------------------ pollable.c */
 
 int readyq__pollable_open(readyq *q);
@@ -431,7 +611,7 @@ int readyq__pollable_renew(readyq *q);
 /* ------------------------------------------------------------------ table.c */
 
 /* The only ways to change a registration: each gives a new generation. readyq__update() does
- * nothing in a child whose kernel queue is still the parent's. */
+ * nothing in a child whose kernel queue is still the parent's, and in a closed queue. */
 int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest);
 uint32_t readyq__kernel_interest(const readyq_watch *w);
 
@@ -479,6 +659,16 @@ void readyq__unregister_queue(readyq *q);
 void readyq__lock_registry(void);
 void readyq__unlock_registry(void);
 readyq *readyq__find_queue(uint32_t id); /* NULL: it is not open; the registry is locked */
+readyq *readyq__first_queue(void);       /* `next` leads to the others */
+
+/* ------------------------------------------------------------------ circles.c */
+
+/* Whether descriptor `fd` is to be checked before `q` watches it. No lock. */
+bool readyq__may_be_circle(const readyq *q, int fd);
+
+/* The registry is locked, and no queue. *inner: the id of the queue whose descriptor it is, or 0.
+ * -ELOOP: that queue leads to this one. -EINVAL: it is this one. */
+int readyq__check_circle(readyq *q, int fd, uint32_t *inner);
 
 /* ------------------------------------------------------------------ gate.c */
 
@@ -522,5 +712,14 @@ void readyq__collect_signals(readyq *q);     /* lists the signals that were caug
 /* ------------------------------------------------------------------ queue.c */
 
 void readyq__release(readyq *q); /* readyq__leave(), and drops a reference */
+
+/* ------------------------------------------------------------------ recording.c */
+
+/* Copies up to `size` slots, *n, from a position on, with their times, and returns the position after
+ * them. */
+uint64_t readyq__read_slots(readyq_recording *r, uint64_t from, struct readyq_record slots[],
+                            size_t size, size_t *n);
+
+char *readyq__describe_source(const struct readyq_record *record, char *text, size_t size);
 
 #endif

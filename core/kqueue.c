@@ -2,42 +2,92 @@
  *
  * macOS and the BSDs: kqueue. Translation only.
  *
- * Notes on these kernels, referred to below:
- *  1. A registration is keyed by (number, filter) and is removed when the number is closed, even if
- *     a duplicate exists: there are no ghosts. EV_ADD does not report that a filter exists already,
- *     so a change without EV_ADD checks whether an earlier watch of the number still exists.
- *  2. Adding again does not change EV_CLEAR and, on some systems, other flags: old filters are
- *     deleted and new ones added. The kernel then checks again what is ready, as modify promises.
- *  3. Errors of changes are returned as receipts in a list with room for exactly one each, with a
- *     timeout of 0: with more room some kernels lose them, or sleep.
- *  4. EV_DISPATCH disables one filter; the other filter of a ONESHOT watch is disabled here.
+ * Notes on these kernels, referred to below. Read were sys/kern/kern_event.c, sys_pipe.c and
+ * uipc_socket.c of FreeBSD 13, NetBSD 7.99 (kern_event.c 1.88), 10 (1.140) and the present one,
+ * OpenBSD 7.7 (1.205) and DragonFly 6, and of xnu-11417 (bsd/kern). A function's name stands for it
+ * in all of them unless a kernel is named.
+ *
+ *  1. A registration, a knote, is keyed by (number, filter) and removed when the number is closed,
+ *     even if a duplicate exists (knote_fdclose): there are no ghosts. EV_ADD does not say that a
+ *     knote exists already (kqueue_register), so is_registered() asks by a change without EV_ADD,
+ *     which is ENOENT if there is none. If there is one, udata is replaced, and an EV_CLEAR knote
+ *     fires again if it is ready (FreeBSD and NetBSD 10 kqueue_register, xnu kevent_register,
+ *     DragonFly "Modify an existing event"; OpenBSD and NetBSD 7 change nothing). So it is asked
+ *     only when a number that is watched is added again, with the generation that it has: if that
+ *     is refused, an edge may be reported again.
+ *  2. Adding again does not change EV_CLEAR and EV_DISPATCH (kqueue_register copies flags into new
+ *     knotes only): old filters are deleted and new ones added. The kernel then checks again what
+ *     is ready, as modify promises.
+ *  3. Errors of changes are returned as receipts in a list with room for exactly one each, without
+ *     scanning for events (kqueue_kevent, sys_kevent, kevent1, kevent_internal: "if (nerrors)").
+ *     DragonFly kqueue_register stops after each receipt and kern_kevent continues.
+ *  4. EV_DISPATCH disables one filter; the other filters of a ONESHOT watch are disabled here.
+ *     Beside EV_CLEAR it is ignored (NetBSD kqueue_scan, "else if"), and not needed.
  *  5. READ and WRITE come as two events, which the core merges. If the list was full, the other one
  *     may not have fitted: poll(2) is asked for it.
- *  6. EV_EOF with fflags is a pending error, of both directions; without, an end.
- *  7. Some kernels refuse a WRITE filter on a pipe whose reader is gone with EPIPE: the end is
- *     reported at once.
- *  8. Regular files end a READ filter at their end, and directories and some devices are refused;
- *     epoll refuses them all. The core reports them as always ready.
- *  9. EVFILT_EXCEPT, for out-of-band data, exists only on macOS, OpenBSD and DragonFly.
- * 10. The queue is not inherited by fork: in a child its number may be another file's.
- * 11. A timeout of more than some days is EINVAL on Darwin.
- * 12. EVFILT_PROC of a process that has ended already is ESRCH on some kernels; the core checks it.
+ *  6. What EV_EOF and fflags say is in kevents.c.
+ *  7. Pipes. WRITE without a reader is refused (FreeBSD and DragonFly pipe_kqfilter: EPIPE; NetBSD
+ *     7: EBADF). A WRITE knote that exists is on the reader's list, and is reported once and
+ *     dropped (FreeBSD pipeclose, knlist_cleardel) or never reported (NetBSD 7 pipeclose) when the
+ *     reader closes. READ on the end that is written to is on that end's own list and reports the
+ *     end, again and again (filt_piperead; xnu filt_pipenotsup), so it is added where WRITE is
+ *     asked for. NetBSD 10 refuses both, so that the core has to report the end. A named FIFO has
+ *     one list for both directions, and READ would report its data: it has a link, while pipe_stat
+ *     leaves st_nlink 0.
+ *  8. A filter is refused, by many errors, where a file has no such direction, OOB data or queue
+ *     (pipe_kqfilter, soo_kqfilter, kqueue_kqfilter, cdevs without kqfilter): it is left out, and
+ *     the others stay. If none is left, a device that poll(2) calls ready never blocks, such as
+ *     FreeBSD's /dev/null (ENODEV). READ on a regular file ends at its end (filt_vfsread), and
+ *     epoll refuses files and directories: the core reports them as always ready. xnu's devices
+ *     want NOTE_LOWAT 1 (filt_specattach), which changes nothing elsewhere.
+ *  9. EVFILT_EXCEPT, for out-of-band data, exists on macOS, OpenBSD and DragonFly only. xnu's is
+ *     READ, which sets NOTE_OOB in fflags (soexcept_filtops, filt_soread_common): with EV_CLEAR
+ *     alone, or it would fire again and again for ordinary data, or be disabled by it; a
+ *     level-triggered one is touched after each report, so that it fires again as long as the mark
+ *     is there.
+ * 10. The queue is not inherited by fork (fdcopy, fdt_fork): its number may be another file's.
+ * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid); others count a day at most.
+ * 12. A kqueue may be put into itself and into circles: a panic on NetBSD (knote_activate takes
+ *     kq_lock twice) and OpenBSD, unnoticed elsewhere; only xnu, and FreeBSD for itself, refuse
+ *     (kqueue_kqfilter). The core looks for them before it adds. xnu has levels for it, ten, which
+ *     never go down: a queue that is in another one, of level 1, would get none below it that has
+ *     one itself, of level 2; but a queue of its own level raises it by one.
  * 13. kqueue1 opens close-on-exec. It is used on NetBSD and OpenBSD; FreeBSD has it only since 14.
  *     Elsewhere fcntl follows, and a fork and exec in between, by another thread, inherits the
- *     number.
+ *     number; xnu's is close-on-exec by itself (kqueue_internal).
  */
 #include "internal.h"
 
-#if !defined(__linux__)
+#if !READYQ__HAS_EPOLL
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/event.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #define LONGEST_SLEEP 86400 /* seconds, note 11 */
+
+#if defined(EVFILT_EXCEPT) && defined(NOTE_OOB) /* note 9 */
+#define HAS_EXCEPT true
+#else
+#define HAS_EXCEPT false
+#define NOTE_OOB 0
+#endif
+
+#if defined(__APPLE__)
+#define EXCEPT_IS_READ true                      /* note 9 */
+#define EXCEPT_FLAGS EV_CLEAR                    /* note 9 */
+#define MAX_LEVEL 10                             /* note 12: MAX_NESTED_KQ */
+#define ONE_BYTE .fflags = NOTE_LOWAT, .data = 1 /* note 8 */
+#else
+#define EXCEPT_IS_READ false
+#define EXCEPT_FLAGS 0
+#define MAX_LEVEL 0
+#define ONE_BYTE .fflags = 0
+#endif
 
 #if defined(__NetBSD__)
 typedef size_t count; /* of a list of events */
@@ -45,17 +95,21 @@ typedef size_t count; /* of a list of events */
 typedef int count;
 #endif
 
+typedef __typeof__(((struct kevent *)NULL)->udata) udata; /* intptr_t on NetBSD before 10 */
+
+static const struct timespec no_time;
+
 static const struct {
     uint32_t direction;
     struct kevent filter;
 } filters[] = {
-    {READYQ_READ, {.filter = EVFILT_READ}},
-    {READYQ_WRITE, {.filter = EVFILT_WRITE}},
+    {READYQ_READ, {.filter = EVFILT_READ, ONE_BYTE}},
+    {READYQ_WRITE, {.filter = EVFILT_WRITE, ONE_BYTE}},
 #if defined(EVFILT_EXCEPT) && defined(NOTE_OOB)
-    {READYQ_PRIORITY, {.filter = EVFILT_EXCEPT, .fflags = NOTE_OOB}},
+    {READYQ_PRIORITY, {.filter = EVFILT_EXCEPT, .flags = EXCEPT_FLAGS, .fflags = NOTE_OOB}},
 #endif
 };
-enum { FILTERS = sizeof filters / sizeof *filters };
+enum { READ_FILTER, WRITE_FILTER, FILTERS = sizeof filters / sizeof *filters };
 
 #if defined(__NetBSD__) || defined(__OpenBSD__)
 static int create(void) /* note 13 */
@@ -86,7 +140,7 @@ static void close_set(readyq *q, bool forked)
     q->kernel = -1;
 }
 
-/* ------------------------------------------------------------------ changing */
+/* ------------------------------------------------------------------ changes */
 
 struct changes { /* one call's, and after it the receipts */
     struct kevent list[FILTERS];
@@ -100,22 +154,8 @@ static void change(struct changes *changes, struct kevent what, int fd, uint32_t
 
     *to = what;
     to->ident = (uintptr_t)fd;
-    to->flags = (unsigned short)(flags | EV_RECEIPT);
-    to->udata = (void *)(uintptr_t)generation;
-}
-
-/* Note 3. 0, or -errno when no change could be tried. */
-static int apply(readyq *q, struct changes *changes)
-{
-    const struct timespec none = {0, 0};
-    const count n = (count)changes->n;
-
-    if (changes->n == 0)
-        return 0;
-    q->stats.changes++;
-    if (kevent(q->kernel, changes->list, n, changes->list, n, &none) < 0)
-        return -errno;
-    return 0;
+    to->flags = (unsigned short)(what.flags | flags | EV_RECEIPT);
+    to->udata = (udata)(uintptr_t)generation;
 }
 
 static int error_of(const struct kevent *receipt)
@@ -123,117 +163,224 @@ static int error_of(const struct kevent *receipt)
     return receipt->flags & EV_ERROR ? (int)receipt->data : 0;
 }
 
-/* Note 1: is an earlier registration of this number still there? */
-static bool lives(readyq *q, int fd)
+/* Note 3. */
+static int apply(readyq *q, struct changes *changes)
 {
-    struct changes probe = {.n = 0};
+    const count n = (count)changes->n;
+
+    q->stats.changes++;
+    return kevent(q->kernel, changes->list, n, changes->list, n, &no_time) < 0 ? -errno : 0;
+}
+
+/* Whether any of the changes was made. */
+static bool apply_any(readyq *q, struct changes *changes)
+{
     bool any = false;
 
-    if (q->slots[fd].watch == NULL)
-        return false;
-    for (int i = 0; i < FILTERS; i++)
-        change(&probe, filters[i].filter, fd, q->slots[fd].generation - 1, 0);
-    if (apply(q, &probe) < 0)
-        return false;
-    for (int i = 0; i < probe.n; i++)
-        any |= error_of(&probe.list[i]) == 0;
+    if (apply(q, changes) == 0)
+        for (int i = 0; i < changes->n; i++)
+            any |= error_of(&changes->list[i]) == 0;
     return any;
 }
 
-/* Deletes what there is; false when there was nothing, because it was closed. */
-static bool delete_all(readyq *q, int fd)
+/* The same for each filter of a number: whether it was made for any. */
+static bool change_all(readyq *q, int fd, uint32_t generation, unsigned flags)
 {
     struct changes changes = {.n = 0};
-    bool any = false;
 
     for (int i = 0; i < FILTERS; i++)
-        change(&changes, filters[i].filter, fd, 0, EV_DELETE);
-    if (apply(q, &changes) < 0)
-        return false;
-    for (int i = 0; i < changes.n; i++)
-        any |= error_of(&changes.list[i]) == 0;
-    return any;
+        change(&changes, filters[i].filter, fd, generation, flags);
+    return apply_any(q, &changes);
 }
 
-/* A silent registration, so that the number is known to be taken: note 1. */
-static void choose_silent(struct changes *changes, int fd, uint32_t generation)
+/* Note 1. */
+static bool is_registered(readyq *q, int fd)
 {
-    const bool write_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY;
+    return change_all(q, fd, q->slots[fd].generation, 0);
+}
 
-    change(changes, filters[write_only ? 1 : 0].filter, fd, generation, EV_ADD | EV_DISABLE);
+/* Note 12. Two numbers are of one kqueue if what was added by one can be deleted by the other: a
+ * timer that is disabled. */
+static bool is_queue(int fd, int as)
+{
+    const struct kevent add = {.ident = UINTPTR_MAX,
+                               .filter = EVFILT_TIMER,
+                               .flags = EV_ADD | EV_DISABLE | EV_RECEIPT,
+                               .data = 86400000};
+    struct kevent delete = add, receipt;
+    bool same;
+
+    if (as < 0)
+        return kevent(fd, NULL, 0, NULL, 0, &no_time) == 0;
+    if (fd == as)
+        return true;
+    delete.flags = EV_DELETE | EV_RECEIPT;
+    if (kevent(fd, &add, 1, &receipt, 1, &no_time) != 1)
+        return false;
+    same = kevent(as, &delete, 1, &receipt, 1, &no_time) == 1 && error_of(&receipt) == 0;
+    if (!same)
+        kevent(fd, &delete, 1, &receipt, 1, &no_time);
+    return same;
+}
+
+static bool can_put_in(int outer, int inner)
+{
+    const struct kevent add = {.ident = (uintptr_t)inner, .filter = EVFILT_READ, .flags = EV_ADD};
+
+    return kevent(outer, &add, 1, NULL, 0, &no_time) == 0;
+}
+
+/* Note 12. Queues of each level are put into the outer one for a moment, each raises it by one. */
+static bool raise_level(int outer, int inner)
+{
+    int step = MAX_LEVEL > 0 ? create() : -1, next;
+    bool is_in = false;
+
+    for (int level = 0; level < MAX_LEVEL && step >= 0 && !is_in; level++) {
+        next = create();
+        can_put_in(next, step);
+        can_put_in(outer, step);
+        close(step);
+        step = next;
+        is_in = can_put_in(outer, inner);
+    }
+    if (step >= 0)
+        close(step);
+    return is_in;
+}
+
+int readyq__put_in(int outer, int inner)
+{
+    if (can_put_in(outer, inner))
+        return 0;
+    if (errno != EINVAL)
+        return -errno;
+    return raise_level(outer, inner) ? 0 : readyq__refuse_depth();
+}
+
+/* ------------------------------------------------------------------ adding */
+
+static mode_t mode_of(int fd)
+{
+    struct stat file = {0};
+
+    fstat(fd, &file);
+    return file.st_mode;
+}
+
+/* A regular file, a directory, a disk. */
+static bool is_file(int fd)
+{
+    const mode_t mode = mode_of(fd);
+
+    return S_ISREG(mode) || S_ISDIR(mode) || S_ISBLK(mode);
+}
+
+/* Notes 7 and 8: a device or pipe whose filters are refused. */
+static bool is_always_ready(int fd)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT};
+    const mode_t mode = mode_of(fd);
+
+    return (S_ISCHR(mode) || S_ISFIFO(mode)) && !isatty(fd) && poll(&one, 1, 0) == 1;
 }
 
 static void choose(struct changes *changes, int fd, uint32_t generation, uint32_t interest)
 {
-    const unsigned flags = EV_ADD | (interest & READYQ_EDGE ? EV_CLEAR : 0) |
-                           (interest & READYQ_ONESHOT ? EV_DISPATCH : 0);
+    const unsigned flags = interest & READYQ_ONESHOT ? EV_DISPATCH /* note 4 */
+                           : interest & READYQ_EDGE  ? EV_CLEAR
+                                                     : 0;
 
+    if ((interest & READYQ_WRITE) && !(interest & READYQ_READ) &&
+        readyq__is_written_pipe(fd)) /* note 7 */
+        interest |= READYQ_READ;
     for (int i = 0; i < FILTERS; i++)
         if (interest & filters[i].direction)
-            change(changes, filters[i].filter, fd, generation, flags);
-    if (changes->n == 0 && !(interest & READYQ__DIRECTIONS))
-        choose_silent(changes, fd, generation);
+            change(changes, filters[i].filter, fd, generation,
+                   EV_ADD | (filters[i].filter.flags == 0 ? flags : 0));
 }
 
-/* Notes 7 and 8: what the receipts of a registration say. */
-static int judge(readyq *q, int fd, const struct changes *changes)
+/* A silent registration, so that the number is known to be taken: note 1. */
+static bool add_silent(readyq *q, int fd, uint32_t generation)
 {
+    struct changes changes = {.n = 0};
+
+    change(&changes, filters[READ_FILTER].filter, fd, generation, EV_ADD | EV_DISABLE);
+    change(&changes, filters[WRITE_FILTER].filter, fd, generation, EV_ADD | EV_DISABLE);
+    return apply_any(q, &changes);
+}
+
+/* Note 8. What the receipts say: 0 if a filter was accepted, -EINVAL if all were refused. An error
+ * that is not about the file counts in any case. */
+static int judge(const struct changes *changes)
+{
+    int result = -EINVAL;
+
     for (int i = 0; i < changes->n; i++) {
         const int error = error_of(&changes->list[i]);
 
-        if (error == EPIPE)
-            readyq__event_slow(q, readyq__key(q, fd), READYQ_WRITE | READYQ_WRITE_CLOSED);
-        else if (error == EINVAL || error == ENODEV || error == EOPNOTSUPP || error == ENOTSUP)
-            return -EPERM;
-        else if (error != 0)
+        if (error == ENOMEM || error == EACCES)
             return -error;
+        if (error == 0)
+            result = 0;
     }
-    return 0;
+    return result;
 }
 
-static int add(readyq *q, int fd, uint32_t interest)
+/* Note 8. All filters were refused. */
+static int explain(int fd)
+{
+    if (fcntl(fd, F_GETFD) < 0)
+        return -errno;
+    if (is_queue(fd, -1)) /* xnu, note 12 */
+        return readyq__refuse_depth();
+    return is_always_ready(fd) ? -EPERM : -ENOTSUP;
+}
+
+static int add_chosen(readyq *q, int fd, uint32_t generation, uint32_t interest)
 {
     struct changes changes = {.n = 0};
-    int error;
+    int error = -EINVAL;
 
-    choose(&changes, fd, q->slots[fd].generation, interest);
-    if (changes.n == 0)
-        return -ENOTSUP; /* note 9 */
-    error = apply(q, &changes);
-    if (error == 0)
-        error = judge(q, fd, &changes);
-    if (error < 0)
-        delete_all(q, fd);
-    return error;
+    choose(&changes, fd, generation, interest);
+    if (changes.n > 0 && (error = apply(q, &changes)) == 0)
+        error = judge(&changes);
+    return error == -EINVAL && add_silent(q, fd, generation) ? 0 : error;
 }
 
-static bool is_file(int fd)
+static int add(readyq *q, int fd, uint32_t generation, uint32_t interest)
 {
-    struct stat file;
+    int error = add_chosen(q, fd, generation, interest);
 
-    return fstat(fd, &file) == 0 && (S_ISREG(file.st_mode) || S_ISDIR(file.st_mode));
+    if (error == -EINVAL && is_queue(fd, -1) && readyq__put_in(q->kernel, fd) == 0) {
+        change_all(q, fd, 0, EV_DELETE);
+        error = add_chosen(q, fd, generation, interest);
+    }
+    if (error < 0)
+        change_all(q, fd, 0, EV_DELETE);
+    return error == -EINVAL ? explain(fd) : error;
 }
 
 static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
 {
+    const uint32_t generation = q->slots[fd].generation;
     int error;
 
-    if (old != 0) {
-        if (!delete_all(q, fd) && interest != 0)
-            return fcntl(fd, F_GETFD) < 0 ? -EBADF : -ENOENT;
-        error = interest != 0 ? add(q, fd, interest) : 0;
-        if (error < 0)
-            add(q, fd, old);
-        return error;
-    }
-    if (fcntl(fd, F_GETFD) < 0)
-        return -errno;
-    if (is_file(fd)) /* note 8 */
+    if (!HAS_EXCEPT && (interest & READYQ__DIRECTIONS) == READYQ_PRIORITY)
+        return -ENOTSUP; /* note 9 */
+    if (old != 0 && !change_all(q, fd, 0, EV_DELETE) && interest != 0)
+        return fcntl(fd, F_GETFD) < 0 ? -EBADF : -ENOENT;
+    if (interest == 0)
+        return 0;
+    if (old == 0 && is_file(fd)) /* note 8 */
         return -EPERM;
-    if (lives(q, fd))
-        return -EEXIST;
-    return add(q, fd, interest);
+    error = add(q, fd, generation, interest);
+    if (error < 0 && old != 0)
+        add(q, fd, generation - 1, old); /* as it was */
+    return error;
 }
+
+/* ------------------------------------------------------------------ processes */
 
 /* One filter reports to all watches of a process. */
 static bool is_shared(const readyq *q, const readyq_watch *w)
@@ -262,47 +409,27 @@ static int watch_process(readyq *q, readyq_watch *w, bool start)
 
 /* ------------------------------------------------------------------ waiting */
 
-/* Note 4. */
-static void silence_others(readyq *q, int fd, const struct kevent *event)
+/* Note 4: those of the watch that are not disabled by EV_DISPATCH. */
+static void silence(readyq *q, const readyq_watch *w, const struct kevent *event)
 {
     struct changes changes = {.n = 0};
 
     for (int i = 0; i < FILTERS; i++)
-        if (filters[i].filter.filter != event->filter &&
-            (q->slots[fd].watch->interest & filters[i].direction))
-            change(&changes, filters[i].filter, fd, q->slots[fd].generation, EV_DISABLE);
+        if ((w->interest & filters[i].direction) &&
+            (filters[i].filter.filter != event->filter || filters[i].filter.flags != 0))
+            change(&changes, filters[i].filter, w->fd, q->slots[w->fd].generation, EV_DISABLE);
+    if (changes.n > 0)
+        apply(q, &changes);
+}
+
+/* Note 9. */
+static void touch(readyq *q, const struct kevent *event)
+{
+    struct changes changes = {.n = 0};
+
+    change(&changes, filters[FILTERS - 1].filter, (int)event->ident,
+           (uint32_t)(uintptr_t)event->udata, 0);
     apply(q, &changes);
-}
-
-/* Note 5. */
-static uint32_t ask_both(int fd)
-{
-    struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT};
-    uint32_t bits = 0;
-
-    if (poll(&one, 1, 0) == 1) {
-        bits |= one.revents & POLLIN ? READYQ_READ : 0;
-        bits |= one.revents & POLLOUT ? READYQ_WRITE : 0;
-    }
-    return bits;
-}
-
-static uint32_t from_kernel(const struct kevent *event)
-{
-    uint32_t bits = READYQ_READ;
-
-    if (event->flags & EV_ERROR)
-        return READYQ__DIRECTIONS | READYQ_ERROR;
-    if (event->filter == EVFILT_WRITE)
-        bits = READYQ_WRITE;
-    else if (event->filter != EVFILT_READ)
-        return READYQ_PRIORITY;
-    if (event->flags & EV_EOF) {
-        bits |= event->filter == EVFILT_WRITE ? READYQ_WRITE_CLOSED : READYQ_READ_CLOSED;
-        if (event->fflags != 0) /* note 6 */
-            bits |= READYQ__DIRECTIONS | READYQ_ERROR;
-    }
-    return bits;
 }
 
 static void handle(readyq *q, struct readyq__events *events, const struct kevent *event, bool full)
@@ -312,20 +439,27 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
     const uint32_t generation = (uint32_t)(uintptr_t)event->udata;
     const uint64_t key = (uint64_t)generation << 32 | (uint32_t)fd;
     const readyq_watch *w = q->slots[fd].watch;
-    uint32_t bits = from_kernel(event);
+    uint32_t bits;
+    bool once;
 
     if (w == NULL || q->slots[fd].generation != generation) {
-        readyq__event_other(events, key, bits);
+        readyq__event_other(events, key, 0);
         return;
     }
+    once = (w->interest & READYQ_ONESHOT) || (w->own.flags & READYQ__ONCE);
+    bits = readyq__from_kevent(event, w->interest);
+    if (bits == 0)
+        return; /* note 9 */
     if (full && (w->interest & both) == both)
-        bits |= ask_both(fd);
+        bits |= readyq__poll_both(fd);
     if (bits & ~READYQ__DIRECTIONS)
         readyq__event_other(events, key, bits);
     else
         readyq__event_plain(events, key, bits);
-    if ((w->interest & READYQ_ONESHOT) || (w->own.flags & READYQ__ONCE))
-        silence_others(q, fd, event);
+    if (once)
+        silence(q, w, event);
+    else if (EXCEPT_IS_READ && bits == READYQ_PRIORITY && !(w->interest & READYQ_EDGE))
+        touch(q, event);
 }
 
 /* It may be reported before it can be waited for; the watch then asks again. */
@@ -366,13 +500,15 @@ static int wait(readyq *q, int max, int64_t timeout)
     for (int i = 0; i < n; i++)
         if (fetched[i].filter == EVFILT_PROC)
             handle_exit(q, (pid_t)fetched[i].ident);
-    return n;
+    return n == room ? max : n; /* there may be more */
 }
 
 const struct readyq__backend readyq__kqueue = {.name = "kqueue",
                                                .open = open_set,
                                                .close = close_set,
                                                .update = update,
+                                               .is_registered = is_registered,
+                                               .is_queue = is_queue,
                                                .wait = wait,
                                                .watch_process = watch_process};
 

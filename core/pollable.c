@@ -11,20 +11,11 @@
 
 #include <fcntl.h>
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-
-static int put_in(int set, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-
-    if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0)
-        return 0;
-    return errno == ELOOP ? readyq__refuse_depth() : -errno; /* epoll.c, note 9 */
-}
 
 /* `due` on the monotonic clock; READYQ__FOREVER stops it. */
 static void set_timer(readyq *q, int64_t due)
@@ -49,7 +40,7 @@ static int open_set(int *timer)
     if (set < 0)
         return -errno;
     *timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    error = *timer < 0 ? -errno : put_in(set, *timer);
+    error = *timer < 0 ? -errno : readyq__put_in(set, *timer);
     if (error == 0)
         return set;
     if (*timer >= 0)
@@ -85,25 +76,36 @@ int readyq__pollable_renew(readyq *q)
     return 0;
 }
 
+/* What a set says of itself is always true. */
+static void refresh(readyq *q)
+{
+    (void)q;
+}
+
+static bool is_open(const readyq *q)
+{
+    return q->pollable >= 0;
+}
+
 #else
 
 #include <sys/event.h>
 #include <unistd.h>
 
-#if defined(NOTE_NSECONDS)
-#define TIMER_UNIT 1
-#define TIMER_FLAG NOTE_NSECONDS
-#else
+#define LONGEST_TIMER (86400 * INT64_C(1000000000))
+
+#if !defined(NOTE_NSECONDS)
 #define TIMER_UNIT 1000000 /* milliseconds */
-#define TIMER_FLAG 0
+#define TIMER_FLAGS 0
+#elif !defined(NOTE_CRITICAL)
+#define TIMER_UNIT 1
+#define TIMER_FLAGS NOTE_NSECONDS
+#else
+#define TIMER_UNIT 1
+#define TIMER_FLAGS (NOTE_NSECONDS | NOTE_CRITICAL) /* macOS delays others */
 #endif
 
-static int put_in(int set, int fd)
-{
-    struct kevent change = {.ident = (uintptr_t)fd, .filter = EVFILT_READ, .flags = EV_ADD};
-
-    return kevent(set, &change, 1, NULL, 0, NULL) < 0 ? -errno : 0;
-}
+static const struct timespec no_time;
 
 static int open_set(int *timer)
 {
@@ -116,20 +118,39 @@ static int open_set(int *timer)
     return set;
 }
 
+/* A deadline that has passed makes the set readable by the wake-up's other end, which always has
+ * room: that, unlike a timer, is true at once and stays true. What a change does not find is an
+ * error of it alone, in the list, which has room for one each. A timer is deleted first: DragonFly
+ * does not set it anew. */
 static void set_timer(readyq *q, int64_t due)
 {
-    struct kevent change = {.filter = EVFILT_TIMER, .flags = EV_DELETE};
-    int64_t left = due - readyq__now(q);
+    const int64_t now = due != READYQ__FOREVER ? readyq__now(q) : 0;
+    const int64_t left = due - now < LONGEST_TIMER ? due - now : LONGEST_TIMER;
+    struct kevent changes[3] = {
+        {.ident = (uintptr_t)q->wakeup_write, .filter = EVFILT_WRITE},
+        {.filter = EVFILT_TIMER, .flags = EV_DELETE},
+        {.filter = EVFILT_TIMER, .flags = EV_ADD | EV_ONESHOT, .fflags = TIMER_FLAGS},
+    };
+    const unsigned char n = due != READYQ__FOREVER && left > 0 ? 3 : 2;
 
+    changes[0].flags = due <= now ? EV_ADD : EV_DELETE;
+    changes[2].data = left > 0 ? (left + TIMER_UNIT - 1) / TIMER_UNIT : 0;
+    for (int i = 0; i < n; i++)
+        changes[i].flags |= EV_RECEIPT;
+    kevent(q->pollable, changes, n, changes, n, &no_time);
     q->pollable_due = due;
-    kevent(q->pollable, &change, 1, NULL, 0, NULL); /* one that has fired stays until then */
-    if (due == READYQ__FOREVER)
-        return;
-    left = left > 0 ? (left + TIMER_UNIT - 1) / TIMER_UNIT : 1;
-    change.flags = EV_ADD | EV_ONESHOT;
-    change.fflags = TIMER_FLAG;
-    change.data = left < INTPTR_MAX ? (intptr_t)left : INTPTR_MAX;
-    kevent(q->pollable, &change, 1, NULL, 0, NULL);
+}
+
+/* A kqueue polls readable while it has knotes in its list, active or not, and only kevent(2) takes
+ * them off (kqueue_poll, filt_kqueue: kq_count). A timer that went off is gone then. */
+static void refresh(readyq *q)
+{
+    struct kevent events[3];
+    const int n = kevent(q->pollable, NULL, 0, events, 3, &no_time);
+
+    for (int i = 0; i < n; i++)
+        if (events[i].filter == EVFILT_TIMER)
+            set_timer(q, q->pollable_due);
 }
 
 void readyq__pollable_leave(readyq *q)
@@ -137,24 +158,48 @@ void readyq__pollable_leave(readyq *q)
     (void)q; /* closing the kernel queue takes it out */
 }
 
-/* A child has no kernel queue of its parent's, so it gets another number. */
+/* The parent's is not inherited. The child's gets its number, unless another file has it. */
+static int take_number(readyq *q, int number)
+{
+    int copy, error;
+
+    if (q->pollable == number)
+        return 0;
+    copy = fcntl(q->pollable, F_DUPFD_CLOEXEC, number);
+    error = copy >= 0 ? 0 : errno == EINVAL ? -EMFILE : -errno;
+    close(copy > number ? copy : q->pollable);
+    if (copy <= number)
+        q->pollable = number;
+    return error;
+}
+
 int readyq__pollable_renew(readyq *q)
 {
-    const int set = open_set(&q->pollable_timer);
+    const int number = q->pollable, set = open_set(&q->pollable_timer);
+    int error = set < 0 ? set : 0;
 
-    q->pollable = set < 0 ? -1 : set;
-    q->pollable_forked = set < 0;
-    if (set < 0)
-        return set;
-    set_timer(q, 0);
-    return 0;
+    if (error == 0) {
+        q->pollable = set;
+        error = take_number(q, number);
+    }
+    q->pollable_forked = error < 0;
+    if (error < 0)
+        q->pollable = number;
+    else
+        set_timer(q, 0);
+    return error;
+}
+
+static bool is_open(const readyq *q)
+{
+    return q->pollable >= 0 && !q->pollable_forked;
 }
 
 #endif
 
 void readyq__pollable_close(readyq *q)
 {
-    if (q->pollable >= 0)
+    if (is_open(q))
         close(q->pollable);
     if (q->pollable_timer >= 0)
         close(q->pollable_timer);
@@ -162,9 +207,13 @@ void readyq__pollable_close(readyq *q)
     readyq__publish_sleepers(q);
 }
 
+/* The timer is set anew: in a child the wake-up is another one. */
 int readyq__pollable_rejoin(readyq *q)
 {
-    return q->pollable >= 0 ? put_in(q->pollable, q->kernel) : 0;
+    if (q->pollable < 0)
+        return 0;
+    q->pollable_due = -1;
+    return readyq__put_in(q->pollable, q->kernel);
 }
 
 int readyq__pollable_open(readyq *q)
@@ -208,6 +257,9 @@ void readyq__pollable_update(readyq *q)
 {
     const int64_t due = ready_at(q);
 
-    if (due != q->pollable_due && !readyq__is_forked(q))
+    if (readyq__is_forked(q))
+        return;
+    if (due != q->pollable_due)
         set_timer(q, due);
+    refresh(q);
 }

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 #include <sys/syscall.h>
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434 /* the same on every architecture */
@@ -155,12 +155,13 @@ static void stop(readyq *q, readyq_watch *w)
     w->fd = -1;
 }
 
-/* kqueue reports -ESRCH also of a process that has ended and was not reaped. */
+/* kqueue reports -ESRCH also of a child that has ended and was not reaped, and of one that is in
+ * the midst of exiting, whose status is there in a moment. */
 static int watch_by_kernel(readyq *q, readyq_watch *w)
 {
     int status, error = q->backend->watch_process(q, w, true);
 
-    if (error == -ESRCH && ask(w, &status) == 1)
+    if (error == -ESRCH && ask(w, &status) >= 0)
         list_ended(q, w);
     else if (error < 0)
         return error;

@@ -88,6 +88,8 @@ int readyq_open(readyq **out, const struct readyq_options *options)
 static void detach(readyq *q, readyq_watch *w)
 {
     w->ready = 0;
+    if (w->own.place != READYQ__STALE)
+        readyq__record_remove(q, w, READYQ_REMOVAL_CLOSE);
     readyq__detach(q, w);
 }
 
@@ -124,8 +126,9 @@ static void shut(readyq *q)
         return;
     if (readyq__is_forked(q)) /* the kernel's registrations belong to the parent */
         q->backend->close(q, true);
+    readyq__record(q, READYQ_RECORD_CLOSE, NULL, 0, 0);
+    q->closed = true; /* from here on no registration is removed singly: they end with the set */
     detach_all(q);
-    q->closed = true;
     if (q->in_kernel == 0)
         readyq__tear_down(q);
 }
@@ -191,13 +194,48 @@ int readyq_fileno(readyq *q)
     return fd;
 }
 
+/* What batches hold and was not taken yet. */
+static size_t count_pending(const readyq *q)
+{
+    size_t n = 0;
+
+    for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next) {
+        const readyq_batch *batch = readyq__batch_at(at);
+
+        for (const struct readyq__link *link = batch->own.next; link != &batch->own.held;
+             link = link->next)
+            n++;
+    }
+    return n;
+}
+
+/* Deliveries of plain descriptors are counted by the batch (fill_batch), the others one by one. */
+static void add_kinds(struct readyq_stats *stats)
+{
+    struct readyq_kind_stats *fd = &stats->kinds[READYQ_KIND_FD];
+
+    fd->deliveries = stats->deliveries;
+    for (int kind = READYQ_KIND_FD; kind <= READYQ_KIND_TRIGGER; kind++) {
+        stats->adds += stats->kinds[kind].adds;
+        stats->events += stats->kinds[kind].events;
+        if (kind != READYQ_KIND_FD)
+            fd->deliveries -= stats->kinds[kind].deliveries;
+    }
+    stats->removes = stats->adds - stats->watches;
+}
+
 int readyq_stats(readyq *q, struct readyq_stats *stats)
 {
     readyq__lock(q);
+    readyq__count_ready(q);
     *stats = q->stats;
     stats->watches = q->size;
     stats->wakes = atomic_load(&q->wakes);
+    stats->kicks = atomic_load(&q->kicks);
+    stats->deliveries -= count_pending(q);
     readyq__unlock(q);
+    stats->system_calls = stats->kernel_waits + stats->changes + stats->kicks;
+    add_kinds(stats);
     return 0;
 }
 

@@ -12,7 +12,7 @@ bool readyq__is_level(const readyq_watch *w)
            !(w->interest & (READYQ_EDGE | READYQ_ONESHOT));
 }
 
-void readyq__list(readyq *q, readyq_watch *w, uint32_t bits)
+static void enlist(readyq *q, readyq_watch *w, uint32_t bits)
 {
     if (w->own.place == READYQ__IDLE) {
         w->own.place = READYQ__LISTED;
@@ -23,17 +23,36 @@ void readyq__list(readyq *q, readyq_watch *w, uint32_t bits)
     w->own.event |= bits;
 }
 
+void readyq__list(readyq *q, readyq_watch *w, uint32_t bits)
+{
+    q->stats.kinds[w->kind].events++;
+    readyq__record(q, READYQ_RECORD_EVENT, w, bits, 0);
+    enlist(q, w, bits);
+}
+
+/* Those that were skipped and not on the list were in a batch: they are no deliveries. */
+void readyq__recount(readyq *q)
+{
+    const size_t before = q->nready;
+
+    q->nready = 0;
+    for (struct readyq__link *at = q->ready.next; at != &q->ready; at = at->next)
+        q->nready++;
+    q->stats.deliveries -= q->skipped - (before - q->nready);
+    q->skipped = 0;
+}
+
 /* A listed watch is about to be unlinked. Whether it is on the ready list or in a batch is not
  * known: the list has to be counted again, and a batch that would take this watch next takes the
  * one after it. */
 static void skip(readyq *q, readyq_watch *w)
 {
-    q->nready = READYQ__UNCOUNTED;
+    q->skipped++;
     for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next) {
         readyq_batch *batch = readyq__batch_at(at);
 
         if (batch->own.next == &w->own.link)
-            batch->own.next = w->own.link.next;
+            readyq__set_next(q, batch, w->own.link.next);
     }
 }
 
@@ -63,13 +82,15 @@ static void count_stale(readyq *q, int fd)
     struct readyq__slot *slot = &q->slots[fd];
 
     q->stats.stale++;
-    if (is_late(q, slot))
+    if (!q->backend->has_ghosts || q->closed ||
+        is_late(q, slot)) /* closed: they end with the set */
         return;
     q->rebuild_due = true;
     if (slot->counted)
         return;
     slot->counted = 1;
     q->stats.ghosts++;
+    readyq__record_ghost(q, fd);
     q->stats.ghost_fd = fd;
     if (q->nghosts < READYQ__GHOSTS)
         q->ghosts[q->nghosts++] = fd;
@@ -93,7 +114,7 @@ void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits)
 void readyq__open_batch(readyq *q, readyq_batch *batch)
 {
     batch->own.queue = q;
-    batch->own.next = batch->own.end = &batch->own.held;
+    batch->own.next = batch->own.stop = &batch->own.held;
     readyq__list_init(&batch->own.held);
     readyq__link_before(&q->batches, &batch->own.opened);
     q->nbatches++;
@@ -106,7 +127,7 @@ void readyq__close_batch(readyq *q, readyq_batch *batch)
     readyq__unlink(&batch->own.opened);
     q->nbatches--;
     batch->own.queue = NULL;
-    batch->own.next = batch->own.end = NULL;
+    batch->own.next = batch->own.stop = NULL;
 }
 
 void readyq__close_batches(readyq *q, bool own, const readyq_batch *but)
@@ -150,7 +171,7 @@ static void give_back_taken(readyq *q, readyq_watch *w)
 
     readyq__unlist(q, w);
     if (noted != 0)
-        readyq__list(q, w, noted);
+        enlist(q, w, noted);
     if (q->kinds[w->kind]->give_back != NULL)
         q->kinds[w->kind]->give_back(q, w);
 }
@@ -187,5 +208,5 @@ void readyq__give_back(readyq *q, readyq_batch *batch)
             give_back_taken(q, w);
     }
     readyq__list_init(held);
-    batch->own.next = held;
+    readyq__set_next(q, batch, held);
 }

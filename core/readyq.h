@@ -68,6 +68,7 @@ enum readyq_kind {
 typedef struct readyq readyq; /* a queue; opaque */
 typedef struct readyq_watch readyq_watch;
 typedef struct readyq_batch readyq_batch;
+typedef struct readyq_recording readyq_recording; /* opaque: see readyq_record() */
 
 struct readyq__link { /* private: an element of a circular list */
     struct readyq__link *next, *prev;
@@ -100,7 +101,9 @@ struct readyq_watch {
         union {
             struct {
                 uint64_t device, inode; /* which file it was when it was added */
+                bool ended;             /* a pipe that nobody reads */
             } file;                     /* of a descriptor that is always ready */
+            uint32_t inner;             /* of any other: the id of the queue that it is, or 0 */
             struct {
                 int64_t period;
                 int64_t due;         /* of one that is not in the heap: it has expired then */
@@ -120,6 +123,7 @@ struct readyq_watch {
                 uint32_t home; /* id of the queue that a timer or process has fired in and left */
             } fired;
         };
+        uint64_t id; /* in its queue, from 1 on and never used twice: for records */
     } own;
 
     union {
@@ -232,8 +236,9 @@ struct readyq_batch {
     struct {                        /* private */
         readyq *queue;              /* NULL: not open */
         struct readyq__link held;   /* the watches it holds: taken ones, then pending ones */
-        struct readyq__link *next;  /* the first pending one, or end */
-        struct readyq__link *end;   /* &held; NULL while it is not open */
+        struct readyq__link *next;  /* the first pending one, or &held; NULL while not open */
+        struct readyq__link *stop;  /* where the short path of readyq_next() ends: &held; `next`
+                                       while the queue is recorded */
         struct readyq__link opened; /* in the queue's list of open batches */
         uintptr_t thread;           /* that waited last */
         int64_t deadline;           /* of the last wait, on the queue's clock */
@@ -306,21 +311,50 @@ READYQ_API int64_t readyq_now(readyq *q);
  * due. -1 if it is not running. */
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
-/* What a queue counts from its opening on. readyq_stats() copies it and returns 0. */
+/* The figures of a queue: FIGURE(name, meaning). They are counted always, from readyq_open() on; a
+ * child continues with its parent's. For them the clock is read twice in a wait that asks the kernel
+ * to sleep, and in no other. */
+#define READYQ_FIGURES(FIGURE)                                                                     \
+    FIGURE(watches, "in the queue now")                                                            \
+    FIGURE(adds, "watches that were added, fired timers that were restarted included")             \
+    FIGURE(removes, "watches that left: removed, fired, closed, or with the queue")                \
+    FIGURE(waits, "calls of wait, and looks that a binding makes before it sleeps")                \
+    FIGURE(events, "what sources reported: kernel events, deadlines, signals, fires")              \
+    FIGURE(deliveries, "watches that were taken from batches")                                     \
+    FIGURE(largest_batch, "the most watches that one wait has found")                              \
+    FIGURE(fires, "calls of fire")                                                                 \
+    FIGURE(wakes, "calls of wake that did not merge with an earlier one")                          \
+    FIGURE(slept, "nanoseconds in waits that may sleep, summed over threads")                      \
+    FIGURE(busy, "nanoseconds between such waits of one thread, summed over threads")              \
+    FIGURE(longest_turn, "the longest of those times between two waits, in nanoseconds")           \
+    FIGURE(system_calls, "kernel_waits, changes and kicks together")                               \
+    FIGURE(kernel_waits, "system calls that asked the kernel what is ready")                       \
+    FIGURE(changes, "system calls that changed what the kernel watches")                           \
+    FIGURE(kicks, "system calls that ended the sleep of a thread")                                 \
+    FIGURE(stale, "kernel events dropped because their registration was gone")                     \
+    FIGURE(rebuilds, "kernel queues built anew, after a fork or to remove a ghost")                \
+    FIGURE(ghosts, "registrations that still fired after their watch was gone: the number was "    \
+                   "closed before the watch was removed, and a duplicate or a child keeps the "    \
+                   "file open")
+
+/* The figures that are also counted for each kind of source. */
+#define READYQ_FIGURES_OF_KIND(FIGURE)                                                             \
+    FIGURE(watches)                                                                                \
+    FIGURE(adds)                                                                                   \
+    FIGURE(events)                                                                                 \
+    FIGURE(deliveries)
+
+#define READYQ__FIELD(name, ...) uint64_t name;
+
+/* The figures as they are now, copied by readyq_stats(). Returns 0. */
 struct readyq_stats {
-    uint64_t watches;      /* in the queue now */
-    uint64_t waits;        /* readyq_wait() and readyq_look() calls */
-    uint64_t deliveries;   /* watches put into batches, less those given back untaken */
-    uint64_t wakes;        /* readyq_wake() calls that did not merge with an earlier one */
-    uint64_t kernel_waits; /* system calls that asked the kernel what is ready */
-    uint64_t changes;      /* system calls that changed what the kernel watches */
-    uint64_t stale;        /* kernel events dropped because their registration was gone */
-    uint64_t rebuilds;     /* kernel queues built anew, after a fork or to remove a ghost */
-    uint64_t ghosts;       /* registrations that still fired after their watch was gone: the number
-                              was closed before the watch was removed, and a duplicate or a child
-                              keeps the file open */
-    int ghost_fd;          /* the descriptor number of the last ghost, -1 before the first */
+    READYQ_FIGURES(READYQ__FIELD)
+    int ghost_fd; /* the descriptor number of the last ghost, -1 before the first */
+    struct readyq_kind_stats {
+        READYQ_FIGURES_OF_KIND(READYQ__FIELD)
+    } kinds[READYQ_KIND_TRIGGER + 1]; /* by enum readyq_kind */
 };
+#undef READYQ__FIELD
 READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
 
 /* Compares what the queue watches with what the kernel says that it watches: returns the number of
@@ -337,6 +371,92 @@ READYQ_API int readyq_check(readyq *q, char *text, size_t size);
 READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
 
+/* ------------------------------------------------------------------ recording */
+
+/* What a queue did, step by step. `watch` identifies a watch: no other one of the queue, before or
+ * later, has the same; 0 where none is concerned. `number` is then its descriptor, signal or
+ * process id, else -1. Bits and value have the meaning that is stated for each, else 0. */
+enum readyq_record_type {
+    READYQ_RECORD_START = 1, /* the recording begins; value: watches in the queue */
+    READYQ_RECORD_ADD,       /* a watch; bits: its interest */
+    READYQ_RECORD_MODIFY,    /* bits: its interest */
+    READYQ_RECORD_REMOVE,    /* a watch has left the queue; value: enum readyq_removal */
+    READYQ_RECORD_RESTART,   /* a timer; value: the delay */
+    READYQ_RECORD_FIRE,      /* readyq_fire() */
+    READYQ_RECORD_WAKE,      /* readyq_wake(); noted when a wait is ended by it or finds it */
+    READYQ_RECORD_WAIT,      /* a wait begins; value: the timeout, -1 forever; bits: LOOKS */
+    READYQ_RECORD_SLEEP,     /* it asks the kernel, which may sleep; value: how long, -1 forever */
+    READYQ_RECORD_SLEEP_END, /* the kernel has returned */
+    READYQ_RECORD_EVENT,     /* a source has reported; bits: what */
+    READYQ_RECORD_LAPSE,     /* a level-triggered watch that was not taken is not ready any more */
+    READYQ_RECORD_WAIT_END,  /* value: its result; bits: LOOKS, WOKEN */
+    READYQ_RECORD_DELIVERY,  /* readyq_next() took a watch; bits: its `ready`; value: its `count` */
+    READYQ_RECORD_DONE,      /* the thread has finished with the watch that it took last */
+    READYQ_RECORD_GHOST,     /* a ghost was found; number: its descriptor */
+    READYQ_RECORD_REBUILD,   /* the kernel queue was built anew, without ghosts */
+    READYQ_RECORD_FORK,      /* in a child: it has a kernel queue of its own */
+    READYQ_RECORD_CLOSE,     /* readyq_close() */
+};
+#define READYQ_RECORD_LOOKS 1u /* it is a readyq_look() */
+#define READYQ_RECORD_WOKEN 2u /* a wake has ended it */
+
+/* Why a watch has left its queue. */
+enum readyq_removal {
+    READYQ_REMOVAL_CALL,  /* readyq_remove() */
+    READYQ_REMOVAL_FIRED, /* it fires once, and was taken */
+    READYQ_REMOVAL_STALE, /* its descriptor was closed, which the queue has noticed */
+    READYQ_REMOVAL_CLOSE, /* the queue was closed */
+};
+
+/* One step, 40 bytes. */
+struct readyq_record {
+    uint64_t watch;
+    uint8_t type, kind; /* enum readyq_record_type; enum readyq_kind of the watch */
+    uint16_t unused;
+    int number;
+    int64_t time; /* nanoseconds, CLOCK_MONOTONIC, whatever clock the queue has */
+    int64_t value;
+    uint32_t bits;
+    uint32_t thread; /* that did it: its id in the kernel on Linux, elsewhere numbered from 1 on */
+};
+
+/* Starts a recording of the newest `records` records, each of sizeof(struct readyq_record) bytes;
+ * two or three are used up by the description of a descriptor that is added or removed. A queue can
+ * have several recordings at once. A recording holds a reference to its queue and can be read and
+ * saved after the queue was closed. After a fork the child has a copy of it and continues it.
+ * -EINVAL: no record, or more than 2^30. -ESHUTDOWN. -ENOMEM. */
+READYQ_API int readyq_record(readyq *q, size_t records, readyq_recording **recording);
+
+/* Ends it and keeps what is recorded. The second also frees it; NULL is ignored. */
+READYQ_API void readyq_stop(readyq_recording *recording);
+READYQ_API void readyq_discard(readyq_recording *recording);
+
+/* How many records it has, and how many it had to drop, if `dropped` is not NULL. */
+READYQ_API size_t readyq_recorded(readyq_recording *recording, uint64_t *dropped);
+
+/* Copies up to `size` records, the oldest first, from position *from on, which is 0 at first, and
+ * advances it. Those that were dropped are skipped. Returns how many: 0 at the end. */
+READYQ_API size_t readyq_records(readyq_recording *recording, uint64_t *from,
+                                 struct readyq_record records[], size_t size);
+
+/* Writes the records to file `path` in the Chrome Trace Event format (JSON), for
+ * https://ui.perfetto.dev, Speedscope and `python -m readyq.timeline`. A negative errno of the file;
+ * a regular file that could not be written to its end is removed. -ENOMEM. */
+READYQ_API int readyq_save(readyq_recording *recording, const char *path);
+
+/* The name of enum readyq_record_type, "wait_end"; "none" for another number. */
+READYQ_API const char *readyq_record_name(int type);
+
+/* The word for a record in a trace, which shows calls and deliveries: "add_timer", "ready". NULL for
+ * the steps in between, and for watches that fired or were closed with their queue. */
+READYQ_API const char *readyq_trace_name(const struct readyq_record *record);
+
+/* The `thread` of this thread's records. */
+READYQ_API uint32_t readyq_thread(void);
+
+/* The `watch` of a watch's records; 0 before it was added. */
+READYQ_API uint64_t readyq_id(const readyq_watch *w);
+
 /* ------------------------------------------------------------------ texts */
 
 /* All of these write to text[size], cut to fit, and return text. */
@@ -352,6 +472,10 @@ READYQ_API char *readyq_describe_bits(uint32_t bits, char *text, size_t size);
  * readyq_peek() reports. */
 READYQ_API char *readyq_describe_watch(const readyq_watch *w, uint32_t ready, char *text,
                                        size_t size);
+
+/* A record in words: "add fd 7 READ", "wait_end 3". */
+READYQ_API char *readyq_describe_record(const struct readyq_record *record, char *text,
+                                        size_t size);
 
 /* Why `call` on `fd` (-1: not on a descriptor) failed with `error` (as returned, negative), and
  * what to do about it. Call it in the thread that got the error, before it makes another call. 400

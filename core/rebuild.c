@@ -36,18 +36,22 @@ static bool is_spent(const readyq_watch *w)
     return (w->interest & READYQ_ONESHOT) && w->own.event != 0;
 }
 
-/* A number that was closed, and that the queue itself opened again. */
-static bool is_own(const readyq *q, int fd)
+/* A number that was closed, and that this queue opened again, or any queue as its kernel queue:
+ * where the kernel does not find circles, they must not come about here. */
+static bool is_own(const readyq *q, const readyq_watch *w)
 {
+    const int fd = w->fd;
+
     return fd == q->kernel || fd == q->wakeup.fd || fd == q->wakeup_write || fd == q->pollable ||
-           fd == q->pollable_timer;
+           fd == q->pollable_timer ||
+           (q->backend->is_queue != NULL && w->own.inner == 0 && q->backend->is_queue(fd, -1));
 }
 
 static int register_again(readyq *q, readyq_watch *w)
 {
     const uint32_t interest = is_spent(w) ? READYQ_EDGE : readyq__kernel_interest(w);
 
-    if (w != &q->wakeup && is_own(q, w->fd))
+    if (w != &q->wakeup && is_own(q, w))
         return -EBADF;
     if (w->kind == READYQ_KIND_FD && (interest & READYQ_EDGE))
         w->own.flags |= READYQ__INITIAL;
@@ -140,6 +144,7 @@ static int replace(readyq *q)
     q->backend->close(q, false);
     q->kernel = new;
     q->stats.rebuilds++;
+    readyq__record(q, READYQ_RECORD_REBUILD, NULL, 0, 0);
     return readyq__pollable_rejoin(q);
 }
 

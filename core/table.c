@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -35,7 +36,7 @@ int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest)
     const struct readyq__slot before = *slot;
     int error;
 
-    if (readyq__is_forked(q))
+    if (readyq__is_forked(q) || q->closed)
         return 0;
     begin_generation(q, slot);
     if (old == 0)
@@ -74,12 +75,22 @@ static int grow(readyq *q, int fd)
 
 /* ------------------------------------------------------------------ files never block */
 
+/* Pipes need not have a device and inode of their own: one that nobody reads has hung up. */
+static bool has_hung_up(int fd)
+{
+    struct pollfd one = {.fd = fd, .events = POLLOUT};
+
+    return poll(&one, 1, 0) == 1 && (one.revents & (POLLHUP | POLLERR));
+}
+
 bool readyq__is_same_file(const readyq_watch *w)
 {
     struct stat file;
 
     return fstat(w->fd, &file) == 0 && w->own.file.device == (uint64_t)file.st_dev &&
-           w->own.file.inode == (uint64_t)file.st_ino;
+           w->own.file.inode == (uint64_t)file.st_ino &&
+           w->own.file.ended == S_ISFIFO(file.st_mode) &&
+           (!w->own.file.ended || has_hung_up(w->fd));
 }
 
 /* The kernel refuses to watch it: ready at any time. -EEXIST: `old`, another watch of its number,
@@ -92,7 +103,9 @@ static int register_file(readyq *q, readyq_watch *w, const readyq_watch *old)
         return -errno;
     w->own.file.device = (uint64_t)file.st_dev;
     w->own.file.inode = (uint64_t)file.st_ino;
-    if (old != NULL && (old->own.flags & READYQ__FILE) && readyq__is_same_file(old))
+    w->own.file.ended = S_ISFIFO(file.st_mode);
+    if (old != NULL && (old->own.flags & READYQ__FILE) &&
+        old->own.file.device == w->own.file.device && old->own.file.inode == w->own.file.inode)
         return -EEXIST;
     w->own.flags |= READYQ__FILE;
     q->nfiles++;
@@ -100,11 +113,22 @@ static int register_file(readyq *q, readyq_watch *w, const readyq_watch *old)
     return 0;
 }
 
+/* Whether the kernel queue has the file of `old`, under its number, still, where update() does not
+ * say so. */
+static bool is_registered(readyq *q, const readyq_watch *old)
+{
+    return q->backend->is_registered != NULL && old != NULL && !(old->own.flags & READYQ__FILE) &&
+           q->backend->is_registered(q, old->fd);
+}
+
 static int register_in_kernel(readyq *q, readyq_watch *w, const readyq_watch *old)
 {
     const uint32_t interest = readyq__kernel_interest(w);
-    int error = readyq__update(q, w->fd, 0, interest);
+    int error;
 
+    if (is_registered(q, old))
+        return -EEXIST;
+    error = readyq__update(q, w->fd, 0, interest);
     if (error == -EEXIST && old == NULL) { /* of a removed watch, duplicated back to its number */
         readyq__update(q, w->fd, interest, 0);
         error = readyq__update(q, w->fd, 0, interest);
@@ -197,6 +221,9 @@ void readyq__arm(readyq_watch *w, bool armed)
 void readyq__activate(readyq *q, readyq_watch *w)
 {
     q->size++;
+    q->stats.kinds[w->kind].watches++;
+    q->stats.kinds[w->kind].adds++;
+    readyq__record_add(q, w);
     __atomic_store_n(&w->queue, q, __ATOMIC_RELEASE);
 }
 
@@ -206,6 +233,7 @@ static void stop(readyq *q, readyq_watch *w)
     readyq__unlist(q, w);
     q->kinds[w->kind]->stop(q, w);
     q->size--;
+    q->stats.kinds[w->kind].watches--;
     q->nfiles -= (w->own.flags & READYQ__FILE) != 0;
     w->armed = false;
     w->own.flags = 0;
@@ -227,6 +255,7 @@ void readyq__mark_stale(readyq *q, readyq_watch *w)
 
     if (slot->watch == w) /* the kernel's registration of the number is not to be removed with it */
         vacate(q, slot);
+    readyq__record_remove(q, w, READYQ_REMOVAL_STALE);
     stop(q, w);
     w->ready = 0;
     w->own.place = READYQ__STALE;

@@ -206,6 +206,8 @@ int readyq_restart(readyq_watch *w, int64_t delay)
         readyq__arm(w, true);
         readyq__activate(q, w);
     }
+    if (error == 0)
+        readyq__record(q, READYQ_RECORD_RESTART, w, 0, delay);
     readyq__leave(q);
     return error;
 }

@@ -39,6 +39,8 @@ int readyq_fire(readyq_watch *w)
         return error;
     if (w->kind == READYQ_KIND_TRIGGER) {
         w->own.source.count++;
+        q->stats.fires++;
+        readyq__record(q, READYQ_RECORD_FIRE, w, 0, 0);
         readyq__list(q, w, READYQ_FIRED);
     } else {
         error = readyq__refuse(EINVAL, "it is not a trigger", "only a trigger can be fired");

@@ -39,7 +39,32 @@ struct call { /* of readyq_wait(), readyq_wait_until() or readyq_look() */
     int64_t timeout, deadline; /* with a timeout > 0 the deadline is computed from it */
     size_t max;
     bool leaves_wake; /* to the next wait */
+    bool woken;       /* a wake has ended it */
 };
+
+/* ------------------------------------------------------------------ records */
+
+static uint32_t look_bit(const struct call *call)
+{
+    return call->leaves_wake ? READYQ_RECORD_LOOKS : 0;
+}
+
+static READYQ__OUT_OF_LINE void record_wait(const struct call *call)
+{
+    readyq *q = call->q;
+    int64_t timeout = call->timeout;
+
+    if (timeout < 0 && call->deadline != READYQ__FOREVER)
+        timeout = call->deadline > readyq__now(q) ? call->deadline - readyq__now(q) : 0;
+    readyq__record(q, READYQ_RECORD_WAIT, NULL, look_bit(call), timeout);
+}
+
+static READYQ__OUT_OF_LINE void record_wait_end(const struct call *call, int n)
+{
+    readyq__record_wakes(call->q);
+    readyq__record(call->q, READYQ_RECORD_WAIT_END, NULL,
+                   look_bit(call) | (call->woken ? READYQ_RECORD_WOKEN : 0), n);
+}
 
 /* ------------------------------------------------------------------ 1. giving back */
 
@@ -85,6 +110,7 @@ static void drop_unready(readyq *q)
             readyq__unlink(link);
             w->own.place = READYQ__IDLE;
             q->nready--;
+            readyq__record(q, READYQ_RECORD_LAPSE, w, 0, 0);
         }
     }
 }
@@ -113,13 +139,14 @@ static void collect(readyq *q)
 /* Whether a wake ends this call; it is used up. A call with timeout 0 returns anyway, so it leaves
  * the wake to a thread that sleeps. An exchange, unlike a store, also reads: everything is seen
  * that was published before the wake that it uses up. */
-static bool take_wake(const struct call *call)
+static bool take_wake(struct call *call)
 {
     readyq *q = call->q;
 
     if (call->leaves_wake || !atomic_load(&q->woken) || (call->timeout == 0 && q->asleep > 0))
         return false;
     atomic_exchange(&q->woken, false);
+    call->woken = true;
     return true;
 }
 
@@ -179,6 +206,7 @@ static int64_t begin_sleep(readyq *q, int64_t timeout)
 {
     for (struct readyq__link *at = q->signals.next; at != &q->signals; at = at->next)
         readyq__check_handler(readyq__owner(at, source.group)->signal);
+    readyq__count_sleep(q, timeout);
     q->asleep++;
     readyq__publish_sleepers(q);
     return atomic_load(&q->woken) || atomic_load(&q->signalled) ? 0 : timeout;
@@ -191,6 +219,7 @@ static void leave_kernel(const struct call *call, bool slept)
 
     q->in_kernel--;
     if (slept) {
+        readyq__count_sleep_end(q);
         q->asleep--;
         readyq__publish_sleepers(q);
     }
@@ -206,16 +235,6 @@ static void leave_kernel(const struct call *call, bool slept)
         pthread_cond_broadcast(&q->kernel_left);
 }
 
-static size_t count_ready(readyq *q)
-{
-    if (q->nready >= READYQ__UNCOUNTED / 2) {
-        q->nready = 0;
-        for (struct readyq__link *at = q->ready.next; at != &q->ready; at = at->next)
-            q->nready++;
-    }
-    return q->nready;
-}
-
 /* Fetches as many events as the batch has room for beside what is listed, at least one, so that a
  * list that is never empty does not keep the kernel's events away. Fetches again, without sleeping,
  * if the kernel may have more, or if stale events were dropped: their watches may have been armed
@@ -224,7 +243,7 @@ static size_t count_ready(readyq *q)
 static int fetch_some(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
-    const size_t ready = count_ready(q), left = ready < call->max ? call->max - ready : 1;
+    const size_t ready = readyq__count_ready(q), left = ready < call->max ? call->max - ready : 1;
     const int room = left < READYQ__FETCH ? (int)left : READYQ__FETCH;
     const uint64_t stale = q->stats.stale;
     bool more;
@@ -235,7 +254,7 @@ static int fetch_some(const struct call *call, int64_t timeout)
     q->stats.kernel_waits++;
     n = q->backend->wait(q, room, timeout);
     if (n == room)
-        more = count_ready(q) < call->max;
+        more = readyq__count_ready(q) < call->max;
     else
         more = n > 0 && q->stats.stale != stale && readyq__list_empty(&q->ready);
     return more ? readyq__fetch_all(q) : n;
@@ -254,6 +273,8 @@ static void end_cancelled(void *argument)
     atomic_store(&q->kicked, false);
     if (!atomic_load(&q->shut))
         readyq__rearm_all(q);
+    if (readyq__is_recorded(q))
+        record_wait_end(call, -ECANCELED);
     readyq__close_batch(q, call->batch);
     readyq__release(q); /* the batch's reference */
 }
@@ -316,7 +337,7 @@ static int fill_batch(readyq *q, readyq_batch *batch, size_t max)
     struct readyq__link *const held = &batch->own.held, *const ready = &q->ready, *rest = ready;
     size_t n;
 
-    n = count_ready(q);
+    n = readyq__count_ready(q);
     if (n == 0)
         return 0;
     if (n > max)
@@ -328,9 +349,11 @@ static int fill_batch(readyq *q, readyq_batch *batch, size_t max)
     held->prev->next = held;
     ready->next = rest;
     rest->prev = ready;
-    batch->own.next = held->next;
+    readyq__set_next(q, batch, held->next);
     q->nready -= n;
     q->stats.deliveries += n;
+    if (n > q->stats.largest_batch)
+        q->stats.largest_batch = n;
     return (int)n;
 }
 
@@ -397,8 +420,12 @@ static int wait_once(struct call *call, int max)
         call->deadline = readyq__deadline(readyq__now(q), call->timeout);
     batch->own.deadline = call->deadline;
     q->stats.waits++;
+    if (readyq__is_recorded(q))
+        record_wait(call);
     begin_wait(q, batch);
     n = wait_for(call);
+    if (readyq__is_recorded(q))
+        record_wait_end(call, n);
     if (n == -ESHUTDOWN) {
         readyq__close_batch(q, batch);
         readyq__release(q);

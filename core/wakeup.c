@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 #include <sys/eventfd.h>
 static int open_counter(int ends[2])
 {
@@ -99,6 +99,7 @@ void readyq__kick(readyq *q)
     if (atomic_exchange(&q->kicked, true))
         return;
     atomic_fetch_add(&q->kicking, 1);
+    atomic_fetch_add(&q->kicks, 1);
     if (!atomic_load(&q->shut)) {
         const size_t size = q->wakeup.fd == q->wakeup_write ? sizeof one : 1;
         const ssize_t written = write(q->wakeup_write, &one, size);
@@ -119,6 +120,7 @@ int readyq_wake(readyq *q)
     if (atomic_load(&q->shut))
         return -ESHUTDOWN;
     before = readyq__hold_cancel();
+    readyq__note_wake(q);
     if (!atomic_exchange(&q->woken, true)) {
         atomic_fetch_add(&q->wakes, 1);
         if (atomic_load(&q->sleepers) > 0 && !readyq__is_forked(q))

@@ -65,8 +65,10 @@ static void deliver(readyq *q, readyq_watch *w)
 
 static void list_file(readyq *q, readyq_watch *w)
 {
-    const uint32_t bits = w->interest & (READYQ_READ | READYQ_WRITE);
+    uint32_t bits = w->interest & (READYQ_READ | READYQ_WRITE);
 
+    if (w->own.file.ended)
+        bits = w->interest & READYQ_WRITE ? READYQ_WRITE | READYQ_WRITE_CLOSED : 0;
     if (w->armed && bits != 0)
         readyq__list(q, w, bits);
 }
@@ -117,6 +119,7 @@ int readyq__add(readyq *q, readyq_watch *w, const readyq_watch *wanted)
     if (w->queue == NULL) {
         before = *w;
         readyq__prepare(w, wanted);
+        w->own.id = ++q->last_watch;
         error = q->kinds[w->kind]->start(q, w);
         if (error == 0)
             readyq__activate(q, w);
@@ -131,9 +134,17 @@ int readyq__add(readyq *q, readyq_watch *w, const readyq_watch *wanted)
 
 int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
 {
-    const readyq_watch wanted = {.kind = READYQ_KIND_FD, .fd = fd, .interest = interest};
+    readyq_watch wanted = {.kind = READYQ_KIND_FD, .fd = fd, .interest = interest};
+    int error;
 
-    return readyq__add(q, w, &wanted);
+    if (!readyq__may_be_circle(q, fd))
+        return readyq__add(q, w, &wanted);
+    readyq__lock_registry();
+    error = readyq__check_circle(q, fd, &wanted.own.inner);
+    if (error == 0)
+        error = readyq__add(q, w, &wanted);
+    readyq__unlock_registry();
+    return error;
 }
 
 /* Why the kernel refused a change. */
@@ -174,6 +185,7 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
         return refuse_change(error);
     }
     q->exclusive |= (interest & READYQ_EXCLUSIVE) != 0;
+    readyq__record(q, READYQ_RECORD_MODIFY, w, interest, 0);
     readyq__unlist(q, w);
     if (flags & READYQ__FILE)
         list_file(q, w);
@@ -210,6 +222,8 @@ int readyq_remove(readyq_watch *w)
     if (q == NULL)
         return error;
     w->ready = 0;
+    if (w->own.place != READYQ__STALE)
+        readyq__record_remove(q, w, READYQ_REMOVAL_CALL);
     readyq__detach(q, w);
     readyq__leave(q);
     return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Shows how an event queue works: an echo conversation over TCP, served by one thread that sleeps
- * until there is something to do. The same program as demo.py and demo.lua.
+ * until there is something to do. The same program as demo.py and demo.lua. `demo FILE` saves a
+ * recording of it, which python -m readyq.timeline draws.
  */
 #include "readyq.h"
 
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 static readyq *queue;
+static readyq_recording *recording;
 static readyq_batch batch;
 static readyq_watch listener = {.data = (char[]){"listener"}}, peer = {.data = (char[]){"peer"}};
 static int64_t asleep;
@@ -126,7 +128,7 @@ static void sum_up(int64_t begin, pid_t pid)
     printf(" The peer %s.\n\n", status == 0 ? "received every word" : "received something else");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     char more[100];
     struct sockaddr_in address;
@@ -136,6 +138,8 @@ int main(void)
     int error = readyq_open(&queue, NULL);
     if (error < 0)
         give_up("open", error);
+    if ((error = readyq_record(queue, 1000, &recording)) < 0)
+        give_up("record", error);
     int64_t begin = readyq_now(queue);
     step(1, "queue created", readyq_backend(queue));
     int fd = make_socket(&address);
@@ -156,5 +160,8 @@ int main(void)
             going_on = echo();
     sum_up(begin, pid);
     readyq_done(&batch);
+    if (argc > 1 && (error = readyq_save(recording, argv[1])) < 0)
+        give_up("save", error);
+    readyq_discard(recording);
     return readyq_close(queue);
 }

@@ -1,13 +1,15 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Shows how an event queue works: an echo conversation over TCP, served by one thread that sleeps
--- until there is something to do. The same program as demo.c and demo.py. Without LuaSocket it
--- prints that, and watches a pipe into which the peer writes.
+-- until there is something to do. The same program as demo.c and demo.py. `demo.lua FILE` saves a
+-- recording of it, which python -m readyq.timeline draws. Without LuaSocket it prints that, and
+-- watches a pipe into which the peer writes.
 
 local readyq = require "readyq"
 local has_sockets, socket = pcall(require, "socket")
 
 local queue = assert(readyq.new())
+local recording = assert(queue:record())
 local asleep, begin = 0, queue:now()
 local listener, speaker
 
@@ -115,4 +117,5 @@ while going_on do
 end
 sum_up()
 speaker:close()
+if arg[1] then assert(recording:save(arg[1])) end
 queue:close()

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Shows how an event queue works: an echo conversation over TCP, served by one thread that sleeps
-until there is something to do. The same program as demo.c and demo.lua.
+until there is something to do. The same program as demo.c and demo.lua. `demo.py FILE` saves a
+recording of it, which python -m readyq.timeline draws.
 """
 
 import os
 import socket
+import sys
 import time
 
 import readyq
@@ -75,6 +77,7 @@ def sum_up(begin, pid):
 print("An echo conversation over TCP, in Python: one thread sleeps until something that it watches")
 print("is ready, and is woken with it.\n")
 queue = readyq.Queue()
+recording = queue.record()
 begin = time.monotonic()
 step(1, "queue created", queue.backend)
 server = socket.create_server(("127.0.0.1", 0))
@@ -93,4 +96,6 @@ while going_on:
     else:
         going_on = echo(w.source)
 sum_up(begin, pid)
+if len(sys.argv) > 1:
+    recording.save(sys.argv[1])
 queue.close()

@@ -27,7 +27,7 @@ WRAPPED = {
     for line in re.findall(r"^(.*): WRAP\b", (SOURCES / "Makefile").read_text(), re.MULTILINE)
     for name in re.findall(r"\$\(BUILD\)/(\w+)", line)
 }
-THREADED = ("batches", "pool", "restart", "stress", "threads", "triggers")
+THREADED = ("batches", "pool", "record", "restart", "stress", "threads", "triggers")
 PLAIN = ("cancel", "cancelled")  # sanitizers do not follow the stack of a thread that is cancelled
 # Tests that must fail on a platform, and the reason; docs/kernels.md lists them, too.
 REASON = "a child registers by number, and only the parent's set knew the file of a closed one"

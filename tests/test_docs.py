@@ -25,6 +25,7 @@ PUBLIC = [
     *(value for name, value in vars(readyq.Queue).items() if name[0] != "_"),
     *(value for name, value in vars(readyq.Watch).items() if name[0] != "_"),
     *(value for name, value in vars(readyq.Batch).items() if name[0] != "_"),
+    *(value for name, value in vars(readyq.Recording).items() if name[0] != "_"),
     *(value for name in readyq.__all__ if callable(value := getattr(readyq, name))),
 ]
 
@@ -35,8 +36,9 @@ def test_everything_public_has_a_docstring(thing):
 
 
 @pytest.fixture
-def names():
+def names(tmp_path, monkeypatch):
     """The names that the examples of the extension's docstrings use."""
+    monkeypatch.chdir(tmp_path)
     here, there = socket.socketpair()
     there.send(b"hello")
     with here, there, readyq.Queue() as queue:
@@ -57,7 +59,15 @@ def names():
 
 EXAMPLES = [
     *(getattr(readyq.Queue, name) for name in "add add_timer add_signal add_trigger".split()),
-    *(readyq.Queue.wait, readyq.Queue.trace, readyq.Watch, readyq.Watch.restart, readyq.Batch),
+    *(
+        readyq.Queue.wait,
+        readyq.Queue.record,
+        readyq.Queue.trace,
+        readyq.Recording,
+        readyq.Watch,
+        readyq.Watch.restart,
+        readyq.Batch,
+    ),
 ]
 
 

@@ -21,6 +21,7 @@ import readyq
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / "build" / "venv" / "bin" / "python"
+TIMELINE = "python/readyq/timeline/*.*"
 NEEDS = """
 import build.__main__, setuptools
 assert int(setuptools.__version__.split(".")[0]) >= 77
@@ -60,7 +61,7 @@ def test_both_are_of_the_version_in_the_header(packages):
 def test_the_source_package_has_every_source(packages):
     with tarfile.open(packages[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for pattern in ("core/*.[ch]", "bindings/python/*.[ch]", "python/readyq/*.py*"):
+    for pattern in ("core/*.[ch]", "bindings/python/*.[ch]", "python/readyq/*.py*", TIMELINE):
         for path in ROOT.glob(pattern):
             if "__pycache__" not in path.parts:
                 assert str(path.relative_to(ROOT)) in names
@@ -72,10 +73,13 @@ def test_the_wheel_works_away_from_its_sources(packages, tmp_path):
     target = tmp_path / "unpacked"
     with zipfile.ZipFile(packages[1]) as archive:
         archive.extractall(target)
-    names = {path.name for path in (target / "readyq").iterdir()}
-    expected = {path.name for path in (ROOT / "python" / "readyq").glob("*.py*")}
-    assert names >= expected - {"__pycache__"} | {"py.typed"}
-    assert use(sys.executable, tmp_path, target) == [readyq.__version__, str(target / "readyq")]
+    package = target / "readyq"
+    names = {str(path.relative_to(target)) for path in package.rglob("*")}
+    for pattern in ("python/readyq/*.py*", TIMELINE, "python/readyq/py.typed"):
+        for path in ROOT.glob(pattern):
+            if "__pycache__" not in path.parts:
+                assert str(path.relative_to(ROOT / "python")) in names
+    assert use(sys.executable, tmp_path, target) == [readyq.__version__, str(package)]
 
 
 def use(python, folder, *paths):

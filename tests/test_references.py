@@ -29,10 +29,19 @@ PYTHON = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
 
 def test_the_c_reference_has_every_function_constant_and_struct():
     constants = set(re.findall(r"^#define (READYQ_[A-Z_]+) .", HEADER, re.MULTILINE))
-    structs = set(re.findall(r"^(?:struct|enum) (readyq_[a-z]\w*) \{", HEADER, re.MULTILINE))
-    public = FUNCTIONS | constants - {"READYQ_API"} | structs | {"readyq"}
+    structs = set(re.findall(r"^ *(?:struct|enum) (readyq_[a-z]\w*) \{", HEADER, re.MULTILINE))
+    types = set(re.findall(r"^typedef struct \w+ (\w+);", HEADER, re.MULTILINE))
+    public = FUNCTIONS | constants - {"READYQ_API"} | structs | types
     assert public == set(DECLARATIONS)
     assert len(FUNCTIONS) > 30
+
+
+def test_the_c_reference_has_every_figure():
+    section = next(one for one in header.read()[1] if one.title == "looking into it")
+    stats = next(one for one in section.declarations if one.name == "readyq_stats")
+    figures = re.findall(r'FIGURE\((\w+), "', HEADER)
+    assert len(figures) > 10
+    assert [code.split()[-1] for code, note in stats.members if note][: len(figures)] == figures
 
 
 @pytest.mark.parametrize(
@@ -42,11 +51,13 @@ def test_the_c_reference_has_every_function_constant_and_struct():
         ("readyq_watch", "data queue count interest ready fd kind armed signal pid status"),
         ("readyq_options", "virtual_clock interruptible"),
         ("readyq_batch", ""),
+        ("readyq_record", "watch type kind number time value bits thread"),
+        ("readyq_kind_stats", "watches adds events deliveries"),
     ],
 )
 def test_the_c_reference_has_the_public_members_and_no_private_ones(name, members):
-    section = next(one for one in header.read()[1] for d in one.declarations if d.name == name)
-    compound = next(d for d in section.declarations if d.name == name)
+    compounds = [one for section in header.read()[1] for one in section.declarations]
+    compound = next(one for one in compounds if one.name == name and one.kind in ("struct", "enum"))
     names = [re.findall(r"\w+", code.partition(" = ")[0])[-1] for code, _ in compound.members]
     assert [one.removeprefix("READYQ_KIND_") for one in names] == members.split()
 

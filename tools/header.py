@@ -86,10 +86,33 @@ def members(code):
     """The members of a struct or an enum: (declaration, comment)."""
     inside = code.partition("{")[2].rpartition("}")[0]
     inside = re.sub(r"^\s*(?:union \{|\};)$", "", inside, flags=re.MULTILINE)
-    for one in re.finditer(r"([^;,/]+)[;,]?(?:\s*(/\*.*?\*/))?", inside, re.DOTALL):
-        declaration, note = " ".join(one[1].split()), note_of(one[2] or "")
-        if declaration and not note.startswith("private"):
-            yield declaration, note
+    end = "," if code.startswith("enum") else ";"
+    for one in re.finditer(rf"([^{end}/]+){end}(?:[^\n\S]*(/\*.*?\*/))?", inside, re.DOTALL):
+        note = note_of(one[2] or "")
+        first, *more = " ".join(one[1].split()).split(", ")
+        kind = first.rpartition(" ")[0]
+        for declaration in (first, *(f"{kind} {name}" for name in more)):
+            if not note.startswith("private") and not declaration.endswith("unused"):
+                yield declaration, note
+
+
+def expand(source):
+    """The source with the fields that lists of figures declare, and without these lists."""
+    lists = re.findall(r"^#define (READYQ_FIGURES\w*)\(FIGURE\)((?:.*\\\n)+.*)\n", source, re.M)
+    source = re.sub(r"^#define READYQ_+\w+\((?:.*\\\n)*.*\n|^#undef.*\n", "", source, flags=re.M)
+    for name, figures in lists:
+        fields = []
+        for field_name, words in re.findall(r"FIGURE\((\w+)(.*?)\)", figures, re.DOTALL):
+            note = "".join(re.findall(r'"(.*?)"', words))
+            fields.append(f"    uint64_t {field_name};{f' /* {note} */' if note else ''}")
+        source = re.sub(rf"^ *{name}\(READYQ__FIELD\)", "\n".join(fields), source, flags=re.M)
+    nested = re.compile(r"    (struct \w+ )(\{\n(?:.*\n)*?    \}) (.*)\n")
+    for one in nested.finditer(source):  # a struct within a struct is declared before it
+        outer = source.rindex("\n\n", 0, one.start())
+        if "private" not in one[0]:
+            source = source.replace(one[0], f"    {one[1]}{one[3]}\n")
+            source = f"{source[:outer]}\n\n{one[1]}{one[2].lstrip()};{source[outer:]}"
+    return source
 
 
 def declare(code):
@@ -102,7 +125,7 @@ def declare(code):
     if compound := re.match(r"(struct|enum) (readyq_[a-z]\w*) \{", code):
         code = PRIVATE.sub("", code)
         return Declaration(compound[2], compound[1], code, members=list(members(code)))
-    if name := re.match(r"typedef struct readyq (readyq);", code):
+    if name := re.match(r"typedef struct \w+ (\w+); /\*", code):
         return Declaration(name[1], "type", code.split("/*")[0].strip(), note_of(code))
     return None
 
@@ -112,7 +135,7 @@ def read(path=HEADER):
     source = path.read_text(encoding="utf-8")
     source = re.sub(r"#ifdef __cplusplus.*?#endif\n", "", source, flags=re.DOTALL)
     source = re.sub(r"#if defined\(__GNUC__\).*?#endif\n", "", source, flags=re.DOTALL)
-    head, rest = source.split("*/", 1)
+    head, rest = expand(source).split("*/", 1)
     sections = [Section("types and constants", [])]
     for part in blocks(rest):
         if title := SECTION.match(part):

@@ -43,8 +43,9 @@ checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cann
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
 extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux
     ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
-# And without these, which `all` alone fetches: Debian starts a server where it installs one.
-servers="postgresql redis_server auditwheel"
+# And without these, which `all` alone fetches: Debian starts a server where it installs one, and a
+# browser is large.
+servers="postgresql redis_server auditwheel chromium speedscope"
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -208,6 +209,13 @@ one_finds() {
 has_headers_of() {
     [ -f "/usr/include/$1/lua.h" ] || { [ "$1" = luajit ] && [ -f /usr/include/luajit-2.1/lua.h ]; }
 }
+has_chromium() {
+    for one in chromium chromium-browser google-chrome chrome; do
+        ! command -v $one >/dev/null || return 0
+    done
+    return 1
+}
+has_speedscope() { [ -d build/npm/node_modules/speedscope ]; }
 has_spin() { command -v spin >/dev/null; }
 has_tmux() { command -v tmux >/dev/null; }
 has_libfuzzer() {
@@ -357,6 +365,7 @@ debian_packages() {
         postgresql) echo postgresql ;;
         redis_server) echo redis-server ;;
         spin) echo spin ;;
+        chromium) echo chromium ;;
         clang) echo clang ;;
         libfuzzer) echo libclang-rt-dev ;;
         afl) echo afl++ ;;
@@ -402,6 +411,14 @@ pip_packages() {
         sphinx) printf '%s\n' 'sphinx>=7.4' 'myst-parser>=3' furo sphinx-copybutton ;;
         setuptools) echo 'setuptools>=77' ;;
         build) echo 'build>=1.2' ;;
+        esac
+    done
+}
+
+npm_packages() {
+    for item; do
+        case $item in
+        speedscope) echo speedscope@1.25.0 ;;
         esac
     done
 }
@@ -472,6 +489,14 @@ install_actionlint() {
     fi
 }
 
+# Packages of the browser's world, below build/npm.
+npm_install() {
+    [ $# -gt 0 ] && command -v npm >/dev/null || return 0
+    say "npm install $* into build/npm"
+    npm install --silent --no-audit --no-fund --prefix build/npm "$@" >&2 ||
+        say "npm cannot install $*"
+}
+
 # The source package of lupa contains Lua 5.4 and 5.5, interpreter and headers. Builds the named one
 # if an item is missing.
 pip_lua() {
@@ -508,6 +533,7 @@ provide() {
     pip_install $(pip_packages $(missing $1))
     pip_install $(pip_packages $(missing $2))
     [ "$lua_name" != lua5.4 ] || pip_lua lua5.4 $(missing $1 | grep -x -e lua -e lua_headers)
+    npm_install $(npm_packages $(missing $2))
     install_actionlint $(missing $2 | grep -x actionlint)
     pip_lua lua5.5 $(missing $2 | grep -x lua55)
     find_all

@@ -24,16 +24,18 @@ enum { QUEUE_TYPE = 1, WATCH_TYPE, TURN, UPVALUES = TURN };
 #define upvalue(n) lua_upvalueindex(n)
 
 struct queue {
-    readyq *core;       /* NULL once it is closed */
-    readyq_batch batch; /* of the last wait */
-    lua_Integer wait;   /* the number of the last wait, from 1 on */
-    bool ended;         /* the loop of the last wait has run to its end */
-    bool numbered;      /* the loop of an earlier one has not: it may still run (wait.c) */
-    int left;           /* watches in the batch, at most */
-    int slots;          /* size of the table of watches */
-    int free;           /* the first free slot, 0 when there is none */
-    bool polled;        /* its descriptor was handed out: another loop may poll it */
-    bool traced;
+    readyq *core;            /* NULL once it is closed */
+    readyq_batch batch;      /* of the last wait */
+    lua_Integer wait;        /* the number of the last wait, from 1 on */
+    bool ended;              /* the loop of the last wait has run to its end */
+    bool numbered;           /* the loop of an earlier one has not: it may still run (wait.c) */
+    int left;                /* watches in the batch, at most */
+    int slots;               /* size of the table of watches */
+    int free;                /* the first free slot, 0 when there is none */
+    bool polled;             /* its descriptor was handed out: another loop may poll it */
+    bool traced;             /* and the tracer is not running */
+    readyq_recording *trace; /* what its lines are made of, or NULL */
+    uint64_t shown;          /* the position in it */
 };
 
 enum { QUEUE_WATCHES = 1, QUEUE_NEXT, QUEUE_TRACE, QUEUE_VALUES = QUEUE_TRACE };
@@ -137,11 +139,18 @@ int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why);
 int luaq_handle(lua_State *L); /* t:handle() */
 int luaq_fire(lua_State *L);   /* readyq.fire(handle) */
 
+/* ------------------------------------------------------------------ recording.c */
+
+extern const luaL_Reg luaq_recording_methods[];
+
 /* ------------------------------------------------------------------ trace.c */
 
-/* One line for q:trace(). [-0, +0, e] */
-void luaq_trace(lua_State *L, int queue, const char *call);
-void luaq_trace_wait(lua_State *L, int64_t timeout, int n);
-void luaq_trace_watch(lua_State *L, int queue, const char *call, int watch);
+int luaq_set_tracer(lua_State *L); /* q:trace(function) */
+void luaq_end_trace(struct queue *q);
+
+/* Called after a call of a queue that is traced: shows what was recorded since the last time.
+ * `watch`: of the call, or 0. [-0, +0, e] */
+void luaq_trace(lua_State *L, int queue, int watch);
+void luaq_trace_wait(lua_State *L, int64_t timeout);
 
 #endif

@@ -38,6 +38,7 @@ static void make_queue_type(lua_State *L)
     add_functions(L, luaq_sources_methods);
     add_functions(L, luaq_members_methods);
     add_functions(L, luaq_dispatch_methods);
+    add_functions(L, luaq_recording_methods);
     lua_pushvalue(L, -1);
     lua_setfield(L, QUEUE_TYPE, "__index");
     lua_pushvalue(L, QUEUE_TYPE);

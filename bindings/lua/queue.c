@@ -116,7 +116,7 @@ static int queue_close(lua_State *L)
             luaq_forget(L, 3);
         lua_settop(L, 2);
     }
-    q->traced = false;
+    luaq_end_trace(q);
     lua_pushnil(L);
     lua_setiuservalue(L, 1, QUEUE_TRACE);
     lua_pushboolean(L, true);
@@ -182,34 +182,55 @@ static int queue_wake(lua_State *L)
 
     readyq_wake(q->core);
     if (q->traced)
-        luaq_trace(L, 1, "wake");
+        luaq_trace(L, 1, 0);
     lua_pushboolean(L, true);
     return 1;
+}
+
+struct figure {
+    const char *name;
+    uint64_t value;
+};
+
+/* [-0, +0, m] Into the table on top. */
+static void set_figures(lua_State *L, const struct figure figures[], size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        lua_pushinteger(L, (lua_Integer)figures[i].value);
+        lua_setfield(L, -2, figures[i].name);
+    }
+}
+
+/* [-0, +1, m] */
+static void push_kinds(lua_State *L, const struct readyq_stats *s)
+{
+    lua_newtable(L);
+    for (int kind = READYQ_KIND_FD; kind <= READYQ_KIND_TRIGGER; kind++) {
+#define FIGURE(name) {#name, s->kinds[kind].name},
+        const struct figure figures[] = {READYQ_FIGURES_OF_KIND(FIGURE)};
+#undef FIGURE
+
+        lua_newtable(L);
+        set_figures(L, figures, sizeof figures / sizeof *figures);
+        lua_setfield(L, -2, readyq_kind_name(kind));
+    }
 }
 
 /* [-0, +1, m] */
 static void push_stats(lua_State *L, const struct readyq_stats *s)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } counts[] = {
-        {"watches", s->watches},           {"waits", s->waits},
-        {"deliveries", s->deliveries},     {"wakes", s->wakes},
-        {"changes", s->changes},           {"stale", s->stale},
-        {"kernel_waits", s->kernel_waits}, {"ghosts", s->ghosts},
-        {"rebuilds", s->rebuilds},
-    };
+#define FIGURE(name, meaning) {#name, s->name},
+    const struct figure figures[] = {READYQ_FIGURES(FIGURE)};
+#undef FIGURE
 
     lua_newtable(L);
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        lua_pushinteger(L, (lua_Integer)counts[i].value);
-        lua_setfield(L, -2, counts[i].name);
-    }
+    set_figures(L, figures, sizeof figures / sizeof *figures);
     if (s->ghost_fd >= 0) {
         lua_pushinteger(L, s->ghost_fd);
         lua_setfield(L, -2, "ghost_fd");
     }
+    push_kinds(L, s);
+    lua_setfield(L, -2, "kinds");
 }
 
 /* [-1, +1, e] q:check() */
@@ -258,35 +279,14 @@ static int queue_tostring(lua_State *L)
     return 1;
 }
 
-/* [-2, +1, e] q:trace(function or nil); files are made functions in readyq.lua. */
-static int queue_trace(lua_State *L)
-{
-    struct queue *q = luaq_check_queue(L);
-
-    lua_settop(L, 2);
-    if (!lua_isnil(L, 2))
-        luaL_checktype(L, 2, LUA_TFUNCTION);
-    q->traced = !lua_isnil(L, 2);
-    lua_setiuservalue(L, 1, QUEUE_TRACE);
-    lua_pushboolean(L, true);
-    return 1;
-}
-
 const luaL_Reg luaq_queue_methods[] = {
-    {"backend", queue_backend},
-    {"close", queue_close},
-    {"closed", queue_closed},
-    {"events", queue_events},
-    {"fileno", queue_fileno},
-    {"now", queue_now},
-    {"pollfd", queue_fileno},
-    {"check", queue_check},
-    {"stats", queue_stats},
-    {"timeout", queue_timeout},
-    {"trace", queue_trace},
-    {"wait", luaq_wait},
-    {"wake", queue_wake},
-    {NULL, NULL},
+    {"backend", queue_backend}, {"close", queue_close},
+    {"closed", queue_closed},   {"events", queue_events},
+    {"fileno", queue_fileno},   {"now", queue_now},
+    {"pollfd", queue_fileno},   {"check", queue_check},
+    {"stats", queue_stats},     {"timeout", queue_timeout},
+    {"trace", luaq_set_tracer}, {"wait", luaq_wait},
+    {"wake", queue_wake},       {NULL, NULL},
 };
 
 const luaL_Reg luaq_queue_events[] = {

@@ -42,7 +42,7 @@ static int added(lua_State *L, int arg, const char *call, int fd, int error)
         return luaq_fail(L, arg, call, fd, error);
     }
     if (q->traced)
-        luaq_trace_watch(L, 1, call, watch);
+        luaq_trace(L, 1, watch);
     luaq_tidy(L, 1);
     return 1;
 }

@@ -1,8 +1,39 @@
 /* SPDX-License-Identifier: MIT
  *
  * Tracing: one line of text for each call and each delivery, passed to a function of the program.
+ * The lines are a view of a recording: after each call of a method its new records are shown, also
+ * those of other threads and of what the core found by itself.
  */
 #include "binding.h"
+
+enum { RECORDS = 128 }; /* of one call, and what comes meanwhile */
+
+/* [-2, +n, e] q:trace(function or nil); files are made functions in readyq.lua. */
+int luaq_set_tracer(lua_State *L)
+{
+    struct queue *q = luaq_check_queue(L);
+    int error;
+
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2))
+        luaL_checktype(L, 2, LUA_TFUNCTION);
+    luaq_end_trace(q);
+    error = lua_isnil(L, 2) ? 0 : readyq_record(q->core, RECORDS, &q->trace);
+    if (error < 0)
+        return luaq_fail(L, 2, "trace", -1, error);
+    q->traced = q->trace != NULL;
+    lua_setiuservalue(L, 1, QUEUE_TRACE);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+void luaq_end_trace(struct queue *q)
+{
+    readyq_discard(q->trace);
+    q->trace = NULL;
+    q->traced = false;
+    q->shown = 0;
+}
 
 /* ------------------------------------------------------------------ lines */
 
@@ -17,32 +48,66 @@ static void say(lua_State *L, int queue)
     lua_insert(L, -2);
     q->traced = false;
     status = lua_pcall(L, 1, 0, 0);
-    lua_getiuservalue(L, queue, QUEUE_TRACE);
-    q->traced = !lua_isnil(L, -1);
-    lua_pop(L, 1);
+    q->traced = q->trace != NULL;
     if (status != 0)
         lua_error(L);
 }
 
-void luaq_trace(lua_State *L, int queue, const char *call)
+/* [-0, +1, m] `name` is that of the record. `call`: of a wait, with its timeout. */
+static void push_line(lua_State *L, const struct readyq_record *record, const char *call,
+                      const struct watch *watch)
 {
-    lua_pushfstring(L, "readyq: %s", call);
-    say(L, queue);
+    const char *name = readyq_trace_name(record);
+    char text[200];
+
+    if (watch != NULL && readyq_id(&watch->core) == record->watch) {
+        luaq_push_watch(L, &watch->core);
+        lua_pushfstring(L, "readyq: %s %s", name, lua_tostring(L, -1));
+        lua_remove(L, -2);
+    } else if (record->type == READYQ_RECORD_WAIT_END) {
+        const bool is_own = record->thread == readyq_thread() && call != NULL;
+
+        lua_pushfstring(L, "readyq: %s: %d ready", is_own ? call : name, (int)record->value);
+    } else if (record->kind != READYQ_KIND_NONE) {
+        lua_pushfstring(L, "readyq: %s", readyq_describe_record(record, text, sizeof text));
+    } else {
+        lua_pushfstring(L, "readyq: %s", name);
+    }
 }
 
-void luaq_trace_wait(lua_State *L, int64_t timeout, int n)
+static size_t read_records(struct queue *q, struct readyq_record records[RECORDS])
+{
+    return q->trace != NULL ? readyq_records(q->trace, &q->shown, records, RECORDS) : 0;
+}
+
+/* What the tracer itself does with the queue, in this thread, is not shown. */
+static void show_records(lua_State *L, int queue, const char *call, const struct watch *watch)
+{
+    struct queue *q = lua_touserdata(L, queue);
+    struct readyq_record records[RECORDS];
+    size_t n;
+
+    for (bool own = true; (n = read_records(q, records)) > 0; own = false)
+        for (size_t i = 0; i < n && q->trace != NULL; i++) {
+            if (readyq_trace_name(&records[i]) == NULL ||
+                (!own && records[i].thread == readyq_thread()))
+                continue;
+            push_line(L, &records[i], call, watch);
+            say(L, queue);
+        }
+}
+
+void luaq_trace(lua_State *L, int queue, int watch)
+{
+    show_records(L, queue, NULL, watch != 0 ? lua_touserdata(L, watch) : NULL);
+}
+
+void luaq_trace_wait(lua_State *L, int64_t timeout)
 {
     if (timeout < 0)
-        lua_pushfstring(L, "readyq: wait (forever): %d ready", n);
+        lua_pushliteral(L, "wait (forever)");
     else
-        lua_pushfstring(L, "readyq: wait (%f s): %d ready", (lua_Number)timeout / 1e9, n);
-    say(L, 1);
-}
-
-void luaq_trace_watch(lua_State *L, int queue, const char *call, int watch)
-{
-    luaq_push_watch(L, lua_touserdata(L, watch));
-    lua_pushfstring(L, "readyq: %s %s", call, lua_tostring(L, -1));
-    say(L, queue);
+        lua_pushfstring(L, "wait (%f s)", (lua_Number)timeout / 1e9);
+    show_records(L, 1, lua_tostring(L, -1), NULL);
     lua_pop(L, 1);
 }

@@ -78,7 +78,7 @@ int luaq_begin_wait(lua_State *L)
     q->numbered |= !q->ended;
     q->ended = false;
     if (q->traced)
-        luaq_trace_wait(L, timeout, n);
+        luaq_trace_wait(L, timeout);
     luaq_tidy(L, 1);
     return n;
 }
@@ -131,7 +131,7 @@ static inline __attribute__((always_inline)) bool push_next(lua_State *L, struct
     if (w->queue == NULL)
         luaq_forget(L, lua_gettop(L) - 2);
     if (q->traced)
-        luaq_trace_watch(L, queue, "ready", lua_gettop(L) - 2);
+        luaq_trace(L, queue, lua_gettop(L) - 2);
     return true;
 }
 

@@ -144,14 +144,14 @@ static int watch_newindex(lua_State *L)
 /* ------------------------------------------------------------------ methods */
 
 /* [-0, +0, e] A line of trace, if the watch's queue is traced. */
-static void trace(lua_State *L, const char *call, int watch)
+static void trace(lua_State *L, int watch)
 {
     const struct queue *q;
 
     lua_getiuservalue(L, watch, WATCH_QUEUE);
     q = lua_touserdata(L, -1);
     if (q->traced)
-        luaq_trace_watch(L, lua_gettop(L), call, watch);
+        luaq_trace(L, lua_gettop(L), watch);
     lua_pop(L, 1);
 }
 
@@ -163,7 +163,7 @@ int luaq_modify(lua_State *L, int watch, int interest)
 
     if (error < 0)
         return luaq_fail(L, interest, "modify", w->core.fd, error);
-    trace(L, "modify", watch);
+    trace(L, watch);
     lua_pushboolean(L, true);
     return 1;
 }
@@ -177,7 +177,7 @@ int luaq_remove(lua_State *L, int watch)
         return luaq_fail(L, 1, "remove", w->core.fd, error);
     if (error == 0) {
         luaq_forget(L, watch);
-        trace(L, "remove", watch);
+        trace(L, watch);
     }
     lua_pushboolean(L, error == 0);
     return 1;
@@ -211,7 +211,7 @@ static int watch_restart(lua_State *L)
         luaq_forget(L, 1);
     if (error < 0)
         return luaq_fail(L, 1, "restart", -1, error);
-    trace(L, "restart", 1);
+    trace(L, 1);
     lua_pushboolean(L, true);
     return 1;
 }
@@ -224,7 +224,7 @@ static int watch_fire(lua_State *L)
 
     if (error < 0)
         return luaq_fail(L, 1, "fire", -1, error);
-    trace(L, "fire", 1);
+    trace(L, 1);
     lua_pushboolean(L, true);
     return 1;
 }

@@ -113,7 +113,7 @@ Watch *pyq_take_watch(Batch *self)
         watch = take_reference(next);
     Py_END_CRITICAL_SECTION();
     if (watch != NULL && self->queue->tracer != NULL)
-        pyq_trace_watch(self->queue, "ready", watch);
+        pyq_trace(self->queue, NULL, watch);
     return watch;
 }
 

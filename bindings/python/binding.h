@@ -62,7 +62,10 @@ typedef struct {
     PyTypeObject *queue_type;
     PyTypeObject *watch_type;
     PyTypeObject *batch_type;
+    PyTypeObject *recording_type;
     PyTypeObject *stats_type;
+    PyTypeObject *kind_stats_type;
+    PyTypeObject *record_type;
 } State;
 
 /* A place in the ring of a queue's watches; next is NULL outside of it. */
@@ -74,12 +77,14 @@ typedef struct Batch Batch;
 
 typedef struct {
     PyObject_HEAD
-    readyq *core;           /* a reference of our own; NULL before __init__ */
-    State *state;           /* lives as long as our type does */
-    struct place watches;   /* the ring's head; the ring owns a reference to each watch */
-    Batch *last;            /* the newest batch, or NULL; not a reference */
-    _Atomic(Batch *) spare; /* the memory of a deallocated batch, for the next wait, or NULL */
-    PyObject *tracer;       /* is called with each line of a trace, or NULL */
+    readyq *core;            /* a reference of our own; NULL before __init__ */
+    State *state;            /* lives as long as our type does */
+    struct place watches;    /* the ring's head; the ring owns a reference to each watch */
+    Batch *last;             /* the newest batch, or NULL; not a reference */
+    _Atomic(Batch *) spare;  /* the memory of a deallocated batch, for the next wait, or NULL */
+    PyObject *tracer;        /* is called with each line of a trace, or NULL */
+    readyq_recording *trace; /* what the lines are made of, or NULL */
+    uint64_t shown;          /* the position in it */
     PyObject *weakrefs;
     unsigned long tracing; /* the thread inside the tracer, whose own calls are not reported */
     atomic_bool closed;
@@ -152,6 +157,9 @@ bool pyq_read_descriptor(const char *call, PyObject *object, int *fd); /* refuse
 
 /* Raises the exception for `error`, a negative errno of the core that `call` got. Returns NULL. */
 PyObject *pyq_raise_error(const char *call, int fd, int error);
+
+/* Raises an OSError with the name of the file. Returns NULL. */
+PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path);
 
 /* Raises "`call` of `object` failed: `why`". Returns NULL. */
 PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *object, const char *why);
@@ -252,12 +260,22 @@ PyObject *pyq_set_inputhook(PyObject *self, PyObject *function);
 PyObject *pyq_print_queue(PyObject *self);
 PyObject *pyq_print_queue_as_html(PyObject *self, PyObject *none);
 
+/* ------------------------------------------------------------------ recording.c */
+
+extern PyType_Spec pyq_recording_spec;
+
+PyObject *pyq_record_queue(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                           PyObject *keywords);
+
 /* ------------------------------------------------------------------ trace.c */
 
 PyObject *pyq_set_tracer(PyObject *self, PyObject *target);
+void pyq_end_trace(Queue *queue);
 
-/* Report to the tracer, if there is one. Its errors go to sys.unraisablehook. */
-void pyq_trace_watch(Queue *queue, const char *call, Watch *watch);
-void pyq_trace_text(Queue *queue, const char *format, ...);
+/* Called after a call: shows what was recorded since the last time to the tracer, if there is one.
+ * Its errors go to sys.unraisablehook. `name`: of a wait, with its timeout, or NULL; `watch`: the
+ * call's own, or NULL. */
+void pyq_trace(Queue *queue, const char *name, Watch *watch);
+void pyq_trace_close(Queue *queue); /* called before it is closed: the tracer may use it */
 
 #endif

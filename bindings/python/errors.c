@@ -37,6 +37,19 @@ PyObject *pyq_raise_error(const char *call, int fd, int error)
     return NULL;
 }
 
+PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path)
+{
+    char text[512];
+    PyObject *exception;
+
+    readyq_explain(call, -1, error, text, sizeof text);
+    exception = PyObject_CallFunction(PyExc_OSError, "isO", -error, text, path);
+    if (exception != NULL) /* of the subclass for the errno */
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_XDECREF(exception);
+    return NULL;
+}
+
 PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *object, const char *why)
 {
     PyObject *shown = pyq_show_object(object);

@@ -35,7 +35,10 @@ static int traverse_state(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(state->queue_type);
     Py_VISIT(state->watch_type);
     Py_VISIT(state->batch_type);
+    Py_VISIT(state->recording_type);
     Py_VISIT(state->stats_type);
+    Py_VISIT(state->kind_stats_type);
+    Py_VISIT(state->record_type);
     return 0;
 }
 
@@ -46,7 +49,10 @@ static int clear_state(PyObject *self)
     Py_CLEAR(state->queue_type);
     Py_CLEAR(state->watch_type);
     Py_CLEAR(state->batch_type);
+    Py_CLEAR(state->recording_type);
     Py_CLEAR(state->stats_type);
+    Py_CLEAR(state->kind_stats_type);
+    Py_CLEAR(state->record_type);
     return 0;
 }
 
@@ -57,30 +63,60 @@ static void free_state(void *self)
 
 /* ------------------------------------------------------------------ what it holds */
 
+#define FIELD(name, meaning) {#name, meaning},
 static PyStructSequence_Field stats_fields[] = {
-    {"watches", "in the queue now"},
-    {"waits", "looks and sleeps, of wait() and dispatch()"},
-    {"deliveries", "watches that were taken from batches"},
-    {"wakes", "calls of wake() that did not merge with an earlier one"},
-    {"kernel_waits", "system calls that asked the kernel what is ready"},
-    {"changes", "system calls that changed what the kernel watches"},
-    {"stale", "kernel events dropped because their watch was gone"},
-    {"rebuilds", "kernel queues built anew, after a fork or to remove a ghost"},
-    {"ghosts", "registrations that still fired after their watch was gone"},
-    {"ghost_fd", "the descriptor of the last ghost, None before the first"},
+    READYQ_FIGURES(FIELD){"ghost_fd", "the descriptor of the last ghost, None before the first"},
+    {"kinds", "a dict: readyq.KindStats for each kind of source"},
     {NULL, NULL},
 };
+#undef FIELD
 
 static PyStructSequence_Desc stats_desc = {
     "readyq.Stats",
-    "What a queue has done so far, as Queue.stats() returns it.",
+    "What a queue has done so far, as Queue.stats() returns it. Times are in nanoseconds.",
     stats_fields,
-    10,
+    sizeof stats_fields / sizeof *stats_fields - 1,
+};
+
+#define FIELD(name) {#name, "as readyq.Stats, for watches of one kind"},
+static PyStructSequence_Field kind_fields[] = {READYQ_FIGURES_OF_KIND(FIELD){NULL, NULL}};
+#undef FIELD
+
+static PyStructSequence_Desc kind_desc = {
+    "readyq.KindStats",
+    "The figures of one kind of source, in the dict that Stats.kinds is.",
+    kind_fields,
+    sizeof kind_fields / sizeof *kind_fields - 1,
+};
+
+static PyStructSequence_Field record_fields[] = {
+    {"time", "nanoseconds, as time.monotonic_ns()"},
+    {"thread", "that did it: its native id on Linux"},
+    {"type", "what was done: enum readyq_record_type of readyq.h, such as \"wait_end\""},
+    {"watch", "a number that no other watch of the queue has or had, or None"},
+    {"kind", "of the watch, or None"},
+    {"number", "its descriptor, signal or process id, or None"},
+    {"bits", "interest or ready, by type"},
+    {"value", "by type"},
+    {NULL, NULL},
+};
+
+static PyStructSequence_Desc record_desc = {
+    "readyq.Record",
+    "One step of what a queue did, in a Recording. readyq.h states the meaning of bits and value.",
+    record_fields,
+    8,
 };
 
 static int add_type(PyObject *self, PyTypeObject **type, PyType_Spec *spec)
 {
     *type = (PyTypeObject *)PyType_FromModuleAndSpec(self, spec, NULL);
+    return *type != NULL ? PyModule_AddType(self, *type) : -1;
+}
+
+static int add_tuple(PyObject *self, PyTypeObject **type, PyStructSequence_Desc *desc)
+{
+    *type = PyStructSequence_NewType(desc);
     return *type != NULL ? PyModule_AddType(self, *type) : -1;
 }
 
@@ -90,13 +126,17 @@ static int add_types(PyObject *self)
 
     if (add_type(self, &state->queue_type, &pyq_queue_spec) < 0 ||
         add_type(self, &state->watch_type, &pyq_watch_spec) < 0 ||
-        add_type(self, &state->batch_type, &pyq_batch_spec) < 0)
+        add_type(self, &state->batch_type, &pyq_batch_spec) < 0 ||
+        add_type(self, &state->recording_type, &pyq_recording_spec) < 0)
         return -1;
 #if PY_VERSION_HEX < 0x030A0000
     state->watch_type->tp_new = state->batch_type->tp_new = NULL;
+    state->recording_type->tp_new = NULL;
 #endif
-    state->stats_type = PyStructSequence_NewType(&stats_desc);
-    return state->stats_type != NULL ? PyModule_AddType(self, state->stats_type) : -1;
+    if (add_tuple(self, &state->stats_type, &stats_desc) < 0 ||
+        add_tuple(self, &state->kind_stats_type, &kind_desc) < 0)
+        return -1;
+    return add_tuple(self, &state->record_type, &record_desc);
 }
 
 static int add_constants(PyObject *self)

@@ -123,7 +123,7 @@ static int clear_queue(PyObject *object)
 
     close_queue(self);
     pyq_free_spare_batch(self);
-    Py_CLEAR(self->tracer);
+    pyq_end_trace(self);
     return 0;
 }
 
@@ -149,7 +149,7 @@ static PyObject *queue_close(PyObject *object, PyObject *Py_UNUSED(none))
     Queue *self = (Queue *)object;
 
     if (!self->closed)
-        pyq_trace_text(self, "close");
+        pyq_trace_close(self);
     close_queue(self);
     Py_RETURN_NONE;
 }
@@ -172,7 +172,7 @@ static PyObject *queue_wake(PyObject *object, PyObject *Py_UNUSED(none))
     if (core == NULL)
         return NULL;
     readyq_wake(core); /* if another thread has closed it, no thread waits */
-    pyq_trace_text(self, "wake");
+    pyq_trace(self, NULL, NULL);
     Py_RETURN_NONE;
 }
 
@@ -194,23 +194,54 @@ static PyObject *queue_now(PyObject *self, PyObject *Py_UNUSED(none))
     return core != NULL ? PyFloat_FromDouble((double)readyq_now(core) / 1e9) : NULL;
 }
 
-static PyObject *build_stats(PyObject *result, const struct readyq_stats *stats)
+static PyObject *fill_counts(PyObject *tuple, const uint64_t counts[], size_t n)
 {
-    const unsigned long long counts[] = {
-        stats->watches, stats->waits, stats->deliveries, stats->wakes,  stats->kernel_waits,
-        stats->changes, stats->stale, stats->rebuilds,   stats->ghosts,
-    };
-    const Py_ssize_t fields = sizeof counts / sizeof *counts;
+    for (size_t i = 0; tuple != NULL && i < n; i++)
+        PyStructSequence_SetItem(tuple, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(counts[i]));
+    if (tuple != NULL && PyErr_Occurred() != NULL)
+        Py_CLEAR(tuple);
+    return tuple;
+}
 
-    for (Py_ssize_t i = 0; i < fields; i++)
-        PyStructSequence_SetItem(result, i, PyLong_FromUnsignedLongLong(counts[i]));
+static PyObject *build_kinds(const State *state, const struct readyq_stats *stats)
+{
+    PyObject *kinds = PyDict_New();
+
+    for (int kind = READYQ_KIND_FD; kinds != NULL && kind <= READYQ_KIND_TRIGGER; kind++) {
+#define VALUE(name) stats->kinds[kind].name,
+        const uint64_t counts[] = {READYQ_FIGURES_OF_KIND(VALUE)};
+#undef VALUE
+        PyObject *tuple = fill_counts(PyStructSequence_New(state->kind_stats_type), counts,
+                                      sizeof counts / sizeof *counts);
+
+        if (tuple == NULL || PyDict_SetItemString(kinds, readyq_kind_name(kind), tuple) < 0)
+            Py_CLEAR(kinds);
+        Py_XDECREF(tuple);
+    }
+    return kinds;
+}
+
+static PyObject *build_stats(const State *state, const struct readyq_stats *stats)
+{
+#define VALUE(name, meaning) stats->name,
+    const uint64_t counts[] = {READYQ_FIGURES(VALUE)};
+#undef VALUE
+    const Py_ssize_t fields = sizeof counts / sizeof *counts;
+    PyObject *kinds = build_kinds(state, stats), *result = NULL;
+
+    if (kinds != NULL)
+        result = fill_counts(PyStructSequence_New(state->stats_type), counts, (size_t)fields);
+    if (result == NULL) {
+        Py_XDECREF(kinds);
+        return NULL;
+    }
     PyStructSequence_SetItem(result, fields,
                              stats->ghost_fd < 0 ? Py_NewRef(Py_None)
                                                  : PyLong_FromLong(stats->ghost_fd));
-    if (PyErr_Occurred() == NULL)
-        return result;
-    Py_DECREF(result);
-    return NULL;
+    PyStructSequence_SetItem(result, fields + 1, kinds);
+    if (PyErr_Occurred() != NULL)
+        Py_CLEAR(result);
+    return result;
 }
 
 static PyObject *queue_stats(PyObject *object, PyObject *Py_UNUSED(none))
@@ -218,13 +249,11 @@ static PyObject *queue_stats(PyObject *object, PyObject *Py_UNUSED(none))
     Queue *self = (Queue *)object;
     readyq *core = pyq_enter_queue(self, "stats");
     struct readyq_stats stats;
-    PyObject *result;
 
     if (core == NULL)
         return NULL;
     readyq_stats(core, &stats);
-    result = PyStructSequence_New(self->state->stats_type);
-    return result != NULL ? build_stats(result, &stats) : NULL;
+    return build_stats(self->state, &stats);
 }
 
 static PyObject *queue_check(PyObject *self, PyObject *Py_UNUSED(none))
@@ -292,6 +321,7 @@ static PyMethodDef methods[] = {
     {"fileno", queue_fileno, METH_NOARGS, queue_fileno_doc},
     {"now", queue_now, METH_NOARGS, queue_now_doc},
     {"stats", queue_stats, METH_NOARGS, queue_stats_doc},
+    {"record", AS_METHOD(pyq_record_queue), FAST_KEYWORDS, queue_record_doc},
     {"check", queue_check, METH_NOARGS, queue_check_doc},
     {"trace", pyq_set_tracer, METH_O, queue_trace_doc},
     {"close", queue_close, METH_NOARGS, queue_close_doc},

@@ -177,10 +177,27 @@ PyDoc_STRVAR(
     "It is for putting the queue into another event loop, and stays the queue's: do not read or\n"
     "close it.");
 
-PyDoc_STRVAR(queue_stats_doc, "stats($self, /)\n"
-                              "--\n"
-                              "\n"
-                              "What the queue has done so far, as a readyq.Stats.");
+PyDoc_STRVAR(queue_stats_doc,
+             "stats($self, /)\n"
+             "--\n"
+             "\n"
+             "What the queue has done so far, as a readyq.Stats, whose fields are\n"
+             "described in help(readyq.Stats). Counted always.");
+
+PyDoc_STRVAR(
+    queue_record_doc,
+    "record($self, /, records=100000)\n"
+    "--\n"
+    "\n"
+    "Record what the queue and its threads do from now on, and return a Recording.\n"
+    "\n"
+    "It keeps the newest records, 40 bytes each, and counts those it drops. A queue can have several\n"
+    "recordings at once; a child process continues its copies of them. Raises ValueError for less\n"
+    "than 1 record or too many, OSError (ENOMEM) where memory is short.\n"
+    "\n"
+    "    >>> with q.record() as recording:\n"
+    "    ...     ready = q.wait(timeout=1.5)\n"
+    "    >>> recording.save(\"run.json\")\n");
 
 PyDoc_STRVAR(
     queue_check_doc,

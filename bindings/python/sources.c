@@ -87,7 +87,7 @@ static PyObject *add_source(Queue *self, const struct source *source, PyObject *
         return raise_refusal(source, result);
     }
     pyq_drop_stale(self);
-    pyq_trace_watch(self, source->call, watch);
+    pyq_trace(self, NULL, watch);
     return result == 0 ? (PyObject *)watch : finish_blocked(source, watch);
 }
 

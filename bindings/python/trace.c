@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tracing: one readable line for each call and each delivery, handed to what the user named.
- * What is off costs a test of one pointer; what is on never changes what the queue does.
+ * Tracing: one readable line for each call and each delivery, handed to what the user named. The
+ * lines are a view of a recording: after each call of a method its new records are shown, also those
+ * of other threads and of what the core found by itself.
  */
 #include "binding.h"
+
+enum { RECORDS = 128 }; /* of one call, and what comes meanwhile */
+
+/* The call whose records are shown. */
+struct call {
+    Queue *queue;
+    const char *name; /* of a wait, with its timeout */
+    Watch *watch;     /* its own, or NULL */
+    uint32_t thread;
+};
 
 /* A callable is called with the line; a file gets it with its newline. */
 static PyObject *choose_tracer(PyObject *target)
@@ -24,21 +35,40 @@ static PyObject *choose_tracer(PyObject *target)
 PyObject *pyq_set_tracer(PyObject *object, PyObject *target)
 {
     Queue *self = (Queue *)object;
+    readyq *core = pyq_enter_queue(self, "trace");
+    readyq_recording *old_trace, *trace = NULL;
     PyObject *old, *tracer = NULL;
+    int error = 0;
 
-    if (pyq_enter_queue(self, "trace") == NULL)
+    if (core == NULL)
         return NULL;
     if (target != Py_None) {
         tracer = choose_tracer(target);
         if (tracer == NULL)
             return NULL;
+        error = readyq_record(core, RECORDS, &trace);
+    }
+    if (error < 0) {
+        Py_DECREF(tracer);
+        return pyq_raise_error("trace", -1, error);
     }
     Py_BEGIN_CRITICAL_SECTION(self);
     old = self->tracer;
+    old_trace = self->trace;
     self->tracer = tracer;
+    self->trace = trace;
+    self->shown = 0;
     Py_END_CRITICAL_SECTION();
+    readyq_discard(old_trace);
     Py_XDECREF(old);
     Py_RETURN_NONE;
+}
+
+void pyq_end_trace(Queue *self)
+{
+    readyq_discard(self->trace);
+    self->trace = NULL;
+    Py_CLEAR(self->tracer);
 }
 
 static PyObject *hand_over(PyObject *tracer, PyObject *line)
@@ -63,11 +93,8 @@ static void report(Queue *self, PyObject *line)
     Py_BEGIN_CRITICAL_SECTION(self);
     tracer = Py_XNewRef(self->tracer);
     Py_END_CRITICAL_SECTION();
-    if (tracer != NULL && line != NULL) {
-        self->tracing = PyThread_get_thread_ident();
+    if (tracer != NULL && line != NULL)
         result = hand_over(tracer, line);
-        self->tracing = 0;
-    }
     if (PyErr_Occurred() != NULL)
         PyErr_WriteUnraisable(tracer);
     Py_XDECREF(result);
@@ -75,36 +102,94 @@ static void report(Queue *self, PyObject *line)
     Py_XDECREF(line);
 }
 
-static bool is_traced(const Queue *self)
+/* ------------------------------------------------------------------ lines */
+
+/* The watch of a record, with a reference: the one at hand, or one that the queue has. */
+static Watch *find_watch(Queue *self, Watch *at_hand, uint64_t id)
 {
-    return self->tracer != NULL && self->tracing != PyThread_get_thread_ident();
+    Watch *found = NULL;
+
+    if (at_hand != NULL && readyq_id(&at_hand->core) == id)
+        return (Watch *)Py_NewRef(at_hand);
+    Py_BEGIN_CRITICAL_SECTION(self);
+    for (struct place *at = self->watches.next; at != &self->watches && found == NULL;
+         at = at->next)
+        if (readyq_id(&watch_at(at)->core) == id)
+            found = (Watch *)Py_NewRef(watch_at(at));
+    Py_END_CRITICAL_SECTION();
+    return found;
 }
 
-void pyq_trace_watch(Queue *self, const char *call, Watch *watch)
+static PyObject *show_watch(const char *name, Watch *watch)
 {
-    PyObject *inner, *line = NULL;
+    PyObject *inner = pyq_describe_watch(watch), *line = NULL;
 
-    if (!is_traced(self))
-        return;
-    inner = pyq_describe_watch(watch);
     if (inner != NULL)
-        line = PyUnicode_FromFormat("readyq: %s %U", call, inner);
+        line = PyUnicode_FromFormat("readyq: %s %U", name, inner);
     Py_XDECREF(inner);
-    report(self, line);
+    return line;
 }
 
-void pyq_trace_text(Queue *self, const char *format, ...)
+static PyObject *show_record(const struct call *call, const struct readyq_record *record)
 {
-    PyObject *inner, *line = NULL;
-    va_list arguments;
+    const char *name = readyq_trace_name(record);
+    const bool is_own = record->thread == call->thread && call->name != NULL;
+    Watch *watch = record->watch != 0 ? find_watch(call->queue, call->watch, record->watch) : NULL;
+    char text[200];
+    PyObject *line;
 
-    if (!is_traced(self))
+    if (watch != NULL)
+        line = show_watch(name, watch);
+    else if (record->type == READYQ_RECORD_WAIT_END)
+        line = PyUnicode_FromFormat("readyq: %s: %lld ready", is_own ? call->name : name,
+                                    (long long)record->value);
+    else if (record->kind != READYQ_KIND_NONE)
+        line =
+            PyUnicode_FromFormat("readyq: %s", readyq_describe_record(record, text, sizeof text));
+    else
+        line = PyUnicode_FromFormat("readyq: %s", name);
+    Py_XDECREF(watch);
+    return line;
+}
+
+static size_t read_records(Queue *self, struct readyq_record records[RECORDS])
+{
+    size_t n = 0;
+
+    Py_BEGIN_CRITICAL_SECTION(self);
+    if (self->trace != NULL) /* the tracer may end the trace */
+        n = readyq_records(self->trace, &self->shown, records, RECORDS);
+    Py_END_CRITICAL_SECTION();
+    return n;
+}
+
+/* Shows what was recorded since the last time. What the tracer itself does with the queue, in this
+ * thread, is not shown. */
+void pyq_trace(Queue *self, const char *name, Watch *watch)
+{
+    struct readyq_record records[RECORDS];
+    struct call call = {self, name, watch, 0};
+    const unsigned long thread = PyThread_get_thread_ident();
+    size_t n;
+
+    if (self->trace == NULL || self->tracing == thread)
         return;
-    va_start(arguments, format);
-    inner = PyUnicode_FromFormatV(format, arguments);
-    va_end(arguments);
-    if (inner != NULL)
-        line = PyUnicode_FromFormat("readyq: %U", inner);
-    Py_XDECREF(inner);
-    report(self, line);
+    self->tracing = thread;
+    call.thread = readyq_thread();
+    for (bool own = true; (n = read_records(self, records)) > 0; own = false)
+        for (size_t i = 0; i < n; i++)
+            if ((own || records[i].thread != call.thread) && readyq_trace_name(&records[i]) != NULL)
+                report(self, show_record(&call, &records[i]));
+    self->tracing = 0;
+}
+
+void pyq_trace_close(Queue *self)
+{
+    const unsigned long thread = PyThread_get_thread_ident();
+
+    if (self->trace == NULL || self->tracing == thread)
+        return;
+    self->tracing = thread;
+    report(self, PyUnicode_FromString("readyq: close"));
+    self->tracing = 0;
 }

@@ -100,13 +100,15 @@ static int warn_of_ghosts(const struct wait_call *wait)
     return 0;
 }
 
-static void trace_wait(const struct wait_call *wait, const char *call, int n)
+static void trace_wait(const struct wait_call *wait, const char *call)
 {
-    char limit[32] = "forever";
+    char name[64];
 
     if (wait->timeout != FOREVER)
-        snprintf(limit, sizeof limit, "%.9g s", (double)wait->timeout / 1e9);
-    pyq_trace_text(wait->queue, "%s (%s): %d ready", call, limit, n);
+        snprintf(name, sizeof name, "%s (%.9g s)", call, (double)wait->timeout / 1e9);
+    else
+        snprintf(name, sizeof name, "%s (forever)", call);
+    pyq_trace(wait->queue, name, NULL);
 }
 
 /* Fills the batch. How many watches were found, or FAILED. */
@@ -124,7 +126,7 @@ static int fill_batch(const struct wait_call *wait, const char *call)
     if (warn_of_ghosts(wait) < 0)
         return FAILED;
     if (wait->queue->tracer != NULL)
-        trace_wait(wait, call, n);
+        trace_wait(wait, call);
     return n;
 }
 

@@ -142,7 +142,7 @@ PyObject *pyq_modify_watch(Watch *self, PyObject *object)
                  readyq_describe_bits(interest, bits, sizeof bits));
         return raise_refusal(queue, call, self, error);
     }
-    pyq_trace_watch(queue, "modify", self);
+    pyq_trace(queue, NULL, self);
     Py_RETURN_NONE;
 }
 
@@ -168,7 +168,7 @@ PyObject *pyq_remove_watch(Watch *self)
         Py_RETURN_FALSE;
     if (error < 0)
         return pyq_raise_error("remove", number_of(self), error);
-    pyq_trace_watch((Queue *)self->queue, "remove", self);
+    pyq_trace((Queue *)self->queue, NULL, self);
     Py_RETURN_TRUE;
 }
 
@@ -189,7 +189,7 @@ static PyObject *watch_restart(PyObject *object, PyObject *delay)
     Py_END_CRITICAL_SECTION();
     if (error < 0)
         return raise_refusal(queue, "restart", self, error);
-    pyq_trace_watch(queue, "restart", self);
+    pyq_trace(queue, NULL, self);
     Py_RETURN_NONE;
 }
 
@@ -214,7 +214,7 @@ static PyObject *watch_fire(PyObject *object, PyObject *Py_UNUSED(none))
     error = readyq_fire(&self->core);
     if (error < 0)
         return raise_refusal(queue, "fire", self, error);
-    pyq_trace_watch(queue, "fire", self);
+    pyq_trace(queue, NULL, self);
     Py_RETURN_NONE;
 }
 

@@ -180,6 +180,14 @@ function queue:now() end
 ---@return readyq.stats
 function queue:stats() end
 
+---Records what the queue and its threads do from now on: the newest records, 100000 unless a
+---number is given, 40 bytes each. A queue can have several recordings at once.
+---@param records? integer
+---@return readyq.recording? recording
+---@return string? message
+---@return integer? errno
+function queue:record(records) end
+
 ---Compares what the queue watches with what the kernel says that it watches. The list has a line
 ---for each difference, and is empty unless a watched descriptor was closed. It reads /proc, and is
 ---slow: for tests. It fails where the kernel does not tell (kqueue).
@@ -194,17 +202,73 @@ function queue:check() end
 ---@return true
 function queue:trace(out) end
 
+---The figures of a queue: what each counts is in core/readyq.h, at READYQ_FIGURES. Times are in
+---nanoseconds.
 ---@class readyq.stats
----@field watches integer in the queue now
+---@field watches integer
+---@field adds integer
+---@field removes integer
 ---@field waits integer
----@field deliveries integer watches that loops took
+---@field events integer
+---@field deliveries integer
+---@field largest_batch integer
+---@field fires integer
 ---@field wakes integer
----@field kernel_waits integer system calls that asked the kernel what is ready
----@field changes integer system calls that changed what the kernel watches
----@field stale integer kernel events dropped because their registration was gone
----@field rebuilds integer kernel queues built anew
----@field ghosts integer registrations that still fired after their watch was gone
+---@field slept integer
+---@field busy integer
+---@field longest_turn integer
+---@field system_calls integer
+---@field kernel_waits integer
+---@field changes integer
+---@field kicks integer
+---@field stale integer
+---@field rebuilds integer
+---@field ghosts integer
 ---@field ghost_fd? integer the descriptor of the last ghost
+---@field kinds table<readyq.kind, readyq.kind_stats>
+
+---@class readyq.kind_stats
+---@field watches integer
+---@field adds integer
+---@field events integer
+---@field deliveries integer
+
+---What a queue did, step by step. A variable <close> stops it.
+---@class readyq.recording
+---@operator len: integer
+local recording = {}
+
+---One step. core/readyq.h states what bits and value mean for each type (READYQ_RECORD_...).
+---@class readyq.record
+---@field time integer nanoseconds, on the monotonic clock
+---@field thread integer the thread that did it
+---@field type string "add", "wait_end", "delivery" ...
+---@field watch? integer a number that no other watch of the queue has or had
+---@field kind? readyq.kind of the watch
+---@field number? integer its descriptor, signal or process id
+---@field bits integer interest or ready, by type
+---@field value integer by type
+
+---Ends the recording and keeps its records.
+---@return true
+function recording:stop() end
+
+---Writes the records to a file in the Chrome Trace Event format (JSON), for
+---https://ui.perfetto.dev, Speedscope and `python -m readyq.timeline`. A file that could not be
+---written to its end is removed.
+---@param path string
+---@return true? saved
+---@return string? message
+---@return integer? errno
+function recording:save(path) end
+
+---Iterates over a snapshot of the records, the oldest first.
+---@return fun(): readyq.record?
+function recording:records() end
+
+---How many older records had to make room for newer ones.
+---@return integer
+function recording:dropped() end
 
 ---@class readyq.watch
 ---@field queue readyq.queue the queue it was added to, also after it was removed

@@ -16,7 +16,7 @@ from typing import (
     overload,
 )
 
-from _typeshed import FileDescriptorLike, SupportsWrite, Unused, structseq
+from _typeshed import FileDescriptorLike, StrPath, SupportsWrite, Unused, structseq
 from typing_extensions import Self, TypeAlias, TypeVar, disjoint_base
 
 _T = TypeVar("_T", default=Any)
@@ -133,6 +133,7 @@ class Queue:
     def fileno(self) -> int: ...
     def now(self) -> float: ...
     def stats(self) -> Stats: ...
+    def record(self, records: SupportsIndex = ...) -> Recording: ...
     def check(self) -> list[str]: ...
     def trace(self, target: SupportsWrite[str] | Callable[[str], object] | None, /) -> None: ...
     def _repr_html_(self) -> str: ...
@@ -145,33 +146,89 @@ class Queue:
     def __exit__(self, *exception: Unused) -> None: ...
 
 @final
-class Stats(structseq[int | None], tuple[int, int, int, int, int, int, int, int, int, int | None]):
+class Stats(
+    structseq[Any],
+    tuple[
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int | None,
+        dict[str, KindStats],
+    ],
+):
     if sys.version_info >= (3, 10):
         __match_args__: Final = (
             "watches",
+            "adds",
+            "removes",
             "waits",
+            "events",
             "deliveries",
+            "largest_batch",
+            "fires",
             "wakes",
+            "slept",
+            "busy",
+            "longest_turn",
+            "system_calls",
             "kernel_waits",
             "changes",
+            "kicks",
             "stale",
             "rebuilds",
             "ghosts",
             "ghost_fd",
+            "kinds",
         )
 
     @property
     def watches(self) -> int: ...
     @property
+    def adds(self) -> int: ...
+    @property
+    def removes(self) -> int: ...
+    @property
     def waits(self) -> int: ...
+    @property
+    def events(self) -> int: ...
     @property
     def deliveries(self) -> int: ...
     @property
+    def largest_batch(self) -> int: ...
+    @property
+    def fires(self) -> int: ...
+    @property
     def wakes(self) -> int: ...
+    @property
+    def slept(self) -> int: ...
+    @property
+    def busy(self) -> int: ...
+    @property
+    def longest_turn(self) -> int: ...
+    @property
+    def system_calls(self) -> int: ...
     @property
     def kernel_waits(self) -> int: ...
     @property
     def changes(self) -> int: ...
+    @property
+    def kicks(self) -> int: ...
     @property
     def stale(self) -> int: ...
     @property
@@ -180,3 +237,80 @@ class Stats(structseq[int | None], tuple[int, int, int, int, int, int, int, int,
     def ghosts(self) -> int: ...
     @property
     def ghost_fd(self) -> int | None: ...
+    @property
+    def kinds(self) -> dict[str, KindStats]: ...
+
+@final
+class KindStats(structseq[int], tuple[int, int, int, int]):
+    if sys.version_info >= (3, 10):
+        __match_args__: Final = (
+            "watches",
+            "adds",
+            "events",
+            "deliveries",
+        )
+
+    @property
+    def watches(self) -> int: ...
+    @property
+    def adds(self) -> int: ...
+    @property
+    def events(self) -> int: ...
+    @property
+    def deliveries(self) -> int: ...
+
+@final
+class Record(
+    structseq[Any],
+    tuple[
+        int,
+        int,
+        str,
+        int | None,
+        Literal["fd", "timer", "signal", "process", "trigger"] | None,
+        int | None,
+        int,
+        int,
+    ],
+):
+    if sys.version_info >= (3, 10):
+        __match_args__: Final = (
+            "time",
+            "thread",
+            "type",
+            "watch",
+            "kind",
+            "number",
+            "bits",
+            "value",
+        )
+
+    @property
+    def time(self) -> int: ...
+    @property
+    def thread(self) -> int: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def watch(self) -> int | None: ...
+    @property
+    def kind(self) -> Literal["fd", "timer", "signal", "process", "trigger"] | None: ...
+    @property
+    def number(self) -> int | None: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def value(self) -> int: ...
+
+@final
+class Recording:
+    @property
+    def dropped(self) -> int: ...
+    def stop(self) -> None: ...
+    def save(self, path: StrPath | bytes, /) -> None: ...
+    def _repr_svg_(self) -> str: ...
+    def __bool__(self) -> Literal[True]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Record]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: Unused) -> None: ...

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A queue in a notebook: `%gui readyq` has the kernel's own loop, which is asyncio's, run it
-between the cells. What the extension of IPython registers for a terminal is in prompt.py.
+between the cells; and a recording as a picture. What the extension of IPython registers for a
+terminal is in prompt.py.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ import asyncio
 import sys
 from functools import partial
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from traceback import print_exception
 from typing import Any
 
-from readyq._core import Queue
+from readyq._core import Queue, Recording
 from readyq.prompt import fire, run_beside
 
 
@@ -33,3 +36,13 @@ def _start(shell: Any, queue: Queue, kernel: Any) -> None:
         goes_on=lambda: shell.active_eventloop == "readyq",
         fire=partial(fire, show=print_exception),  # the kernel's hook would not tell the notebook
     )
+
+
+def draw_recording(recording: Recording) -> str:
+    """The records as an SVG, for Recording._repr_svg_()."""
+    timeline: Any = import_module("readyq.timeline")
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "run.json")
+        recording.save(path)
+        svg: str = timeline.svg(path.read_bytes())
+    return svg

@@ -141,7 +141,7 @@ static void test_a_child_that_cannot_have_its_fileno_yet_closes_no_descriptor_of
         CHECK_IS(readyq_fileno(q), one.fd);
         put(p[1]);
         CHECK_TAKES(q, &w);
-        CHECK_IS(count_descriptors(), before);
+        CHECK_IS(count_descriptors(), before + (HAS_EPOLL ? 0 : 2)); /* kqueues are not inherited */
         get(p[0]);
         CHECK_IS(readyq_fire(&trigger), 0);
         CHECK_IS(poll(&one, 1, 0), 1);
@@ -152,6 +152,8 @@ static void test_a_child_that_cannot_have_its_fileno_yet_closes_no_descriptor_of
     limit_descriptors(2 * HIGH);
     close(meet[1]);
     get(meet[0]);
+    if (!HAS_EPOLL) /* a kqueue is readable until it was asked, though what was there is gone */
+        CHECK_IS(count_ready(q, 0), 0);
     CHECK_IS(poll(&one, 1, 0), 0);
     put(meet[0]);
     expect_success(pid);

@@ -48,6 +48,13 @@ void __gcov_dump(void);
     }
 
 static pid_t test_process; /* not its children, whose queues it would build */
+/* The core uses epoll, eventfd and pidfd; not where Linux plays a kernel with kqueue
+ * (tests/kqueue). */
+#if defined(__linux__) && !defined(READYQ_KQUEUE)
+#define HAS_EPOLL 1
+#else
+#define HAS_EPOLL 0
+#endif
 
 struct test {
     const char *name;

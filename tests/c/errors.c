@@ -254,7 +254,10 @@ static void test_add_process_without_free_descriptors_is_emfile_and_changes_noth
     struct rlimit old = limit_descriptors(0);
     int result = readyq_add_process(q, &w, getpid());
     CHECK_IS(setrlimit(RLIMIT_NOFILE, &old), 0);
-    CHECK_IS(result, -EMFILE);
+    if (HAS_EPOLL)
+        CHECK_IS(result, -EMFILE);
+    if (result == 0) /* kqueue needs no descriptor for it */
+        CHECK_IS(readyq_remove(&w), 0);
     CHECK(w.queue == NULL);
     CHECK_IS(readyq_size(q), 0);
     CHECK_IS(readyq_add_process(q, &w, getpid()), 0);

@@ -191,6 +191,27 @@ static void test_close_frees_the_watches(void)
     close_pair(p);
 }
 
+static void test_close_makes_no_change_for_each_watch(void)
+{
+    readyq *q = readyq_ref(open_queue());
+    readyq_watch w[50];
+    struct readyq_stats before, after;
+    int p[50][2];
+
+    for (int i = 0; i < 50; i++) {
+        open_pipe(p[i]);
+        add(q, &w[i], p[i][0], READYQ_READ);
+    }
+    readyq_stats(q, &before);
+    CHECK_IS(readyq_close(q), 0);
+    readyq_stats(q, &after);
+    CHECK_IS(after.watches, 0);
+    CHECK_IS(after.changes, before.changes);
+    readyq_unref(q);
+    for (int i = 0; i < 50; i++)
+        close_pair(p[i]);
+}
+
 static void test_close_of_null_is_ignored(void)
 {
     CHECK_IS(readyq_close(NULL), 0);
@@ -199,7 +220,7 @@ static void test_close_of_null_is_ignored(void)
 static void test_the_kernels_interface_has_a_name(void)
 {
     readyq *q = open_queue();
-#if defined(__linux__)
+#if HAS_EPOLL
     CHECK(strcmp(readyq_backend(q), "epoll") == 0);
 #else
     CHECK(strcmp(readyq_backend(q), "kqueue") == 0);
@@ -232,7 +253,7 @@ static void test_stats_count_what_was_done(void)
     CHECK_TAKES(q, &w);
     CHECK_IS(readyq_wake(q), 0);
     CHECK_IS(readyq_look(q, &batch, 0), 1);
-    CHECK_IS(stats_of(q).deliveries, 2);
+    CHECK_IS(stats_of(q).deliveries, 1); /* not taken yet */
     CHECK_IS(readyq_done(&batch), 0);
     struct readyq_stats after = stats_of(q);
     CHECK_IS(after.watches, 1);
@@ -273,6 +294,7 @@ TESTS(TEST(test_six_steps_from_queue_to_read), TEST(test_nothing_ready_gives_not
       TEST(test_a_watch_shows_what_it_is), TEST(test_a_queue_knows_its_watches),
       TEST(test_a_watch_can_be_used_again_and_in_another_queue),
       TEST(test_two_queues_each_get_the_event), TEST(test_close_frees_the_watches),
-      TEST(test_close_of_null_is_ignored), TEST(test_the_kernels_interface_has_a_name),
-      TEST(test_the_clock_is_the_monotonic_one), TEST(test_stats_count_what_was_done),
+      TEST(test_close_makes_no_change_for_each_watch), TEST(test_close_of_null_is_ignored),
+      TEST(test_the_kernels_interface_has_a_name), TEST(test_the_clock_is_the_monotonic_one),
+      TEST(test_stats_count_what_was_done),
       TEST(test_a_wait_costs_one_system_call_and_nothing_for_what_is_idle))

@@ -127,9 +127,9 @@ static void test_close_in_the_child_leaves_the_parent_working(void)
 
 static void child_uses_and_closes_without_a_leak(struct copied *c)
 {
-    int before = count_descriptors();
+    int before = count_descriptors(); /* a kqueue is not inherited */
     CHECK_QUIET(c->q);
-    CHECK_IS(count_descriptors(), before);
+    CHECK_IS(count_descriptors(), before + (HAS_EPOLL ? 0 : 1));
     CHECK_IS(readyq_close(c->q), 0);
     close_pair(c->p);
     CHECK_IS(count_descriptors(), c->descriptors);

@@ -934,7 +934,7 @@ static void test_the_status_of_a_child_that_was_reaped_before_it_was_found_is_un
     readyq_close(q);
 }
 
-#if defined(__linux__) && defined(SYS_clone3)
+#if HAS_EPOLL && defined(SYS_clone3)
 /* A child with this id, or -1 where that is not permitted. */
 static pid_t fork_with_id(pid_t id)
 {

@@ -98,6 +98,29 @@ static void test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothin
     close_pair(p);
 }
 
+static void test_a_recording_without_memory_is_refused(void)
+{
+    int points = 0;
+
+    do {
+        readyq_recording *r;
+        readyq *q = open_queue();
+        int error;
+
+        refused = false;
+        until_refusal = points++;
+        error = readyq_record(q, 10, &r);
+        CHECK_IS(r == NULL, error < 0);
+        if (error == 0)
+            error = readyq_save(r, "/dev/null");
+        until_refusal = -1;
+        CHECK_IS(error, refused ? -ENOMEM : 0);
+        readyq_discard(r);
+        readyq_close(q);
+    } while (refused);
+    CHECK_IS(points, 6);
+}
+
 static void test_waiting_allocates_nothing(void)
 {
     readyq_batch batch = {0};
@@ -157,4 +180,4 @@ static void test_adding_and_removing_two_hundred_thousand_times_allocates_nothin
 
 TESTS(TEST(test_adding_and_removing_two_hundred_thousand_times_allocates_nothing),
       TEST(test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothing),
-      TEST(test_waiting_allocates_nothing))
+      TEST(test_a_recording_without_memory_is_refused), TEST(test_waiting_allocates_nothing))

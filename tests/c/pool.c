@@ -2,12 +2,11 @@
  *
  * A pool of threads that wait on one queue: a watch that one thread holds is given to no other
  * thread, no thread sleeps while there is an event for it, and none spins. Built with
- * ThreadSanitizer, too. The linker replaces epoll_wait by the function here (see the Makefile),
- * which can stop a worker.
+ * ThreadSanitizer, too. The call that waits in the kernel (kernel_wait.h) can stop a worker.
  */
+#include "kernel_wait.h"
 #include "workers.h"
 
-#include <sys/epoll.h>
 #include <sys/syscall.h>
 
 enum { POOL = 4 };
@@ -27,15 +26,15 @@ static void stop_at(int place)
     worker->place = 0;
 }
 
-int __real_epoll_wait(int set, struct epoll_event *events, int max, int timeout);
-int __wrap_epoll_wait(int set, struct epoll_event *events, int max, int timeout);
-int __wrap_epoll_wait(int set, struct epoll_event *events, int max, int timeout)
+static void before_wait(void)
 {
     stop_at(BEFORE);
-    const int n = __real_epoll_wait(set, events, max, timeout);
+}
+
+static void after_wait(int n)
+{
     if (n > 0)
         stop_at(AFTER);
-    return n;
 }
 
 static void await_stop(struct worker *worker, int place)
@@ -1036,6 +1035,10 @@ static void check_ghost_found_by_one(bool with_event)
     struct pool pool;
     int p[2];
     open_pool(&pool, 2, READYQ_READ);
+    if (!has_ghosts(pool.q)) {
+        close_pool(&pool);
+        return;
+    }
     const int copy = add_ghost(&pool, p);
     for (int i = 0; i < 2; i++)
         send_to_stop(&pool.workers[i], BEFORE);
@@ -1233,13 +1236,14 @@ static double count_calls_per_message(uint32_t mode, int nmessages)
            nmessages;
 }
 
+/* A change is two calls where the old filters are deleted first (kqueue.c). */
 static void check_calls_per_message(uint32_t mode)
 {
     enum { MESSAGES = 3000 };
-    const double calls = count_calls_per_message(mode, MESSAGES);
-    if (calls > 2.3) {
+    const double calls = count_calls_per_message(mode, MESSAGES), most = HAS_EPOLL ? 2.3 : 3.3;
+    if (calls > most) {
         printf("# %.2f system calls per message\n", calls);
-        CHECK(calls <= 2.3);
+        CHECK(calls <= most);
     }
 }
 

@@ -174,7 +174,7 @@ static void test_the_reasons_of_processes_that_cannot_be_watched(void)
     readyq_close(q);
 }
 
-#if defined(__linux__)
+#if HAS_EPOLL
 static void refuse_call(long call, int error)
 {
     struct sock_filter code[] = {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * A kernel queue that is replaced to remove a ghost: while other threads change the queue, and when
- * no descriptor is free for it. The linker replaces epoll_wait by the function here (see the
- * Makefile). On kernels without ghosts nothing is replaced, and the same holds.
+ * no descriptor is free for it. Changes are made in the middle of the call that waits in the kernel
+ * (kernel_wait.h). On kernels without ghosts nothing is replaced, and the same holds.
  */
+#include "kernel_wait.h"
 #include "things.h"
 
-#include <sys/epoll.h>
 #include <sys/resource.h>
 
 enum { ROUNDS = 6 };
@@ -30,17 +30,18 @@ static void *add_late(void *of)
     return NULL;
 }
 
-int __real_epoll_wait(int set, struct epoll_event *events, int max, int timeout);
-int __wrap_epoll_wait(int set, struct epoll_event *events, int max, int timeout);
-int __wrap_epoll_wait(int set, struct epoll_event *events, int max, int timeout)
+static void before_wait(void)
 {
-    const int n = __real_epoll_wait(set, events, max, timeout);
+}
+
+static void after_wait(int n)
+{
+    (void)n;
     if (busy != NULL && rounds < ROUNDS) {
         lates[rounds].thread = start(add_late, &lates[rounds]);
         rounds++;
         sleep_ns(SOON); /* the thread is in the call, or waits for the lock */
     }
-    return n;
 }
 
 /* Leaves a registration that is reported and cannot be removed. */

@@ -130,12 +130,15 @@ static void check_kept_priority_edge(int max)
 
 static void test_an_edge_of_priority_data_that_was_kept_is_reported_later(void)
 {
-    check_kept_priority_edge(0);
-    check_kept_priority_edge(1);
+    readyq *q = open_queue();
+    const bool has = has_priority(q);
+    readyq_close(q);
+    for (int max = 0; max < 2 && has; max++)
+        check_kept_priority_edge(max);
 }
 
 /* Data that was read in the meantime is reported if the queue kept the edge, and not if the kernel
- * kept it. */
+ * kept it. kqueue is asked for two events for each watch. */
 static void check_kept_edge(int max)
 {
     int p[2][2];
@@ -148,7 +151,7 @@ static void check_kept_edge(int max)
     }
     const int left = take_one_of_two(q, w, max);
     get(p[left][0]);
-    CHECK(take_within(q, SOON) == (max == 1 ? NULL : &w[left]));
+    CHECK(take_within(q, SOON) == (max == 1 && HAS_EPOLL ? NULL : &w[left]));
     CHECK_QUIET(q);
     put(p[left][1]);
     CHECK_TAKES(q, &w[left]);

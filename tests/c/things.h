@@ -223,6 +223,19 @@ static inline void add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
     CHECK_IS(readyq_add(q, w, fd, interest), 0);
 }
 
+/* Whether this kernel has PRIORITY; bits.c tests that it does. */
+static inline bool has_priority(readyq *q)
+{
+    int p[2];
+    readyq_watch w = {0};
+    open_unix(p);
+    const int error = readyq_add(q, &w, p[0], READYQ_PRIORITY);
+    CHECK(error == 0 || error == -ENOTSUP);
+    readyq_remove(&w);
+    close_pair(p);
+    return error == 0;
+}
+
 /* The one watch that a wait finds, or NULL if it finds none. Its batch is closed at once, so that
  * nothing is held. */
 static inline readyq_watch *take_within(readyq *q, int64_t timeout)

@@ -24,12 +24,12 @@ import readyq
 
 CALLS, DEPTH, SLOTS = 40, 3, 12
 DOCUMENTED = (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration)
-OURS = (readyq.Queue, readyq.Watch, readyq.Selector, Iterator, Mapping)
+OURS = (readyq.Queue, readyq.Watch, readyq.Selector, readyq.Recording, Iterator, Mapping)
 # The attributes that may be used; "__del__" and the like are called only by Python itself.
 METHODS = [
     *("add", "add_timer", "add_signal", "add_process", "add_trigger", "modify", "remove", "wait"),
     *("dispatch", "wake", "close", "fileno", "stats", "trace", "fire", "_repr_html_", "__init__"),
-    "restart",
+    *("restart", "record", "stop"),
     *("__len__", "__iter__", "__next__", "__contains__", "__getitem__", "__enter__", "__exit__"),
     *("__repr__", "__hash__", "__eq__", "__class_getitem__", "__reduce__", "register"),
     *("unregister", "select", "get_map", "get_key", "__call__", "__setattr__", "__delattr__"),
@@ -48,7 +48,7 @@ MEMBERS = [
         "active",
     ),
     *("armed", "status", "readable", "writable", "closed", "backend", "ghost_fd", "watches"),
-    *("due", "period"),
+    *("due", "period", "dropped"),
 ]
 FUNCTIONS = [readyq.Queue, readyq.Selector, readyq.bits, readyq.describe]
 NAMES = ["source", "interest", "data", "delay", "period", "signum", "pid", "timeout", "maxevents"]

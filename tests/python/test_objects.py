@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import sys
+import threading
 import weakref
 
 import pytest
@@ -300,7 +301,7 @@ def test_stats_count_what_was_done(queue, make):
     assert after.kernel_waits - before.kernel_waits == 1
     assert queue.backend != "epoll" or after.changes - before.changes == 1
     assert (after.stale, after.rebuilds, after.ghosts, after.ghost_fd) == (0, 0, 0, None)
-    assert len(after) == 10
+    assert len(after) == 21
 
 
 def test_wait_with_something_ready_asks_the_kernel_once(queue, make):
@@ -340,6 +341,24 @@ def test_trace_shows_every_call_and_delivery_in_a_line(queue, make):
     assert len(lines) == len(starts)
     assert all(line.startswith("readyq: " + start) for line, start in zip(lines, starts))
     assert "ready READ, data='conn'" in lines[2]
+
+
+def test_trace_shows_what_other_threads_and_the_core_do(queue, make):
+    (here, _), lines = make.unix(), []
+    trigger = queue.add_trigger(data="theirs")
+    queue.add(here)
+    queue.trace(lines.append)
+    thread = threading.Thread(target=trigger.fire)
+    thread.start()
+    thread.join()
+    os.dup2(make.unix()[0].fileno(), here.fileno())
+    queue.add(here.fileno())
+    queue.trace(None)
+    assert lines[0].startswith("readyq: fire trigger")
+    assert lines[0].endswith("data='theirs'")
+    assert lines[1].startswith("readyq: remove fd")
+    assert lines[2].startswith("readyq: add fd")
+    assert len(lines) == 3
 
 
 def test_trace_writes_to_a_file_until_it_is_ended(queue):

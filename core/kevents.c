@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What an event of kqueue says. Sources are named in kqueue.c.
+ *
+ * EV_EOF is an end: of what can be read, or of what can be written. With fflags, which is so_error
+ * then, it is an error as well, of both directions (filt_soread, filt_sowrite).
+ *
+ * WRITE has EV_EOF also after the program's own shutdown(SHUT_WR), which is not the peer's end:
+ * poll(2), getpeername(2) and recv(2) distinguish them. NetBSD's sopoll has no POLLHUP; a socket
+ * whose peer is gone has no name for it (soisdisconnected).
+ *
+ * An error without an end, such as UDP's, has no flag at all ("temporary udp error").
+ * recv(MSG_PEEK) returns it and leaves it pending (soreceive: "if ((flags & MSG_PEEK) == 0)
+ * so->so_error = 0"), which getsockopt() would not. It is found when the data before it was read.
+ *
+ * The end of a pipe that is written to is watched by READ as well (kqueue.c, note 7).
+ */
+#include "internal.h"
+
+#if !READYQ__HAS_EPOLL
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/event.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if !defined(NOTE_OOB)
+#define NOTE_OOB 0 /* kqueue.c, note 9 */
+#endif
+
+/* An unnamed one: pipe_stat leaves st_nlink 0. */
+bool readyq__is_written_pipe(int fd)
+{
+    struct stat file;
+
+    return fstat(fd, &file) == 0 && S_ISFIFO(file.st_mode) && file.st_nlink == 0 &&
+           (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+}
+
+uint32_t readyq__poll_both(int fd)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT};
+    uint32_t bits = 0;
+
+    if (poll(&one, 1, 0) == 1) {
+        bits |= one.revents & POLLIN ? READYQ_READ : 0;
+        bits |= one.revents & POLLOUT ? READYQ_WRITE : 0;
+    }
+    return bits;
+}
+
+/* 1 if data can be read, 0 at the end, or -errno, which stays pending. */
+static int peek(int fd)
+{
+    char byte;
+    const ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n < 0 ? -errno : (int)n;
+}
+
+static bool is_error_pending(int fd)
+{
+    const int result = peek(fd);
+
+    return result < 0 && result != -EAGAIN && result != -EWOULDBLOCK && result != -EINTR &&
+           result != -ENOTSOCK && result != -ENOTCONN && result != -EINVAL && result != -EOPNOTSUPP;
+}
+
+/* Why no more can be written. Not the program's own shutdown: then the peer is there, and
+ * has not ended. What is no socket has no shutdown. */
+static bool is_peer_gone(int fd)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+
+    return (poll(&one, 1, 0) == 1 && (one.revents & POLLHUP)) ||
+           getpeername(fd, (void *)&address, &size) < 0 || peek(fd) == 0;
+}
+
+static uint32_t from_end(const struct kevent *event, uint32_t interest)
+{
+    const int fd = (int)event->ident;
+    uint32_t bits;
+
+    if (event->filter == EVFILT_WRITE)
+        bits = READYQ_WRITE | (is_peer_gone(fd) ? READYQ_WRITE_CLOSED : 0);
+    else
+        bits = READYQ_READ | READYQ_READ_CLOSED;
+    if (event->fflags != 0)
+        bits |= READYQ__DIRECTIONS | READYQ_ERROR;
+    else if (event->filter == EVFILT_READ && (interest & READYQ_WRITE) &&
+             readyq__is_written_pipe(fd))
+        bits |= READYQ_WRITE | READYQ_WRITE_CLOSED;
+    return bits;
+}
+
+uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest)
+{
+    const bool writes = event->filter == EVFILT_WRITE;
+
+    if (event->flags & EV_ERROR)
+        return READYQ__DIRECTIONS | READYQ_ERROR;
+    if (!writes && event->filter != EVFILT_READ)
+        return event->fflags & NOTE_OOB ? READYQ_PRIORITY : 0;
+    if (event->flags & EV_EOF)
+        return from_end(event, interest);
+    if ((writes ? !(interest & READYQ_READ) : event->data == 0) &&
+        is_error_pending((int)event->ident))
+        return READYQ__DIRECTIONS | READYQ_ERROR;
+    return writes ? READYQ_WRITE : READYQ_READ;
+}
+
+#else
+typedef int readyq__no_kevents; /* this platform has epoll */
+#endif

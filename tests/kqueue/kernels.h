@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The differences between kernels that the kqueue for tests plays: one member each, with the source
+ * that is its reason; the values are in kernels.c. Versions that were read:
+ *
+ *     FreeBSD 13       sys/kern/{kern_event,sys_pipe,uipc_socket}.c, as in F-Stack
+ *     NetBSD 10        kern_event.c 1.140, sys_pipe.c 1.165; 7.99: kern_event.c 1.88
+ *     OpenBSD          kern_event.c 1.205, sys_pipe.c 1.149, uipc_socket.c 1.385
+ *     macOS            xnu-11417: bsd/kern/{kern_event,sys_pipe,uipc_socket,kern_exit}.c
+ *     DragonFly        kern_event.c of 2020 and later, sys_pipe.c with struct pipebuf
+ */
+#ifndef KQUEUE_KERNELS_H
+#define KQUEUE_KERNELS_H
+
+#include <stdbool.h>
+
+struct kernel {
+    const char *name;
+
+    /* WRITE on a pipe whose reader is gone: the errno, or 0, accepted with EV_EOF.
+     * FreeBSD pipe_kqfilter: EPIPE if the peer is not PIPE_ACTIVE. NetBSD pipe_kqfilter: EBADF.
+     * OpenBSD pipe_kqfilter: attached to the own end. xnu pipe_kqfilter: its comment on EPIPE.
+     * DragonFly pipe_kqfilter: EPIPE if PIPE_CLOSED. */
+    int write_without_reader;
+
+    /* A WRITE filter that exists when the reader goes. FreeBSD pipeclose: knlist_clear() makes it
+     * EV_ONESHOT, so that the end is reported once. NetBSD 7 pipeclose: it is on the reader's list,
+     * which is notified before the state is changed, and then forgotten: the end is not reported
+     * unless the knote is queued already. The others report it as long as it lasts. */
+    enum { STAYS, ONCE, UNSEEN } reader_goes;
+
+    /* A filter of the direction that a pipe's end has not. NetBSD 10 pipe_kqfilter: EINVAL. xnu:
+     * EVFILTID_PIPE_N, which fires at the end. FreeBSD (kern_pipe: FREAD | FWRITE for both),
+     * OpenBSD, DragonFly, NetBSD 7: pipes have two directions, so WRITE fires at once, and READ at
+     * the end. */
+    enum { REFUSED, AT_END, BOTH_WAYS } wrong_end;
+
+    /* A change of what exists, without EV_ADD, is taken as one with it: udata is replaced, and the
+     * filter asked, so that EV_CLEAR may fire again. FreeBSD kqueue_register: from EV_FORCEONESHOT
+     * on, whatever the flags. NetBSD 10 kqueue_register: likewise; 7.99: only with EV_ADD. OpenBSD
+     * kqueue_register: only with EV_ADD or for EVFILT_USER. xnu kevent_register: f_touch. DragonFly
+     * kqueue_register: "Modify an existing event". */
+    bool change_is_add;
+
+    /* EV_DISABLE keeps the filter from being asked in the same change. FreeBSD kqueue_register:
+     * f_event is called only if KN_DISABLED is clear. xnu kevent_register: the knote is not queued
+     * if it is disabled, and is taken off the queue. Elsewhere the knote is activated first: it is
+     * disabled, and in the queue. */
+    bool disabled_first;
+
+    /* ... and takes a queued knote off the queue: xnu kevent_register, knote_dequeue(). Elsewhere
+     * it stays until the next scan: the kqueue polls readable until then. */
+    bool disable_dequeues;
+
+    /* EV_ENABLE asks the filter whether it is ready. OpenBSD kqueue_register: filter_process().
+     * The others do so by change_is_add, and otherwise only look at KN_ACTIVE (NetBSD 7.99). */
+    bool enable_asks;
+
+    /* EV_DISPATCH has no effect beside EV_CLEAR: NetBSD kqueue_scan, "else if". */
+    bool clear_hides_dispatch;
+
+    /* EV_ONESHOT is reported although it is not ready any more. All kqueue_scan() but xnu's
+     * knote_process(), which calls f_process. */
+    bool oneshot_unasked;
+
+    /* EVFILT_EXCEPT. FreeBSD, NetBSD: no such filter. OpenBSD filt_soexcept, DragonFly filt_soread:
+     * only out-of-band data. xnu soexcept_filtops: filt_soread_common, the filter of READ, which
+     * sets NOTE_OOB for out-of-band data. */
+    enum { MISSING, ONLY_OOB, LIKE_READ } except;
+
+    /* Another filter than READ on a kqueue, or EXCEPT on what has none. kqueue_kqfilter: FreeBSD,
+     * OpenBSD, xnu EINVAL; NetBSD 1, which is EPERM; DragonFly EOPNOTSUPP. The same errors, but
+     * for NetBSD's, are pipe_kqfilter's. */
+    int no_such_filter;
+
+    /* A kqueue inside itself. FreeBSD kqueue_register, xnu kqueue_kqfilter: EINVAL. NetBSD
+     * kqueue_kqfilter: kq_lock is taken twice. OpenBSD: not checked. DragonFly: accepted. */
+    enum { SELF_REFUSED, SELF_PANICS, SELF_ACCEPTED } self;
+
+    /* A circle of kqueues. NetBSD knote_activate() holds kq_lock while it calls selnotify(), so the
+     * next event takes it twice. xnu kqueue_kqfilter: EINVAL by its levels. Elsewhere accepted. */
+    enum { CIRCLE_ACCEPTED, CIRCLE_PANICS, CIRCLE_REFUSED } circle;
+
+    /* The number of kqueues in a row. xnu MAX_NESTED_KQ; 0: no limit. */
+    int levels;
+
+    /* EVFILT_PROC of a process that has ended, or is about to. FreeBSD filt_procattach: pfind_any
+     * and P_WEXIT. DragonFly filt_procattach: zpfind. OpenBSD filt_procattach: PS_EXITING is ESRCH,
+     * NetBSD proc_find(), xnu proc_find(): no zombies. */
+    bool zombies;
+
+    /* EV_DELETE and changes of a closed number: ENOENT. xnu kevent_register looks for the knote
+     * before the file; the others for the file, which is EBADF. */
+    bool knote_before_file;
+
+    /* A change with EV_RECEIPT and no room ends the list. FreeBSD kqueue_kevent, OpenBSD
+     * sys_kevent, NetBSD kevent1: "if (nevents == 0)". xnu kevent_internal: only an error does. */
+    bool receipt_needs_room;
+
+    /* The longest timeout in seconds; more is EINVAL. xnu timespec_is_valid(). 0: no limit. */
+    long longest;
+
+    /* A close wakes the threads that sleep in kevent. OpenBSD kqueue_terminate, KQ_DYING: EBADF.
+     * xnu kqueue_drain: EBADF. NetBSD 10 kqueue_restart. FreeBSD kqueue_drain waits for them, and
+     * DragonFly frees: field reports say that nobody is woken. */
+    bool close_wakes;
+
+    /* FIFOs (named). NetBSD filt_fifowrite looks at fi_readsock, which is shut for sending: always
+     * EV_EOF. xnu filt_vnode_common: no EV_EOF. */
+    bool fifo_write_eof, fifo_never_eof;
+
+    /* Pseudo-terminals. NetBSD filt_ttyread, filt_ptcread: only data counts, no end. */
+    bool tty_never_eof;
+
+    /* A terminal device without NOTE_LOWAT 1, except pseudo-terminals. xnu filt_specattach. */
+    bool tty_needs_lowat;
+};
+
+/* The one that $KQUEUE_AS names: freebsd, netbsd, netbsd7, openbsd, macos or dragonfly. */
+const struct kernel *kqueue_kernel(void);
+
+#endif

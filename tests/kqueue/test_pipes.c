@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pipes, FIFOs and pseudo-terminals in a kqueue: what is ready, and how an end is reported.
+ */
+#include "cases.h"
+
+#include <sys/stat.h>
+
+static void read_is_reported_as_long_as_there_is_data(void)
+{
+    int p[2], kq = kqueue();
+    struct kevent event;
+
+    open_pair(p);
+    CHECK_IS(change_it(kq, p[0], EVFILT_READ, EV_ADD, 0, 7), 0);
+    CHECK_IS(count_events(kq), 0);
+    put(p[1]);
+    for (int i = 0; i < 2; i++) {
+        CHECK_IS(take(kq, &event), 1);
+        CHECK_IS((int)event.ident, p[0]);
+        CHECK_IS((int)event.filter, (int)EVFILT_READ);
+        CHECK_IS((intptr_t)event.udata, 7);
+        CHECK_IS(event.data, 1);
+        CHECK_IS(event.flags & (EV_EOF | EV_ERROR), 0);
+    }
+    get(p[0]);
+    CHECK_IS(count_events(kq), 0);
+    close_pair(p);
+    close(kq);
+}
+
+static void clear_is_reported_once_for_each_write(void)
+{
+    int p[2], kq = kqueue();
+
+    open_pair(p);
+    CHECK_IS(change(kq, p[0], EVFILT_READ, EV_ADD | EV_CLEAR), 0);
+    for (int i = 0; i < 2; i++) {
+        put(p[1]);
+        CHECK_IS(count_events(kq), 1);
+        CHECK_IS(count_events(kq), 0);
+    }
+    close_pair(p);
+    close(kq);
+}
+
+static void the_end_of_reading_comes_with_what_is_left(void)
+{
+    int p[2], kq = kqueue();
+    struct kevent event;
+
+    open_pair(p);
+    put(p[1]);
+    CHECK_IS(change(kq, p[0], EVFILT_READ, EV_ADD), 0);
+    close(p[1]);
+    CHECK_IS(take(kq, &event), 1);
+    CHECK_IS(event.flags & EV_EOF, EV_EOF);
+    CHECK_IS(event.fflags, 0);
+    get(p[0]);
+    CHECK_IS(take(kq, &event), 1);
+    CHECK_IS(event.flags & EV_EOF, EV_EOF);
+    CHECK_IS(event.data, 0);
+    close(p[0]);
+    close(kq);
+}
+
+static void write_without_a_reader(void)
+{
+    int p[2], kq = kqueue();
+    struct kevent event;
+    const int error = per_kernel(EPIPE, EBADF, EBADF, 0, 0, EPIPE);
+
+    open_pair(p);
+    close(p[0]);
+    CHECK_IS(change(kq, p[1], EVFILT_WRITE, EV_ADD), error);
+    for (int i = 0; i < 2; i++) {
+        CHECK_IS(take(kq, &event), error == 0);
+        CHECK_IS(event.flags & EV_EOF, error == 0 ? EV_EOF : 0);
+    }
+    close(p[1]);
+    close(kq);
+}
+
+/* netbsd7: if the pipe is full; otherwise the knote is queued already. */
+static void the_reader_of_a_full_pipe_goes(void)
+{
+    int p[2], kq = kqueue();
+    struct kevent event;
+
+    open_pair(p);
+    fill(p[1]);
+    CHECK_IS(change(kq, p[1], EVFILT_WRITE, EV_ADD), 0);
+    CHECK_IS(count_events(kq), 0);
+    close(p[0]);
+    CHECK_IS(take(kq, &event), per_kernel(1, 1, 0, 1, 1, 1));
+    CHECK_IS(event.flags & EV_EOF, per_kernel(EV_EOF, EV_EOF, 0, EV_EOF, EV_EOF, EV_EOF));
+    CHECK_IS(count_events(kq), per_kernel(0, 1, 0, 1, 1, 1));
+    CHECK_IS(change(kq, p[1], EVFILT_WRITE, EV_DELETE), per_kernel(ENOENT, 0, 0, 0, 0, 0));
+    close(p[1]);
+    close(kq);
+}
+
+static void a_filter_of_the_other_direction(void)
+{
+    int p[2], kq = kqueue();
+    struct kevent event;
+    const int refused = per_kernel(0, EINVAL, 0, 0, 0, 0);
+    const int at_end = per_kernel(1, 0, 1, 1, 1, 1);
+
+    open_pair(p);
+    CHECK_IS(change(kq, p[1], EVFILT_READ, EV_ADD), refused);
+    put(p[1]);
+    CHECK_IS(count_events(kq), 0);
+    close(p[0]);
+    CHECK_IS(take(kq, &event), at_end);
+    CHECK_IS(event.flags & EV_EOF, at_end ? EV_EOF : 0);
+    close(p[1]);
+    open_pair(p);
+    CHECK_IS(change(kq, p[0], EVFILT_WRITE, EV_ADD), refused);
+    CHECK_IS(count_events(kq), per_kernel(1, 0, 1, 1, 0, 1));
+    close_pair(p);
+    close(kq);
+}
+
+static void open_fifo(int ends[2], char *path)
+{
+    snprintf(path, 64, "/tmp/fifo.%d", (int)getpid());
+    CHECK_IS(mkfifo(path, 0600), 0);
+    ends[0] = open(path, O_RDONLY | O_NONBLOCK);
+    ends[1] = open(path, O_WRONLY);
+}
+
+static void the_ends_of_a_fifo(void)
+{
+    char path[64];
+    int p[2], kq = kqueue();
+    struct kevent event;
+
+    open_fifo(p, path);
+    CHECK_IS(change(kq, p[1], EVFILT_WRITE, EV_ADD), 0);
+    CHECK_IS(take(kq, &event), 1);
+    CHECK_IS(event.flags & EV_EOF, per_kernel(0, EV_EOF, EV_EOF, 0, 0, 0));
+    CHECK_IS(change(kq, p[1], EVFILT_WRITE, EV_DELETE), 0);
+    CHECK_IS(change(kq, p[0], EVFILT_READ, EV_ADD), 0);
+    CHECK_IS(count_events(kq), 0);
+    close(p[1]);
+    CHECK_IS(take(kq, &event), per_kernel(1, 1, 1, 1, 0, 1));
+    close(p[0]);
+    unlink(path);
+    close(kq);
+}
+
+static void the_end_of_a_terminal(void)
+{
+    struct kevent event;
+    const int master = posix_openpt(O_RDWR | O_NOCTTY), kq = kqueue();
+    const int seen = per_kernel(1, 0, 0, 1, 1, 1);
+    int terminal;
+
+    if (master < 0)
+        return;
+    CHECK_IS(grantpt(master), 0);
+    CHECK_IS(unlockpt(master), 0);
+    terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
+    CHECK_IS(change(kq, terminal, EVFILT_READ, EV_ADD), 0);
+    CHECK_IS(count_events(kq), 0);
+    close(master);
+    CHECK_IS(take(kq, &event), seen);
+    CHECK_IS(event.flags & EV_EOF, seen ? EV_EOF : 0);
+    close(terminal);
+    close(kq);
+}
+
+CASES(CASE(read_is_reported_as_long_as_there_is_data), CASE(clear_is_reported_once_for_each_write),
+      CASE(the_end_of_reading_comes_with_what_is_left), CASE(write_without_a_reader),
+      CASE(the_reader_of_a_full_pipe_goes), CASE(a_filter_of_the_other_direction),
+      CASE(the_ends_of_a_fifo), CASE(the_end_of_a_terminal))

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What ends registrations: the calls that close numbers, and fork. Calls inside the C library do
+ * not come here; those that close a file for the program are wrapped too. A child of vfork runs in
+ * its parent's memory, and must not change it.
+ */
+#include "knotes.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static pid_t owner;
+
+bool is_child(void)
+{
+    const bool child = owner != getpid();
+
+    owner = getpid();
+    return child;
+}
+
+/* Whether there is anything to drop. */
+static bool is_ours(void)
+{
+    return owner == getpid() && !LIST_EMPTY(&kqueues);
+}
+
+/* ------------------------------------------------------------------ fork */
+
+static void before_fork(void)
+{
+    lock();
+}
+
+static void in_parent(void)
+{
+    unlock();
+}
+
+static void in_child(void)
+{
+    owner = getpid();
+    forget_all();
+    unlock();
+}
+
+/* Its handler runs first in a child: no other has been registered yet. */
+__attribute__((constructor)) static void start(void)
+{
+    owner = getpid();
+    pthread_atfork(before_fork, in_parent, in_child);
+}
+
+/* glibc's fork() calls another _Fork(). */
+pid_t _Fork(void)
+{
+    pid_t (*real)(void) = (pid_t(*)(void))dlsym(RTLD_NEXT, "_Fork");
+    pid_t pid;
+
+    lock();
+    pid = real();
+    if (pid == 0) {
+        owner = getpid();
+        forget_all();
+    }
+    unlock();
+    return pid;
+}
+
+/* ------------------------------------------------------------------ closing */
+
+static int close_now(int fd)
+{
+    int result, error;
+
+    lock();
+    drop_numbers((unsigned)fd, (unsigned)fd);
+    result = (int)syscall(SYS_close, fd);
+    error = errno;
+    unlock();
+    errno = error;
+    return result;
+}
+
+int close(int fd)
+{
+    return fd >= 0 && is_ours() ? close_now(fd) : (int)syscall(SYS_close, fd);
+}
+
+/* The numbers of what `from` is, after the system call that made `to`. */
+static int note_duplicate(int from, int to)
+{
+    struct kqueue *kq = kqueue_of(from);
+
+    if (to >= 0 && kq != NULL)
+        add_number(kq, to);
+    return to;
+}
+
+int dup3(int from, int to, int flags)
+{
+    int result, error;
+
+    if (from == to || to < 0 || !is_ours() || syscall(SYS_fcntl, from, F_GETFD) < 0)
+        return (int)syscall(SYS_dup3, from, to, flags);
+    lock();
+    drop_numbers((unsigned)to, (unsigned)to);
+    result = note_duplicate(from, (int)syscall(SYS_dup3, from, to, flags));
+    error = errno;
+    unlock();
+    errno = error;
+    return result;
+}
+
+int dup2(int from, int to)
+{
+    if (from == to)
+        return syscall(SYS_fcntl, from, F_GETFD) < 0 ? -1 : to;
+    return dup3(from, to, 0);
+}
+
+static int duplicate(int from, int command, long least)
+{
+    int result, error;
+
+    if (!is_ours())
+        return (int)syscall(SYS_fcntl, from, command, least);
+    lock();
+    result = note_duplicate(from, (int)syscall(SYS_fcntl, from, command, least));
+    error = errno;
+    unlock();
+    errno = error;
+    return result;
+}
+
+int dup(int from)
+{
+    return duplicate(from, F_DUPFD, 0);
+}
+
+int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+    long argument;
+
+    va_start(arguments, command);
+    argument = va_arg(arguments, long);
+    va_end(arguments);
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
+        return duplicate(fd, command, argument & 0xffffffff);
+    return (int)syscall(SYS_fcntl, fd, command, argument);
+}
+
+int fcntl64(int fd, int command, ...) __attribute__((alias("fcntl")));
+
+int close_range(unsigned first, unsigned last, int flags)
+{
+    const bool closes = !(flags & 4); /* CLOSE_RANGE_CLOEXEC */
+    int result, error;
+
+    if (!closes || first > last || !is_ours())
+        return (int)syscall(SYS_close_range, first, last, flags);
+    lock();
+    drop_numbers(first, last);
+    result = (int)syscall(SYS_close_range, first, last, flags);
+    error = errno;
+    unlock();
+    errno = error;
+    return result;
+}
+
+static void drop_number(int fd)
+{
+    if (fd < 0 || !is_ours())
+        return;
+    lock();
+    drop_numbers((unsigned)fd, (unsigned)fd);
+    unlock();
+}
+
+#define REAL(name) ((int (*)(void *))dlsym(RTLD_NEXT, name))
+
+int fclose(FILE *file)
+{
+    drop_number(fileno(file));
+    return REAL("fclose")(file);
+}
+
+int pclose(FILE *file)
+{
+    drop_number(fileno(file));
+    return REAL("pclose")(file);
+}
+
+int closedir(DIR *directory)
+{
+    drop_number(dirfd(directory));
+    return REAL("closedir")(directory);
+}
+
+/* ------------------------------------------------------------------ files */
+
+/* A BSD's pipe has no link: pipe_stat(). */
+int fstat(int fd, struct stat *file)
+{
+    const int result = fstatat(fd, "", file, AT_EMPTY_PATH);
+
+    if (result == 0 && S_ISFIFO(file->st_mode) && is_pipe(fd))
+        file->st_nlink = 0;
+    return result;
+}
+
+/* ------------------------------------------------------------------ sockets */
+
+/* A BSD returns so_error also to those who only peek, and keeps it then; Linux clears it. */
+ssize_t recv(int fd, void *bytes, size_t size, int flags)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+    int available = 0;
+
+    if ((flags & MSG_PEEK) && poll(&one, 1, 0) == 1 && (one.revents & POLLERR) &&
+        ioctl(fd, FIONREAD, &available) == 0 && available == 0) {
+        errno = (int)error_of(fd);
+        return -1;
+    }
+    return syscall(SYS_recvfrom, fd, bytes, size, flags, NULL, NULL);
+}
+
+/* Linux does not show that a socket was shut for sending only. */
+int shutdown(int fd, int how)
+{
+    const int result = (int)syscall(SYS_shutdown, fd, how);
+    const int error = errno;
+    struct kqueue *kq;
+    struct knote *kn;
+
+    if (result == 0 && how != SHUT_RD && is_ours()) {
+        lock();
+        note_shutdown(fd);
+        LIST_FOREACH(kq, &kqueues, link)
+        {
+            kn = find_knote(kq, (uintptr_t)fd, EVFILT_WRITE);
+            if (kn != NULL && is_ready(kn))
+                activate(kn);
+        }
+        unlock();
+    }
+    errno = error;
+    return result;
+}

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""kqueue on Linux, as each of five kernels: the programs that check the kqueue for tests
+(tests/kqueue), and the C tests on a core that uses it. `make test-kqueue AS=macos` also runs the
+tests of Python and Lua, the model and the fuzzer of operations so.
+"""
+
+import concurrent.futures
+import functools
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+HERE = ROOT / "tests" / "kqueue"
+BUILD = ROOT / "build" / "kqueue"
+EVERY = ("freebsd", "netbsd", "openbsd", "macos", "dragonfly")
+KERNELS = tuple(os.environ.get("KQUEUE_KERNELS", " ".join(EVERY)).split())
+CASES = sorted(path.stem for path in HERE.glob("test_*.c"))
+TIMEOUT = 120
+
+# What a kernel cannot do, at most six things each, and the tests that must fail there for it.
+BY_NUMBER = "a child registers by number, and only the parent's set knew the file of a closed one"
+REUSED = {BY_NUMBER: ["fork.test_child_does_not_take_a_reused_number_for_the_closed_file"]}
+OUT_OF_BAND = {
+    "there is no filter for out-of-band data": [
+        "bits.test_out_of_band_byte_comes_as_priority",
+    ]
+}
+GATES = {
+    "freebsd": {**REUSED, **OUT_OF_BAND},
+    "netbsd": {
+        **REUSED,
+        **OUT_OF_BAND,
+        "a FIFO's write end always reports its end (filt_fifowrite)": [
+            "bits.test_fifo_reads_writes_and_ends"
+        ],
+        "a terminal reports data and no end (filt_ttyread, filt_ptcread)": [
+            "bits.test_terminal_reads_writes_and_ends",
+            "bits.test_terminal_whose_master_is_gone_ends",
+        ],
+    },
+    "openbsd": REUSED,
+    "macos": {
+        **REUSED,
+        "a FIFO reports no end (filt_vnode_common)": [
+            "bits.test_fifo_reads_again_after_a_new_writer_came",
+            "bits.test_fifo_reads_writes_and_ends",
+            "bits.test_writer_of_a_full_fifo_wakes_when_the_reader_is_gone",
+        ],
+    },
+    "dragonfly": REUSED,
+}
+# These replace or forbid Linux's own calls, or need registrations that outlive their number.
+LINUX_ONLY = ("faults", "meanwhile", "cancelled", "sandbox")
+
+
+def make(*arguments):
+    command = ["make", "-s", "-C", str(HERE), *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def run(program, kernel, *names, **more):
+    environment = {**os.environ, "KQUEUE_AS": kernel, **more}
+    return subprocess.run(
+        [program, *names], capture_output=True, text=True, timeout=TIMEOUT, env=environment
+    )
+
+
+def failures(output):
+    return set(re.findall(r"^not ok \d+ - (\w+)", output, re.MULTILINE))
+
+
+# ------------------------------------------------------------------ the kqueue for tests itself
+
+
+@functools.cache
+def cases(kernel):
+    """What each program prints as this kernel. They mostly sleep, so they run at once."""
+    make("cases")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        results = pool.map(lambda name: run(BUILD / "cases" / name, kernel), CASES)
+        return dict(zip(CASES, results, strict=True))
+
+
+@pytest.mark.parametrize("program", CASES)
+@pytest.mark.parametrize("kernel", [*EVERY, "netbsd7"])
+def test_it_does_what_the_kernel_does(kernel, program):
+    result = cases(kernel)[program]
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("kernel", "name"),
+    [
+        ("netbsd", "a_kqueue_in_itself"),
+        ("openbsd", "a_kqueue_in_itself"),
+        ("netbsd", "kqueues_in_a_circle"),
+    ],
+)
+def test_it_aborts_where_the_kernel_would_panic(kernel, name):
+    make("cases")
+    result = run(BUILD / "cases" / "test_queues", kernel, name, KQUEUE_PANIC="1")
+    assert result.returncode == -signal.SIGABRT, result.stdout + result.stderr
+    assert f"{kernel} would panic" in result.stderr
+
+
+# ------------------------------------------------------------------ the C tests on it
+
+PROGRAMS = sorted(
+    path.stem for path in (ROOT / "tests" / "c").glob("*.c") if path.stem not in LINUX_ONLY
+)
+
+
+@functools.cache
+def outputs(kernel):
+    """What each C test prints as this kernel."""
+    make(f"AS={kernel}", "c")
+    programs = BUILD / kernel / "c"
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        results = pool.map(lambda name: run(programs / name, kernel), PROGRAMS)
+        return dict(zip(PROGRAMS, results, strict=True))
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_c(kernel, program):
+    result = outputs(kernel)[program]
+    gated = [name.split(".") for names in GATES[kernel].values() for name in names]
+    expected = {name for of, name in gated if of == program}
+    assert failures(result.stdout) == expected, result.stdout + result.stderr
+    assert "1.." in result.stdout, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("kernel", EVERY)
+def test_gates_are_at_most_six(kernel):
+    assert len(GATES[kernel]) <= 6
