@@ -4,8 +4,8 @@
 A block in ```python, ```lua or ```c is a program; the ```text block that follows is its output. A
 program in Lua runs on each Lua that has the modules it requires; a program whose library is missing
 is skipped. A block in ```pycon is a session. The sessions in ```console are typed into a terminal
-by tests/test_prompt*.py. A C file without `main` is only compiled. A program that has no output below
-it is a chat server.
+by tests/test_prompt*.py. A C file without `main` is only compiled. A program that has no output
+below it is a chat server.
 """
 
 import contextlib

@@ -42,7 +42,7 @@ fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says s
 checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
 extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux
-    ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
+    mandoc wrk glib libuv ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
 # And without these, which `all` alone fetches: Debian starts a server where it installs one, and a
 # browser is large.
 servers="postgresql redis_server auditwheel chromium speedscope"
@@ -218,6 +218,10 @@ has_chromium() {
 has_speedscope() { [ -d build/npm/node_modules/speedscope ]; }
 has_spin() { command -v spin >/dev/null; }
 has_tmux() { command -v tmux >/dev/null; }
+has_mandoc() { command -v mandoc >/dev/null; }
+has_wrk() { command -v wrk >/dev/null; }
+has_glib() { pkg-config --exists glib-2.0 2>/dev/null; }
+has_libuv() { pkg-config --exists libuv 2>/dev/null; }
 has_libfuzzer() {
     echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
         clang -fsanitize=fuzzer,address -xc - -o /dev/null 2>/dev/null
@@ -362,6 +366,10 @@ debian_packages() {
         luaredis) printf '%s\n' lua-redis lua5.1 liblua5.1-0-dev ;;
         luahttp) printf '%s\n' lua-http lua5.1 liblua5.1-0-dev ;;
         tmux) echo tmux ;;
+        mandoc) echo mandoc ;;
+        wrk) echo wrk ;;
+        glib) printf '%s\n' libglib2.0-dev pkg-config ;;
+        libuv) printf '%s\n' libuv1-dev pkg-config ;;
         postgresql) echo postgresql ;;
         redis_server) echo redis-server ;;
         spin) echo spin ;;
