@@ -619,6 +619,11 @@ uint32_t readyq__kernel_interest(const readyq_watch *w);
 int readyq__register(readyq *q, readyq_watch *w);
 void readyq__unregister(readyq *q, readyq_watch *w);
 
+/* Changes the kernel's registration from `old`. A pipe that has ended since is refused by NetBSD
+ * (kqueue.c, note 7), and is always ready then, as a file that never blocks. */
+int readyq__change_registration(readyq *q, readyq_watch *w, uint32_t old);
+void readyq__list_file(readyq *q, readyq_watch *w);
+
 /* Level-triggered ones that a batch holds: silent in the kernel, and armed again. A watch whose
  * descriptor turns out to be closed becomes stale. */
 void readyq__mute(readyq *q, readyq_watch *w);

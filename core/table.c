@@ -113,6 +113,16 @@ static int register_file(readyq *q, readyq_watch *w, const readyq_watch *old)
     return 0;
 }
 
+void readyq__list_file(readyq *q, readyq_watch *w)
+{
+    uint32_t bits = w->interest & (READYQ_READ | READYQ_WRITE);
+
+    if (w->own.file.ended)
+        bits = w->interest & READYQ_WRITE ? READYQ_WRITE | READYQ_WRITE_CLOSED : 0;
+    if (w->armed && bits != 0)
+        readyq__list(q, w, bits);
+}
+
 /* Whether the kernel queue has the file of `old`, under its number, still, where update() does not
  * say so. */
 static bool is_registered(readyq *q, const readyq_watch *old)
@@ -167,12 +177,21 @@ void readyq__unregister(readyq *q, readyq_watch *w)
     vacate(q, slot);
 }
 
+int readyq__change_registration(readyq *q, readyq_watch *w, uint32_t old)
+{
+    int error = readyq__update(q, w->fd, old, readyq__kernel_interest(w));
+
+    if (error == -EPERM && (error = register_file(q, w, NULL)) == 0)
+        readyq__list_file(q, w);
+    return error;
+}
+
 static void set_flags(readyq *q, readyq_watch *w, unsigned flags)
 {
     const uint32_t old = readyq__kernel_interest(w);
 
     w->own.flags = (uint8_t)flags;
-    if (readyq__update(q, w->fd, old, readyq__kernel_interest(w)) < 0)
+    if (readyq__change_registration(q, w, old) < 0)
         readyq__mark_stale(q, w);
 }
 

@@ -63,21 +63,11 @@ static void deliver(readyq *q, readyq_watch *w)
         readyq__arm(w, false);
 }
 
-static void list_file(readyq *q, readyq_watch *w)
-{
-    uint32_t bits = w->interest & (READYQ_READ | READYQ_WRITE);
-
-    if (w->own.file.ended)
-        bits = w->interest & READYQ_WRITE ? READYQ_WRITE | READYQ_WRITE_CLOSED : 0;
-    if (w->armed && bits != 0)
-        readyq__list(q, w, bits);
-}
-
 static void give_back(readyq *q, readyq_watch *w)
 {
     if (w->own.flags & READYQ__FILE) {
         if (!(w->interest & READYQ_EDGE))
-            list_file(q, w);
+            readyq__list_file(q, w);
     } else if (readyq__is_level(w)) {
         if (q->nbatches > 1 || (w->own.flags & (READYQ__MUTED | READYQ__ONCE)))
             readyq__unmute(q, w);
@@ -97,7 +87,7 @@ static int start(readyq *q, readyq_watch *w)
     readyq__arm(w, w->interest != 0);
     error = readyq__register(q, w);
     if (error == 0 && (w->own.flags & READYQ__FILE))
-        list_file(q, w);
+        readyq__list_file(q, w);
     return error;
 }
 
@@ -177,7 +167,7 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
     else if (flags & READYQ__FILE)
         error = readyq__is_same_file(w) ? 0 : fcntl(w->fd, F_GETFD) < 0 ? -EBADF : -ENOENT;
     else
-        error = readyq__update(q, w->fd, old, readyq__kernel_interest(w));
+        error = readyq__change_registration(q, w, old);
     if (error < 0) {
         w->interest = before;
         w->armed = armed;
@@ -187,8 +177,8 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
     q->exclusive |= (interest & READYQ_EXCLUSIVE) != 0;
     readyq__record(q, READYQ_RECORD_MODIFY, w, interest, 0);
     readyq__unlist(q, w);
-    if (flags & READYQ__FILE)
-        list_file(q, w);
+    if (w->own.flags & READYQ__FILE)
+        readyq__list_file(q, w);
     return 0;
 }
 

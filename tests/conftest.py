@@ -15,12 +15,18 @@ import time
 
 import pytest
 import pythons
+from kqueue import gates
 
 SOON = 20
 
 # A shell starts background programs with Ctrl-C ignored, and programs inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    if "KQUEUE_AS" in os.environ:
+        gates.mark(items)
 
 
 class Terminal:

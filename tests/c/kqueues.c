@@ -312,6 +312,27 @@ static void test_a_refused_second_add_leaves_the_first_as_it_was(void)
     }
 }
 
+static void test_a_pipe_that_ended_while_it_was_watched_can_be_changed(void)
+{
+    static const uint32_t before[] = {0, READYQ_READ, READYQ_WRITE | READYQ_ONESHOT};
+    for (int i = 0; i < 3; i++) {
+        int p[2];
+        readyq_watch w;
+        readyq *q = open_queue();
+        open_pipe(p);
+        add(q, &w, p[1], before[i]);
+        CHECK_IS(take_within(q, SOON) != NULL, i == 2);
+        close(p[0]);
+        CHECK_IS(readyq_modify(&w, READYQ_WRITE), 0);
+        for (int j = 0; j < 3; j++)
+            check_write_ended(q, &w);
+        CHECK_IS(readyq_remove(&w), 0);
+        CHECK_QUIET(q);
+        readyq_close(q);
+        close(p[1]);
+    }
+}
+
 static void test_a_failed_modify_leaves_the_registration_as_it_was(void)
 {
     int p[2];
@@ -389,6 +410,7 @@ TESTS(TEST(test_a_pipe_that_nobody_reads_is_reported_again_and_again),
       TEST(test_a_circle_by_a_duplicate_is_eloop),
       TEST(test_a_queue_that_is_watched_gets_queues_below_it),
       TEST(test_a_refused_second_add_leaves_the_first_as_it_was),
+      TEST(test_a_pipe_that_ended_while_it_was_watched_can_be_changed),
       TEST(test_a_failed_modify_leaves_the_registration_as_it_was),
       TEST(test_a_child_finds_no_ghosts_of_its_own),
       TEST(test_children_that_exit_while_they_are_added_are_reported))

@@ -126,12 +126,15 @@ static int option_of(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
 }
 
-/* so_error. SO_ERROR would clear it, which a kernel's filter does not: so its kind is guessed. */
+/* so_error. SO_ERROR would clear it, which a kernel's filter does not: so its kind is guessed. Only
+ * Linux has one for an AF_UNIX socket that was closed with data in it. */
 unsigned error_of(int fd)
 {
     struct tcp_info info;
     socklen_t size = sizeof info;
 
+    if (option_of(fd, SO_DOMAIN) == AF_UNIX)
+        return 0;
     memset(&info, 0, sizeof info);
     if (option_of(fd, SO_TYPE) != SOCK_STREAM)
         return ECONNREFUSED;
@@ -159,7 +162,7 @@ static bool is_socket_ready(struct knote *kn, int revents)
 {
     const bool writes = kn->event.filter == EVFILT_WRITE;
     const unsigned error = revents & POLLERR ? error_of(kn->fd) : 0;
-    bool no_more = writes ? is_shut(kn->fd) : (revents & POLLRDHUP) != 0;
+    const bool no_more = writes ? is_shut(kn->fd) : (revents & POLLRDHUP) != 0;
 
     if (kn->event.filter == EVFILT_EXCEPT && is_out_of_band(kn, revents))
         return true;
@@ -188,8 +191,10 @@ static bool is_pipe_ready(struct knote *kn, int revents)
         return end(kn, 0);
     if (over && !(kn->kind == FIFO && kernel->fifo_never_eof))
         return end(kn, 0);
+    if (!right_end && !writes)
+        kn->event.data = 0; /* its own buffer's, not that of the other end */
     if (!right_end)
-        return writes && kernel->wrong_end == BOTH_WAYS;
+        return writes && kernel->wrong_end == BOTH_WAYS && !kernel->no_back_buffer;
     return revents & (writes ? POLLOUT : POLLIN);
 }
 
@@ -286,9 +291,11 @@ static int attach_pipe(struct knote *kn)
     const bool writes = kn->event.filter == EVFILT_WRITE;
     struct pollfd one = {.fd = kn->fd};
 
-    if (!is_access(kn->fd, writes ? O_WRONLY : O_RDONLY))
-        return kernel->wrong_end == REFUSED && kn->kind == PIPE ? EINVAL : 0;
-    if (writes && kn->kind == PIPE && ask(&one) && (one.revents & POLLERR))
+    if (kn->kind == FIFO)
+        return 0;
+    if (!is_access(kn->fd, writes ? O_WRONLY : O_RDONLY) && kernel->wrong_end == REFUSED)
+        return EINVAL;
+    if (writes && ask(&one) && (one.revents & (POLLERR | POLLHUP))) /* there is no other end */
         return kernel->write_without_reader;
     return 0;
 }
@@ -347,7 +354,7 @@ static int attach_file(struct knote *kn)
     if (kn->kind == PIPE || kn->kind == FIFO)
         return attach_pipe(kn);
     fstat(kn->fd, &file);
-    if (kn->kind == TERMINAL && kernel->tty_needs_lowat && !is_pseudo_terminal(&file) &&
+    if (kernel->device_needs_lowat && S_ISCHR(file.st_mode) && kn->kind != TERMINAL &&
         (!(kn->fflags & NOTE_LOWAT) || kn->data != 1))
         return EINVAL;
     return 0;
@@ -372,13 +379,17 @@ static bool is_exiting(pid_t pid)
 static int attach_process(struct knote *kn)
 {
     const pid_t pid = (pid_t)kn->event.ident;
-    const int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    int error = 0;
 
-    if (fd < 0)
-        return errno == EINVAL || errno == ENOENT ? ESRCH : errno; /* a thread */
-    kn->fd = raise_number(fd);
-    if (is_exiting(pid) && !kqueue_kernel()->zombies)
-        return ESRCH;
+    raise_limit();
+    kn->fd = raise_number((int)syscall(SYS_pidfd_open, pid, 0));
+    if (kn->fd < 0)
+        error = errno == EINVAL || errno == ENOENT ? ESRCH : errno; /* a thread */
+    else if (is_exiting(pid) && !kqueue_kernel()->zombies)
+        error = ESRCH;
+    restore_limit();
+    if (error != 0)
+        return error;
     kn->event.flags |= EV_CLEAR;
     return 0;
 }
@@ -387,11 +398,12 @@ static int attach_timer(struct knote *kn)
 {
     struct itimerspec time = {0};
     int64_t unit = 1000000;
-    const int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
-    if (fd < 0)
-        return errno;
-    kn->fd = raise_number(fd);
+    raise_limit();
+    kn->fd = raise_number(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    restore_limit();
+    if (kn->fd < 0)
+        return ENOMEM;
     if (kn->fflags & NOTE_SECONDS)
         unit = 1000000000;
     else if (kn->fflags & NOTE_USECONDS)

@@ -35,6 +35,10 @@ struct kernel {
      * the end. */
     enum { REFUSED, AT_END, BOTH_WAYS } wrong_end;
 
+    /* ... but there is no room in the buffer of the way back. NetBSD 7 pipe_create: only the read
+     * end gets one. Elsewhere both have one (FreeBSD pipe_paircreate, OpenBSD pipe_pair_create). */
+    bool no_back_buffer;
+
     /* A change of what exists, without EV_ADD, is taken as one with it: udata is replaced, and the
      * filter asked, so that EV_CLEAR may fire again. FreeBSD kqueue_register: from EV_FORCEONESHOT
      * on, whatever the flags. NetBSD 10 kqueue_register: likewise; 7.99: only with EV_ADD. OpenBSD
@@ -51,10 +55,6 @@ struct kernel {
     /* ... and takes a queued knote off the queue: xnu kevent_register, knote_dequeue(). Elsewhere
      * it stays until the next scan: the kqueue polls readable until then. */
     bool disable_dequeues;
-
-    /* EV_ENABLE asks the filter whether it is ready. OpenBSD kqueue_register: filter_process().
-     * The others do so by change_is_add, and otherwise only look at KN_ACTIVE (NetBSD 7.99). */
-    bool enable_asks;
 
     /* EV_DISPATCH has no effect beside EV_CLEAR: NetBSD kqueue_scan, "else if". */
     bool clear_hides_dispatch;
@@ -78,8 +78,8 @@ struct kernel {
     enum { SELF_REFUSED, SELF_PANICS, SELF_ACCEPTED } self;
 
     /* A circle of kqueues. NetBSD knote_activate() holds kq_lock while it calls selnotify(), so the
-     * next event takes it twice. xnu kqueue_kqfilter: EINVAL by its levels. Elsewhere accepted. */
-    enum { CIRCLE_ACCEPTED, CIRCLE_PANICS, CIRCLE_REFUSED } circle;
+     * next event takes it twice. xnu refuses it by its levels; elsewhere it is accepted. */
+    bool circle_panics;
 
     /* The number of kqueues in a row. xnu MAX_NESTED_KQ; 0: no limit. */
     int levels;
@@ -112,8 +112,8 @@ struct kernel {
     /* Pseudo-terminals. NetBSD filt_ttyread, filt_ptcread: only data counts, no end. */
     bool tty_never_eof;
 
-    /* A terminal device without NOTE_LOWAT 1, except pseudo-terminals. xnu filt_specattach. */
-    bool tty_needs_lowat;
+    /* A device that is no terminal, without NOTE_LOWAT 1, is EINVAL: xnu filt_specattach. */
+    bool device_needs_lowat;
 };
 
 /* The one that $KQUEUE_AS names: freebsd, netbsd, netbsd7, openbsd, macos or dragonfly. */

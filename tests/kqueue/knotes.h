@@ -87,8 +87,14 @@ void add_number(struct kqueue *kq, int number);
 struct knote *find_knote(struct kqueue *kq, uintptr_t ident, int filter);
 void activate(struct knote *kn);
 void pump(struct kqueue *kq);
-int raise_number(int fd); /* moves a descriptor of our own to a high number */
-bool is_child(void);      /* the tables are another process's */
+
+/* Descriptors of our own have high numbers, whatever limit the program has: raise_number() moves
+ * one between raise_limit() and restore_limit(). -1 stays -1. */
+void raise_limit(void);
+void restore_limit(void);
+int raise_number(int fd);
+
+bool is_child(void); /* the tables are another process's */
 
 /* Drops what is registered for numbers from `first` to `last`, and kqueues that have them. */
 void drop_numbers(unsigned first, unsigned last);

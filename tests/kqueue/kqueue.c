@@ -15,7 +15,14 @@
  * wrappers.c ends registrations: close() and its like, and fork.
  *
  * Known to differ from all kernels:
- *  - An edge that no call has pumped leaves no queued knote if its data is read before.
+ *  - An edge that no call has pumped leaves no queued knote if its data is read before. So the
+ *    kqueue does not poll readable for it, and EV_ONESHOT is not reported for it.
+ *  - EV_CLEAR: a pipe fires again only for new data or room. The kernels' pipes tell all knotes of
+ *    both ends about each read and write (pipeselwakeup). The shutdown of one direction of a socket
+ *    fires the filter of the other one again, if it is ready.
+ *  - EV_ENABLE asks the filter. NetBSD 7.99 reports only what came while the knote was disabled, or
+ *    was not taken before; all others ask, too.
+ *  - read() of an AF_UNIX socket that was closed with data in it fails, as it does on Linux alone.
  *  - A chain of more than five kqueues is longer than epoll allows: those below wake the ones above
  *    only by calls, not by their descriptors.
  *  - EVFILT_SIGNAL, VNODE and AIO are missing; NOTE_LOWAT has no effect; so_error is guessed.
@@ -86,25 +93,31 @@ void unlock(void)
     pthread_setcancelstate(state, NULL);
 }
 
-/* Although the program may have less room for itself. */
+/* ------------------------------------------------------------------ descriptors of our own */
+
+static struct rlimit limit;
+
+void raise_limit(void)
+{
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < 2 * HIGH)
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){limit.rlim_max, limit.rlim_max});
+}
+
+void restore_limit(void)
+{
+    if (limit.rlim_cur < 2 * HIGH)
+        setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int duplicate_high(int fd)
 {
-    struct rlimit old, most;
-    int high;
-
-    getrlimit(RLIMIT_NOFILE, &old);
-    most = (struct rlimit){old.rlim_max, old.rlim_max};
-    if (old.rlim_cur < 2 * HIGH)
-        setrlimit(RLIMIT_NOFILE, &most);
-    high = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH);
-    if (old.rlim_cur < 2 * HIGH)
-        setrlimit(RLIMIT_NOFILE, &old);
-    return high;
+    return (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH);
 }
 
 int raise_number(int fd)
 {
-    const int high = duplicate_high(fd);
+    const int high = fd >= 0 ? duplicate_high(fd) : -1;
 
     if (high < 0)
         return fd;
@@ -126,8 +139,12 @@ static void notify_watchers(struct kqueue *inner)
     {
         for (int i = 0; i < NUMBERS; i++) {
             kn = find_knote(outer, (uintptr_t)inner->numbers[i], EVFILT_READ);
-            if (kn != NULL && kn->inner == inner)
-                activate(kn);
+            if (kn == NULL || kn->inner != inner)
+                continue;
+            if (outer->notifying && kqueue_kernel()->circle_panics)
+                panic("kqueues watch each other in a circle");
+            pump(outer); /* what came before is queued before */
+            activate(kn);
         }
     }
     inner->notifying = false;
@@ -162,8 +179,6 @@ static void dequeue(struct knote *kn)
 
 void activate(struct knote *kn)
 {
-    if (kn->kq->notifying && kqueue_kernel()->circle == CIRCLE_PANICS)
-        panic("kqueues watch each other in a circle");
     kn->status |= ACTIVE;
     if (!(kn->status & (QUEUED | DISABLED)))
         enqueue(kn);
@@ -181,14 +196,14 @@ static int set_of(const struct knote *kn)
 static int open_set(struct kqueue *kq, int set)
 {
     struct epoll_event level = {.events = EPOLLIN, .data.u64 = BELL};
-    int fd;
 
     if (kq->sets[set] >= 0)
         return 0;
-    fd = epoll_create1(EPOLL_CLOEXEC);
-    if (fd < 0)
-        return errno;
-    kq->sets[set] = raise_number(fd);
+    raise_limit();
+    kq->sets[set] = raise_number(epoll_create1(EPOLL_CLOEXEC));
+    restore_limit();
+    if (kq->sets[set] < 0)
+        return ENOMEM;
     epoll_ctl(kq->sets[READS], EPOLL_CTL_ADD, kq->sets[set], &level);
     return 0;
 }
@@ -203,7 +218,16 @@ static bool is_end_seen(struct knote *kn)
     return kqueue_kernel()->reader_goes != UNSEEN;
 }
 
-/* An edge: a kernel's KNOTE(). The knote may be another one by now, or none. */
+/* A kernel's KNOTE(). A kqueue activates those that watch it itself: notify_watchers(). */
+static void notice(struct knote *kn)
+{
+    if (kn->kind == KQUEUE && is_open(kn->inner))
+        pump(kn->inner);
+    else if (kn->kind != KQUEUE && is_ready(kn) && is_end_seen(kn))
+        activate(kn);
+}
+
+/* An edge. The knote may be another one by now, or none. */
 static void handle(struct kqueue *kq, int set, uint64_t key)
 {
     static const int filters[SETS] = {EVFILT_READ, EVFILT_WRITE, EVFILT_EXCEPT};
@@ -211,9 +235,8 @@ static void handle(struct kqueue *kq, int set, uint64_t key)
 
     LIST_FOREACH(kn, &kq->buckets[key % BUCKETS], link)
     if ((uint32_t)kn->event.ident == (uint32_t)key && kn->generation == key >> 32 &&
-        (set != READS ? kn->event.filter == filters[set] : kn->watched) && is_ready(kn) &&
-        is_end_seen(kn))
-        activate(kn);
+        (set != READS ? kn->event.filter == filters[set] : kn->watched))
+        notice(kn);
 }
 
 void pump(struct kqueue *kq)
@@ -345,7 +368,7 @@ static void enable(struct knote *kn)
 {
     kn->status &= ~DISABLED;
     watch(kn);
-    if (kqueue_kernel()->enable_asks && is_ready(kn))
+    if (is_ready(kn))
         activate(kn);
     if ((kn->status & (ACTIVE | QUEUED)) == ACTIVE)
         enqueue(kn);
@@ -561,13 +584,15 @@ static struct kqueue *open_kqueue(void)
     for (int i = 0; i < NUMBERS; i++)
         kq->numbers[i] = -1;
     number = epoll_create1(0);
-    if (number >= 0)
+    if (number >= 0) {
+        raise_limit();
         kq->sets[READS] = duplicate_high(number);
-    if (number >= 0 && kq->sets[READS] < 0)
-        kq->sets[READS] = (int)syscall(SYS_fcntl, number, F_DUPFD_CLOEXEC, 0);
-    if (kq->sets[READS] >= 0)
-        kq->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (kq->bell < 0) {
+        if (kq->sets[READS] < 0)
+            kq->sets[READS] = (int)syscall(SYS_fcntl, number, F_DUPFD_CLOEXEC, 0);
+        kq->bell = raise_number(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        restore_limit();
+    }
+    if (number < 0 || kq->sets[READS] < 0 || kq->bell < 0) {
         const int error = errno;
 
         close_sets(kq);
@@ -577,7 +602,6 @@ static struct kqueue *open_kqueue(void)
         errno = error;
         return NULL;
     }
-    kq->bell = raise_number(kq->bell);
     epoll_ctl(kq->sets[READS], EPOLL_CTL_ADD, kq->bell, &level);
     kq->numbers[0] = number;
     LIST_INSERT_HEAD(&kqueues, kq, link);

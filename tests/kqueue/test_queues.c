@@ -231,7 +231,23 @@ static void a_child_has_no_kqueue(void)
     close(kq);
 }
 
-CASES(CASE(it_polls_readable_until_a_scan), CASE(a_kqueue_in_a_kqueue),
+static void clear_in_another_kqueue_fires_once_for_each_that_is_queued(void)
+{
+    int p[2], inner = kqueue(), outer = kqueue();
+
+    open_pair(p);
+    CHECK_IS(change(outer, inner, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
+    CHECK_IS(change(inner, p[0], EVFILT_READ, EV_ADD), 0);
+    put(p[1]);
+    CHECK_IS(count_events(outer), 1);
+    CHECK_IS(count_events(outer), 0);
+    close_pair(p);
+    close(inner);
+    close(outer);
+}
+
+CASES(CASE(clear_in_another_kqueue_fires_once_for_each_that_is_queued),
+      CASE(it_polls_readable_until_a_scan), CASE(a_kqueue_in_a_kqueue),
       CASE(another_filter_on_a_kqueue), CASE(a_kqueue_in_itself), CASE(kqueues_in_a_circle),
       CASE(kqueues_in_a_row), CASE(closing_removes_although_a_duplicate_lives),
       CASE(dup2_over_a_number_removes), CASE(a_file_that_is_closed_by_fclose_is_removed),

@@ -280,8 +280,43 @@ static void a_trigger_ends_the_sleep_of_another_thread(void)
 }
 #endif
 
+static void the_peer_closes_with_unread_data(void)
+{
+    int s[2], kq = kqueue();
+    struct kevent event;
+
+    open_sockets(s);
+    put(s[0]);
+    CHECK_IS(change(kq, s[0], EVFILT_READ, EV_ADD), 0);
+    close(s[1]);
+    CHECK_IS(take(kq, &event), 1);
+    CHECK_IS(event.flags & EV_EOF, EV_EOF);
+    CHECK_IS(event.fflags, 0);
+    close(s[0]);
+    close(kq);
+}
+
+/* Elsewhere it depends on the device. */
+static void a_device_on_macos(void)
+{
+    struct kevent change = make_change(open("/dev/zero", O_RDONLY), EVFILT_READ, EV_ADD, 0, 0);
+    int kq = kqueue();
+
+    if (this_kernel() == MACOS) {
+        CHECK_IS(kevent(kq, &change, 1, NULL, 0, NULL) < 0 ? errno : 0, EINVAL);
+#if defined(NOTE_LOWAT)
+        change.fflags = NOTE_LOWAT;
+        change.data = 1;
+        CHECK_IS(kevent(kq, &change, 1, NULL, 0, NULL) < 0 ? errno : 0, 0);
+#endif
+    }
+    close((int)change.ident);
+    close(kq);
+}
+
 CASES(CASE(shutdown_by_oneself_is_the_end_of_writing),
       CASE(shutdown_by_the_peer_is_the_end_of_reading), CASE(the_peer_closes),
+      CASE(the_peer_closes_with_unread_data), CASE(a_device_on_macos),
       CASE(a_socket_that_never_connected_is_silent), CASE(a_connection_that_is_refused),
       CASE(a_datagram_that_is_refused), CASE(except), CASE(the_end_of_a_child),
       CASE(a_child_that_has_ended_already), CASE(a_timer),

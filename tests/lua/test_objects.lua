@@ -98,7 +98,8 @@ function T.test_tostring_shows_what_a_watch_is()
 end
 
 function T.test_a_queue_names_its_backend()
-    equal(readyq.new():backend(), unix.is_linux() and "epoll" or "kqueue")
+    local has_epoll = unix.is_linux() and not os.getenv("KQUEUE_AS")
+    equal(readyq.new():backend(), has_epoll and "epoll" or "kqueue")
 end
 
 function T.test_stats_count()

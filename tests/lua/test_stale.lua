@@ -147,6 +147,9 @@ end
 
 function T.test_check_tells_what_the_kernel_watches_and_the_queue_does_not()
     local q = readyq.new()
+    if q:backend() == "kqueue" then
+        error({skip = "kqueue has no ghosts, and does not list what it watches: Linux does"})
+    end
     local reader, writer = things.pipe()
     local watch = q:add(reader, "r")
     equal(#q:check(), 0)

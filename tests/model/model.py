@@ -19,6 +19,8 @@ A watch that was in a batch and was not taken is *left*: if it is still ready, t
 it before all others.
 """
 
+import os
+
 from model.files import (
     DIRECTIONS,
     EDGE,
@@ -26,12 +28,17 @@ from model.files import (
     EXCLUSIVE,
     FIRED,
     ONESHOT,
+    PRIORITY,
     READ,
     READ_CLOSED,
     WRITE,
     WRITE_CLOSED,
+    Pipe,
+    PipeReader,
+    Tcp,
 )
 
+KQUEUE = "KQUEUE_AS" in os.environ  # otherwise epoll
 FOREVER = float("inf")
 LINES = {"timer": "due", "trigger": "fired"}  # kinds that are reported in order
 ANYTHING = DIRECTIONS | READ_CLOSED | WRITE_CLOSED | ERROR
@@ -48,6 +55,23 @@ def wanted(file, interest):
     asked, bits = interest & DIRECTIONS, file.level()
     ends = (asked & (READ | WRITE)) << 4
     return bits & (asked | ends | ERROR) or file.unasked()
+
+
+def narrow(file, bits):
+    """Of the bits that epoll must report, those that kqueue must: it reports nothing unrequested,
+    an end where epoll has an error as well, except for TCP, and out-of-band data on some kernels.
+    """
+    without = PRIORITY if isinstance(file, Tcp) else PRIORITY | ERROR
+    return bits & ~without if bits & (READ | WRITE) else 0
+
+
+def widen(file, interest, bits):
+    """What kqueue may report beside: on most kernels a pipe has two directions at each end."""
+    if isinstance(file, Pipe):
+        bits |= interest & (WRITE if file.reads else READ)
+        if file.peer.gone:
+            bits |= (interest & (READ | WRITE)) << 4
+    return bits
 
 
 class Watch:
@@ -89,6 +113,12 @@ class Watch:
     def asks_once(self):
         return bool(self.interest & (EDGE | ONESHOT))
 
+    def may_be_unknown(self):
+        """kqueue's filters go when the number is closed. FreeBSD drops WRITE on the reading end of
+        a pipe as well, when the writer has gone (pipeclose).
+        """
+        return self.doubtful or (isinstance(self.file, PipeReader) and self.file.ended())
+
     def offer(self):
         """(bits that must be reported now, bits that may be)"""
         if self.kind != "fd":
@@ -98,10 +128,11 @@ class Watch:
         if self.confused:
             return 0, ANYTHING
         now = 0 if self.file.gone else wanted(self.file, self.interest)
-        must = now
+        must = narrow(self.file, now) if KQUEUE else now
         if self.interest & EDGE:
-            must = now & self.owed
+            must &= self.owed
             now = now if self.owed or self.stirred or self.file.restless else 0
+        now = widen(self.file, self.interest, now) if KQUEUE else now
         if self.doubtful:
             return 0, self.doubt(now | self.seen)
         return must, now | self.seen
@@ -173,8 +204,8 @@ class Queue:
         """Removed by the user. A number that was closed cannot be removed from the kernel."""
         self.forget(watch)
         watch.removed = True
-        if watch.kind != "fd" or watch.file.never_blocks:
-            return  # the kernel has no registration of it
+        if watch.kind != "fd" or watch.file.never_blocks or KQUEUE:
+            return  # the kernel has no registration of it; kqueue's ends with its number
         self.lay(table.get(watch.fd), watch.fd)  # a ghost that has its number back is removed
         for file in [watch.file] * watch.doubtful + watch.taken_for:
             if not file.gone and table.get(watch.fd) is not file:

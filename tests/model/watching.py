@@ -9,7 +9,7 @@ import warnings
 from abc import abstractmethod
 
 from model.children import Children
-from model.model import DisagreementError, Queue
+from model.model import KQUEUE, DisagreementError, Queue
 
 import readyq
 
@@ -113,7 +113,11 @@ class Watching(Children):
         allowed = [None]
         if before is not None and (before.file is self.table[fd] or before.confused):
             allowed = [None, "exists"] if before.doubtful else ["exists"]
+        if KQUEUE and before is not None and before.may_be_unknown():
+            allowed = [None, "exists"]
         self.outcome("add", raised, allowed)
+        if KQUEUE and raised == "exists":
+            before.stirred = True  # the refused change has asked its filters
         if raised is None:
             if before is not None:
                 self.take_out(before)
@@ -133,6 +137,8 @@ class Watching(Children):
         self.say_tried(raised, f"{watch.name}.modify({bits(interest)})")
         gone = self.table.get(watch.fd) is not watch.file
         allowed = ["EBADF"] if gone else [None]
+        if KQUEUE and watch.may_be_unknown():
+            allowed = ["EBADF", None]
         if watch.doubtful and not self.real_of[watch].active:
             allowed = ["unknown"]  # the queue detected that it is closed
         elif watch.confused:

@@ -148,6 +148,8 @@ def test_many_reused_numbers_keep_their_own_data(queue, make):
 
 
 def test_check_tells_what_the_kernel_watches_and_the_queue_does_not(queue, make):
+    if queue.backend == "kqueue":
+        pytest.skip("kqueue has no ghosts, and does not list what it watches: Linux does")
     here, there = make.unix()
     watch = queue.add(here.fileno())
     assert queue.check() == []

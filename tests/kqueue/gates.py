@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What a kernel with kqueue cannot do, at most six things each, and the tests that must fail there
+for it: of C by program and name, of Python (python/) and Lua (lua/) by file and name.
+"""
+
+import os
+
+import pytest
+
+BY_NUMBER = "a child registers by number, and only the parent's set knew the file of a closed one"
+NO_EXCEPT = "there is no filter for out-of-band data"
+NO_TTY_END = "the filters of terminals look at data only (filt_ttyread)"
+FIFO_SHUT = "the filter of a FIFO's write end always reports its end (filt_fifowrite)"
+FIFO_ENDLESS = "the filters of FIFOs report no end (filt_vnode_common)"
+
+REUSED = {BY_NUMBER: ["fork.test_child_does_not_take_a_reused_number_for_the_closed_file"]}
+OUT_OF_BAND = {
+    NO_EXCEPT: [
+        "bits.test_out_of_band_byte_comes_as_priority",
+        "python/test_bits.test_urgent_byte_is_priority",
+        "python/test_errors.test_letters_and_bits_mean_the_same",
+        "python/test_polite.test_what_never_blocks_supports_edge_and_oneshot[/dev/null]",
+        "python/test_polite.test_what_never_blocks_supports_edge_and_oneshot[/dev/zero]",
+        "lua/test_bits.test_urgent_data_is_priority",
+        "lua/test_loop_any.test_any_tells_which_descriptor_was_closed_meanwhile",
+        "lua/test_loop_any.test_priority_waits_for_exceptional_data",
+    ]
+}
+GATES = {
+    "freebsd": {**REUSED, **OUT_OF_BAND},
+    "netbsd": {
+        **REUSED,
+        **OUT_OF_BAND,
+        FIFO_SHUT: ["bits.test_fifo_reads_writes_and_ends"],
+        NO_TTY_END: [
+            "bits.test_terminal_reads_writes_and_ends",
+            "bits.test_terminal_whose_master_is_gone_ends",
+        ],
+    },
+    "openbsd": REUSED,
+    "macos": {
+        **REUSED,
+        FIFO_ENDLESS: [
+            "python/test_bits.test_pipe_whose_writer_is_gone_is_readable_without_data[fifo]",
+            "python/test_bits.test_writer_of_a_full_pipe_wakes_when_its_reader_goes[fifo]",
+            "lua/test_sources.test_a_fifo_is_ready_when_written_and_when_the_writer_leaves",
+            "bits.test_fifo_reads_writes_and_ends",
+            "bits.test_fifo_reads_again_after_a_new_writer_came",
+            "bits.test_writer_of_a_full_fifo_wakes_when_the_reader_is_gone",
+        ],
+    },
+    "dragonfly": REUSED,
+}
+
+# These compare with select(2) and its like, which are Linux's here whatever $KQUEUE_AS says.
+WITH_LINUX = {
+    "lua/test_select.test_duplicates_are_sockets_of_their_own",
+    "lua/test_select.test_numbers_of_objects_may_be_floats_strings_or_rubbish",
+    "lua/test_select.test_refused_and_fresh_sockets_are_ready_as_with_the_original",
+    "python/test_selector.test_events_are_those_of_the_stock_selector[pipe without writer-2]",
+}
+
+
+def reasons(kernel):
+    """Why a test must fail, by its name."""
+    return {name: why for why, names in GATES[kernel].items() for name in names}
+
+
+def name_of(item):
+    """Of a test of Python or Lua, as above."""
+    values = getattr(item, "callspec", None)
+    if item.path.name == "test_lua.py" and values is not None and "module" in values.params:
+        return "lua/{module}.{function}".format(**values.params)
+    return f"{item.path.parent.name}/{item.path.stem}.{item.name}"
+
+
+def mark(items):
+    """Tests that run as a kernel ($KQUEUE_AS) must fail where it has a gate."""
+    why = reasons(os.environ["KQUEUE_AS"])
+    for item in items:
+        name = name_of(item)
+        reason = why.get(name)
+        if name in WITH_LINUX:
+            item.add_marker(pytest.mark.skip("compares kqueue with Linux: run it on that kernel"))
+        if reason is not None:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
