@@ -65,10 +65,10 @@ enum readyq_kind {
     READYQ_KIND_TRIGGER = 5,
 };
 
-typedef struct readyq readyq;
+typedef struct readyq readyq; /* a queue; opaque */
 typedef struct readyq_watch readyq_watch;
 typedef struct readyq_batch readyq_batch;
-typedef struct readyq_recording readyq_recording;
+typedef struct readyq_recording readyq_recording; /* opaque: see readyq_record() */
 
 struct readyq__link { /* private: an element of a circular list */
     struct readyq__link *next, *prev;
@@ -370,6 +370,8 @@ READYQ_API int64_t readyq_due(readyq_watch *w);
     FIGURE(deliveries)
 
 #define READYQ__FIELD(name, ...) uint64_t name;
+
+/* The figures as they are now, copied by readyq_stats(). Returns 0. */
 struct readyq_stats {
     READYQ_FIGURES(READYQ__FIELD)
     int ghost_fd; /* the descriptor number of the last ghost, -1 before the first */

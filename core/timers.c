@@ -126,15 +126,20 @@ static void stop(readyq *q, readyq_watch *w)
     q->timer_watches--;
 }
 
+static int check_delay(int64_t delay)
+{
+    return delay >= 0 ? 0 : readyq__refuse(EINVAL, "the delay is negative", "use 0 or more");
+}
+
 /* Starts a timer, one of the queue or a new one, `delay` from now. An expiration that was not taken
  * is dropped, also one that was noted while it was held. */
 static int start_after(readyq *q, readyq_watch *w, int64_t delay)
 {
     const int64_t due = readyq__deadline(readyq__now(q), delay);
-    int error;
+    int error = check_delay(delay);
 
-    if (delay < 0)
-        return readyq__refuse(EINVAL, "the delay is negative", "use 0 or more");
+    if (error < 0)
+        return error;
     if (w->queue == NULL) {
         error = reserve(q);
         if (error < 0)
@@ -192,8 +197,8 @@ static readyq *enter_for(readyq_watch *w, int *error)
 
 int readyq_restart(readyq_watch *w, int64_t delay)
 {
-    int error;
-    readyq *q = enter_for(w, &error);
+    int error = check_delay(delay);
+    readyq *q = error == 0 ? enter_for(w, &error) : NULL;
 
     if (q == NULL)
         return error;

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The examples work as documented: the echo server in three languages, and the demo."""
+"""The examples work as documented, with real clients, files and processes."""
 
 import contextlib
+import http.client
 import os
 import pty
 import re
 import select
 import selectors
+import shutil
 import signal
 import socket
 import struct
@@ -292,8 +294,8 @@ def test_demo_prints_the_same_in_three_languages():
 class Chat:
     """The chat server, and clients for it."""
 
-    def __init__(self, **environment):
-        command = command_for("chat", "lua")
+    def __init__(self, language, **environment):
+        command = command_for("chat", language)
         self.server = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -330,11 +332,16 @@ class Chat:
         self.server.stderr.close()
 
 
-@pytest.fixture
-def chat():
-    if not has_luasocket():
+@pytest.fixture(params=["python", "lua"])
+def language(request):
+    if request.param == "lua" and not has_luasocket():
         pytest.skip("LuaSocket is missing: apt install lua-socket")
-    chat = Chat()
+    return request.param
+
+
+@pytest.fixture
+def chat(language):
+    chat = Chat(language)
     yield chat
     chat.close()
 
@@ -382,10 +389,8 @@ def test_chat_ends_in_time_while_a_client_reads_nothing(chat):
     chat.end(signal.SIGTERM)
 
 
-def test_chat_closes_the_connection_of_a_client_that_says_nothing():
-    if not has_luasocket():
-        pytest.skip("LuaSocket is missing: apt install lua-socket")
-    chat = Chat(CHAT_IDLE="0.5")
+def test_chat_closes_the_connection_of_a_client_that_says_nothing(language):
+    chat = Chat(language, CHAT_IDLE="0.5")
     ann = chat.connect("ann")
     for _ in range(4):
         time.sleep(0.2)
@@ -409,11 +414,11 @@ def test_chat_closes_the_connection_of_a_client_whose_line_has_no_end(chat):
 
 @pytest.fixture
 def start():
-    """Starts an example in Lua, which is ended with the test, or if it takes too long."""
+    """Starts an example, which is ended with the test, or if it takes too long."""
     programs = []
 
-    def start(name, *arguments):
-        command = [*command_for(name, "lua"), *arguments]
+    def start(name, *arguments, language="lua"):
+        command = [*command_for(name, language), *map(str, arguments)]
         program = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -483,8 +488,10 @@ def test_serial_ends_by_ctrl_c(start):
 # ------------------------------------------------------------------ the supervisor
 
 
-def test_supervisor_decodes_statuses_and_starts_again_later_and_later(start):
-    program = start("supervisor", "sh -c 'exit 3'", "sh -c 'kill -9 $$'", "sleep 60")
+@pytest.mark.parametrize("language", ["python", "lua"])
+def test_supervisor_decodes_statuses_and_starts_again_later_and_later(start, language):
+    commands = ["sh -c 'exit 3'", "sh -c 'kill -9 $$'", "sleep 60"]
+    program = start("supervisor", *commands, language=language)
     lines = []
     while sum("in 0.4 s" in line for line in lines) < 2:
         lines.append(program.stdout.readline())
@@ -506,6 +513,221 @@ def test_supervisor_decodes_statuses_and_starts_again_later_and_later(start):
     assert sleeper[1:] == ["sleep 60: was ended by signal 15"]
     with pytest.raises(ProcessLookupError):
         os.kill(int(sleeper[0].split()[-1]), 0)
+
+
+# ------------------------------------------------------------------ tail
+
+
+@pytest.mark.parametrize("language", ["python", "lua"])
+def test_tail_follows_files_that_grow_are_cut_and_come_later(start, language, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("before\n")
+    program = start("tail", one, two, language=language)
+    read_until(program.stdout, "following 2 files")
+    for path, text, mode in ((one, "first\n", "a"), (two, "second\n", "w"), (two, "third\n", "a")):
+        with path.open(mode) as file:
+            file.write(text)
+        header = [] if text == "third\n" else [f"==> {path} <=="]
+        assert read_until(program.stdout, text.strip()) == [*header, text.strip()]
+    one.write_text("new\n")  # shorter than before
+    assert read_until(program.stdout, "new") == [f"==> {one} <==", "new"]
+    program.send_signal(signal.SIGINT)
+    assert program.wait(LONG) == 0
+
+
+# ------------------------------------------------------------------ forwarders and pools
+
+
+def port_of(program):
+    return int(read_until(program.stdout, "listening on")[0].split()[-1])
+
+
+@pytest.fixture(params=["forward python", "forward lua", "proxy c"])
+def forwarder(request, start):
+    """A function that starts a forwarder to a port and returns its own port."""
+    name, language = request.param.split()
+    if language == "lua" and not has_luasocket():
+        pytest.skip("LuaSocket is missing: apt install lua-socket")
+    host = [] if name == "proxy" else ["127.0.0.1"]
+    programs = []
+
+    def forward_to(port):
+        programs.append(start(name, 0, *host, port, language=language))
+        return port_of(programs[-1])
+
+    yield forward_to
+    for program in programs:
+        program.send_signal(signal.SIGINT)
+        assert program.wait(LONG) == 0
+
+
+def test_forwarder_passes_both_directions_and_each_end(forwarder):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = forwarder(listener.getsockname()[1])
+        near = socket.create_connection(("127.0.0.1", port), timeout=LONG)
+        far, _ = listener.accept()
+        far.settimeout(LONG)
+        with near, far:
+            sender = send_in_background(near, MEGABYTE)
+            assert receive(far, len(MEGABYTE)) == MEGABYTE
+            sender.join(LONG)
+            near.shutdown(socket.SHUT_WR)
+            assert far.recv(1) == b""
+            far.sendall(b"the answer")
+            far.close()
+            assert receive(near, 10) == b"the answer"
+            assert near.recv(1) == b""
+
+
+def test_forwarder_stops_reading_while_the_receiver_does_not_read(forwarder):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = forwarder(listener.getsockname()[1])
+        near = socket.create_connection(("127.0.0.1", port), timeout=LONG)
+        far, _ = listener.accept()
+        far.settimeout(LONG)
+        with near, far:
+            near.setblocking(False)
+            sent = fill(near)
+            assert sent < 64 << 20
+            assert len(receive(far, sent)) == sent
+
+
+def test_forwarder_closes_when_nobody_listens_at_the_target(forwarder):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        unused = listener.getsockname()[1]
+    address = ("127.0.0.1", forwarder(unused))
+    with (
+        socket.create_connection(address, timeout=LONG) as near,
+        contextlib.suppress(ConnectionResetError),
+    ):
+        assert near.recv(1) == b""
+
+
+def test_pool_answers_each_client_and_frees_those_that_leave(start):
+    program = start("pool", 0, 4, language="c")
+    port = port_of(program)
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=LONG) for _ in range(50)]
+    for turn in range(5):
+        for number, client in enumerate(clients):
+            client.sendall(b"%d and %d\n" % (number, turn))
+        for number, client in enumerate(clients):
+            total = sum(map(int, str(number))) + turn
+            assert receive(client, len(str(total)) + 1) == b"%d\n" % total
+        clients.pop().close()
+        reset(clients.pop())
+    program.send_signal(signal.SIGINT)
+    assert program.wait(LONG) == 0
+    for client in clients:
+        client.close()
+
+
+# ------------------------------------------------------------------ files by HTTP
+
+
+@pytest.fixture
+def files(start, tmp_path):
+    """The port of a file server for a folder with two files."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "index.html").write_text("<p>hello</p>")
+    (folder / "large.bin").write_bytes(MEGABYTE * 8)
+    (tmp_path / "secret").write_text("outside")
+    program = start("files", 0, folder, language="python")
+    yield port_of(program)
+    program.send_signal(signal.SIGINT)
+    assert program.wait(LONG) == 0
+
+
+def fetch(connection, path, method="GET"):
+    connection.request(method, path)
+    answer = connection.getresponse()
+    return answer.status, answer.getheader("Content-Type"), answer.read()
+
+
+def test_file_server_sends_files_on_one_connection_and_nothing_from_outside(files):
+    connection = http.client.HTTPConnection("127.0.0.1", files, timeout=LONG)
+    assert fetch(connection, "/") == (200, "text/html", b"<p>hello</p>")
+    assert fetch(connection, "/index.html?x", "HEAD") == (200, "text/html", b"")
+    assert fetch(connection, "/large.bin")[2] == MEGABYTE * 8
+    for path in ("/none", "/../secret", "/%2e%2e/secret", "//etc/passwd"):
+        assert fetch(connection, path)[0] == 404
+    assert fetch(connection, "/", "DELETE")[0] == 405
+    connection.close()
+
+
+def test_file_server_is_not_stopped_by_slow_and_rude_clients(files):
+    slow = socket.create_connection(("127.0.0.1", files), timeout=LONG)
+    slow.sendall(b"GET /large.bin HTTP/1.1\r\n\r\n")
+    rude = [socket.create_connection(("127.0.0.1", files), timeout=LONG) for _ in range(3)]
+    rude[0].sendall(b"GET / HT")
+    rude[1].sendall(b"\0\r\n\r\n")
+    rude[2].sendall(b"x" * 100_000)
+    reset(rude[2])
+    connection = http.client.HTTPConnection("127.0.0.1", files, timeout=LONG)
+    assert fetch(connection, "/")[0] == 200
+    connection.close()
+    head = slow.recv(4096)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    for client in (slow, *rude):
+        client.close()
+
+
+def test_file_server_survives_wrk(files):
+    if not shutil.which("wrk"):
+        pytest.skip("wrk is missing: apt install wrk")
+    command = ["wrk", "-t", "1", "-c", "200", "-d", "2s", f"http://127.0.0.1:{files}/"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=True)
+    assert int(re.search(r"(\d+) requests in", result.stdout)[1]) > 100, result.stdout
+    assert "Non-2xx" not in result.stdout
+    connection = http.client.HTTPConnection("127.0.0.1", files, timeout=LONG)
+    assert fetch(connection, "/")[0] == 200
+    connection.close()
+
+
+# ------------------------------------------------------------------ the game
+
+
+def test_game_is_won_by_the_player_who_guesses_the_number(start):
+    program = start("game", 0, language="python")
+    port = port_of(program)
+    with contextlib.ExitStack() as stack:
+        players = []
+        for name in ("ann", "bob"):
+            sock = socket.create_connection(("127.0.0.1", port), timeout=LONG)
+            player = stack.enter_context(stack.enter_context(sock).makefile("rw"))
+            assert player.readline() == "Your name?\n"
+            players.append(player)
+            player.write(f"{name}\n")
+            player.flush()
+            for other in players:
+                assert other.readline() == f"{name} plays.\n"
+            assert player.readline() == "Guess a number from 1 to 100.\n"
+        ann, bob = players
+        low, high, answer = 1, 100, ""
+        while "wins" not in answer:
+            guess = (low + high) // 2
+            ann.write(f"{guess}\n")
+            ann.flush()
+            answer = ann.readline()
+            low, high = (guess + 1, high) if "larger" in answer else (low, guess - 1)
+        assert answer == f"ann wins: it was {guess}.\n"
+        assert bob.readline() == answer
+        assert bob.readline() == "Guess a number from 1 to 100.\n"
+    program.send_signal(signal.SIGINT)
+    assert program.wait(LONG) == 0
+
+
+# ------------------------------------------------------------------ the index
+
+
+@pytest.mark.parametrize("index", ["examples/README.md", "docs/recipes/programs.md"])
+def test_the_index_names_each_example(index):
+    text = (ROOT / index).read_text(encoding="utf-8")
+    names = {path.name for path in EXAMPLES.iterdir()} - {"README.md", "__pycache__"}
+    assert {Path(link).name for link in re.findall(r"\]\((.+?)\)", text)} - {"README.md"} == names
+
+
+# ------------------------------------------------------------------ beside cqueues
 
 
 @pytest.mark.parametrize("outer", ["loop", "controller"])

@@ -122,6 +122,11 @@ def test_lua_runs_on_the_installed_modules(prefix):
     assert run(LUA, "-e", code, env=environment, cwd=prefix) != ""
 
 
+def test_manual_pages_are_installed(prefix):
+    pages = {page.name for page in (prefix / "share" / "man" / "man3").iterdir()}
+    assert {"readyq.3", "readyq_wait.3", "readyq_explain.3"} <= pages
+
+
 def test_staged_install_stays_in_its_directory(tmp_path):
     stage = tmp_path / "stage"
     arguments = (f"DESTDIR={stage}", "PREFIX=/opt/readyq")

@@ -368,40 +368,7 @@ def test_the_stock_select_ends_at_its_limit(start_copas):
     assert "descriptor too large for set size" in server.process.communicate(timeout=SLOWLY)[1]
 
 
-# ---- the guide and an example
-
-GUIDES = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("lua.md", "lua-files.md")]
-PROGRAMS = re.findall(r"^```lua\n(.*?)^```$", "\n".join(GUIDES), re.MULTILINE | re.DOTALL)
-PRINTED = [
-    "mail\t1\nin the queue: 2\n",
-    "half way\ndone\n",
-    "one\nnil\ttimeout\ntwo\none\ntwo\n",
-    "still running\nprompt> ready\nstill running\nclosed\n",
-    "0\t3\nclosed after 0 s\n",
-]
-
-
-@pytest.mark.parametrize("lua", LUAS)
-@pytest.mark.parametrize(("program", "printed"), list(zip(PROGRAMS, PRINTED)))
-def test_a_program_of_the_guide_prints_what_it_says(program, printed, lua):
-    result = subprocess.run(
-        [lua, "-e", program], env=environment(lua), capture_output=True, text=True, timeout=60
-    )
-    assert (result.stdout, result.returncode) == (printed, 0), result.stderr
-
-
-def test_every_program_of_the_guide_is_run():
-    assert len(PROGRAMS) == len(PRINTED)
-
-
-@pytest.mark.parametrize("lua", [lua for lua in LUAS if has_module(lua, "socket")])
-def test_the_program_of_the_page_on_sockets_prints_its_words(lua):
-    page = (ROOT / "docs" / "lua-sockets.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"^```lua\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    result = subprocess.run(
-        [lua, "-e", program], env=environment(lua), capture_output=True, text=True, timeout=60
-    )
-    assert (result.stdout, result.returncode) == ("ONE\nTWO\n", 0), result.stderr
+# ---- two examples
 
 
 class Late(http.server.BaseHTTPRequestHandler):

@@ -169,24 +169,32 @@ def test_make_repl_lua_opens_it(terminal, tmp_path):
     terminal.expect_end()
 
 
-# ------------------------------------------------------------------ the session in the docs
+# ------------------------------------------------------------------ the sessions in the docs
 
 
-def recorded_session():
-    """The lines of docs/prompt-lua.md that are typed, each with its prompt and the output."""
-    text = (ROOT / "docs" / "prompt-lua.md").read_text(encoding="utf-8")
-    steps = []
-    for line in re.search(r"```console\n(.*?)```", text, re.DOTALL)[1].splitlines():
-        if line.startswith(("> ", ">> ")):
-            steps.append((*line.split(" ", 1), []))
-        else:
-            steps[-1][2].append(line)
-    return steps
+def recorded_sessions():
+    """Each session of the pages: the lines that are typed, with their prompts and the output."""
+    for page in ("prompt-lua.md", "tutorial/lua.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        for number, session in enumerate(re.findall(r"```console\n(> .*?)```", text, re.DOTALL)):
+            steps = []
+            for line in session.splitlines():
+                if line.startswith(("> ", ">> ")):
+                    steps.append((*line.split(" ", 1), []))
+                else:
+                    steps[-1][2].append(line)
+            yield pytest.param(steps, id=f"{page}-{number + 1}")
 
 
-def test_the_recorded_session_shows_what_it_says(console):
-    steps = recorded_session()
-    assert len(steps) > 10
+SESSIONS = list(recorded_sessions())
+
+
+def test_there_are_sessions():
+    assert len(SESSIONS) >= 3
+
+
+@pytest.mark.parametrize("steps", SESSIONS)
+def test_a_recorded_session_shows_what_it_says(console, steps):
     for prompt, typed, shown in steps:
         console.enter(typed)
         for line in shown:

@@ -21,7 +21,8 @@
 #   tools/setup.sh references     for `make references`: a debug CPython, and what `test` requires
 #   tools/setup.sh cross          for `make cross`: the compiler for other systems, and readers of its files
 #   tools/setup.sh coverage       for `make coverage`: the tools that count lines and branches
-#   tools/setup.sh all            everything except the last five
+#   tools/setup.sh docs           for `make docs`: Sphinx with MyST (pages in Markdown) and its theme
+#   tools/setup.sh all            everything except the last six
 #
 # Environment: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (the directory of lua.h), CC (cc), SYSTEM
 # (what is built for: uname -s).
@@ -36,11 +37,12 @@ for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyrigh
     shellcheck zizmor"
 for_cross="$for_build pip ziglang llvm"
 for_coverage="$for_test pip coverage"
+for_docs="$for_python pip sphinx"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
 extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux
-    ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
+    mandoc wrk glib libuv ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
 # And without these, which `all` alone fetches: Debian starts a server where it installs one, and a
 # browser is large.
 servers="postgresql redis_server auditwheel chromium speedscope"
@@ -216,6 +218,10 @@ has_chromium() {
 has_speedscope() { [ -d build/npm/node_modules/speedscope ]; }
 has_spin() { command -v spin >/dev/null; }
 has_tmux() { command -v tmux >/dev/null; }
+has_mandoc() { command -v mandoc >/dev/null; }
+has_wrk() { command -v wrk >/dev/null; }
+has_glib() { pkg-config --exists glib-2.0 2>/dev/null; }
+has_libuv() { pkg-config --exists libuv 2>/dev/null; }
 has_libfuzzer() {
     echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
         clang -fsanitize=fuzzer,address -xc - -o /dev/null 2>/dev/null
@@ -262,6 +268,7 @@ has_ruff() { command -v ruff >/dev/null; }
 has_mypy() { command -v mypy >/dev/null; }
 has_pyright() { command -v pyright >/dev/null; }
 has_coverage() { "$venv/bin/python" -c 'import coverage, gcovr, pytest' >/dev/null 2>&1; }
+has_sphinx() { "$venv/bin/python" -c 'import sphinx, myst_parser, furo, sphinx_copybutton' 2>/dev/null; }
 has_ziglang() { "$venv/bin/python" -m ziglang version >/dev/null 2>&1; }
 has_llvm() { command -v llvm-nm >/dev/null && command -v llvm-objdump >/dev/null; }
 has_setuptools() { # one that builds the package
@@ -359,6 +366,10 @@ debian_packages() {
         luaredis) printf '%s\n' lua-redis lua5.1 liblua5.1-0-dev ;;
         luahttp) printf '%s\n' lua-http lua5.1 liblua5.1-0-dev ;;
         tmux) echo tmux ;;
+        mandoc) echo mandoc ;;
+        wrk) echo wrk ;;
+        glib) printf '%s\n' libglib2.0-dev pkg-config ;;
+        libuv) printf '%s\n' libuv1-dev pkg-config ;;
         postgresql) echo postgresql ;;
         redis_server) echo redis-server ;;
         spin) echo spin ;;
@@ -405,6 +416,7 @@ pip_packages() {
         ziglang) echo 'ziglang>=0.15' ;;
         atheris) echo 'atheris>=3' ;;
         coverage) printf '%s\n' 'coverage>=7.10' 'gcovr>=8' 'pytest>=7' ;;
+        sphinx) printf '%s\n' 'sphinx>=7.4' 'myst-parser>=3' furo sphinx-copybutton ;;
         setuptools) echo 'setuptools>=77' ;;
         build) echo 'build>=1.2' ;;
         esac
@@ -601,6 +613,7 @@ references) provide "$for_test debug_python" "" "" ;;
 cross) provide "$for_cross" "" "" ;;
 all) provide "$for_test $for_lint" "$checkers $extras $servers" too ;;
 coverage) provide "$for_coverage" "" "" ;;
+docs) provide "$for_docs" "" "" ;;
 *) say "no such command: $command" && exit 2 ;;
 esac
 write_config

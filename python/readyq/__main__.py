@@ -11,8 +11,8 @@ from readyq import __version__, console
 
 _USAGE = "python -m readyq [-h] [--version] [--plain] [script] [arguments ...]"
 _ABOUT = """\
-A Python prompt with an event queue `q` that runs while you type: whatever is added to it with a
-function as its data, that function is called. `await` works, and asyncio's tasks run as well.
+A Python prompt with an event queue `q` that runs while you type: when a watch is ready and its data
+is a function, that function is called. `await` works, and asyncio's tasks run as well.
 """
 _NOTES = """\
 With prompt_toolkit (pip install "readyq[prompt]") output appears above the line you type, and

@@ -1,0 +1,50 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Prints what is appended to files: `tail.lua FILE...`. The same program as tail.py.
+--
+-- A file is always ready, also at its end, so that no queue can report that it grows: a timer
+-- looks. A file that became shorter, as after log rotation, is read from its beginning. Ctrl-C
+-- ends it.
+local readyq = require "readyq"
+
+local EVERY = 0.1 -- seconds
+
+local last -- the path of the file whose text was printed last
+
+-- The text of a file behind a place, and the place of its end; without a place no text.
+local function read_from(path, place)
+    local file = io.open(path, "rb")
+    if not file then return "", 0 end
+    local size = file:seek("end")
+    if place then file:seek("set", size < place and 0 or place) end
+    local text = file:read("*a")
+    size = file:seek()
+    file:close()
+    return text, size
+end
+
+local places = {}
+for i, path in ipairs(arg) do
+    places[i] = select(2, read_from(path)) -- only what comes from now on
+end
+
+local function look_at_all()
+    for i, path in ipairs(arg) do
+        local text, place = read_from(path, places[i])
+        places[i] = place
+        if text ~= "" then
+            if last ~= path and #arg > 1 then print("==> " .. path .. " <==") end
+            last = path
+            io.write(text)
+            io.stdout:flush()
+        end
+    end
+end
+
+local q = readyq.new()
+q:add_timer(EVERY, look_at_all, EVERY)
+local interrupt = q:add_signal("INT", function(w) w:remove() end)
+print("following " .. #arg .. " files")
+io.stdout:flush()
+while interrupt.active do q:dispatch() end
+q:close()
