@@ -4,8 +4,7 @@
 A block in ```python, ```lua or ```c is a program; the ```text block that follows is its output. A
 program in Lua runs on each Lua that has the modules it requires; a program whose library is missing
 is skipped. A block in ```pycon is a session. The sessions in ```console are typed into a terminal
-by tests/test_prompt*.py. A C file without `main` is only compiled. A program that has no output
-below it is a chat server.
+by tests/test_prompt*.py. A program that has no output below it is a chat server.
 """
 
 import contextlib
@@ -93,8 +92,7 @@ CASES = list(cases())
 PROGRAMS = [case for case in CASES if case.values[1] is not None]
 SESSIONS = [case for case in CASES if case.values[2] == "pycon"]
 SERVERS = [case for case in CASES if case.values[1] is None and '"TERM"' in case.values[0]]
-PARTS = [case for case in CASES if case.values[2] == "c" and case.values[1] is None]
-KINDS = [PROGRAMS, SESSIONS, SERVERS, PARTS]
+KINDS = [PROGRAMS, SESSIONS, SERVERS]
 
 
 def compile_c(code, folder):
@@ -102,19 +100,12 @@ def compile_c(code, folder):
     source.write_text(code)
     flags = f"-std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Werror -I{ROOT / 'core'}"
     compiler = [*shlex.split(os.environ.get("CC", "cc")), *flags.split(), "-o", program]
-    if "int main(" in code:
-        command = [*compiler, source, ROOT / "build" / "libreadyq.a"]
-        if packages := packages_of(code):
-            flags = subprocess.run(
-                ["pkg-config", "--cflags", "--libs", *packages],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            command += flags.stdout.split()
-        subprocess.run(command, check=True)
-    else:
-        subprocess.run([*compiler, "-c", source], check=True)
+    command = [*compiler, source, ROOT / "build" / "libreadyq.a"]
+    if packages := packages_of(code):
+        command += shlex.split(
+            subprocess.check_output(["pkg-config", "--cflags", "--libs", *packages], text=True)
+        )
+    subprocess.run(command, check=True)
     return [program]
 
 
@@ -155,11 +146,6 @@ def test_a_session_shows_what_the_page_says(code, output, runner, tmp_path):
         if result.returncode == 0:
             break
     assert (result.stdout, result.returncode) == ("", 0), result.stderr
-
-
-@pytest.mark.parametrize(("code", "output", "runner"), PARTS)
-def test_a_part_of_a_program_compiles(code, output, runner, tmp_path):
-    compile_c(code, tmp_path)
 
 
 class Chat:
