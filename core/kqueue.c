@@ -33,7 +33,8 @@
  *     end, again and again (filt_piperead; xnu filt_pipenotsup), so it is added where WRITE is
  *     asked for. NetBSD 10 refuses both, so that the core has to report the end. A named FIFO has
  *     one list for both directions, and READ would report its data: it has a link, while pipe_stat
- *     leaves st_nlink 0.
+ *     leaves st_nlink 0. So do kqueue_stat and a FIFO whose name was removed, and FreeBSD's pipes
+ *     have a second direction: READ that reports data, which nobody asked for, is deleted.
  *  8. A filter is refused, by many errors, where a file has no such direction, OOB data or queue
  *     (pipe_kqfilter, soo_kqfilter, kqueue_kqfilter, cdevs without kqfilter): it is left out, and
  *     the others stay. If none is left, a device that poll(2) calls ready never blocks, such as
@@ -432,6 +433,15 @@ static void touch(readyq *q, const struct kevent *event)
     apply(q, &changes);
 }
 
+/* Note 7. */
+static void delete_read(readyq *q, int fd)
+{
+    struct changes changes = {.n = 0};
+
+    change(&changes, filters[READ_FILTER].filter, fd, 0, EV_DELETE);
+    apply(q, &changes);
+}
+
 static void handle(readyq *q, struct readyq__events *events, const struct kevent *event, bool full)
 {
     const uint32_t both = READYQ_READ | READYQ_WRITE;
@@ -450,6 +460,10 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
     bits = readyq__from_kevent(event, w->interest);
     if (bits == 0)
         return; /* note 9 */
+    if (bits == READYQ_READ && !(w->interest & READYQ_READ)) {
+        delete_read(q, fd);
+        return;
+    }
     if (full && (w->interest & both) == both)
         bits |= readyq__poll_both(fd);
     if (bits & ~READYQ__DIRECTIONS)
