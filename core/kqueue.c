@@ -49,8 +49,8 @@
  * 10. The queue is not inherited by fork (fdcopy, fdt_fork): its number may be another file's.
  * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid); others count a day at most.
  * 12. A kqueue may be put into itself and into circles: a panic on NetBSD (knote_activate takes
- *     kq_lock twice) and OpenBSD, unnoticed elsewhere; only xnu, and FreeBSD for itself, refuse
- *     (kqueue_kqfilter). The core looks for them before it adds. xnu has levels for it, ten, which
+ *     kq_lock twice) and OpenBSD, unnoticed elsewhere; only xnu (kqueue_kqfilter), and FreeBSD for
+ *     itself (kqueue_register), refuse. The core looks for them before it adds. xnu has levels for it, ten, which
  *     never go down: a queue that is in another one, of level 1, would get none below it that has
  *     one itself, of level 2; but a queue of its own level raises it by one.
  * 13. kqueue1 opens close-on-exec. It is used on NetBSD and OpenBSD; FreeBSD has it only since 14.

@@ -36,7 +36,8 @@ GATES = {
         **REUSED,
         **OUT_OF_BAND,
         "a FIFO's write end always reports its end (filt_fifowrite)": [
-            "bits.test_fifo_reads_writes_and_ends"
+            "bits.test_fifo_reads_writes_and_ends",
+            "bits.test_full_fifo_without_a_name_wakes_nobody",
         ],
         "a terminal reports data and no end (filt_ttyread, filt_ptcread)": [
             "bits.test_terminal_reads_writes_and_ends",

@@ -271,6 +271,26 @@ static void test_writer_of_a_full_fifo_wakes_when_the_reader_is_gone(void)
     check_reader_gone(open_fifo);
 }
 
+/* kqueue: its name is gone, so it looks like an unnamed pipe, and is watched like one. */
+static void test_full_fifo_without_a_name_wakes_nobody(void)
+{
+    int p[2];
+    struct readyq_stats before, after;
+    readyq_watch w;
+    readyq *q = open_queue();
+    open_fifo(p);
+    fill(p[1]);
+    add(q, &w, p[1], READYQ_WRITE);
+    CHECK_IS(readyq_stats(q, &before), 0);
+    CHECK_QUIET(q);
+    CHECK_IS(readyq_stats(q, &after), 0);
+    CHECK(after.kernel_waits - before.kernel_waits < 5);
+    drain(p[0]);
+    CHECK_TAKES(q, &w);
+    readyq_close(q);
+    close_pair(p);
+}
+
 static void test_fifo_reads_again_after_a_new_writer_came(void)
 {
     char folder[] = "/tmp/readyq-XXXXXX", path[64];
@@ -398,6 +418,7 @@ TESTS(TEST(test_tcp_reads_and_writes), TEST(test_unix_socket_reads_and_writes),
       TEST(test_fifo_reads_writes_and_ends),
       TEST(test_writer_of_a_full_pipe_wakes_when_the_reader_is_gone),
       TEST(test_writer_of_a_full_fifo_wakes_when_the_reader_is_gone),
+      TEST(test_full_fifo_without_a_name_wakes_nobody),
       TEST(test_fifo_reads_again_after_a_new_writer_came),
       TEST(test_terminal_reads_writes_and_ends), TEST(test_terminal_whose_master_is_gone_ends),
       TEST(test_eventfd_reads_and_writes), TEST(test_regular_file_is_always_ready),
