@@ -262,6 +262,8 @@ static void test_a_queue_that_is_watched_for_writing_wakes_nobody(void)
     CHECK_QUIET(outer);
     CHECK_IS(readyq_stats(outer, &after), 0);
     CHECK(after.kernel_waits - before.kernel_waits < 5);
+    CHECK_IS(readyq_modify(&w, READYQ_READ), 0);
+    CHECK_TAKES(outer, &w);
     readyq_close(outer);
     readyq_close(inner);
 }
