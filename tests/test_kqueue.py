@@ -55,8 +55,9 @@ GATES = {
     },
     "dragonfly": REUSED,
 }
-# These replace or forbid Linux's own calls, or need registrations that outlive their number.
-LINUX_ONLY = ("faults", "meanwhile", "cancelled", "sandbox")
+# These replace or forbid Linux's own calls, read /proc, or need registrations that outlive their
+# number.
+LINUX_ONLY = ("faults", "meanwhile", "cancelled", "sandbox", "table")
 
 
 def make(*arguments):
