@@ -33,7 +33,9 @@
  *     end, again and again (filt_piperead; xnu filt_pipenotsup), so it is added where WRITE is
  *     asked for. NetBSD 10 refuses both, so that the core has to report the end. A named FIFO has
  *     one list for both directions, and READ would report its data: it has a link, while pipe_stat
- *     leaves st_nlink 0.
+ *     leaves st_nlink 0. So do kqueue_stat and a FIFO whose name was removed, and FreeBSD's pipes
+ *     have a second direction: READ that reports data, which nobody asked for, is disabled, and
+ *     stays for note 1.
  *  8. A filter is refused, by many errors, where a file has no such direction, OOB data or queue
  *     (pipe_kqfilter, soo_kqfilter, kqueue_kqfilter, cdevs without kqfilter): it is left out, and
  *     the others stay. If none is left, a device that poll(2) calls ready never blocks, such as
@@ -46,12 +48,13 @@
  *     level-triggered one is touched after each report, so that it fires again as long as the mark
  *     is there.
  * 10. The queue is not inherited by fork (fdcopy, fdt_fork): its number may be another file's.
- * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid); others count a day at most.
+ * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid) or for ever (FreeBSD
+ *     kqueue_scan): a day is asked for at most.
  * 12. A kqueue may be put into itself and into circles: a panic on NetBSD (knote_activate takes
- *     kq_lock twice) and OpenBSD, unnoticed elsewhere; only xnu, and FreeBSD for itself, refuse
- *     (kqueue_kqfilter). The core looks for them before it adds. xnu has levels for it, ten, which
- *     never go down: a queue that is in another one, of level 1, would get none below it that has
- *     one itself, of level 2; but a queue of its own level raises it by one.
+ *     kq_lock twice) and OpenBSD, unnoticed elsewhere; only xnu (kqueue_kqfilter), and FreeBSD for
+ *     itself (kqueue_register), refuse. The core looks for them before it adds. xnu has levels for
+ *     it, ten, which never go down: a queue that is in another one, of level 1, would get none
+ *     below it that has one itself, of level 2; but a queue of its own level raises it by one.
  * 13. kqueue1 opens close-on-exec. It is used on NetBSD and OpenBSD; FreeBSD has it only since 14.
  *     Elsewhere fcntl follows, and a fork and exec in between, by another thread, inherits the
  *     number; xnu's is close-on-exec by itself (kqueue_internal).
@@ -432,6 +435,15 @@ static void touch(readyq *q, const struct kevent *event)
     apply(q, &changes);
 }
 
+/* Note 7. */
+static void disable_read(readyq *q, int fd)
+{
+    struct changes changes = {.n = 0};
+
+    change(&changes, filters[READ_FILTER].filter, fd, q->slots[fd].generation, EV_DISABLE);
+    apply(q, &changes);
+}
+
 static void handle(readyq *q, struct readyq__events *events, const struct kevent *event, bool full)
 {
     const uint32_t both = READYQ_READ | READYQ_WRITE;
@@ -450,6 +462,10 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
     bits = readyq__from_kevent(event, w->interest);
     if (bits == 0)
         return; /* note 9 */
+    if (bits == READYQ_READ && !(w->interest & READYQ_READ)) {
+        disable_read(q, fd);
+        return;
+    }
     if (full && (w->interest & both) == both)
         bits |= readyq__poll_both(fd);
     if (bits & ~READYQ__DIRECTIONS)

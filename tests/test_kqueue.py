@@ -23,7 +23,8 @@ KERNELS = tuple(os.environ.get("KQUEUE_KERNELS", " ".join(EVERY)).split())
 CASES = sorted(path.stem for path in HERE.glob("test_*.c"))
 TIMEOUT = 120
 
-# These replace or forbid Linux's own calls, or need registrations that outlive their number.
+# These replace or forbid Linux's own calls, need its files in /proc, or registrations that outlive
+# their number.
 LINUX_ONLY = ("faults", "meanwhile", "cancelled", "sandbox", "table")
 
 

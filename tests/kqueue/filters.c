@@ -187,10 +187,14 @@ static bool is_pipe_ready(struct knote *kn, int revents)
     const bool over = (revents & (POLLERR | POLLHUP)) != 0;
     const bool right_end = is_access(kn->fd, writes ? O_WRONLY : O_RDONLY);
 
+    if (kn->kind == FIFO && !right_end && kernel->fifo_one_way)
+        return false;
     if (kn->kind == FIFO && writes && kernel->fifo_write_eof)
         return end(kn, 0);
     if (over && !(kn->kind == FIFO && kernel->fifo_never_eof))
         return end(kn, 0);
+    if (kn->kind == FIFO && !right_end)
+        return writes || kn->event.data > 0;
     if (!right_end && !writes)
         kn->event.data = 0; /* its own buffer's, not that of the other end */
     if (!right_end)

@@ -24,6 +24,7 @@ static const struct kernel kernels[] = {
         .self = SELF_REFUSED,
         .zombies = true,
         .receipt_needs_room = true,
+        .fifo_one_way = true,
     },
     {
         .name = "netbsd",

@@ -94,16 +94,22 @@ struct kernel {
     bool knote_before_file;
 
     /* A change with EV_RECEIPT and no room ends the list. FreeBSD kqueue_kevent, OpenBSD
-     * sys_kevent, NetBSD kevent1: "if (nevents == 0)". xnu kevent_internal: only an error does. */
+     * sys_kevent, NetBSD kevent1: "if (nevents == 0)". xnu kevent_internal: only an error does.
+     * DragonFly kern_kevent does not count: it writes past the list, and ends at EFAULT. */
     bool receipt_needs_room;
 
     /* The longest timeout in seconds; more is EINVAL. xnu timespec_is_valid(). 0: no limit. */
     long longest;
 
     /* A close wakes the threads that sleep in kevent. OpenBSD kqueue_terminate, KQ_DYING: EBADF.
-     * xnu kqueue_drain: EBADF. NetBSD 10 kqueue_restart. FreeBSD kqueue_drain waits for them, and
-     * DragonFly frees: field reports say that nobody is woken. */
+     * xnu kqueue_drain: EBADF. NetBSD 10 kqueue_restart. FreeBSD and DragonFly: the sleeper has the
+     * file (kern_kevent: fget(); sys_kevent: holdfp()), so kqueue_close() comes when it leaves. */
     bool close_wakes;
+
+    /* A filter of the direction that a FIFO was not opened for. FreeBSD pipe_kqfilter: never fires
+     * (pipe_nfiltops). Elsewhere the FIFO is asked, whoever asks: DragonFly fifo_kqfilter, xnu
+     * vnode_readable_data_count(). */
+    bool fifo_one_way;
 
     /* FIFOs (named). NetBSD filt_fifowrite looks at fi_readsock, which is shut for sending: always
      * EV_EOF. xnu filt_vnode_common: no EV_EOF. */
@@ -112,7 +118,8 @@ struct kernel {
     /* Pseudo-terminals. NetBSD filt_ttyread, filt_ptcread: only data counts, no end. */
     bool tty_never_eof;
 
-    /* A device that is no terminal, without NOTE_LOWAT 1, is EINVAL: xnu filt_specattach. */
+    /* A device whose driver has not CDEVSW_SELECT_KQUEUE is EINVAL without NOTE_LOWAT 1. Pseudo-
+     * terminals have filters of their own. xnu filt_specattach. */
     bool device_needs_lowat;
 };
 

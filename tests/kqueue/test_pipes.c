@@ -135,6 +135,27 @@ static void open_fifo(int ends[2], char *path)
     ends[1] = open(path, O_WRONLY);
 }
 
+static void the_other_direction_of_a_fifo(void)
+{
+    int ends[2], kq = kqueue();
+    char path[64];
+    struct kevent event;
+    const int asked = per_kernel(0, 1, 1, 1, 1, 1);
+
+    open_fifo(ends, path);
+    CHECK_IS(change(kq, ends[1], EVFILT_READ, EV_ADD), 0);
+    CHECK_IS(count_events(kq), 0);
+    put(ends[1]);
+    CHECK_IS(change(kq, ends[1], EVFILT_READ, EV_ADD), 0); /* Linux has no edge for it */
+    CHECK_IS(take(kq, &event), asked);
+    CHECK_IS(event.data, asked);
+    get(ends[0]);
+    CHECK_IS(count_events(kq), 0);
+    close_pair(ends);
+    unlink(path);
+    close(kq);
+}
+
 static void the_ends_of_a_fifo(void)
 {
     char path[64];
@@ -179,4 +200,4 @@ static void the_end_of_a_terminal(void)
 CASES(CASE(read_is_reported_as_long_as_there_is_data), CASE(clear_is_reported_once_for_each_write),
       CASE(the_end_of_reading_comes_with_what_is_left), CASE(write_without_a_reader),
       CASE(the_reader_of_a_full_pipe_goes), CASE(a_filter_of_the_other_direction),
-      CASE(the_ends_of_a_fifo), CASE(the_end_of_a_terminal))
+      CASE(the_other_direction_of_a_fifo), CASE(the_ends_of_a_fifo), CASE(the_end_of_a_terminal))

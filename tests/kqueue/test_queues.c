@@ -4,6 +4,8 @@
  */
 #include "cases.h"
 
+#include <sys/stat.h>
+
 static void it_polls_readable_until_a_scan(void)
 {
     int p[2], kq = kqueue();
@@ -57,6 +59,23 @@ static void another_filter_on_a_kqueue(void)
              per_kernel(EINVAL, EPERM, EPERM, EINVAL, EINVAL, EOPNOTSUPP));
     close(outer);
     close(inner);
+}
+
+static void a_kqueue_looks_like_a_pipe(void)
+{
+    int p[2], kq = kqueue();
+    struct stat file;
+
+    open_pair(p);
+    CHECK_IS(fstat(kq, &file), 0);
+    CHECK_IS(S_ISFIFO(file.st_mode), 1);
+    CHECK_IS((long long)file.st_nlink, 0);
+    CHECK_IS(fcntl(kq, F_GETFL) & O_ACCMODE, O_RDWR);
+    CHECK_IS(fstat(p[1], &file), 0);
+    CHECK_IS(S_ISFIFO(file.st_mode), 1);
+    CHECK_IS((long long)file.st_nlink, 0);
+    close_pair(p);
+    close(kq);
 }
 
 /* A kernel that would panic is spared, unless it is played: then the kqueue for tests aborts. */
@@ -248,8 +267,8 @@ static void clear_in_another_kqueue_fires_once_for_each_that_is_queued(void)
 
 CASES(CASE(clear_in_another_kqueue_fires_once_for_each_that_is_queued),
       CASE(it_polls_readable_until_a_scan), CASE(a_kqueue_in_a_kqueue),
-      CASE(another_filter_on_a_kqueue), CASE(a_kqueue_in_itself), CASE(kqueues_in_a_circle),
-      CASE(kqueues_in_a_row), CASE(closing_removes_although_a_duplicate_lives),
-      CASE(dup2_over_a_number_removes), CASE(a_file_that_is_closed_by_fclose_is_removed),
-      CASE(closing_while_a_thread_sleeps_in_it), CASE(a_change_of_another_thread_ends_a_sleep),
-      CASE(a_child_has_no_kqueue))
+      CASE(another_filter_on_a_kqueue), CASE(a_kqueue_looks_like_a_pipe), CASE(a_kqueue_in_itself),
+      CASE(kqueues_in_a_circle), CASE(kqueues_in_a_row),
+      CASE(closing_removes_although_a_duplicate_lives), CASE(dup2_over_a_number_removes),
+      CASE(a_file_that_is_closed_by_fclose_is_removed), CASE(closing_while_a_thread_sleeps_in_it),
+      CASE(a_change_of_another_thread_ends_a_sleep), CASE(a_child_has_no_kqueue))

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -211,13 +212,29 @@ int closedir(DIR *directory)
 
 /* ------------------------------------------------------------------ files */
 
-/* A BSD's pipe has no link: pipe_stat(). */
+/* Linux gives an epoll set no type. Without the lock, which the caller may have. */
+static bool is_set(int fd, const struct stat *file)
+{
+    static const char eventpoll[] = "anon_inode:[eventpoll]";
+    char path[32], text[sizeof eventpoll] = "";
+
+    if ((file->st_mode & S_IFMT) != 0)
+        return false;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return readlink(path, text, sizeof text - 1) > 0 && strcmp(text, eventpoll) == 0;
+}
+
+/* A BSD's pipe has no link: pipe_stat(). A kqueue says that it is one: kqueue_stat(). */
 int fstat(int fd, struct stat *file)
 {
     const int result = fstatat(fd, "", file, AT_EMPTY_PATH);
 
-    if (result == 0 && S_ISFIFO(file->st_mode) && is_pipe(fd))
+    if (result == 0 && is_set(fd, file)) {
+        file->st_mode = S_IFIFO;
         file->st_nlink = 0;
+    } else if (result == 0 && S_ISFIFO(file->st_mode) && is_pipe(fd)) {
+        file->st_nlink = 0;
+    }
     return result;
 }
 
