@@ -40,11 +40,16 @@ static bool ask(struct pollfd *one)
     return syscall(SYS_ppoll, one, 1, &none, NULL, 8) == 1;
 }
 
+int stat_file(int fd, struct stat *file)
+{
+    return fstatat(fd, "", file, AT_EMPTY_PATH);
+}
+
 uint64_t file_of(int fd)
 {
     struct stat file;
 
-    if (fstat(fd, &file) < 0)
+    if (stat_file(fd, &file) < 0)
         return 0;
     return ((uint64_t)file.st_dev << 40 ^ (uint64_t)file.st_ino << 4) | 1;
 }
@@ -76,7 +81,7 @@ static enum kind kind_of(int fd)
 
     if (kqueue_of(fd) != NULL)
         return KQUEUE;
-    if (fstat(fd, &file) < 0)
+    if (stat_file(fd, &file) < 0)
         return NO_FILE;
     if (S_ISSOCK(file.st_mode))
         return SOCKET;
@@ -189,7 +194,7 @@ static bool is_pipe_ready(struct knote *kn, int revents)
     if (over && !(kn->kind == FIFO && kernel->fifo_never_eof))
         return end(kn, 0);
     if (!right_end)
-        return writes && kernel->wrong_end == BOTH_WAYS;
+        return writes && kn->kind == PIPE && kernel->wrong_end == BOTH_WAYS;
     return revents & (writes ? POLLOUT : POLLIN);
 }
 
@@ -208,7 +213,7 @@ static bool is_file_ready(const struct knote *kn)
 {
     struct stat file;
 
-    if (kn->event.filter == EVFILT_WRITE || fstat(kn->fd, &file) < 0)
+    if (kn->event.filter == EVFILT_WRITE || stat_file(kn->fd, &file) < 0)
         return true;
     return !S_ISREG(file.st_mode) || lseek(kn->fd, 0, SEEK_CUR) != file.st_size;
 }
@@ -266,7 +271,8 @@ bool is_ready(struct knote *kn)
     if (one.revents & POLLNVAL)
         return false;
     kn->event.flags &= (unsigned short)~EV_EOF;
-    if (kn->event.filter == EVFILT_READ && ioctl(kn->fd, FIONREAD, &available) == 0)
+    if (kn->event.filter == EVFILT_READ && is_access(kn->fd, O_RDONLY) &&
+        ioctl(kn->fd, FIONREAD, &available) == 0)
         kn->event.data = available;
     switch (kn->kind) {
     case SOCKET: return is_socket_ready(kn, one.revents);
@@ -286,9 +292,10 @@ static int attach_pipe(struct knote *kn)
     const bool writes = kn->event.filter == EVFILT_WRITE;
     struct pollfd one = {.fd = kn->fd};
 
-    if (!is_access(kn->fd, writes ? O_WRONLY : O_RDONLY))
-        return kernel->wrong_end == REFUSED && kn->kind == PIPE ? EINVAL : 0;
-    if (writes && kn->kind == PIPE && ask(&one) && (one.revents & POLLERR))
+    if (!is_access(kn->fd, writes ? O_WRONLY : O_RDONLY) &&
+        (kn->kind == PIPE ? kernel->wrong_end == REFUSED : kernel->fifo_refuses))
+        return EINVAL;
+    if (writes && kn->kind == PIPE && ask(&one) && (one.revents & (POLLERR | POLLHUP)))
         return kernel->write_without_reader;
     return 0;
 }
@@ -317,10 +324,8 @@ static int attach_kqueue(struct knote *kn)
 
     if (kn->event.filter != EVFILT_READ)
         return kernel->no_such_filter;
-    if (inner == kn->kq && kernel->self == SELF_REFUSED)
+    if (inner == kn->kq && kernel->refuses_itself)
         return EINVAL;
-    if (inner == kn->kq && kernel->self == SELF_PANICS)
-        panic("a kqueue is added to itself");
     if (kernel->levels > 0)
         error = attach_level(kn->kq, inner, kernel->levels);
     if (error == 0) {
@@ -346,7 +351,7 @@ static int attach_file(struct knote *kn)
         return attach_kqueue(kn);
     if (kn->kind == PIPE || kn->kind == FIFO)
         return attach_pipe(kn);
-    fstat(kn->fd, &file);
+    stat_file(kn->fd, &file);
     if (kn->kind == TERMINAL && kernel->tty_needs_lowat && !is_pseudo_terminal(&file) &&
         (!(kn->fflags & NOTE_LOWAT) || kn->data != 1))
         return EINVAL;
