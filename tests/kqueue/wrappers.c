@@ -212,24 +212,24 @@ int closedir(DIR *directory)
 
 /* ------------------------------------------------------------------ files */
 
-/* Linux gives an epoll set no type. Without the lock, which the caller may have. */
-static bool is_set(int fd, const struct stat *file)
+static bool is_kqueue(int fd)
 {
-    static const char eventpoll[] = "anon_inode:[eventpoll]";
-    char path[32], text[sizeof eventpoll] = "";
+    bool found;
 
-    if ((file->st_mode & S_IFMT) != 0)
+    if (!is_ours())
         return false;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return readlink(path, text, sizeof text - 1) > 0 && strcmp(text, eventpoll) == 0;
+    lock();
+    found = kqueue_of(fd) != NULL;
+    unlock();
+    return found;
 }
 
-/* A BSD's pipe has no link: pipe_stat(). A kqueue says that it is one: kqueue_stat(). */
+/* A BSD's pipe has no link: pipe_stat(). A kqueue looks like one: kqueue_stat(). */
 int fstat(int fd, struct stat *file)
 {
-    const int result = fstatat(fd, "", file, AT_EMPTY_PATH);
+    const int result = stat_file(fd, file);
 
-    if (result == 0 && is_set(fd, file)) {
+    if (result == 0 && is_kqueue(fd)) {
         file->st_mode = S_IFIFO;
         file->st_nlink = 0;
     } else if (result == 0 && S_ISFIFO(file->st_mode) && is_pipe(fd)) {
