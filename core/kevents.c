@@ -97,6 +97,14 @@ static uint32_t from_end(const struct kevent *event, uint32_t interest)
     return bits;
 }
 
+/* xnu's is READ: at the end, fflags is so_error, which is no NOTE_OOB (kqueue.c, note 9). */
+static uint32_t from_except(const struct kevent *event)
+{
+    if (event->flags & EV_EOF)
+        return event->fflags != 0 ? READYQ__DIRECTIONS | READYQ_ERROR : 0;
+    return event->fflags & NOTE_OOB ? READYQ_PRIORITY : 0;
+}
+
 uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest)
 {
     const bool writes = event->filter == EVFILT_WRITE;
@@ -104,7 +112,7 @@ uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest)
     if (event->flags & EV_ERROR)
         return READYQ__DIRECTIONS | READYQ_ERROR;
     if (!writes && event->filter != EVFILT_READ)
-        return event->fflags & NOTE_OOB ? READYQ_PRIORITY : 0;
+        return from_except(event);
     if (event->flags & EV_EOF)
         return from_end(event, interest);
     if ((writes ? !(interest & READYQ_READ) : event->data == 0) &&

@@ -3,9 +3,9 @@
  * macOS and the BSDs: kqueue. Translation only.
  *
  * Notes on these kernels, referred to below. Read were sys/kern/kern_event.c, sys_pipe.c and
- * uipc_socket.c of FreeBSD 13, NetBSD 7.99 (kern_event.c 1.88), 10 (1.140) and the present one,
- * OpenBSD 7.7 (1.205) and DragonFly 6, and of xnu-11417 (bsd/kern). A function's name stands for it
- * in all of them unless a kernel is named.
+ * uipc_socket.c of FreeBSD 13, NetBSD 7.99 (kern_event.c 1.88, sys_pipe.c 1.140), 10 (1.140, 1.160)
+ * and later (sys_pipe.c 1.165 of 2023, 1.182 of 2026), OpenBSD 7.7 (1.205) and DragonFly 6, and of
+ * xnu-11417 (bsd/kern). A function's name stands for it in all of them unless a kernel is named.
  *
  *  1. A registration, a knote, is keyed by (number, filter) and removed when the number is closed,
  *     even if a duplicate exists (knote_fdclose): there are no ghosts. EV_ADD does not say that a
@@ -26,14 +26,17 @@
  *  5. READ and WRITE come as two events, which the core merges. If the list was full, the other one
  *     may not have fitted: poll(2) is asked for it.
  *  6. What EV_EOF and fflags say is in kevents.c.
- *  7. Pipes. WRITE without a reader is refused (FreeBSD and DragonFly pipe_kqfilter: EPIPE; NetBSD
- *     7: EBADF). A WRITE knote that exists is on the reader's list, and is reported once and
- *     dropped (FreeBSD pipeclose, knlist_cleardel) or never reported (NetBSD 7 pipeclose) when the
- *     reader closes. READ on the end that is written to is on that end's own list and reports the
- *     end, again and again (filt_piperead; xnu filt_pipenotsup), so it is added where WRITE is
- *     asked for. NetBSD 10 refuses both, so that the core has to report the end. A named FIFO has
- *     one list for both directions, and READ would report its data: it has a link, while pipe_stat
- *     leaves st_nlink 0.
+ *  7. Pipes. WRITE without a reader is refused (FreeBSD and DragonFly pipe_kqfilter: EPIPE; NetBSD:
+ *     EBADF). A WRITE knote that exists is on the reader's list, and when the reader closes it is
+ *     reported once and dropped (FreeBSD pipeclose, knlist_cleardel), or not at all if the pipe is
+ *     full (NetBSD pipeclose, OpenBSD pipe_destroy). READ on the end that is written to is on that
+ *     end's own list and reports the end, again and again (filt_piperead; xnu filt_pipenotsup), so
+ *     it is added where WRITE is asked for. NetBSD of 2023 refuses both, so that the core has to
+ *     report the end; NetBSD of 2026 reports it by WRITE, and its READ is silent
+ *     (filt_pipewrongend). A named FIFO has one list for both directions, and READ would report its
+ *     data: it has a link, while pipe_stat leaves st_nlink 0. So do kqueue_stat and a FIFO whose
+ *     name was removed, and pipes of FreeBSD, OpenBSD and DragonFly have a second direction: READ
+ *     that reports data, which nobody asked for, is disabled, and stays for note 1.
  *  8. A filter is refused, by many errors, where a file has no such direction, OOB data or queue
  *     (pipe_kqfilter, soo_kqfilter, kqueue_kqfilter, cdevs without kqfilter): it is left out, and
  *     the others stay. If none is left, a device that poll(2) calls ready never blocks, such as
@@ -45,13 +48,16 @@
  *     alone, or it would fire again and again for ordinary data, or be disabled by it; a
  *     level-triggered one is touched after each report, so that it fires again as long as the mark
  *     is there.
- * 10. The queue is not inherited by fork (fdcopy, fdt_fork): its number may be another file's.
- * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid); others count a day at most.
- * 12. A kqueue may be put into itself and into circles: a panic on NetBSD (knote_activate takes
- *     kq_lock twice) and OpenBSD, unnoticed elsewhere; only xnu, and FreeBSD for itself, refuse
- *     (kqueue_kqfilter). The core looks for them before it adds. xnu has levels for it, ten, which
- *     never go down: a queue that is in another one, of level 1, would get none below it that has
- *     one itself, of level 2; but a queue of its own level raises it by one.
+ * 10. The queue is not inherited by fork (fdcopy, fd_copy, fdt_fork): its number may be another
+ *     file's.
+ * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid) or for ever (FreeBSD
+ *     kqueue_scan): a day is asked for at most.
+ * 12. A kqueue may be put into itself and into circles: the next event is a panic on NetBSD
+ *     (knote_activate takes kq_lock twice), unnoticed elsewhere; only xnu (kqueue_kqfilter), and
+ *     FreeBSD for itself (kqueue_register), refuse. The core looks for them before it adds. xnu has
+ *     levels for it, ten, which never go down: a queue that is in another one, of level 1, would
+ *     get none below it that has one itself, of level 2; but a queue of its own level raises it by
+ *     one.
  * 13. kqueue1 opens close-on-exec. It is used on NetBSD and OpenBSD; FreeBSD has it only since 14.
  *     Elsewhere fcntl follows, and a fork and exec in between, by another thread, inherits the
  *     number; xnu's is close-on-exec by itself (kqueue_internal).
@@ -422,14 +428,21 @@ static void silence(readyq *q, const readyq_watch *w, const struct kevent *event
         apply(q, &changes);
 }
 
-/* Note 9. */
-static void touch(readyq *q, const struct kevent *event)
+/* The filter of an event. */
+static void touch(readyq *q, const struct kevent *event, int filter, unsigned flags)
 {
     struct changes changes = {.n = 0};
 
-    change(&changes, filters[FILTERS - 1].filter, (int)event->ident,
-           (uint32_t)(uintptr_t)event->udata, 0);
+    change(&changes, filters[filter].filter, (int)event->ident, (uint32_t)(uintptr_t)event->udata,
+           flags);
     apply(q, &changes);
+}
+
+/* Note 7. Data, which READ reports although WRITE alone was asked for. */
+static bool is_unasked(const struct kevent *event, const readyq_watch *w)
+{
+    return event->filter == EVFILT_READ && !(w->interest & READYQ_READ) &&
+           !(event->flags & (EV_EOF | EV_ERROR));
 }
 
 static void handle(readyq *q, struct readyq__events *events, const struct kevent *event, bool full)
@@ -446,6 +459,10 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
         readyq__event_other(events, key, 0);
         return;
     }
+    if (is_unasked(event, w)) {
+        touch(q, event, READ_FILTER, EV_DISABLE);
+        return;
+    }
     once = (w->interest & READYQ_ONESHOT) || (w->own.flags & READYQ__ONCE);
     bits = readyq__from_kevent(event, w->interest);
     if (bits == 0)
@@ -459,7 +476,7 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
     if (once)
         silence(q, w, event);
     else if (EXCEPT_IS_READ && bits == READYQ_PRIORITY && !(w->interest & READYQ_EDGE))
-        touch(q, event);
+        touch(q, event, FILTERS - 1, 0); /* note 9 */
 }
 
 /* It may be reported before it can be waited for; the watch then asks again. */

@@ -142,7 +142,8 @@ static void set_timer(readyq *q, int64_t due)
 }
 
 /* A kqueue polls readable while it has knotes in its list, active or not, and only kevent(2) takes
- * them off (kqueue_poll, filt_kqueue: kq_count). A timer that went off is gone then. */
+ * them off (kqueue_poll, filt_kqueue: kq_count). A timer that went off is gone then. FreeBSD passes
+ * on that an inner kqueue is ready by another thread, a moment later (kqueue_schedtask). */
 static void refresh(readyq *q)
 {
     struct kevent events[3];

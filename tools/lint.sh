@@ -23,6 +23,7 @@ each_source() {
         case $file in
         */python/*) include="-isystem $PYTHON_INCLUDE" ;;
         */lua/*) include="-isystem $LUA_INCLUDE" ;;
+        tests/kqueue/*) include=-Itests/kqueue ;; # <sys/event.h> of its own
         *) include= ;;
         esac
         "$@" "$file" "$include" || bad=1

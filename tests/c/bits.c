@@ -186,6 +186,25 @@ static void test_out_of_band_byte_comes_as_priority(void)
     close_pair(p);
 }
 
+/* kqueue has one field for both. Where PRIORITY alone has no filter, or its filter does not see
+ * errors, nothing is reported. */
+static void test_error_is_not_taken_for_out_of_band_data(void)
+{
+    struct sockaddr_in address;
+    readyq_watch w = {0};
+    readyq *q = open_queue();
+    close(open_listener(&address));
+    int fd = unblocked(socket(AF_INET, SOCK_STREAM, 0));
+    int result = connect(fd, (struct sockaddr *)&address, sizeof address);
+    CHECK(result < 0 && errno == EINPROGRESS);
+    CHECK_READY(fd, READYQ_WRITE, READYQ_WRITE | READYQ_WRITE_CLOSED | READYQ_ERROR);
+    int error = readyq_add(q, &w, fd, READYQ_PRIORITY);
+    CHECK(error == 0 || error == -ENOTSUP);
+    CHECK(take_within(q, SOON) == NULL || (w.ready & READYQ_ERROR));
+    readyq_close(q);
+    close(fd);
+}
+
 static void test_datagram_socket_reads_and_writes(void)
 {
     int p[2];
@@ -250,6 +269,26 @@ static void test_writer_of_a_full_pipe_wakes_when_the_reader_is_gone(void)
 static void test_writer_of_a_full_fifo_wakes_when_the_reader_is_gone(void)
 {
     check_reader_gone(open_fifo);
+}
+
+/* kqueue: its name is gone, so it looks like an unnamed pipe, and is watched like one. */
+static void test_full_fifo_without_a_name_wakes_nobody(void)
+{
+    int p[2];
+    struct readyq_stats before, after;
+    readyq_watch w;
+    readyq *q = open_queue();
+    open_fifo(p);
+    fill(p[1]);
+    add(q, &w, p[1], READYQ_WRITE);
+    CHECK_IS(readyq_stats(q, &before), 0);
+    CHECK_QUIET(q);
+    CHECK_IS(readyq_stats(q, &after), 0);
+    CHECK(after.kernel_waits - before.kernel_waits < 5);
+    drain(p[0]);
+    CHECK_TAKES(q, &w);
+    readyq_close(q);
+    close_pair(p);
 }
 
 static void test_fifo_reads_again_after_a_new_writer_came(void)
@@ -373,10 +412,13 @@ TESTS(TEST(test_tcp_reads_and_writes), TEST(test_unix_socket_reads_and_writes),
       TEST(test_tcp_connection_comes_as_write),
       TEST(test_tcp_refused_connection_comes_as_write_with_error),
       TEST(test_own_shutdown_of_reading_ends_reading),
-      TEST(test_out_of_band_byte_comes_as_priority), TEST(test_datagram_socket_reads_and_writes),
-      TEST(test_pipe_reads_writes_and_ends), TEST(test_fifo_reads_writes_and_ends),
+      TEST(test_out_of_band_byte_comes_as_priority),
+      TEST(test_error_is_not_taken_for_out_of_band_data),
+      TEST(test_datagram_socket_reads_and_writes), TEST(test_pipe_reads_writes_and_ends),
+      TEST(test_fifo_reads_writes_and_ends),
       TEST(test_writer_of_a_full_pipe_wakes_when_the_reader_is_gone),
       TEST(test_writer_of_a_full_fifo_wakes_when_the_reader_is_gone),
+      TEST(test_full_fifo_without_a_name_wakes_nobody),
       TEST(test_fifo_reads_again_after_a_new_writer_came),
       TEST(test_terminal_reads_writes_and_ends), TEST(test_terminal_whose_master_is_gone_ends),
       TEST(test_eventfd_reads_and_writes), TEST(test_regular_file_is_always_ready),

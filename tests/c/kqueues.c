@@ -175,6 +175,28 @@ static void test_a_queue_can_be_watched_for_what_it_never_is(void)
     readyq_close(inner);
 }
 
+/* A kqueue looks like a pipe that is written to, which is watched for READ as well. */
+static void test_a_ready_queue_that_is_watched_for_write_does_not_keep_the_outer_one_awake(void)
+{
+    static const uint32_t modes[] = {READYQ_WRITE, READYQ_WRITE | READYQ_EDGE,
+                                     READYQ_WRITE | READYQ_ONESHOT};
+    readyq_watch w, trigger = {0};
+    readyq *outer = open_queue(), *inner = open_queue();
+    CHECK_IS(readyq_add_trigger(inner, &trigger), 0);
+    CHECK_IS(readyq_fire(&trigger), 0);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        const uint64_t before = stats_of(outer).kernel_waits;
+        add(outer, &w, readyq_fileno(inner), modes[i]);
+        CHECK_QUIET(outer);
+        CHECK(stats_of(outer).kernel_waits - before < 10);
+        CHECK_IS(readyq_modify(&w, READYQ_READ), 0);
+        CHECK_TAKES(outer, &w);
+        CHECK_IS(readyq_remove(&w), 0);
+    }
+    readyq_close(outer);
+    readyq_close(inner);
+}
+
 /* ------------------------------------------------------------------ queues in queues */
 
 static bool is_readable(int fd)
@@ -405,6 +427,7 @@ TESTS(TEST(test_a_pipe_that_nobody_reads_is_reported_again_and_again),
       TEST(test_an_error_without_an_end_is_reported_and_stays_pending),
       TEST(test_what_a_file_has_not_is_left_out_and_the_rest_is_reported),
       TEST(test_a_queue_can_be_watched_for_what_it_never_is),
+      TEST(test_a_ready_queue_that_is_watched_for_write_does_not_keep_the_outer_one_awake),
       TEST(test_fileno_is_not_readable_after_a_watch_was_paused_or_removed),
       TEST(test_a_loop_around_fileno_comes_to_rest), TEST(test_a_circle_of_three_queues_is_eloop),
       TEST(test_a_circle_by_a_duplicate_is_eloop),

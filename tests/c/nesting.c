@@ -249,6 +249,25 @@ static void test_three_nested_queues_still_report(void)
         readyq_close(q[i]);
 }
 
+/* Nothing can be written to a queue. */
+static void test_a_queue_that_is_watched_for_writing_wakes_nobody(void)
+{
+    struct readyq_stats before, after;
+    readyq_watch w, timer = {0};
+    readyq *outer = open_queue(), *inner = open_queue();
+    add(outer, &w, readyq_fileno(inner), READYQ_WRITE);
+    CHECK_IS(readyq_add_timer(inner, &timer, 0, 0), 0);
+    CHECK_READABLE(inner);
+    CHECK_IS(readyq_stats(outer, &before), 0);
+    CHECK_QUIET(outer);
+    CHECK_IS(readyq_stats(outer, &after), 0);
+    CHECK(after.kernel_waits - before.kernel_waits < 5);
+    CHECK_IS(readyq_modify(&w, READYQ_READ), 0);
+    CHECK_TAKES(outer, &w);
+    readyq_close(outer);
+    readyq_close(inner);
+}
+
 static void test_exclusive_on_a_queue_is_taken_as_a_hint(void)
 {
     readyq_watch w, timer = {0};
@@ -355,6 +374,7 @@ TESTS(TEST(test_it_is_readable_while_a_descriptor_is_ready),
       TEST(test_it_is_readable_though_the_number_was_asked_for_afterwards),
       TEST(test_a_queue_in_a_queue_reports_every_kind_of_source),
       TEST(test_three_nested_queues_still_report),
+      TEST(test_a_queue_that_is_watched_for_writing_wakes_nobody),
       TEST(test_exclusive_on_a_queue_is_taken_as_a_hint),
       TEST(test_it_still_works_after_a_ghost_was_removed),
       TEST(test_child_and_parent_each_have_their_own),

@@ -29,9 +29,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FREEBSD, NETBSD, NETBSD7, OPENBSD, MACOS, DRAGONFLY, KERNELS };
+enum { FREEBSD, NETBSD, NETBSD7, NETBSD2023, OPENBSD, MACOS, DRAGONFLY, KERNELS };
 
-static const char *const names[KERNELS] = {"freebsd", "netbsd", "netbsd7",
+static const char *const names[KERNELS] = {"freebsd", "netbsd", "netbsd7",  "netbsd2023",
                                            "openbsd", "macos",  "dragonfly"};
 
 static inline int this_kernel(void)
@@ -57,10 +57,10 @@ static inline int this_kernel(void)
 #endif
 }
 
-static inline int per_kernel(int freebsd, int netbsd, int netbsd7, int openbsd, int macos,
-                             int dragonfly)
+static inline int per_kernel(int freebsd, int netbsd, int netbsd7, int netbsd2023, int openbsd,
+                             int macos, int dragonfly)
 {
-    const int values[KERNELS] = {freebsd, netbsd, netbsd7, openbsd, macos, dragonfly};
+    const int values[KERNELS] = {freebsd, netbsd, netbsd7, netbsd2023, openbsd, macos, dragonfly};
 
     return values[this_kernel()];
 }

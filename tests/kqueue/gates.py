@@ -31,7 +31,10 @@ GATES = {
     "netbsd": {
         **REUSED,
         **OUT_OF_BAND,
-        FIFO_SHUT: ["bits.test_fifo_reads_writes_and_ends"],
+        FIFO_SHUT: [
+            "bits.test_fifo_reads_writes_and_ends",
+            "bits.test_full_fifo_without_a_name_wakes_nobody",
+        ],
         NO_TTY_END: [
             "bits.test_terminal_reads_writes_and_ends",
             "bits.test_terminal_whose_master_is_gone_ends",

@@ -4,8 +4,10 @@
  * that is its reason; the values are in kernels.c. Versions that were read:
  *
  *     FreeBSD 13       sys/kern/{kern_event,sys_pipe,uipc_socket}.c, as in F-Stack
- *     NetBSD 10        kern_event.c 1.140, sys_pipe.c 1.165; 7.99: kern_event.c 1.88
- *     OpenBSD          kern_event.c 1.205, sys_pipe.c 1.149, uipc_socket.c 1.385
+ *     NetBSD 10        kern_event.c 1.140, sys_pipe.c 1.160, tty.c of 10.99
+ *     NetBSD 7.99      kern_event.c 1.88, sys_pipe.c 1.140, fifo_vnops.c 1.77, tty_pty.c 1.142
+ *     NetBSD 2023      sys_pipe.c 1.165 of October 2023: a pipe is one structure. 1.182 is not so
+ *     OpenBSD          kern_event.c 1.205, sys_pipe.c 1.149, uipc_socket.c 1.385, fifo_vnops.c 1.110
  *     macOS            xnu-11417: bsd/kern/{kern_event,sys_pipe,uipc_socket,kern_exit}.c
  *     DragonFly        kern_event.c of 2020 and later, sys_pipe.c with struct pipebuf
  */
@@ -17,27 +19,24 @@
 struct kernel {
     const char *name;
 
-    /* WRITE on a pipe whose reader is gone: the errno, or 0, accepted with EV_EOF.
+    /* WRITE on a pipe whose other end is gone: the errno, or 0, accepted with EV_EOF.
      * FreeBSD pipe_kqfilter: EPIPE if the peer is not PIPE_ACTIVE. NetBSD pipe_kqfilter: EBADF.
      * OpenBSD pipe_kqfilter: attached to the own end. xnu pipe_kqfilter: its comment on EPIPE.
      * DragonFly pipe_kqfilter: EPIPE if PIPE_CLOSED. */
     int write_without_reader;
 
     /* A WRITE filter that exists when the reader goes. FreeBSD pipeclose: knlist_clear() makes it
-     * EV_ONESHOT, so that the end is reported once. NetBSD 7 pipeclose: it is on the reader's list,
-     * which is notified before the state is changed, and then forgotten: the end is not reported
+     * EV_ONESHOT, so that the end is reported once. NetBSD pipeclose, OpenBSD pipe_destroy: it is
+     * on the reader's list, which is notified before the state is changed: the end is not reported
      * unless the knote is queued already. The others report it as long as it lasts. */
     enum { STAYS, ONCE, UNSEEN } reader_goes;
 
-    /* A filter of the direction that a pipe's end has not. NetBSD 10 pipe_kqfilter: EINVAL. xnu:
-     * EVFILTID_PIPE_N, which fires at the end. FreeBSD (kern_pipe: FREAD | FWRITE for both),
-     * OpenBSD, DragonFly, NetBSD 7: pipes have two directions, so WRITE fires at once, and READ at
-     * the end. */
+    /* A filter of the direction that a pipe's end has not. NetBSD 2023 pipe_kqfilter: EINVAL. xnu:
+     * EVFILTID_PIPE_N, which fires at the end. NetBSD pipe_create: the pipe that nobody writes to
+     * has no buffer, so READ fires at the end, and WRITE never. FreeBSD (kern_pipe: FREAD | FWRITE
+     * for both), OpenBSD (dopipe), DragonFly: pipes have two directions, so WRITE fires at once,
+     * and READ at the end. */
     enum { REFUSED, AT_END, BOTH_WAYS } wrong_end;
-
-    /* ... but there is no room in the buffer of the way back. NetBSD 7 pipe_create: only the read
-     * end gets one. Elsewhere both have one (FreeBSD pipe_paircreate, OpenBSD pipe_pair_create). */
-    bool no_back_buffer;
 
     /* A change of what exists, without EV_ADD, is taken as one with it: udata is replaced, and the
      * filter asked, so that EV_CLEAR may fire again. FreeBSD kqueue_register: from EV_FORCEONESHOT
@@ -69,16 +68,17 @@ struct kernel {
     enum { MISSING, ONLY_OOB, LIKE_READ } except;
 
     /* Another filter than READ on a kqueue, or EXCEPT on what has none. kqueue_kqfilter: FreeBSD,
-     * OpenBSD, xnu EINVAL; NetBSD 1, which is EPERM; DragonFly EOPNOTSUPP. The same errors, but
-     * for NetBSD's, are pipe_kqfilter's. */
+     * NetBSD 10, OpenBSD, xnu EINVAL; NetBSD 7 1, which is EPERM; DragonFly EOPNOTSUPP. The same
+     * errors, but for NetBSD 7's, are pipe_kqfilter's. */
     int no_such_filter;
 
-    /* A kqueue inside itself. FreeBSD kqueue_register, xnu kqueue_kqfilter: EINVAL. NetBSD
-     * kqueue_kqfilter: kq_lock is taken twice. OpenBSD: not checked. DragonFly: accepted. */
-    enum { SELF_REFUSED, SELF_PANICS, SELF_ACCEPTED } self;
+    /* A kqueue inside itself is EINVAL: FreeBSD kqueue_register, xnu kqueue_kqfilter. The others
+     * accept it: a circle of one. */
+    bool refuses_itself;
 
     /* A circle of kqueues. NetBSD knote_activate() holds kq_lock while it calls selnotify(), so the
-     * next event takes it twice. xnu refuses it by its levels; elsewhere it is accepted. */
+     * next event takes it twice. OpenBSD kqueue_wakeup() leaves that to a task. xnu refuses it by
+     * its levels; elsewhere it is accepted. */
     bool circle_panics;
 
     /* The number of kqueues in a row. xnu MAX_NESTED_KQ; 0: no limit. */
@@ -94,16 +94,22 @@ struct kernel {
     bool knote_before_file;
 
     /* A change with EV_RECEIPT and no room ends the list. FreeBSD kqueue_kevent, OpenBSD
-     * sys_kevent, NetBSD kevent1: "if (nevents == 0)". xnu kevent_internal: only an error does. */
+     * sys_kevent, NetBSD kevent1: "if (nevents == 0)". xnu kevent_internal: only an error does.
+     * DragonFly kern_kevent does not count: it writes past the list, and ends at EFAULT. */
     bool receipt_needs_room;
 
     /* The longest timeout in seconds; more is EINVAL. xnu timespec_is_valid(). 0: no limit. */
     long longest;
 
     /* A close wakes the threads that sleep in kevent. OpenBSD kqueue_terminate, KQ_DYING: EBADF.
-     * xnu kqueue_drain: EBADF. NetBSD 10 kqueue_restart. FreeBSD kqueue_drain waits for them, and
-     * DragonFly frees: field reports say that nobody is woken. */
+     * xnu kqueue_drain: EBADF. NetBSD 10 kqueue_restart. FreeBSD and DragonFly: the sleeper has the
+     * file (kern_kevent: fget(); sys_kevent: holdfp()), so kqueue_close() comes when it leaves. */
     bool close_wakes;
+
+    /* A filter of the direction that a FIFO was not opened for. FreeBSD pipe_kqfilter: never fires
+     * (pipe_nfiltops). OpenBSD fifo_kqfilter: EINVAL. Elsewhere the FIFO is asked, whoever asks:
+     * NetBSD and DragonFly fifo_kqfilter, xnu vnode_readable_data_count(). */
+    enum { FIFO_ASKED, FIFO_SILENT, FIFO_REFUSED } fifo_wrong_end;
 
     /* FIFOs (named). NetBSD filt_fifowrite looks at fi_readsock, which is shut for sending: always
      * EV_EOF. xnu filt_vnode_common: no EV_EOF. */
@@ -112,11 +118,13 @@ struct kernel {
     /* Pseudo-terminals. NetBSD filt_ttyread, filt_ptcread: only data counts, no end. */
     bool tty_never_eof;
 
-    /* A device that is no terminal, without NOTE_LOWAT 1, is EINVAL: xnu filt_specattach. */
+    /* A device whose driver has not CDEVSW_SELECT_KQUEUE is EINVAL without NOTE_LOWAT 1. Pseudo-
+     * terminals have filters of their own. xnu filt_specattach. */
     bool device_needs_lowat;
 };
 
-/* The one that $KQUEUE_AS names: freebsd, netbsd, netbsd7, openbsd, macos or dragonfly. */
+/* The one that $KQUEUE_AS names: freebsd, netbsd, netbsd7, netbsd2023, openbsd, macos or
+ * dragonfly. */
 const struct kernel *kqueue_kernel(void);
 
 #endif

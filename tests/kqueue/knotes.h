@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/event.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 
 /* The epoll sets of a kqueue. The first contains the others. */
 enum { READS, WRITES, EXCEPTS, SETS };
@@ -67,6 +68,9 @@ void detach(struct knote *kn);
 bool is_ready(struct knote *kn);
 
 bool is_pipe(int fd); /* not a FIFO */
+
+/* fstat(), as Linux has it: wrappers.c has one of its own. */
+int stat_file(int fd, struct stat *file);
 
 /* What identifies the file under a number; 0: none. */
 uint64_t file_of(int fd);

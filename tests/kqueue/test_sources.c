@@ -156,13 +156,13 @@ static void except(void)
 {
     int s[2], p[2], kq = kqueue();
     struct kevent event;
-    const int missing = per_kernel(EINVAL, EINVAL, EINVAL, 0, 0, 0);
+    const int missing = per_kernel(EINVAL, EINVAL, EINVAL, EINVAL, 0, 0, 0);
 
     open_connection(s);
     CHECK_IS(change_it(kq, s[0], EVFILT_EXCEPT, EV_ADD, NOTE_OOB, 0), missing);
     CHECK_IS(count_events(kq), 0);
     put(s[1]);
-    CHECK_IS(take(kq, &event), per_kernel(0, 0, 0, 0, 1, 0));
+    CHECK_IS(take(kq, &event), per_kernel(0, 0, 0, 0, 0, 1, 0));
     CHECK_IS(event.fflags & NOTE_OOB, 0);
     get(s[0]);
     CHECK_IS(count_events(kq), 0);
@@ -172,7 +172,7 @@ static void except(void)
     close_pair(s);
     open_pair(p);
     CHECK_IS(change_it(kq, p[0], EVFILT_EXCEPT, EV_ADD, NOTE_OOB, 0),
-             per_kernel(EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EOPNOTSUPP));
+             per_kernel(EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EOPNOTSUPP));
     close_pair(p);
     close(kq);
 }
@@ -216,7 +216,7 @@ static void a_child_that_has_ended_already(void)
     struct kevent event;
     siginfo_t info;
     const pid_t pid = fork();
-    const int error = per_kernel(0, ESRCH, ESRCH, ESRCH, ESRCH, 0);
+    const int error = per_kernel(0, ESRCH, ESRCH, ESRCH, ESRCH, ESRCH, 0);
 
     if (pid == 0)
         _exit(0);

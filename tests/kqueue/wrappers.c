@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -211,13 +212,29 @@ int closedir(DIR *directory)
 
 /* ------------------------------------------------------------------ files */
 
-/* A BSD's pipe has no link: pipe_stat(). */
+static bool is_kqueue(int fd)
+{
+    bool found;
+
+    if (!is_ours())
+        return false;
+    lock();
+    found = kqueue_of(fd) != NULL;
+    unlock();
+    return found;
+}
+
+/* A BSD's pipe has no link: pipe_stat(). A kqueue looks like one: kqueue_stat(). */
 int fstat(int fd, struct stat *file)
 {
-    const int result = fstatat(fd, "", file, AT_EMPTY_PATH);
+    const int result = stat_file(fd, file);
 
-    if (result == 0 && S_ISFIFO(file->st_mode) && is_pipe(fd))
+    if (result == 0 && is_kqueue(fd)) {
+        file->st_mode = S_IFIFO;
         file->st_nlink = 0;
+    } else if (result == 0 && S_ISFIFO(file->st_mode) && is_pipe(fd)) {
+        file->st_nlink = 0;
+    }
     return result;
 }
 

@@ -126,7 +126,8 @@ class Turn:
         if count != 1:
             raise DisagreementError(f"{watch.name} was reported with count {count}")
         if watch in self.news:  # bits that were fetched before may still be a change for the kernel
-            self.news[watch] = self.news[watch][0] & ~ready, bool(watch.seen)
+            again = bool(watch.seen) or self.may_be_split()
+            self.news[watch] = self.news[watch][0] & ~ready, again
         watch.seen = 0
         if watch.interest & ONESHOT:
             watch.armed = False
