@@ -95,7 +95,7 @@ class CReference(Reference):
         if one.kind == "macro" and one.value:
             body = [f"`{one.value}`{': ' if body else ''}{body[0] if body else ''}", *body[1:]]
         # Sphinx takes a function and a struct of one name (readyq_stats) for the same thing.
-        is_shadowed = one.kind == "struct" and one.name in self.functions
+        is_shadowed = one.kind in ("struct", "enum") and one.name in self.functions
         for code, note in one.members:
             if is_shadowed:
                 body += [f"- `{code}`: {escape(note)}"]
@@ -105,7 +105,7 @@ class CReference(Reference):
             told = f"`{value}`{': ' if note else ''}{escape(note)}" if value else escape(note)
             body += described(kind, [name], [told])
         if is_shadowed:
-            return [f"::::{{describe}} struct {one.name}", "", *body, "::::", ""]
+            return [f"::::{{describe}} {one.kind} {one.name}", "", *body, "::::", ""]
         return described(one.kind, [one.name], body, colons=5)
 
 
