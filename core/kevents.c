@@ -30,7 +30,8 @@
 #define NOTE_OOB 0 /* kqueue.c, note 9 */
 #endif
 
-/* An unnamed one: pipe_stat leaves st_nlink 0. */
+/* An unnamed one: pipe_stat leaves st_nlink 0. Both ends of a pipe with two directions are: F_GETFL
+ * says O_RDWR (kqueue.c, note 7). */
 bool readyq__is_written_pipe(int fd)
 {
     struct stat file;

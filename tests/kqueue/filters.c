@@ -56,16 +56,24 @@ uint64_t file_of(int fd)
 
 static bool is_access(int fd, int mode)
 {
-    const int flags = fcntl(fd, F_GETFL) & O_ACCMODE;
+    const int flags = (int)syscall(SYS_fcntl, fd, F_GETFL) & O_ACCMODE;
 
     return flags == mode || flags == O_RDWR;
 }
 
+#define MASTER makedev(5, 2)
+
 /* By its device; isatty() fails where the other side is gone. */
 static bool is_pseudo_terminal(const struct stat *file)
 {
-    return S_ISCHR(file->st_mode) &&
-           (major(file->st_rdev) == 136 || file->st_rdev == makedev(5, 2));
+    return S_ISCHR(file->st_mode) && (major(file->st_rdev) == 136 || file->st_rdev == MASTER);
+}
+
+static bool is_master(int fd)
+{
+    struct stat file;
+
+    return stat_file(fd, &file) == 0 && S_ISCHR(file.st_mode) && file.st_rdev == MASTER;
 }
 
 bool is_pipe(int fd)
@@ -207,11 +215,15 @@ static bool is_pipe_ready(struct knote *kn, int revents)
 
 static bool is_terminal_ready(struct knote *kn, int revents)
 {
-    if ((revents & (POLLHUP | POLLERR)) && kqueue_kernel()->tty_never_eof)
-        return kn->event.filter == EVFILT_READ && kn->event.data > 0;
-    if (revents & (POLLHUP | POLLERR))
-        return end(kn, 0);
-    return revents & (kn->event.filter == EVFILT_WRITE ? POLLOUT : POLLIN);
+    const bool writes = kn->event.filter == EVFILT_WRITE;
+
+    if (!(revents & (POLLHUP | POLLERR)))
+        return revents & (writes ? POLLOUT : POLLIN);
+    if (kqueue_kernel()->tty_end == TTY_NO_END)
+        return !writes && kn->event.data > 0;
+    if (writes && kqueue_kernel()->tty_end == TTY_READ_ENDS)
+        return !is_master(kn->fd);
+    return end(kn, 0);
 }
 
 /* ------------------------------------------------------------------ files, kqueues, processes */

@@ -40,7 +40,7 @@ static const struct kernel kernels[] = {
         .receipt_needs_room = true,
         .close_wakes = true,
         .fifo_write_eof = true,
-        .tty_never_eof = true,
+        .tty_end = TTY_NO_END,
     },
     {
         .name = "netbsd7", /* 7.99.34, the one that runs as a library */
@@ -54,7 +54,7 @@ static const struct kernel kernels[] = {
         .circle_panics = true,
         .receipt_needs_room = true,
         .fifo_write_eof = true,
-        .tty_never_eof = true,
+        .tty_end = TTY_NO_END,
     },
     {
         .name = "netbsd2023",
@@ -70,7 +70,7 @@ static const struct kernel kernels[] = {
         .receipt_needs_room = true,
         .close_wakes = true,
         .fifo_write_eof = true,
-        .tty_never_eof = true,
+        .tty_end = TTY_NO_END,
     },
     {
         .name = "openbsd",
@@ -83,6 +83,7 @@ static const struct kernel kernels[] = {
         .receipt_needs_room = true,
         .close_wakes = true,
         .fifo_wrong_end = FIFO_REFUSED,
+        .tty_end = TTY_READ_ENDS,
     },
     {
         .name = "macos",

@@ -7,7 +7,8 @@
  *     NetBSD 10        kern_event.c 1.140, sys_pipe.c 1.160, tty.c of 10.99
  *     NetBSD 7.99      kern_event.c 1.88, sys_pipe.c 1.140, fifo_vnops.c 1.77, tty_pty.c 1.142
  *     NetBSD 2023      sys_pipe.c 1.165 of October 2023: a pipe is one structure. 1.182 is not so
- *     OpenBSD          kern_event.c 1.205, sys_pipe.c 1.149, uipc_socket.c 1.385, fifo_vnops.c 1.110
+ *     OpenBSD          kern_event.c 1.205, sys_pipe.c 1.149, uipc_socket.c 1.385, fifo_vnops.c 1.110,
+ *                      tty.c and tty_pty.c with filt_ttyexcept
  *     macOS            xnu-11417: bsd/kern/{kern_event,sys_pipe,uipc_socket,kern_exit}.c
  *     DragonFly        kern_event.c of 2020 and later, sys_pipe.c with struct pipebuf
  */
@@ -33,9 +34,9 @@ struct kernel {
 
     /* A filter of the direction that a pipe's end has not. NetBSD 2023 pipe_kqfilter: EINVAL. xnu:
      * EVFILTID_PIPE_N, which fires at the end. NetBSD pipe_create: the pipe that nobody writes to
-     * has no buffer, so READ fires at the end, and WRITE never. FreeBSD (kern_pipe: FREAD | FWRITE
-     * for both), OpenBSD (dopipe), DragonFly: pipes have two directions, so WRITE fires at once,
-     * and READ at the end. */
+     * has no buffer, so READ fires at the end, and WRITE never. FreeBSD (kern_pipe), OpenBSD
+     * (dopipe), DragonFly: pipes have two directions, FREAD | FWRITE for both ends, which F_GETFL
+     * shows as O_RDWR. So WRITE fires at once, and READ at the end. */
     enum { REFUSED, AT_END, BOTH_WAYS } wrong_end;
 
     /* A change of what exists, without EV_ADD, is taken as one with it: udata is replaced, and the
@@ -115,8 +116,11 @@ struct kernel {
      * EV_EOF. xnu filt_vnode_common: no EV_EOF. */
     bool fifo_write_eof, fifo_never_eof;
 
-    /* Pseudo-terminals. NetBSD filt_ttyread, filt_ptcread: only data counts, no end. */
-    bool tty_never_eof;
+    /* Pseudo-terminals whose other side is gone. NetBSD filt_ttyread, filt_ptcread: only data
+     * counts, no end; filt_ttywrite, filt_ptcwrite: never ready. OpenBSD: READ has an end, WRITE has
+     * none ("only for poll(2) and select(2)"): filt_ttywrite sees the room of a queue that was
+     * flushed, filt_ptcwrite none. Elsewhere both end. */
+    enum { TTY_BOTH_END, TTY_READ_ENDS, TTY_NO_END } tty_end;
 
     /* A device whose driver has not CDEVSW_SELECT_KQUEUE is EINVAL without NOTE_LOWAT 1. Pseudo-
      * terminals have filters of their own. xnu filt_specattach. */

@@ -22,6 +22,9 @@
  *    fires the filter of the other one again, if it is ready.
  *  - EV_ENABLE asks the filter. NetBSD 7.99 reports only what came while the knote was disabled, or
  *    was not taken before; all others ask, too.
+ *  - Out-of-band data: the mark ends when the byte is read. The kernels' mark stays until data behind
+ *    it is read, and EVFILT_EXCEPT is ready until then.
+ *  - A pipe carries data in one direction, although F_GETFL says O_RDWR where a kernel's has two.
  *  - read() of an AF_UNIX socket that was closed with data in it fails, as it does on Linux alone.
  *  - A chain of more than five kqueues is longer than epoll allows: those below wake the ones above
  *    only by calls, not by their descriptors.

@@ -128,6 +128,19 @@ static void a_filter_of_the_other_direction(void)
     close(kq);
 }
 
+static void the_access_mode_of_a_pipe(void)
+{
+    const int two_way = per_kernel(1, 0, 0, 0, 1, 0, 1);
+    int p[2];
+
+    open_pair(p);
+    CHECK_IS(fcntl(p[1], F_SETFL, O_NONBLOCK), 0);
+    CHECK_IS(fcntl(p[0], F_GETFL) & (O_ACCMODE | O_NONBLOCK), two_way ? O_RDWR : O_RDONLY);
+    CHECK_IS(fcntl(p[1], F_GETFL) & (O_ACCMODE | O_NONBLOCK),
+             (two_way ? O_RDWR : O_WRONLY) | O_NONBLOCK);
+    close_pair(p);
+}
+
 static void open_fifo(int ends[2], char *path)
 {
     snprintf(path, 64, "/tmp/fifo.%d", (int)getpid());
@@ -180,28 +193,47 @@ static void the_ends_of_a_fifo(void)
     close(kq);
 }
 
+static bool open_terminal(int ends[2])
+{
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY);
+    if (ends[0] < 0)
+        return false;
+    CHECK_IS(grantpt(ends[0]), 0);
+    CHECK_IS(unlockpt(ends[0]), 0);
+    ends[1] = open(ptsname(ends[0]), O_RDWR | O_NOCTTY);
+    return true;
+}
+
+/* What is reported of one side when the other one has gone. */
+static void check_hang_up(int side, int filter, int seen, int eof)
+{
+    int ends[2], kq = kqueue();
+    struct kevent event;
+
+    if (open_terminal(ends)) {
+        CHECK_IS(change(kq, ends[side], filter, EV_ADD), 0);
+        CHECK_IS(count_events(kq), filter == EVFILT_WRITE);
+        close(ends[!side]);
+        CHECK_IS(take(kq, &event), seen);
+        CHECK_IS(event.flags & EV_EOF, eof ? EV_EOF : 0);
+        close(ends[side]);
+    }
+    close(kq);
+}
+
 static void the_end_of_a_terminal(void)
 {
-    struct kevent event;
-    const int master = posix_openpt(O_RDWR | O_NOCTTY), kq = kqueue();
-    const int seen = per_kernel(1, 0, 0, 0, 1, 1, 1);
-    int terminal;
+    const int ends = per_kernel(1, 0, 0, 0, 1, 1, 1);
+    const int write_ends = per_kernel(1, 0, 0, 0, 0, 1, 1);
 
-    if (master < 0)
-        return;
-    CHECK_IS(grantpt(master), 0);
-    CHECK_IS(unlockpt(master), 0);
-    terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
-    CHECK_IS(change(kq, terminal, EVFILT_READ, EV_ADD), 0);
-    CHECK_IS(count_events(kq), 0);
-    close(master);
-    CHECK_IS(take(kq, &event), seen);
-    CHECK_IS(event.flags & EV_EOF, seen ? EV_EOF : 0);
-    close(terminal);
-    close(kq);
+    for (int side = 0; side < 2; side++)
+        check_hang_up(side, EVFILT_READ, ends, ends);
+    check_hang_up(0, EVFILT_WRITE, write_ends, write_ends);
+    check_hang_up(1, EVFILT_WRITE, ends, write_ends); /* OpenBSD: there is room, and no end */
 }
 
 CASES(CASE(read_is_reported_as_long_as_there_is_data), CASE(clear_is_reported_once_for_each_write),
       CASE(the_end_of_reading_comes_with_what_is_left), CASE(write_without_a_reader),
       CASE(the_reader_of_a_full_pipe_goes), CASE(a_filter_of_the_other_direction),
-      CASE(the_other_direction_of_a_fifo), CASE(the_ends_of_a_fifo), CASE(the_end_of_a_terminal))
+      CASE(the_access_mode_of_a_pipe), CASE(the_other_direction_of_a_fifo),
+      CASE(the_ends_of_a_fifo), CASE(the_end_of_a_terminal))

@@ -150,6 +150,17 @@ int dup(int from)
     return duplicate(from, F_DUPFD, 0);
 }
 
+/* A pipe of two directions. */
+static int get_flags(int fd)
+{
+    const int flags = (int)syscall(SYS_fcntl, fd, F_GETFL);
+
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDWR || !is_pipe(fd) ||
+        kqueue_kernel()->wrong_end != BOTH_WAYS)
+        return flags;
+    return (flags & ~O_ACCMODE) | O_RDWR;
+}
+
 int fcntl(int fd, int command, ...)
 {
     va_list arguments;
@@ -160,6 +171,8 @@ int fcntl(int fd, int command, ...)
     va_end(arguments);
     if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
         return duplicate(fd, command, argument & 0xffffffff);
+    if (command == F_GETFL)
+        return get_flags(fd);
     return (int)syscall(SYS_fcntl, fd, command, argument);
 }
 
