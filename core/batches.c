@@ -86,9 +86,9 @@ static READYQ__OUT_OF_LINE readyq_watch *next_recorded(readyq *q, readyq_batch *
     int64_t ticks;
 
     if (q == NULL || batch->own.next == &batch->own.held || !is_plain(batch) || thread == 0 ||
-        !readyq__counts_cycles || q->watchdog != NULL)
+        !q->counts_only)
         return next_slow(q, batch);
-    ticks = readyq__ticks();
+    ticks = readyq__cycles();
     w = next_of(batch);
     batch->own.stop = batch->own.next;
     readyq__record_delivery(q, w, READYQ_KIND_FD, w->fd, 1, ticks, thread);

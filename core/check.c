@@ -67,14 +67,13 @@ static bool agrees(const readyq_watch *w, uint32_t interest)
 static void compare(struct check *check, int fd)
 {
     const readyq_watch *w = check->q->slots[fd].watch;
-    char wanted[128], real[128], what[320], source[256] = " (";
+    char wanted[128], real[128], what[320], name[240], source[250];
 
     if (w == NULL || (w->own.flags & READYQ__FILE))
         return;
     if (check->found[fd].current && agrees(w, check->found[fd].interest))
         return;
-    readyq_describe(fd, source + 2, sizeof source - 3);
-    strcat(source, ")");
+    snprintf(source, sizeof source, " (%s)", readyq_describe(fd, name, sizeof name));
     if (!check->found[fd].current) {
         report(check, fd, source, "the queue watches it, and the kernel does not");
     } else {

@@ -236,6 +236,7 @@ struct readyq {
 
     bool virtual_clock, interruptible;
     bool observed;    /* it is recorded, or has a watchdog */
+    bool counts_only; /* it is recorded with the cycle counter, and has no watchdog */
     bool closed;      /* readyq_close() was called */
     bool rebuild_due; /* a ghost fires: replace the kernel queue */
     bool lock_kept;   /* while that is done: fetching events does not release the lock */
@@ -366,13 +367,18 @@ static inline struct readyq_record *readyq__new_record(readyq_recording *r)
 
 /* A counter that is read in few instructions, where reading the clock takes about 80: of nanoseconds
  * on the monotonic clock if the machine has none that can be trusted. */
-static inline int64_t readyq__ticks(void)
+static inline int64_t readyq__cycles(void) /* only if readyq__counts_cycles */
 {
 #if defined(__linux__) && defined(__x86_64__)
-    if (readyq__counts_cycles)
-        return (int64_t)__builtin_ia32_rdtsc();
+    return (int64_t)__builtin_ia32_rdtsc();
+#else
+    return 0;
 #endif
-    return readyq__monotonic();
+}
+
+static inline int64_t readyq__ticks(void)
+{
+    return readyq__counts_cycles ? readyq__cycles() : readyq__monotonic();
 }
 
 /* Most records have their time in ticks: `unused` is TICKS. Those for which the clock was read anyway,

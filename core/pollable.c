@@ -58,7 +58,7 @@ void readyq__pollable_leave(readyq *q)
 /* The child's set gets the number of its parent's. */
 int readyq__pollable_renew(readyq *q)
 {
-    int timer, error;
+    int timer = -1, error;
     const int set = open_set(&timer);
 
     if (set < 0)
@@ -219,7 +219,7 @@ int readyq__pollable_rejoin(readyq *q)
 
 int readyq__pollable_open(readyq *q)
 {
-    int timer, error;
+    int timer = -1, error;
     const int set = open_set(&timer);
 
     if (set < 0)

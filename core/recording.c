@@ -16,6 +16,7 @@
 static void update_batches(readyq *q)
 {
     q->observed = readyq__is_recorded(q) || q->watchdog != NULL;
+    q->counts_only = readyq__is_recorded(q) && q->watchdog == NULL && readyq__counts_cycles;
     for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next)
         readyq__set_next(q, readyq__batch_at(at), readyq__batch_at(at)->own.next);
 }

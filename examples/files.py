@@ -92,7 +92,7 @@ class Client:
         """Sends what waits; raises BlockingIOError while the client is slow."""
         while self.unsent:
             self.unsent = self.unsent[self.sock.send(self.unsent) :]
-        while self.place < self.end:
+        while self.file and self.place < self.end:
             size = self.end - self.place
             sent = os.sendfile(self.sock.fileno(), self.file.fileno(), self.place, size)
             if sent == 0:

@@ -18,9 +18,11 @@ ROOM = 65536  # bytes of one direction that may wait
 class End:
     """One of the two sockets of a connection, and what waits to be sent to it."""
 
+    other: "End"
+
     def __init__(self, sock):
         sock.setblocking(False)
-        self.sock, self.other = sock, None
+        self.sock = sock
         self.unsent = bytearray()
         self.has_ended = False  # it has sent its last byte
         self.is_shut = False  # it was told that the other one has ended

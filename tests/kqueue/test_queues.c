@@ -4,6 +4,7 @@
  */
 #include "cases.h"
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 static void it_polls_readable_until_a_scan(void)
@@ -193,26 +194,37 @@ static void a_file_that_is_closed_by_fclose_is_removed(void)
 
 struct sleeper {
     int kq, result, error;
+    atomic_bool begins;
 };
+
+/* Nothing portable says that a thread sleeps: a moment after it has begun to is long enough. */
+static void await(struct sleeper *sleeper)
+{
+    while (!atomic_load(&sleeper->begins))
+        nap();
+    for (int i = 0; i < 4; i++)
+        nap();
+}
 
 static void *sleep_in_it(void *argument)
 {
     struct sleeper *sleeper = argument;
     struct kevent event;
 
-    sleeper->result = take_some(sleeper->kq, &event, 1, 10 * SOON);
+    atomic_store(&sleeper->begins, true);
+    sleeper->result = take_some(sleeper->kq, &event, 1, 25 * SOON);
     sleeper->error = errno;
     return NULL;
 }
 
 static void closing_while_a_thread_sleeps_in_it(void)
 {
-    struct sleeper sleeper = {kqueue(), 9, 0};
+    struct sleeper sleeper = {.kq = kqueue(), .result = 9};
     pthread_t thread;
     const int woken = per_kernel(0, 1, 0, 1, 1, 1, 0);
 
     CHECK_IS(pthread_create(&thread, NULL, sleep_in_it, &sleeper), 0);
-    nap();
+    await(&sleeper);
     close(sleeper.kq);
     pthread_join(thread, NULL);
     CHECK_IS(sleeper.result, woken ? -1 : 0);
@@ -223,13 +235,13 @@ static void closing_while_a_thread_sleeps_in_it(void)
 static void a_change_of_another_thread_ends_a_sleep(void)
 {
     int p[2];
-    struct sleeper sleeper = {kqueue(), 9, 0};
+    struct sleeper sleeper = {.kq = kqueue(), .result = 9};
     pthread_t thread;
 
     open_pair(p);
     put(p[1]);
     CHECK_IS(pthread_create(&thread, NULL, sleep_in_it, &sleeper), 0);
-    nap();
+    await(&sleeper);
     CHECK_IS(change(sleeper.kq, p[0], EVFILT_READ, EV_ADD), 0);
     pthread_join(thread, NULL);
     CHECK_IS(sleeper.result, 1);
