@@ -49,7 +49,7 @@ def test_the_c_reference_has_every_figure():
     [
         ("readyq_kind", "NONE FD TIMER SIGNAL PROCESS TRIGGER"),
         ("readyq_watch", "data queue count interest ready fd kind armed signal pid status"),
-        ("readyq_options", "virtual_clock interruptible"),
+        ("readyq_options", "virtual_clock interruptible debug"),
         ("readyq_batch", ""),
         ("readyq_record", "watch type kind number time value bits thread"),
         ("readyq_kind_stats", "watches adds events deliveries"),

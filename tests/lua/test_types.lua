@@ -117,7 +117,8 @@ end
 -- Each function in C has its call in a comment.
 function T.test_parameters_are_as_many_as_those_of_the_c_functions()
     local classes, checked = annotations(), 0
-    local names = {q = "readyq.queue", w = "readyq.watch", t = "readyq.watch", readyq = "readyq"}
+    local names = {q = "readyq.queue", w = "readyq.watch", t = "readyq.watch", readyq = "readyq",
+        r = "readyq.recording"}
     local call = "[%]/]%*? (%w+)[.:]([%w_]+)(%b())" -- after the stack effect, or alone
     for owner, name, parameters in text_of("bindings/lua/*.[ch]"):gmatch(call) do
         local class = assert(classes[names[owner]], owner)
