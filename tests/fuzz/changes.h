@@ -18,7 +18,7 @@ static void open_one(struct world *o, struct queue *of)
 {
     const bool has_options = byte(o) != 255;
     const unsigned generation = of->generation + 1;
-    struct readyq_options options;
+    struct readyq_options options = {0};
     int error;
 
     memset(of, 0, sizeof *of);
