@@ -26,7 +26,7 @@ TIMEOUT = 120
 
 # These replace or forbid Linux's own calls, need its files in /proc, or registrations that outlive
 # their number.
-# `watchdog`: how it sees progress is Linux's own here too (core/progress.c), so that it would not say
+# `watchdog`: how it sees progress is Linux's own here too (core/progress.c), so it would not say
 # how a BSD's answers do.
 LINUX_ONLY = ("faults", "meanwhile", "cancelled", "sandbox", "table", "watchdog")
 
