@@ -642,6 +642,7 @@ void readyq__take_sample(int fd, const struct readyq__subject *subject,
 bool readyq__has_progress(const struct readyq__sample *before, const struct readyq__sample *after);
 uint32_t readyq__ask_ready(int fd); /* the directions in which it is ready, and ERROR */
 bool readyq__queues_errors(int fd);
+bool readyq__has_little_unread(int fd); /* too little to be a queue that its sender keeps full */
 bool readyq__are_descriptors_left(void);
 bool readyq__count_calls(struct readyq__calls *calls);
 bool readyq__identify(int fd, struct readyq__identity *identity);

@@ -298,3 +298,18 @@ bool readyq__identify(int fd, struct readyq__identity *identity)
     *identity = (struct readyq__identity){(uint64_t)file.st_dev, (uint64_t)file.st_ino};
     return true;
 }
+
+/* A sender may fill a full queue again at once, so that samples of it do not differ. FIONREAD is of
+ * one datagram for UDP: there the memory that the queue takes is asked for. */
+bool readyq__has_little_unread(int fd)
+{
+    int unread = 0;
+#if defined(__linux__) && defined(SO_MEMINFO)
+    uint32_t memory[16] = {0};
+    socklen_t size = sizeof memory;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0 && memory[0] > 4096)
+        return false;
+#endif
+    return ioctl(fd, FIONREAD, &unread) == 0 && unread <= 64;
+}

@@ -281,13 +281,15 @@ static bool has_few_calls(const struct watchdog *dog, const struct entry *entry,
     return calls < dog->debug.turns / 4;
 }
 
-static bool is_certain(const struct watchdog *dog, const struct entry *entry, uint32_t bits,
+static bool is_certain(const struct watchdog *dog, const struct entry *entry, int fd, uint32_t bits,
                        bool quick)
 {
     switch (entry->subject.evidence) {
     case READYQ__EXACT: return true;
     case READYQ__CALLS: return has_few_calls(dog, entry, bits, quick);
-    case READYQ__SAMPLES: return quick && entry->loose <= entry->sampled / 4;
+    case READYQ__SAMPLES:
+        return quick && entry->loose <= entry->sampled / 4 &&
+               (!(bits & READYQ_READ) || entry->subject.listens || readyq__has_little_unread(fd));
     default: return false;
     }
 }
@@ -323,7 +325,7 @@ static bool is_at_end(const struct entry *entry, uint32_t bits)
 static const char *explain_spin(const struct watchdog *dog, const struct entry *entry,
                                 const readyq_watch *w, uint32_t bits, bool quick)
 {
-    const bool certain = is_certain(dog, entry, bits, quick);
+    const bool certain = is_certain(dog, entry, w->fd, bits, quick);
 
     if (entry->subject.listens)
         return explain_listener(certain);
