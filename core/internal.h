@@ -607,78 +607,7 @@ uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest); /* 
 uint32_t readyq__poll_both(int fd);   /* READ and WRITE, as poll(2) says */
 bool readyq__is_written_pipe(int fd); /* a pipe, and it can be written to */
 
-/* ------------------------------------------------------------------ progress.c */
-
-/* What shows that nobody reads a descriptor or writes to it. */
-enum readyq__evidence {
-    READYQ__BLIND,   /* nothing does */
-    READYQ__SAMPLES, /* samples that do not differ, if they are taken at short intervals */
-    READYQ__CALLS,   /* ..., and the process does not call read or write */
-    READYQ__EXACT,   /* samples that do not differ */
-};
-
-struct readyq__subject { /* a descriptor */
-    enum readyq__evidence evidence;
-    bool is_socket, is_file, listens;
-};
-
-struct readyq__sample {
-    int64_t unread; /* -1: it does not say */
-    int64_t left;   /* is less after something was read */
-    uint64_t done;  /* is another after something was read or written */
-};
-
-struct readyq__calls { /* of this process */
-    uint64_t reads, writes;
-};
-
-struct readyq__identity { /* of an open file */
-    uint64_t device, inode;
-};
-
-struct readyq__subject readyq__examine(int fd);
-void readyq__take_sample(int fd, const struct readyq__subject *subject,
-                         struct readyq__sample *sample);
-bool readyq__has_progress(const struct readyq__sample *before, const struct readyq__sample *after);
-uint32_t readyq__ask_ready(int fd); /* the directions in which it is ready, and ERROR */
-bool readyq__queues_errors(int fd);
-bool readyq__has_little_unread(int fd); /* too little to be a queue that its sender keeps full */
-bool readyq__are_descriptors_left(void);
-bool readyq__count_calls(struct readyq__calls *calls);
-bool readyq__identify(int fd, struct readyq__identity *identity);
-
-/* ------------------------------------------------------------------ watchdog.c */
-
-/* Only for a queue that has one, unless they say otherwise. */
-int readyq__watchdog_open(readyq *q, const struct readyq_debug *debug); /* 0 or -ENOMEM */
-void readyq__watchdog_close(readyq *q);                                 /* or has none */
-
-void readyq__watchdog_add(readyq *q, const readyq_watch *w);    /* it is in the queue now */
-void readyq__watchdog_change(readyq *q, const readyq_watch *w); /* readyq_modify() */
-void readyq__watchdog_stale(readyq *q, const readyq_watch *w);  /* its descriptor was closed */
-void readyq__watchdog_blocked(readyq *q, readyq_watch *w);      /* its signal, in every thread */
-
-/* This thread begins to wait; has filled its batch; takes `w` from it, or is done with it (NULL). */
-void readyq__watchdog_wait(readyq *q);
-void readyq__watchdog_wait_end(readyq *q, const readyq_batch *batch, bool complete);
-void readyq__watchdog_take(readyq *q, const readyq_watch *w);
-
-/* This thread is about to sleep: returns for how long it may, 0 if there is something to tell. */
-int64_t readyq__watchdog_sleep(readyq *q, int64_t timeout);
-
-/* What there is to tell, the oldest first. */
-enum { READYQ__SENTENCE = 640 };
-struct readyq__sentence {
-    enum readyq_warning kind;
-    uint64_t watch; /* its id; 0: none */
-    char text[READYQ__SENTENCE];
-};
-bool readyq__watchdog_has_more(const readyq *q);
-bool readyq__watchdog_pop(readyq *q, struct readyq__sentence *sentence);
-const struct readyq_debug *readyq__watchdog_options(const readyq *q);
-
-/* The watch of an id, if it is in the queue. */
-readyq_watch *readyq__find_by_id(readyq *q, uint64_t id);
+#include "watchdog.h"
 
 /* ------------------------------------------------------------------ pollable.c */
 
@@ -789,12 +718,6 @@ static inline void readyq__set_fired_in(readyq_watch *w, uint32_t id)
 /* Enters the queue that a watch is in, or the queue of an id. NULL: *error says why not. */
 readyq *readyq__enter_of(readyq_watch *w, int *error);
 readyq *readyq__enter_by_id(uint32_t id, int *error);
-
-/* ------------------------------------------------------------------ warnings.c */
-
-/* Calls the user's function with what there is to tell; releases the lock meanwhile. True: that is
- * left to readyq_warning(), for which a wait has to end. */
-bool readyq__tell(readyq *q);
 
 /* ------------------------------------------------------------------ watches.c */
 

@@ -5,8 +5,8 @@
  *
  * How much the answers are worth depends on the descriptor (enum readyq__evidence). A TCP socket
  * counts its bytes. Of others only the amount that waits is known, and that may be the same twice
- * because as much has arrived as was read. For what is read by read(2), and not by recv(2), the
- * process's own count of calls tells the two apart.
+ * because as much has arrived as was read: a queue that may be full proves nothing. For what is
+ * read by read(2), and not by recv(2), the process's own count of calls tells the two apart.
  */
 #include "internal.h"
 

@@ -241,7 +241,7 @@ void readyq__watchdog_change(readyq *q, const readyq_watch *w)
     entry->found = 0;
 }
 
-/* Whether it was not told of this watch before. */
+/* Whether this is the first warning of its kind for this watch. */
 static bool first_time(struct entry *entry, enum readyq_warning kind)
 {
     const bool first = !(entry->told & 1u << kind);
