@@ -3,8 +3,8 @@
 comments. The site (docs/ext/reference.py) and the manual pages (tools/man.py) are made from it.
 
 The header keeps a form that this file relies on: a comment stands directly above what it describes,
-up to the next blank line, or behind it on its line; a line of dashes begins a section. In a comment
-the errors come last, each as "-ENAME: reason."
+up to the next blank line, or behind it on its line (a member has one of these); a line of dashes
+begins a section. In a comment the errors come last, each as "-ENAME: reason."
 """
 
 import re
@@ -87,9 +87,11 @@ def members(code):
     inside = code.partition("{")[2].rpartition("}")[0]
     inside = re.sub(r"^\s*(?:union \{|\};)$", "", inside, flags=re.MULTILINE)
     end = "," if code.startswith("enum") else ";"
-    for one in re.finditer(rf"([^{end}/]+){end}(?:[^\n\S]*(/\*.*?\*/))?", inside, re.DOTALL):
-        note = note_of(one[2] or "")
-        first, *more = " ".join(one[1].split()).split(", ")
+    comment = r"/\*.*?\*/"
+    member = rf"(?:({comment})\s*)?([^{end}/]+){end}(?:[^\n\S]*({comment}))?"
+    for one in re.finditer(member, inside, re.DOTALL):
+        note = note_of(one[3] or re.sub(r"\n\s*\*", "\n", one[1] or ""))
+        first, *more = re.split(r", (?![^(]*\))", " ".join(one[2].split()))
         kind = first.rpartition(" ")[0]
         for declaration in (first, *(f"{kind} {name}" for name in more)):
             if not note.startswith("private") and not declaration.endswith("unused"):
