@@ -5,9 +5,10 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  clock  record  wakeup  handlers  ready  progress  watchdog  epoll
- *     kevents  kqueue  pollable  table  rebuild  fork  circles  gate  warnings  watches  timers
- *     signals  processes  triggers  queue  check  batches  wait  recording  json  lanes  save
+ *     describe  explain  epoch  clock  record  wakeup  handlers  ready  progress  watchdog  spins
+ *     turns  oversights  epoll  kevents  kqueue  pollable  table  rebuild  fork  circles  gate
+ *     warnings  watches  timers  signals  processes  triggers  queue  check  batches  wait
+ *     recording  json  lanes  save
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -269,7 +270,7 @@ struct readyq {
     _Atomic(readyq_recording *)
         recordings;            /* those that are on; wake() reads it without the lock */
     uint64_t last_watch;       /* the newest watch's own.id */
-    struct watchdog *watchdog; /* NULL: not in debug mode */
+    struct readyq__watchdog *watchdog; /* NULL: not in debug mode */
 
     readyq_watch sigchld; /* of kind SIGCHLD */
 

@@ -22,12 +22,12 @@ static void call(const struct readyq_debug *debug, readyq_watch *w, const char *
 
 bool readyq__tell(readyq *q)
 {
-    const struct readyq_debug *debug = readyq__watchdog_options(q);
+    const struct readyq_debug *debug = &q->watchdog->debug;
     struct readyq__sentence sentence;
     readyq_watch *w;
 
     if (debug->warn == NULL && q->interruptible)
-        return readyq__watchdog_has_more(q);
+        return q->watchdog->npending > 0;
     while (readyq__watchdog_pop(q, &sentence)) {
         w = watch_of(q, &sentence);
         readyq__unlock(q);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A part of internal.h: debug mode. progress.c asks the kernel about a descriptor, watchdog.c finds
- * what is wrong, warnings.c gives the warnings to the user.
+ * A part of internal.h: debug mode. progress.c asks the kernel about a descriptor, watchdog.c keeps
+ * notes and sentences, spins.c, turns.c and oversights.c find what is wrong, warnings.c gives the
+ * warnings to the user.
  */
 #ifndef READYQ_WATCHDOG_H
 #define READYQ_WATCHDOG_H
@@ -48,36 +49,102 @@ bool readyq__identify(int fd, struct readyq__identity *identity);
 
 /* ------------------------------------------------------------------ watchdog.c */
 
-/* Only for a queue that has one, unless they say otherwise. */
-int readyq__watchdog_open(readyq *q, const struct readyq_debug *debug); /* 0 or -ENOMEM */
-void readyq__watchdog_close(readyq *q);                                 /* or has none */
+#define READYQ__SECOND INT64_C(1000000000)
 
-void readyq__watchdog_add(readyq *q, const readyq_watch *w);    /* it is in the queue now */
-void readyq__watchdog_change(readyq *q, const readyq_watch *w); /* readyq_modify() */
-void readyq__watchdog_stale(readyq *q, const readyq_watch *w);  /* its descriptor was closed */
-void readyq__watchdog_blocked(readyq *q, readyq_watch *w);      /* its signal, in every thread */
+enum {
+    READYQ__SENTENCE = 640, /* the longest */
+    READYQ__PENDING = 16,   /* sentences kept until they are told */
+    READYQ__ASKED = 64,     /* watches of which a second sample is due */
+};
 
-/* This thread begins to wait; has filled its batch; takes `w` from it, or is done with it (NULL). */
-void readyq__watchdog_wait(readyq *q);
-void readyq__watchdog_wait_end(readyq *q, const readyq_batch *batch, bool complete);
-void readyq__watchdog_take(readyq *q, const readyq_watch *w);
-
-/* This thread is about to sleep: returns for how long it may, 0 if there is a warning. */
-int64_t readyq__watchdog_sleep(readyq *q, int64_t timeout);
-
-/* The warnings that were not given yet, the oldest first. */
-enum { READYQ__SENTENCE = 640 };
 struct readyq__sentence {
     enum readyq_warning kind;
     uint64_t watch; /* its id; 0: none */
     char text[READYQ__SENTENCE];
 };
-bool readyq__watchdog_has_more(const readyq *q);
+
+/* What the watchdog knows of the watch of one descriptor number. */
+struct readyq__notes {
+    uint64_t watch; /* its id */
+    struct readyq__identity file;
+    char was[80]; /* what the descriptor was when it was added */
+
+    uint64_t turns, wait; /* without progress; the last of them */
+    int64_t since;        /* the first of them */
+    struct readyq__subject subject;
+    struct readyq__sample sample;
+    struct readyq__calls calls; /* at half of the turns */
+    bool calls_known;
+    uint64_t sampled, loose; /* turns that were sampled; those that prove nothing */
+
+    bool had_edge;       /* EDGE, and it was reported */
+    int64_t left, found; /* what it was left with, and when that was found; 0: it was not */
+    unsigned told;       /* by 1 << enum readyq_warning */
+};
+
+struct readyq__watchdog {
+    struct readyq_debug debug;
+    struct readyq__notes *notes; /* by descriptor number */
+    size_t nnotes;
+    struct readyq__sentence pending[READYQ__PENDING];
+    size_t npending;
+    uint64_t waits;    /* that ended */
+    uint64_t complete; /* the last one that found everything */
+    struct readyq__asked {
+        int fd;
+        uint32_t thread, bits;
+        uint64_t watch;
+    } asked[READYQ__ASKED];
+    size_t nasked;
+    int64_t next_scan;  /* a time */
+    size_t next_number; /* the descriptor where it begins */
+    int64_t last_turn;  /* that was told */
+};
+
+/* The functions of the watchdog are only for a queue that has one, unless they say otherwise. */
+int readyq__watchdog_open(readyq *q, const struct readyq_debug *debug); /* 0 or -ENOMEM */
+void readyq__watchdog_close(readyq *q);                                 /* or has none */
+
+void readyq__watchdog_add(readyq *q, const readyq_watch *w);    /* it is in the queue now */
+void readyq__watchdog_change(readyq *q, const readyq_watch *w); /* readyq_modify() */
+
+struct readyq__notes *readyq__notes_of(readyq *q, const readyq_watch *w); /* NULL: none */
+/* Whether this is the first warning of its kind for this watch. */
+bool readyq__is_first(struct readyq__notes *notes, enum readyq_warning kind);
+
+/* A place for a sentence; NULL: too many wait to be told. */
+char *readyq__begin_sentence(readyq *q, enum readyq_warning kind, uint64_t watch);
+void readyq__say(readyq *q, enum readyq_warning kind, const readyq_watch *w, uint32_t bits,
+                 const char *what);
+
+/* The warnings that were not given yet, the oldest first. */
 bool readyq__watchdog_pop(readyq *q, struct readyq__sentence *sentence);
-const struct readyq_debug *readyq__watchdog_options(const readyq *q);
 
 /* The watch of an id, if it is in the queue. */
 readyq_watch *readyq__find_by_id(readyq *q, uint64_t id);
+
+/* ------------------------------------------------------------------ spins.c */
+
+/* The wait of this thread has filled its batch. */
+void readyq__watchdog_wait_end(readyq *q, const readyq_batch *batch, bool complete);
+
+/* The handler of this watch has returned; this thread begins to wait. */
+void readyq__spins_handled(readyq *q, uint64_t watch);
+void readyq__spins_wait(readyq *q, bool loose);
+
+/* ------------------------------------------------------------------ turns.c */
+
+/* This thread begins to wait; takes `w` from its batch, or is done with it (NULL). */
+void readyq__watchdog_wait(readyq *q);
+void readyq__watchdog_take(readyq *q, const readyq_watch *w);
+
+/* ------------------------------------------------------------------ oversights.c */
+
+void readyq__watchdog_stale(readyq *q, const readyq_watch *w); /* its descriptor was closed */
+void readyq__watchdog_blocked(readyq *q, readyq_watch *w);     /* its signal, in every thread */
+
+/* This thread is about to sleep: returns for how long it may, 0 if there is a warning. */
+int64_t readyq__watchdog_sleep(readyq *q, int64_t timeout);
 
 /* ------------------------------------------------------------------ warnings.c */
 
