@@ -268,8 +268,8 @@ struct readyq {
     atomic_uint_fast32_t wake_thread;
     uint64_t wakes_recorded;
     _Atomic(readyq_recording *)
-        recordings;            /* those that are on; wake() reads it without the lock */
-    uint64_t last_watch;       /* the newest watch's own.id */
+        recordings;                    /* those that are on; wake() reads it without the lock */
+    uint64_t last_watch;               /* the newest watch's own.id */
     struct readyq__watchdog *watchdog; /* NULL: not in debug mode */
 
     readyq_watch sigchld; /* of kind SIGCHLD */
