@@ -23,7 +23,9 @@ build = {
     CFLAGS = "$(CFLAGS)",
     LUA = "$(LUA)",
     LUA_INCLUDE = "$(LUA_INCDIR)",
+    INSTALLED = "",
     LUA_LIBDIR = "$(LIBDIR)",
     LUA_SHAREDIR = "$(LUADIR)",
+    docdir = "$(PREFIX)/doc",
   },
 }

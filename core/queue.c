@@ -186,6 +186,11 @@ readyq *readyq_ref(readyq *q)
 
 /* ------------------------------------------------------------------ information */
 
+const char *readyq_version(void)
+{
+    return READYQ_VERSION;
+}
+
 const char *readyq_backend(readyq *q)
 {
     return q->backend->name;

@@ -28,7 +28,8 @@
 extern "C" {
 #endif
 
-#define READYQ_VERSION "0.1.0" /* the single place of the version */
+#define READYQ_VERSION "0.1.0"         /* of this header: the single place of the version */
+#define READYQ_VERSION_NUMBER 0x000100 /* the same as 0xMMmmpp, for `#if` */
 
 #if defined(__GNUC__) && !defined(READYQ_STATIC)
 #define READYQ_API __attribute__((visibility("default")))
@@ -325,6 +326,10 @@ READYQ_API int readyq_wake(readyq *q);
  * belongs to the queue. Call readyq_done() before you return to that loop. -ELOOP: this queue has
  * two others in a row below it. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_fileno(readyq *q);
+
+/* READYQ_VERSION of the library that runs. Of a shared library it can be later than that of the
+ * header with which the program was compiled. */
+READYQ_API const char *readyq_version(void);
 
 /* The name of the kernel interface: "epoll" or "kqueue". */
 READYQ_API const char *readyq_backend(readyq *q);

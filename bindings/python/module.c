@@ -147,7 +147,7 @@ static int add_constants(PyObject *self)
     for (unsigned i = 0; (name = readyq_bit_name(i, &bit)) != NULL; i++)
         if (PyModule_AddIntConstant(self, name, (long)bit) < 0)
             return -1;
-    return PyModule_AddStringConstant(self, "__version__", READYQ_VERSION);
+    return PyModule_AddStringConstant(self, "__version__", readyq_version());
 }
 
 static int execute(PyObject *self)

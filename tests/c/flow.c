@@ -228,6 +228,16 @@ static void test_the_kernels_interface_has_a_name(void)
     readyq_close(q);
 }
 
+static void test_the_library_has_the_version_of_its_header(void)
+{
+    char number[20];
+
+    CHECK(strcmp(readyq_version(), READYQ_VERSION) == 0);
+    snprintf(number, sizeof number, "%d.%d.%d", READYQ_VERSION_NUMBER >> 16,
+             READYQ_VERSION_NUMBER >> 8 & 255, READYQ_VERSION_NUMBER & 255);
+    CHECK(strcmp(number, READYQ_VERSION) == 0);
+}
+
 static void test_the_clock_is_the_monotonic_one(void)
 {
     readyq *q = open_queue();
@@ -295,6 +305,7 @@ TESTS(TEST(test_six_steps_from_queue_to_read), TEST(test_nothing_ready_gives_not
       TEST(test_a_watch_can_be_used_again_and_in_another_queue),
       TEST(test_two_queues_each_get_the_event), TEST(test_close_frees_the_watches),
       TEST(test_close_makes_no_change_for_each_watch), TEST(test_close_of_null_is_ignored),
-      TEST(test_the_kernels_interface_has_a_name), TEST(test_the_clock_is_the_monotonic_one),
-      TEST(test_stats_count_what_was_done),
+      TEST(test_the_kernels_interface_has_a_name),
+      TEST(test_the_library_has_the_version_of_its_header),
+      TEST(test_the_clock_is_the_monotonic_one), TEST(test_stats_count_what_was_done),
       TEST(test_a_wait_costs_one_system_call_and_nothing_for_what_is_idle))

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of installation share."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MAKE = os.environ.get("MAKE", "make")  # GNU make, which is gmake on the BSDs
+PATHS = ("PYTHONPATH", "LUA_PATH", "LUA_CPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+
+
+def run(*command, **options):
+    command = [str(word) for word in command]
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, **options
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def version():
+    header = (ROOT / "core" / "readyq.h").read_text(encoding="utf-8")
+    return re.search(r'^#define READYQ_VERSION "(.+)"', header, re.MULTILINE)[1]
+
+
+def copy_sources(target):
+    """A tree without build products, as a user has it after unpacking the sources."""
+    built = ("build", ".git", "*.so", "__pycache__", "*.egg-info", ".*_cache")
+    return shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*built))
+
+
+def without_paths():
+    """The environment without the in-place build on any search path."""
+    return {name: value for name, value in os.environ.items() if name not in PATHS}
