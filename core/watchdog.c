@@ -270,28 +270,35 @@ static const char *print_number(uint64_t number, char text[32])
 
 /* Whether less was read, or written, by calls than there were turns since the calls were counted. */
 static bool has_few_calls(const struct watchdog *dog, const struct entry *entry, uint32_t bits,
-                          bool quick)
+                          const struct readyq__calls *now)
 {
-    struct readyq__calls now;
-    uint64_t calls;
+    const uint64_t calls =
+        bits & READYQ_READ ? now->reads - entry->calls.reads : now->writes - entry->calls.writes;
 
-    if (!entry->calls_known || !readyq__count_calls(&now))
-        return quick;
-    calls = bits & READYQ_READ ? now.reads - entry->calls.reads : now.writes - entry->calls.writes;
     return calls < dog->debug.turns / 4;
+}
+
+/* All that is known is that the samples do not differ. */
+static bool are_samples_enough(const struct entry *entry, int fd, uint32_t bits, bool quick)
+{
+    if (!quick || entry->loose > entry->sampled / 4)
+        return false;
+    if (bits & READYQ_READ)
+        return entry->subject.listens || readyq__has_little_unread(fd);
+    return entry->subject.shows_writes;
 }
 
 static bool is_certain(const struct watchdog *dog, const struct entry *entry, int fd, uint32_t bits,
                        bool quick)
 {
-    switch (entry->subject.evidence) {
-    case READYQ__EXACT: return true;
-    case READYQ__CALLS: return has_few_calls(dog, entry, bits, quick);
-    case READYQ__SAMPLES:
-        return quick && entry->loose <= entry->sampled / 4 &&
-               (!(bits & READYQ_READ) || entry->subject.listens || readyq__has_little_unread(fd));
-    default: return false;
-    }
+    const enum readyq__evidence evidence = entry->subject.evidence;
+    struct readyq__calls now;
+
+    if (evidence == READYQ__CALLS && entry->calls_known && readyq__count_calls(&now))
+        return has_few_calls(dog, entry, bits, &now);
+    if (evidence == READYQ__CALLS || evidence == READYQ__SAMPLES)
+        return are_samples_enough(entry, fd, bits, quick);
+    return evidence == READYQ__EXACT;
 }
 
 static const char *explain_listener(bool certain)
