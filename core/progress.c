@@ -5,8 +5,10 @@
  *
  * How much the answers are worth depends on the descriptor (enum readyq__evidence). A TCP socket
  * counts its bytes. Of others only the amount that waits is known, and that may be the same twice
- * because as much has arrived as was read: a queue that may be full proves nothing. For what is
- * read by read(2), and not by recv(2), the process's own count of calls tells the two apart.
+ * because as much has arrived as was read: a queue that may be full proves nothing. The process's
+ * own count of calls tells the two apart: Linux counts read(2) and write(2), and not recv(2) and
+ * send(2); macOS and the BSDs count what is sent to sockets and received from them, by whatever
+ * call (sosend, soreceive: ru_msgsnd, ru_msgrcv), and of all else nothing.
  */
 #include "internal.h"
 
@@ -19,8 +21,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 #include <linux/sockios.h>
+#else
+#include <sys/resource.h>
 #endif
 
 /* ------------------------------------------------------------------ what the kernel can tell */
@@ -33,7 +37,7 @@ static int get_option(int fd, int level, int option)
     return getsockopt(fd, level, option, &value, &length) == 0 ? value : 0;
 }
 
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
 /* linux/tcp.h and netinet/tcp.h exclude each other, and the latter lacks the counts: the places are
  * those of struct tcp_info, which only grows (bytes_acked and bytes_received: Linux 4.1). */
 enum { INFO_BACKLOG = 24, INFO_ACKED = 120, INFO_RECEIVED = 128, INFO_SIZE = 136, GET_INFO = 11 };
@@ -123,16 +127,31 @@ bool readyq__count_calls(struct readyq__calls *calls)
     return found == 2;
 }
 
-static enum readyq__evidence judge_tcp(void)
+/* A datagram socket of this machine does not tell how many wait in it. */
+static enum readyq__evidence judge_socket(int family, int type, bool listens)
 {
-    return READYQ__EXACT;
+    const bool internet = family == AF_INET || family == AF_INET6;
+
+    if (listens)
+        return internet ? READYQ__SAMPLES : READYQ__BLIND;
+    if (internet && type == SOCK_STREAM)
+        return READYQ__EXACT;
+    return family == AF_UNIX && type == SOCK_DGRAM ? READYQ__BLIND : READYQ__SAMPLES;
 }
 
-/* A datagram socket of this machine does not tell how many wait in it. */
-static enum readyq__evidence judge_socket(int fd, int family, int type)
+static enum readyq__evidence judge_other(int fd, const struct stat *file)
 {
-    (void)fd;
-    return family == AF_UNIX && type == SOCK_DGRAM ? READYQ__BLIND : READYQ__SAMPLES;
+    return S_ISFIFO(file->st_mode) || S_ISREG(file->st_mode) || is_read_by_calls(fd) ||
+                   (S_ISCHR(file->st_mode) && isatty(fd))
+               ? READYQ__CALLS
+               : READYQ__BLIND;
+}
+
+/* The other end of a pipe is counted here as well. */
+static bool shows_writes(bool is_socket)
+{
+    (void)is_socket;
+    return true;
 }
 #else
 static void ask_tcp(int fd, struct readyq__sample *sample)
@@ -152,33 +171,48 @@ static int64_t count_received(int fd)
     return 0;
 }
 
+/* sendfile(2) is no call that is counted. */
 static int64_t count_unsent(int fd)
 {
-    (void)fd;
-    return 0;
-}
+    int unsent = 0;
 
-static bool is_read_by_calls(int fd)
-{
+#if defined(SO_NWRITE)
+    unsent = get_option(fd, SOL_SOCKET, SO_NWRITE);
+#elif defined(FIONWRITE)
+    ioctl(fd, FIONWRITE, &unsent);
+#else
     (void)fd;
-    return false;
+#endif
+    return unsent;
 }
 
 bool readyq__count_calls(struct readyq__calls *calls)
 {
-    *calls = (struct readyq__calls){0, 0};
-    return false;
+    struct rusage usage = {0};
+
+    getrusage(RUSAGE_SELF, &usage);
+    *calls = (struct readyq__calls){(uint64_t)usage.ru_msgrcv, (uint64_t)usage.ru_msgsnd};
+    return true;
 }
 
-static enum readyq__evidence judge_tcp(void)
+/* Nothing counts accept(2), and what waits for it. */
+static enum readyq__evidence judge_socket(int family, int type, bool listens)
 {
-    return READYQ__SAMPLES;
+    (void)family, (void)type;
+    return listens ? READYQ__BLIND : READYQ__CALLS;
 }
 
-static enum readyq__evidence judge_socket(int fd, int family, int type)
+static enum readyq__evidence judge_other(int fd, const struct stat *file)
 {
-    (void)fd, (void)family;
-    return type == SOCK_STREAM ? READYQ__SAMPLES : READYQ__BLIND;
+    return S_ISFIFO(file->st_mode) || S_ISREG(file->st_mode) ||
+                   (S_ISCHR(file->st_mode) && isatty(fd))
+               ? READYQ__SAMPLES
+               : READYQ__BLIND;
+}
+
+static bool shows_writes(bool is_socket)
+{
+    return is_socket;
 }
 #endif
 
@@ -192,17 +226,6 @@ static int get_family(int fd)
     return getsockname(fd, (void *)&here, &length) == 0 ? here.ss_family : AF_UNSPEC;
 }
 
-static enum readyq__evidence judge_any_socket(int fd, bool *listens)
-{
-    const int family = get_family(fd), type = get_option(fd, SOL_SOCKET, SO_TYPE);
-    const bool internet = family == AF_INET || family == AF_INET6;
-
-    *listens = get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 0;
-    if (*listens)
-        return internet ? READYQ__SAMPLES : READYQ__BLIND;
-    return internet && type == SOCK_STREAM ? judge_tcp() : judge_socket(fd, family, type);
-}
-
 struct readyq__subject readyq__examine(int fd)
 {
     struct readyq__subject subject = {.evidence = READYQ__BLIND};
@@ -212,11 +235,14 @@ struct readyq__subject readyq__examine(int fd)
         return subject;
     subject.is_socket = S_ISSOCK(file.st_mode);
     subject.is_file = S_ISREG(file.st_mode);
-    if (subject.is_socket)
-        subject.evidence = judge_any_socket(fd, &subject.listens);
-    else if (S_ISFIFO(file.st_mode) || subject.is_file || is_read_by_calls(fd) ||
-             (S_ISCHR(file.st_mode) && isatty(fd)))
-        subject.evidence = READYQ__CALLS;
+    subject.shows_writes = shows_writes(subject.is_socket);
+    if (subject.is_socket) {
+        subject.listens = get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 0;
+        subject.evidence =
+            judge_socket(get_family(fd), get_option(fd, SOL_SOCKET, SO_TYPE), subject.listens);
+    } else {
+        subject.evidence = judge_other(fd, &file);
+    }
     return subject;
 }
 
@@ -270,7 +296,7 @@ uint32_t readyq__ask_ready(int fd)
 /* Errors are queued, and not only the last one is kept. */
 bool readyq__queues_errors(int fd)
 {
-#if defined(__linux__)
+#if READYQ__HAS_EPOLL
     return get_option(fd, IPPROTO_IP, IP_RECVERR) != 0 ||
            get_option(fd, IPPROTO_IPV6, IPV6_RECVERR) != 0;
 #else
@@ -304,7 +330,7 @@ bool readyq__identify(int fd, struct readyq__identity *identity)
 bool readyq__has_little_unread(int fd)
 {
     int unread = 0;
-#if defined(__linux__) && defined(SO_MEMINFO)
+#if READYQ__HAS_EPOLL && defined(SO_MEMINFO)
     uint32_t memory[16] = {0};
     socklen_t size = sizeof memory;
 

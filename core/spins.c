@@ -39,28 +39,35 @@ static const char *print_number(uint64_t number, char text[32])
 
 /* Whether less was read, or written, by calls than there were turns since the calls were counted. */
 static bool has_few_calls(const struct readyq__watchdog *dog, const struct readyq__notes *notes,
-                          uint32_t bits, bool quick)
+                          uint32_t bits, const struct readyq__calls *now)
 {
-    struct readyq__calls now;
-    uint64_t calls;
+    const uint64_t calls =
+        bits & READYQ_READ ? now->reads - notes->calls.reads : now->writes - notes->calls.writes;
 
-    if (!notes->calls_known || !readyq__count_calls(&now))
-        return quick;
-    calls = bits & READYQ_READ ? now.reads - notes->calls.reads : now.writes - notes->calls.writes;
     return calls < dog->debug.turns / 4;
+}
+
+/* All that is known is that the samples do not differ. */
+static bool are_samples_enough(const struct readyq__notes *notes, int fd, uint32_t bits, bool quick)
+{
+    if (!quick || notes->loose > notes->sampled / 4)
+        return false;
+    if (bits & READYQ_READ)
+        return notes->subject.listens || readyq__has_little_unread(fd);
+    return notes->subject.shows_writes;
 }
 
 static bool is_certain(const struct readyq__watchdog *dog, const struct readyq__notes *notes,
                        int fd, uint32_t bits, bool quick)
 {
-    switch (notes->subject.evidence) {
-    case READYQ__EXACT: return true;
-    case READYQ__CALLS: return has_few_calls(dog, notes, bits, quick);
-    case READYQ__SAMPLES:
-        return quick && notes->loose <= notes->sampled / 4 &&
-               (!(bits & READYQ_READ) || notes->subject.listens || readyq__has_little_unread(fd));
-    default: return false;
-    }
+    const enum readyq__evidence evidence = notes->subject.evidence;
+    struct readyq__calls now;
+
+    if (evidence == READYQ__CALLS && notes->calls_known && readyq__count_calls(&now))
+        return has_few_calls(dog, notes, bits, &now);
+    if (evidence == READYQ__CALLS || evidence == READYQ__SAMPLES)
+        return are_samples_enough(notes, fd, bits, quick);
+    return evidence == READYQ__EXACT;
 }
 
 static const char *explain_listener(bool certain)

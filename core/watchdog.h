@@ -13,13 +13,14 @@
 enum readyq__evidence {
     READYQ__BLIND,   /* it cannot */
     READYQ__SAMPLES, /* samples that do not differ, if they are taken at short intervals */
-    READYQ__CALLS,   /* ..., and the process does not call read or write */
+    READYQ__CALLS,   /* ..., and the process does not call what reads or writes it */
     READYQ__EXACT,   /* samples that do not differ */
 };
 
 struct readyq__subject { /* a descriptor */
     enum readyq__evidence evidence;
     bool is_socket, is_file, listens;
+    bool shows_writes; /* samples differ, or calls are counted, when it is written to */
 };
 
 struct readyq__sample {

@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 import pytest
+from kqueue.gates import LINUX_ONLY
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tests" / "c"
@@ -29,22 +30,25 @@ WRAPPED = {
 }
 THREADED = ("batches", "pool", "record", "restart", "stress", "threads", "triggers")
 PLAIN = ("cancel", "cancelled")  # sanitizers do not follow the stack of a thread that is cancelled
-# Tests that must fail on a platform, and the reason; docs/kernels.md lists them, too.
+# Tests that must fail on Linux, and the reason; docs/kernels.md lists them, too. Those of the
+# other kernels are in tests/kqueue/gates.py.
 REASON = "a child registers by number, and only the parent's set knew the file of a closed one"
-LIMITS = {
-    ("linux", "test_child_does_not_take_a_reused_number_for_the_closed_file"): REASON,
-}
+LIMITS = {"test_child_does_not_take_a_reused_number_for_the_closed_file": REASON}
+ON_LINUX = sys.platform == "linux"
 # A forked child cannot join the threads of its parent.
 ENVIRONMENT = {**os.environ, "TSAN_OPTIONS": "report_thread_leaks=0"}
 
 
-def marks_of(name):
-    reason = LIMITS.get((sys.platform, name))
-    return [] if reason is None else [pytest.mark.xfail(reason=reason, strict=True)]
+def marks_of(program, name):
+    if ON_LINUX and name in LIMITS:
+        return [pytest.mark.xfail(reason=LIMITS[name], strict=True)]
+    if not ON_LINUX and program in LINUX_ONLY:
+        return [pytest.mark.skip("it is about calls and files that only Linux has")]
+    return []
 
 
 TESTS = [
-    pytest.param(source.stem, name, marks=marks_of(name))
+    pytest.param(source.stem, name, marks=marks_of(source.stem, name))
     for source in sorted(SOURCES.glob("*.c"))
     for name in re.findall(r"^static void\s(test_\w+)\(void\)", source.read_text(), re.MULTILINE)
 ]

@@ -55,6 +55,12 @@ static void run_with(readyq *q, int64_t timeout, int turns, handler handle)
     readyq_done(&batch);
 }
 
+static void expect_silence(void)
+{
+    if (dog.told > 0)
+        fail(__FILE__, __LINE__, dog.text);
+}
+
 /* It is told once, however long it goes on. */
 static void expect(const char *beginning, const char *why)
 {
@@ -63,23 +69,31 @@ static void expect(const char *beginning, const char *why)
     CHECK_IS(dog.told, 1);
 }
 
-static void expect_silence(void)
+/* Nothing shows it on a kernel with kqueue. */
+static void expect_with_epoll(const char *beginning, const char *why)
 {
-    if (dog.told > 0)
-        fail(__FILE__, __LINE__, dog.text);
+    if (HAS_EPOLL)
+        expect(beginning, why);
+    else
+        expect_silence();
 }
 
 /* Watches `fd` without doing anything about it. */
-static void ignore(int fd, uint32_t interest, const char *beginning, const char *why)
+static void spin(int fd, uint32_t interest)
 {
     readyq *q = open_watched();
     readyq_watch w;
 
     add(q, &w, fd, interest);
     run_with(q, 0, 5 * TURNS, NULL);
-    expect(beginning, why);
-    CHECK(dog.watch == &w);
+    CHECK(dog.watch == (dog.told > 0 ? &w : NULL));
     readyq_close(q);
+}
+
+static void ignore(int fd, uint32_t interest, const char *beginning, const char *why)
+{
+    spin(fd, interest);
+    expect(beginning, why);
 }
 
 /* ------------------------------------------------------------------ spinning */
@@ -210,7 +224,8 @@ static void test_write_is_asked_for_though_nothing_is_sent_to_a_pipe(void)
     int p[2];
 
     open_pipe(p);
-    ignore(p[1], READYQ_WRITE, "(pipe)", "WRITE is asked for though nothing");
+    spin(p[1], READYQ_WRITE);
+    expect_with_epoll("(pipe)", "WRITE is asked for though nothing");
     close_pair(p);
 }
 
@@ -220,8 +235,12 @@ static int open_refused(bool queues)
     int closed = open_listener(&address), fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
 
     close(closed);
+#if HAS_EPOLL
     if (queues)
         CHECK_IS(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on), 0);
+#else
+    (void)queues, (void)on;
+#endif
     CHECK_IS(connect(fd, (void *)&address, sizeof address), 0);
     put(fd); /* is refused at once */
     return unblocked(fd);
@@ -249,7 +268,7 @@ static void test_an_error_queue_is_not_read(void)
 
     add(q, &w, fd, READYQ_READ);
     run_with(q, 0, 5 * TURNS, collect);
-    expect("UDP", "nobody reads its error queue (IP_RECVERR)");
+    expect_with_epoll("UDP", "nobody reads its error queue (IP_RECVERR)");
     readyq_close(q);
     close(fd);
 }
@@ -259,7 +278,8 @@ static void test_connections_are_not_accepted(void)
     struct sockaddr_in address;
     int listener = open_listener(&address), client = connect_to(&address);
 
-    ignore(listener, READYQ_READ, "listening", "nobody accepts the connections that wait");
+    spin(listener, READYQ_READ);
+    expect_with_epoll("listening", "nobody accepts the connections that wait");
     close(client);
     close(listener);
 }
@@ -517,7 +537,7 @@ static void test_an_edge_listener_is_left_with_connections(void)
     CHECK(take(q) == &w);
     close(accept(listener, NULL, NULL));
     run_with(q, 40 * MS, 5, NULL);
-    expect("listening", "1 connection was left 0.");
+    expect_with_epoll("listening", "1 connection was left 0.");
     readyq_close(q);
     close(one);
     close(two);
@@ -532,7 +552,7 @@ static void test_the_error_queue_of_an_edge_watch_is_left(void)
 
     add(q, &w, fd, READYQ_READ | READYQ_EDGE);
     run_with(q, 40 * MS, 5, collect);
-    expect("READ|EDGE", "its error queue (IP_RECVERR) has been left unread");
+    expect_with_epoll("READ|EDGE", "its error queue (IP_RECVERR) has been left unread");
     readyq_close(q);
     close(fd);
 }
@@ -765,6 +785,21 @@ static void send_to(void (*open_two)(int p[2]))
 static void test_a_sender(void)
 {
     send_to(open_tcp);
+}
+
+static void test_a_writer_of_a_pipe(void)
+{
+    readyq *q = open_watched();
+    readyq_watch w;
+    int p[2];
+
+    open_pipe(p);
+    peer = p[0];
+    add(q, &w, p[1], READYQ_WRITE);
+    run_with(q, LONG, 5 * TURNS, send_more);
+    expect_silence();
+    readyq_close(q);
+    close_pair(p);
 }
 
 static void read_byte(readyq_watch *w)
@@ -1049,7 +1084,7 @@ TESTS(TEST(test_unread_data_of_a_tcp_socket), TEST(test_unread_data_of_a_pipe),
       TEST(test_a_signal_that_is_blocked_later), TEST(test_an_overloaded_tcp_server),
       TEST(test_an_overloaded_unix_server), TEST(test_an_overloaded_pipe),
       TEST(test_an_overloaded_udp_server), TEST(test_overloaded_datagrams),
-      TEST(test_questions_and_answers), TEST(test_a_sender),
+      TEST(test_questions_and_answers), TEST(test_a_sender), TEST(test_a_writer_of_a_pipe),
       TEST(test_a_file_that_is_read_byte_by_byte), TEST(test_a_paused_watch),
       TEST(test_a_watch_that_is_changed), TEST(test_a_loop_with_pauses),
       TEST(test_triggers_and_timers), TEST(test_a_queue_in_a_queue),

@@ -1,11 +1,24 @@
 # SPDX-License-Identifier: MIT
 """What a kernel with kqueue cannot do, at most six things each, and the tests that must fail there
-for it: of C by program and name, of Python (python/) and Lua (lua/) by file and name.
+for it: of C by program and name, of Python (python/) and Lua (lua/) by file and name. They are the
+same on that kernel and where Linux plays it.
 """
 
 import os
+import sys
 
 import pytest
+
+PLATFORMS = {
+    "darwin": "macos",
+    "freebsd": "freebsd",
+    "netbsd": "netbsd",
+    "openbsd": "openbsd",
+    "dragonfly": "dragonfly",
+}
+# C tests that replace or forbid Linux's own calls, need its files in /proc, or registrations that
+# outlive their number.
+LINUX_ONLY = ("faults", "meanwhile", "cancelled", "sandbox", "table")
 
 BY_NUMBER = "a child registers by number, and only the parent's set knew the file of a closed one"
 NO_EXCEPT = "there is no filter for out-of-band data"
@@ -64,26 +77,35 @@ WITH_LINUX = {
 }
 
 
+def kernel():
+    """The one that these tests run as ($KQUEUE_AS) or on; None: it has no kqueue."""
+    here = [name for prefix, name in PLATFORMS.items() if sys.platform.startswith(prefix)]
+    return os.environ.get("KQUEUE_AS") or next(iter(here), None)
+
+
 def reasons(kernel):
     """Why a test must fail, by its name."""
     return {name: why for why, names in GATES[kernel].items() for name in names}
 
 
 def name_of(item):
-    """Of a test of Python or Lua, as above."""
-    values = getattr(item, "callspec", None)
-    if item.path.name == "test_lua.py" and values is not None and "module" in values.params:
-        return "lua/{module}.{function}".format(**values.params)
+    """Of a test, as above."""
+    values = item.callspec.params if hasattr(item, "callspec") else {}
+    if item.path.name == "test_lua.py" and "module" in values:
+        return "lua/{module}.{function}".format(**values)
+    if item.path.name in ("test_c.py", "test_kqueue.py") and "program" in values:
+        return "{program}.{name}".format(**{"name": "", **values})
     return f"{item.path.parent.name}/{item.path.stem}.{item.name}"
 
 
 def mark(items):
-    """Tests that run as a kernel ($KQUEUE_AS) must fail where it has a gate."""
-    why = reasons(os.environ["KQUEUE_AS"])
+    """Tests must fail where the kernel has a gate. tests/test_kqueue.py has kernels of its own."""
     for item in items:
+        values = item.callspec.params if hasattr(item, "callspec") else {}
+        one = values.get("kernel", kernel())
         name = name_of(item)
-        reason = why.get(name)
-        if name in WITH_LINUX:
-            item.add_marker(pytest.mark.skip("compares kqueue with Linux: run it on that kernel"))
+        reason = reasons(one).get(name) if one in GATES else None
         if reason is not None:
             item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+        if "KQUEUE_AS" in os.environ and name in WITH_LINUX:
+            item.add_marker(pytest.mark.skip("compares kqueue with Linux: run it on that kernel"))

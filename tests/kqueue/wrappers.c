@@ -2,7 +2,7 @@
  *
  * What ends registrations: the calls that close numbers, and fork. Calls inside the C library do
  * not come here; those that close a file for the program are wrapped too. A child of vfork runs in
- * its parent's memory, and must not change it.
+ * its parent's memory, and must not change it. And what a BSD shows of its descriptors otherwise.
  */
 #include "knotes.h"
 
@@ -13,12 +13,15 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static pid_t owner;
@@ -253,6 +256,59 @@ int fstat(int fd, struct stat *file)
 
 /* ------------------------------------------------------------------ sockets */
 
+/* A BSD counts what a process sends to sockets and receives from them, by whatever call: sosend,
+ * soreceive. Linux leaves these members of struct rusage 0. */
+static atomic_long sent, received;
+
+static bool is_socket(int fd)
+{
+    struct stat file;
+
+    return stat_file(fd, &file) == 0 && S_ISSOCK(file.st_mode);
+}
+
+/* The C library's function by a wrapper that counts. */
+#define COUNTED(name, counter, parameters, ...)                                                    \
+    ssize_t name parameters                                                                        \
+    {                                                                                              \
+        static ssize_t(*real) parameters;                                                          \
+        ssize_t moved;                                                                             \
+                                                                                                   \
+        if (real == NULL)                                                                          \
+            real = (ssize_t(*) parameters)dlsym(RTLD_NEXT, #name);                                 \
+        moved = real(__VA_ARGS__);                                                                 \
+        if (moved > 0 && is_socket(fd))                                                            \
+            atomic_fetch_add(&(counter), 1);                                                       \
+        return moved;                                                                              \
+    }
+
+COUNTED(read, received, (int fd, void *bytes, size_t size), fd, bytes, size)
+COUNTED(readv, received, (int fd, const struct iovec *parts, int n), fd, parts, n)
+COUNTED(recvmsg, received, (int fd, struct msghdr *message, int flags), fd, message, flags)
+COUNTED(recvfrom, received,
+        (int fd, void *restrict bytes, size_t size, int flags, struct sockaddr *restrict from,
+         socklen_t *restrict length),
+        fd, bytes, size, flags, from, length)
+COUNTED(write, sent, (int fd, const void *bytes, size_t size), fd, bytes, size)
+COUNTED(writev, sent, (int fd, const struct iovec *parts, int n), fd, parts, n)
+COUNTED(send, sent, (int fd, const void *bytes, size_t size, int flags), fd, bytes, size, flags)
+COUNTED(sendmsg, sent, (int fd, const struct msghdr *message, int flags), fd, message, flags)
+COUNTED(sendto, sent,
+        (int fd, const void *bytes, size_t size, int flags, const struct sockaddr *to,
+         socklen_t length),
+        fd, bytes, size, flags, to, length)
+
+int getrusage(__rusage_who_t who, struct rusage *usage)
+{
+    const int result = (int)syscall(SYS_getrusage, who, usage);
+
+    if (result == 0 && who == RUSAGE_SELF) {
+        usage->ru_msgsnd = atomic_load(&sent);
+        usage->ru_msgrcv = atomic_load(&received);
+    }
+    return result;
+}
+
 /* A BSD returns so_error also to those who only peek, and keeps it then; Linux clears it. */
 ssize_t recv(int fd, void *bytes, size_t size, int flags)
 {
@@ -264,7 +320,7 @@ ssize_t recv(int fd, void *bytes, size_t size, int flags)
         errno = (int)error_of(fd);
         return -1;
     }
-    return syscall(SYS_recvfrom, fd, bytes, size, flags, NULL, NULL);
+    return recvfrom(fd, bytes, size, flags, NULL, NULL);
 }
 
 /* Linux does not show that a socket was shut for sending only. */

@@ -74,7 +74,7 @@ def test_a_stopped_recording_keeps_its_records(queue):
     assert first
 
 
-def run_all(queue, make):
+def run_all(queue, make, recording):
     pairs = [make.unix() for _ in range(20)]
     watches = [
         queue.add(here, READ | (ONESHOT if i == 7 else 0)) for i, (here, _) in enumerate(pairs)
@@ -83,10 +83,14 @@ def run_all(queue, make):
         there.send(b"x")
     timer, trigger = queue.add_timer(0), queue.add_trigger()
 
+    def wait_until_it_sleeps():
+        while list(recording)[-1].type != "sleep":
+            time.sleep(0.01)
+
     def fire_and_wake():
-        time.sleep(0.02)
+        wait_until_it_sleeps()
         trigger.fire()
-        time.sleep(0.02)
+        wait_until_it_sleeps()
         queue.wake()
 
     other = threading.Thread(target=fire_and_wake)
@@ -110,7 +114,7 @@ def run_all(queue, make):
 
 def test_counts_in_a_saved_recording_equal_the_stats(queue, make, save):
     recording = queue.record()
-    run_all(queue, make)
+    run_all(queue, make, recording)
     stats, saved = queue.stats(), save(recording)
     assert stats.deliveries > 15
     assert count(saved, cat="wait") == stats.waits
