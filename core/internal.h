@@ -614,6 +614,7 @@ bool readyq__is_written_pipe(int fd); /* a pipe, and it can be written to */
 
 int readyq__pollable_open(readyq *q);
 void readyq__pollable_update(readyq *q); /* makes it readable if a wait would return something */
+void readyq__pollable_fill(const readyq *q, readyq_batch *batch); /* a wait has filled the batch */
 void readyq__pollable_close(readyq *q);
 
 /* When the kernel queue is replaced: before the old one is closed, and after. */

@@ -28,6 +28,7 @@ static void set_timer(readyq *q, int64_t due)
         time.it_value.tv_nsec = due > 0 ? (long)(due % 1000000000) : 1; /* all 0 would stop it */
     }
     timerfd_settime(q->pollable_timer, TFD_TIMER_ABSTIME, &time, NULL);
+    q->stats.changes++;
     q->pollable_due = due;
 }
 
@@ -138,6 +139,7 @@ static void set_timer(readyq *q, int64_t due)
     for (int i = 0; i < n; i++)
         changes[i].flags |= EV_RECEIPT;
     kevent(q->pollable, changes, n, changes, n, &no_time);
+    q->stats.changes++;
     q->pollable_due = due;
 }
 
@@ -234,24 +236,40 @@ int readyq__pollable_open(readyq *q)
     return error;
 }
 
-static bool is_batch_pending(const readyq *q)
+/* The kernel queue shows level-triggered descriptors as long as they are ready, and what a timer was
+ * set to stays. */
+void readyq__pollable_fill(const readyq *q, readyq_batch *batch)
 {
+    batch->own.hides = false;
+    if (q->pollable < 0)
+        return;
+    for (struct readyq__link *at = batch->own.next; at != &batch->own.held; at = at->next) {
+        const readyq_watch *w = readyq__owner(at, link);
+
+        batch->own.hides |= !readyq__is_level(w) && w->kind != READYQ_KIND_TIMER;
+    }
+}
+
+/* When a wait would return something that the kernel queue does not show. While a thread has not
+ * taken all of its batch, what the timer is set to is kept: the end of the batch sets the next
+ * deadline, so that a batch changes the timer once at most. */
+static int64_t ready_at(const readyq *q)
+{
+    int64_t due = readyq__next_due(q);
+
+    if (!readyq__list_empty(&q->ready) || atomic_load(&q->woken) || atomic_load(&q->signalled) ||
+        (q->virtual_clock && q->ntimers > 0))
+        return 0;
     for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next) {
         const readyq_batch *batch = readyq__batch_at(at);
 
-        if (batch->own.next != &batch->own.held)
-            return true;
+        if (batch->own.next == &batch->own.held)
+            continue;
+        if (batch->own.hides)
+            return 0;
+        due = q->pollable_due < due ? q->pollable_due : due;
     }
-    return false;
-}
-
-/* When a wait would return something that the kernel queue does not show. */
-static int64_t ready_at(const readyq *q)
-{
-    if (!readyq__list_empty(&q->ready) || atomic_load(&q->woken) || atomic_load(&q->signalled) ||
-        is_batch_pending(q) || (q->virtual_clock && q->ntimers > 0))
-        return 0;
-    return readyq__next_due(q);
+    return due;
 }
 
 void readyq__pollable_update(readyq *q)

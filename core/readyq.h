@@ -268,6 +268,7 @@ struct readyq_batch {
         struct readyq__link opened; /* in the queue's list of open batches */
         uintptr_t thread;           /* that waited last */
         int64_t deadline;           /* of the last wait, on the queue's clock */
+        bool hides;                 /* it holds what readyq_fileno() does not show by itself */
     } own;
 };
 

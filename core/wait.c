@@ -369,6 +369,7 @@ static int fill_batch(readyq *q, readyq_batch *batch, size_t max)
     ready->next = rest;
     rest->prev = ready;
     readyq__set_next(q, batch, held->next);
+    readyq__pollable_fill(q, batch);
     q->nready -= n;
     q->stats.deliveries += n;
     if (n > q->stats.largest_batch)

@@ -364,6 +364,49 @@ static void test_it_is_not_readable_for_a_virtual_clock_without_timers(void)
     readyq_close(q);
 }
 
+static uint64_t count_changes(readyq *q)
+{
+    struct readyq_stats stats;
+    CHECK_IS(readyq_stats(q, &stats), 0);
+    return stats.changes;
+}
+
+/* The other loop waits, this one asks what is ready, and that is all. */
+static void test_a_batch_changes_what_it_shows_once_at_most(void)
+{
+    readyq_batch batch = {0};
+    readyq_watch w, timer = {0};
+    int p[2];
+    readyq *q = open_queue();
+    open_unix(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK_READABLE(q);
+    uint64_t before = count_changes(q);
+    for (int i = 0; i < 3; i++) {
+        CHECK_READABLE(q);
+        CHECK_IS(readyq_wait(q, &batch, 0, 0), 1);
+        CHECK(readyq_next(&batch) == &w);
+        CHECK(readyq_next(&batch) == NULL);
+        readyq_done(&batch);
+    }
+    CHECK_IS(count_changes(q) - before, 0);
+    drain(p[0]);
+    CHECK_IS(readyq_add_timer(q, &timer, MS, 0), 0);
+    before = count_changes(q);
+    for (int i = 0; i < 3; i++) {
+        CHECK_READABLE(q);
+        CHECK_IS(readyq_wait(q, &batch, 0, 0), 1);
+        CHECK(readyq_next(&batch) == &timer);
+        CHECK_IS(readyq_restart(&timer, MS), 0);
+        CHECK(readyq_next(&batch) == NULL);
+        readyq_done(&batch);
+    }
+    CHECK_IS(count_changes(q) - before, 3);
+    readyq_close(q);
+    close_pair(p);
+}
+
 TESTS(TEST(test_it_is_readable_while_a_descriptor_is_ready),
       TEST(test_it_is_the_same_number_each_time_and_select_works_too),
       TEST(test_it_is_readable_when_a_timer_is_due), TEST(test_it_follows_the_earliest_timer),
@@ -379,4 +422,5 @@ TESTS(TEST(test_it_is_readable_while_a_descriptor_is_ready),
       TEST(test_it_still_works_after_a_ghost_was_removed),
       TEST(test_child_and_parent_each_have_their_own),
       TEST(test_what_a_child_takes_does_not_silence_the_parents),
-      TEST(test_it_is_not_readable_for_a_virtual_clock_without_timers))
+      TEST(test_it_is_not_readable_for_a_virtual_clock_without_timers),
+      TEST(test_a_batch_changes_what_it_shows_once_at_most))
