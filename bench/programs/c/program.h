@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the programs in C share. Each measures one library in the scenarios that bench/README.md
+ * describes, and has this command line (program.c):
+ *
+ *     PROGRAM list
+ *     PROGRAM count SCENARIO:N...
+ *     PROGRAM time SCENARIO N TURNS
+ */
+#ifndef PROGRAM_H
+#define PROGRAM_H
+
+/* The descriptors that a program inherits: READY and up to 99 more are readable for ever, IDLE and
+ * those above it never are. */
+enum { READY = 100, IDLE = 200, MOST_READY = 100 };
+
+struct scenario {
+    const char *name;
+    void (*setup)(int n);      /* with a new queue */
+    long (*run)(long turns);   /* returns the number of operations */
+};
+
+extern const struct scenario scenarios[]; /* of the program; the last one has no name */
+
+void need(int result, const char *call); /* ends the program if result is negative */
+
+#endif

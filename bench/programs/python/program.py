@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The command line of the programs in Python, each of which measures one library, or one way to
+use it, in the scenarios that bench/README.md describes:
+
+    PROGRAM list
+    PROGRAM count SCENARIO:N...
+    PROGRAM time SCENARIO N TURNS
+
+A scenario is a function of n that starts with a new queue and returns `run(turns)`, which does so
+many turns and returns how many operations these were.
+"""
+
+import os
+import sys
+import time
+
+# The descriptors that a program inherits: READY and up to 99 more are readable for ever, IDLE and
+# those above it never are.
+READY, IDLE, MOST_READY = 100, 200, 100
+FEW, MANY = 50, 150
+HOUR = 3600
+
+
+class Object:
+    """What a program would have for each descriptor or timer."""
+
+    def __init__(self, fd=-1):
+        self.fd = fd
+
+    def handle(self, *_):
+        pass
+
+
+class Counter(Object):
+    """The first of several whose callback ends the loop after a number of turns."""
+
+    def __init__(self, fd, stop):
+        super().__init__(fd)
+        self.left, self.stop = 0, stop
+
+    def handle(self, *_):
+        self.left -= 1
+        if not self.left:
+            self.stop()
+
+
+def events(n, turns):
+    return min(n, MOST_READY) * turns
+
+
+def count(scenario, n):
+    """callgrind and strace are told to notice getppid(), which nothing else calls here."""
+    run = scenario(n)
+    run(FEW)
+    os.getppid()
+    few = run(FEW)
+    os.getppid()
+    many = run(MANY)
+    os.getppid()
+    return few, many
+
+
+def measure(scenario, n, turns):
+    """A round for each line of the standard input."""
+    run = scenario(n)
+    for _ in sys.stdin:
+        before = time.process_time_ns()
+        operations = run(turns)
+        print(time.process_time_ns() - before, operations, flush=True)
+
+
+def main(scenarios, words):
+    """`scenarios`: functions by name."""
+    if words == ["list"]:
+        print("\n".join(scenarios))
+    elif words[0] == "count":
+        for word in words[1:]:
+            name, _, n = word.partition(":")
+            print(word, *count(scenarios[name], int(n or 1)), flush=True)
+    else:
+        name, n, turns = words[1:]
+        measure(scenarios[name], int(n), int(turns))
+    sys.stdout.flush()
+    os._exit(0)  # what is left open is not closed: that is not measured
