@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Builds readyq._core. What describes the package is in pyproject.toml, its version in readyq.h."""
+"""Builds readyq._core. The package is described in pyproject.toml, its version is in readyq.h. The
+address of the repository is read here, since it may be empty.
+"""
 
 import os
 import re
@@ -50,11 +52,17 @@ if sys.platform == "darwin":  # it is for x86_64 only, and a Python may build fo
 link_guards = ("-Wl,-z,relro,-z,now", "-Wl,-z,noexecstack")
 # A signal handler of the library can stay below another program's handler: it is never unloaded.
 stay_loaded = ("-Wl,-z,nodelete",)
-header = Path("core/readyq.h").read_text(encoding="utf-8")
-version = re.search(r'^#define READYQ_VERSION "(.+)"', header, re.MULTILINE)
+
+
+def read(path, pattern):
+    return re.search(pattern, Path(path).read_text(encoding="utf-8"), re.MULTILINE)[1]
+
+
+home = read("pyproject.toml", r'^home = "(.*)"')
 
 setup(
-    version=version[1],
+    version=read("core/readyq.h", r'^#define READYQ_VERSION "(.+)"'),
+    project_urls={"Source": home} if home else {},
     ext_modules=[
         Extension(
             "readyq._core",

@@ -76,7 +76,7 @@ def names_in(sdist):
 
 
 def kept(names):
-    """Those but the settings of the repository's host and of editors, and what setuptools writes."""
+    """All but the settings of the host and of editors, and what setuptools writes."""
     others = r"\.ci/|\.github/|\.editorconfig$|\.gitignore$"
     written = r"PKG-INFO$|setup\.cfg$|python/readyq\.egg-info/"
     return {name for name in names if not re.match(f"{others}|{written}", name)}

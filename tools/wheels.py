@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""Builds the wheels for Linux on this processor from a source package, one for each Python and C
+library: manylinux2014 (glibc 2.17 and later) and musllinux_1_2 (musl 1.2 and later). The compiler
+is zig's, which has the symbols of both libraries in each version, so that no old system is needed.
+The wheels for other processors and for macOS are built by .github/workflows/wheels.yml.
+
+    build/venv/bin/python tools/wheels.py SDIST FOLDER [PYTHON...]
+
+Without PYTHON it takes each CPython 3.9 and later that it finds, one for each version. Two runs
+make the same files, byte for byte: the tools have fixed versions (tools/setup.sh, SETUPTOOLS
+below), every time is that of the commit, and nothing of the machine's paths is in the modules.
+"""
+
+import glob
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from project import FailedError, environment, run
+
+# zig's copy of this header says by an error that glibc before 2.32 has none, where real systems
+# have no file. The wheels then take every lock, as on such a system.
+NO_SINGLE_THREADED = "#define __libc_single_threaded 0\n"
+SETUPTOOLS = "setuptools==82.0.1"  # the last that runs on each of the Pythons
+OLDEST = (3, 9)
+FLAGS = "-O2 -g0"
+ASK = """
+import sys, sysconfig, os
+of = sysconfig.get_config_var
+headers = os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))
+print(sys.implementation.name, *sys.version_info[:3], int(bool(of("Py_GIL_DISABLED"))),
+      int(bool(of("Py_DEBUG"))), int(headers), of("EXT_SUFFIX"))
+"""
+
+
+class Python(NamedTuple):
+    program: str
+    version: tuple
+    free_threaded: bool
+    suffix: str  # of a module for glibc
+
+    @property
+    def name(self):
+        return "cp{}{}".format(*self.version) + "t" * self.free_threaded
+
+
+class Library(NamedTuple):
+    """A C library that wheels are built for."""
+
+    policy: str
+    target: str
+
+    def suffix(self, python):
+        # CPython tells the C libraries apart since 3.11.
+        if "musl" in self.policy and python.version >= (3, 11):
+            return python.suffix.replace("-linux-gnu", "-linux-musl")
+        return python.suffix
+
+
+def libraries():
+    machine = platform.machine()
+    return [
+        Library(f"manylinux2014_{machine}", f"{machine}-linux-gnu.2.17"),
+        # -dynamic: zig would build the whole of a static musl to link what setup.py tries.
+        Library(f"musllinux_1_2_{machine}", f"{machine}-linux-musl -dynamic"),
+    ]
+
+
+def ask(program):
+    """The Python that this program is, or None if no wheel can be built for it."""
+    result = subprocess.run([program, "-c", ASK], capture_output=True, text=True, check=False)
+    words = result.stdout.split()
+    if result.returncode != 0 or len(words) != 8 or words[0] != "cpython":
+        return None
+    numbers = tuple(map(int, words[1:4]))
+    free_threaded, debug, headers = (word == "1" for word in words[4:7])
+    if numbers < OLDEST or debug or not headers:
+        return None
+    return numbers, Python(program, numbers[:2], free_threaded, words[7])
+
+
+def installed():
+    """The newest Python of each version that is on the path or in pyenv."""
+    programs = glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin/python"))
+    for folder in dict.fromkeys([*os.get_exec_path(), "/usr/bin", "/usr/local/bin"]):
+        programs += glob.glob(f"{folder}/python3.*[0-9]") + glob.glob(f"{folder}/python3.*[0-9]t")
+    found = {}
+    for numbers, python in filter(None, map(ask, dict.fromkeys(programs))):
+        if python.name not in found or numbers > found[python.name][0]:
+            found[python.name] = numbers, python
+    return sorted((python for _, python in found.values()), key=lambda one: one[1:3])
+
+
+def named(program):
+    found = ask(shutil.which(program) or program)
+    if found is None:
+        raise FailedError(f"{program} is no CPython 3.9 or later with its headers")
+    return found[1]
+
+
+def build(sdist, folder, pythons=None):
+    """Builds all wheels into the folder, and returns their paths."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    built = []
+    for python in pythons or installed():
+        for library in libraries():
+            built.append(build_one(sdist, folder, python, library))
+            print(f"wheels: {built[-1].name}", flush=True)
+    return built
+
+
+def find_zig():
+    import ziglang
+
+    return Path(ziglang.__file__).with_name("zig")
+
+
+def build_one(sdist, folder, python, library):
+    with tempfile.TemporaryDirectory() as work:
+        header = Path(work, "headers", "sys", "single_threaded.h")
+        header.parent.mkdir(parents=True)
+        header.write_text(NO_SINGLE_THREADED, encoding="utf-8")
+        compiler = f"{find_zig()} cc -target {library.target} -I{work}/headers"
+        constraint = Path(work, "constraint.txt")
+        constraint.write_text(SETUPTOOLS + "\n", encoding="utf-8")
+        variables = environment(
+            CC=compiler,
+            LDSHARED=f"{compiler} -shared -s",
+            CFLAGS=FLAGS,
+            SETUPTOOLS_EXT_SUFFIX=library.suffix(python),
+            PIP_CONSTRAINT=str(constraint),
+            PIP_BUILD_CONSTRAINT=str(constraint),
+        )
+        pip = [sys.executable, "-m", "pip", "-q", "--python", python.program]
+        run(*pip, "wheel", "--no-deps", "--no-cache-dir", "-w", work, sdist, env=variables)
+        (raw,) = Path(work).glob("*.whl")
+        # It refuses a wheel that uses anything which the oldest system of the policy lacks.
+        good = Path(work, "good")
+        repair = [sys.executable, "-m", "auditwheel", "repair", "--plat", library.policy]
+        run(*repair, "-w", good, raw, env=variables)
+        (good,) = good.glob("*.whl")
+        return Path(shutil.copyfile(good, Path(folder, good.name)))
+
+
+def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    sdist, folder, *programs = sys.argv[1:]
+    os.umask(0o022)  # the files' permissions are in the wheel
+    try:
+        build(sdist, folder, [named(one) for one in programs])
+    except FailedError as error:
+        sys.exit(f"wheels: {error}")
+
+
+if __name__ == "__main__":
+    main()
