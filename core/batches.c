@@ -77,16 +77,20 @@ static bool is_plain(const readyq_batch *batch)
     return readyq__owner(batch->own.next, link)->own.flags == 0;
 }
 
-/* The short path stops here for each watch of a queue that is recorded. It has no stack frame
- * either. */
-static READYQ__OUT_OF_LINE readyq_watch *next_recorded(readyq *q, readyq_batch *batch)
+/* Where the short path stops: at the end of a batch, or at each watch of a queue that is observed. It
+ * has no stack frame either, and takes no lock. */
+static READYQ__OUT_OF_LINE readyq_watch *next_special(readyq_batch *batch)
 {
+    readyq *q = batch->own.queue;
     const uint32_t thread = readyq__thread_id;
     readyq_watch *w;
     int64_t ticks;
 
-    if (q == NULL || batch->own.next == &batch->own.held || !is_plain(batch) || thread == 0 ||
-        !q->counts_only)
+    if (q == NULL)
+        return NULL;
+    if (batch->own.next == &batch->own.held)
+        return q->observed || q->pollable >= 0 ? next_slow(q, batch) : NULL;
+    if (!is_plain(batch) || thread == 0 || !q->counts_only)
         return next_slow(q, batch);
     ticks = readyq__cycles();
     w = next_of(batch);
@@ -96,13 +100,13 @@ static READYQ__OUT_OF_LINE readyq_watch *next_recorded(readyq *q, readyq_batch *
 }
 
 /* The short path, in a process with one thread and for a plain watch, makes no call and has no
- * stack frame: 21 instructions instead of 46. */
+ * stack frame: 19 instructions instead of 46. */
 readyq_watch *readyq_next(readyq_batch *batch)
 {
     if (!readyq__alone())
         return next_slow(batch->own.queue, batch);
     if (batch->own.next == batch->own.stop || !is_plain(batch))
-        return next_recorded(batch->own.queue, batch);
+        return next_special(batch);
     return next_of(batch);
 }
 

@@ -20,11 +20,6 @@ int64_t readyq__now(const readyq *q)
     return q->virtual_clock ? q->now : readyq__monotonic();
 }
 
-int64_t readyq__deadline(int64_t now, int64_t timeout)
-{
-    return timeout < READYQ__FOREVER - now ? now + timeout : READYQ__FOREVER;
-}
-
 /* ------------------------------------------------------------------ the counter */
 
 bool readyq__counts_cycles;

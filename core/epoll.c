@@ -234,7 +234,7 @@ static int sleep_exactly(int set, struct epoll_event *events, int max, int64_t t
 static void handle(readyq *q, const struct epoll_event *fetched, int n)
 {
     const uint32_t odd = q->exclusive ? ~0u : ~READYQ__DIRECTIONS;
-    struct readyq__events events = readyq__begin_events(q);
+    struct readyq__events events = readyq__begin_events(q, (size_t)n);
 
     for (const struct epoll_event *event = fetched; event != fetched + n; event++) {
         const uint64_t key = event->data.u64;
@@ -252,18 +252,18 @@ static int wait(readyq *q, int max, int64_t timeout)
 {
     struct epoll_event fetched[READYQ__FETCH];
     const int set = q->kernel;
-    const struct readyq__syscall call = readyq__unlock_for_syscall(q, timeout);
-    int n, error;
+    struct readyq__syscall call;
+    int n;
 
+    readyq__unlock_for_syscall(q, &call, timeout);
     if (timeout > 0)
         n = sleep_exactly(set, fetched, max, timeout);
     else
         n = epoll_wait(set, fetched, max, timeout < 0 ? -1 : 0);
-    error = errno;
-    readyq__relock(q, call, timeout);
-    if (n < 0)
-        return -error;
-    handle(q, fetched, n);
+    n = n < 0 ? -errno : n;
+    readyq__relock(q, &call, timeout);
+    if (n > 0)
+        handle(q, fetched, n);
     return n;
 }
 

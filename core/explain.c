@@ -8,10 +8,7 @@
 #include <stdio.h>
 
 /* What the kernel refuses, and refusals of the core that are the only ones with their number. */
-static const struct reason {
-    int error;
-    const char *why, *advice;
-} errors[] = {
+static const struct readyq__refusal errors[] = {
     {EBADF, "it is not open", "use the number of an open descriptor"},
     {EEXIST, "it is watched by this queue already", "modify its watch, or remove it first"},
     {EBUSY, "the watch is in a queue already", "remove it first, or use another watch"},
@@ -32,11 +29,11 @@ static const struct reason {
     {ECHILD, "it is not a child of this process", "without pidfd only children can be watched"},
 };
 
-static READYQ__THREAD_LOCAL struct reason last_refusal;
+READYQ__THREAD_LOCAL struct readyq__refusal readyq__last_refusal;
 
 int readyq__refuse(int error, const char *why, const char *advice)
 {
-    last_refusal = (struct reason){error, why, advice};
+    readyq__last_refusal = (struct readyq__refusal){error, why, advice};
     return -error;
 }
 
@@ -54,15 +51,15 @@ int readyq__refuse_depth(void)
 char *readyq_explain(const char *call, int fd, int error, char *text, size_t size)
 {
     const int number = error < 0 ? -error : error;
-    struct reason reason = {number, strerror(number), "see errno(3)"};
+    struct readyq__refusal reason = {number, strerror(number), "see errno(3)"};
     char what[160], of[192] = "";
 
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (errors[i].error == number)
             reason = errors[i];
-    if (last_refusal.why != NULL && last_refusal.error == number)
-        reason = last_refusal;
-    last_refusal.why = NULL;
+    if (readyq__last_refusal.why != NULL && readyq__last_refusal.error == number)
+        reason = readyq__last_refusal;
+    readyq__forget_refusal();
     if (fd >= 0)
         snprintf(of, sizeof of, " of descriptor %d (%s)", fd,
                  readyq_describe(fd, what, sizeof what));

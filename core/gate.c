@@ -5,22 +5,17 @@
  */
 #include "internal.h"
 
-int readyq__enter(readyq *q)
+int readyq__enter_changed(readyq *q)
 {
-    int error = 0;
+    const int error = q->closed ? -ESHUTDOWN : readyq__build(q);
 
-    readyq__lock(q);
-    if (q->closed)
-        error = -ESHUTDOWN;
-    else if (readyq__is_forked(q)) {
-        error = readyq__build(q);
-        q->stats.rebuilds += error == 0;
-        if (error == 0)
-            readyq__record(q, READYQ_RECORD_FORK, NULL, 0, 0);
-    }
-    if (error < 0)
+    if (error < 0) {
         readyq__unlock(q);
-    return error;
+        return error;
+    }
+    q->stats.rebuilds++;
+    readyq__record(q, READYQ_RECORD_FORK, NULL, 0, 0);
+    return 0;
 }
 
 /* Whether something is left for a thread that sleeps. */
@@ -30,13 +25,12 @@ static bool is_work_left(const readyq *q)
            readyq__next_due(q) < q->covered || atomic_load(&q->woken) || atomic_load(&q->signalled);
 }
 
-void readyq__leave(readyq *q)
+void readyq__rouse(readyq *q)
 {
     if (q->asleep > 0 && is_work_left(q))
         readyq__kick(q);
     if (q->pollable >= 0)
         readyq__pollable_update(q);
-    readyq__unlock(q);
 }
 
 /* Why a watch is in no queue. */

@@ -42,34 +42,53 @@ static inline void readyq__unlink(struct readyq__link *link)
     link->next = link->prev = NULL;
 }
 
-/* ------------------------------------------------------------------ lock */
+/* ------------------------------------------------------------------ lock.c */
+
+void readyq__take_lock(readyq *q); /* where there are several threads */
+void readyq__drop_lock(readyq *q);
 
 /* Takes the lock of a queue; with it a thread is not cancelled. Notices first that this process is
  * a child, whose copy of the lock may be held by a thread of its parent. A process that has one
  * thread takes no lock: glibc knows, and it cannot change in between. */
 static inline void readyq__lock(readyq *q)
 {
-    int state;
-
     if (*readyq__epoch == 0)
         readyq__begin_child();
-    if (readyq__alone())
-        return;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    pthread_mutex_lock(&q->lock);
-    q->cancel_state = state;
+    if (!readyq__alone())
+        readyq__take_lock(q);
 }
 
 static inline void readyq__unlock(readyq *q)
 {
-    int state;
-
-    if (readyq__alone())
-        return;
-    state = q->cancel_state;
-    pthread_mutex_unlock(&q->lock);
-    pthread_setcancelstate(state, &state);
+    if (!readyq__alone())
+        readyq__drop_lock(q);
 }
+
+/* Around the system call that fetches events. */
+struct readyq__syscall {
+    uint64_t fetch;                /* its number */
+    int cancel_state, cancel_type; /* of the thread */
+};
+
+void readyq__begin_syscall(readyq *q, struct readyq__syscall *call, int64_t timeout);
+void readyq__end_syscall(readyq *q, const struct readyq__syscall *call, int64_t timeout);
+
+static inline void readyq__unlock_for_syscall(readyq *q, struct readyq__syscall *call,
+                                              int64_t timeout)
+{
+    call->fetch = ++q->fetches;
+    if (!q->lock_kept && !readyq__alone())
+        readyq__begin_syscall(q, call, timeout);
+}
+
+static inline void readyq__relock(readyq *q, const struct readyq__syscall *call, int64_t timeout)
+{
+    if (!q->lock_kept && !readyq__alone())
+        readyq__end_syscall(q, call, timeout);
+    q->fetch = call->fetch;
+}
+
+/* ------------------------------------------------------------------ cancellation */
 
 /* For functions that signal handlers call, which may interrupt a sleep that can be cancelled at any
  * instruction. glibc 2.36 looks at the type alone when a cancellation is on its way already. */
@@ -90,43 +109,6 @@ static inline void readyq__release_cancel(struct readyq__cancel before)
 {
     pthread_setcanceltype(before.type, &before.type);
     pthread_setcancelstate(before.state, &before.state);
-}
-
-/* Around the system call that fetches events. A sleep can be cancelled in the system call alone, if
- * the thread can be cancelled at all. */
-struct readyq__syscall {
-    uint64_t fetch;                /* its number */
-    int cancel_state, cancel_type; /* of the thread */
-};
-
-static inline struct readyq__syscall readyq__unlock_for_syscall(readyq *q, int64_t timeout)
-{
-    struct readyq__syscall call = {++q->fetches, q->cancel_state, PTHREAD_CANCEL_DEFERRED};
-    int before;
-
-    if (q->lock_kept || readyq__alone())
-        return call;
-    pthread_mutex_unlock(&q->lock);
-    if (timeout != 0 && call.cancel_state == PTHREAD_CANCEL_ENABLE) {
-        pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &call.cancel_type);
-        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
-    }
-    return call;
-}
-
-static inline void readyq__relock(readyq *q, struct readyq__syscall call, int64_t timeout)
-{
-    int before;
-
-    if (!q->lock_kept && !readyq__alone()) {
-        if (timeout != 0 && call.cancel_state == PTHREAD_CANCEL_ENABLE) {
-            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-            pthread_setcanceltype(call.cancel_type, &before);
-        }
-        pthread_mutex_lock(&q->lock);
-        q->cancel_state = call.cancel_state;
-    }
-    q->fetch = call.fetch;
 }
 
 #endif

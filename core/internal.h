@@ -5,9 +5,9 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  clock  record  wakeup  handlers  ready  progress  watchdog  spins
- *     turns  oversights  epoll  kevents  kqueue  pollable  table  rebuild  fork  circles  gate
- *     warnings  watches  timers  signals  processes  triggers  queue  check  batches  wait
+ *     describe  explain  epoch  lock  clock  record  wakeup  handlers  ready  progress  watchdog
+ *     spins  turns  oversights  epoll  kevents  kqueue  pollable  table  rebuild  fork  circles
+ *     gate  warnings  watches  timers  signals  processes  triggers  queue  check  batches  wait
  *     recording  json  lanes  save
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
@@ -162,8 +162,8 @@ int readyq__put_in(int outer, int inner);
 
 /* What distinguishes the kinds of sources, by enum readyq_kind and the two below. */
 struct readyq__kind {
-    /* Checks the arguments of a prepared watch and begins to watch: a registration, a place in the
-     * heap. 0 or -errno; what it changed in the watch is then undone. */
+    /* Checks the arguments of a prepared watch and begins to watch: a registration, a place in a
+     * list. 0 or -errno; what it changed in the watch is then undone. Timers have a shorter way. */
     int (*start)(readyq *q, readyq_watch *w);
 
     /* Its descriptor, or the handler of its signal, reports READYQ_ bits. NULL: none can. */
@@ -312,6 +312,18 @@ void readyq__begin_child(void); /* fork.c: where the epoch is 0, before a lock i
 /* Returns the negative errno. Remembers the reason for readyq_explain() in this thread; `why` NULL:
  * the number alone says it. */
 int readyq__refuse(int error, const char *why, const char *advice);
+
+struct readyq__refusal {
+    int error;
+    const char *why, *advice;
+};
+extern READYQ__THREAD_LOCAL struct readyq__refusal readyq__last_refusal;
+
+static inline void readyq__forget_refusal(void)
+{
+    readyq__last_refusal.why = NULL;
+}
+
 int readyq__refuse_own(void);
 int readyq__refuse_depth(void);
 
@@ -321,7 +333,11 @@ extern bool readyq__counts_cycles; /* see readyq__ticks(); set by the other one 
 void readyq__choose_counter(void);
 int64_t readyq__monotonic(void); /* the real clock, also where the queue's is virtual */
 int64_t readyq__now(const readyq *q);
-int64_t readyq__deadline(int64_t now, int64_t timeout); /* READYQ__FOREVER if out of range */
+
+static inline int64_t readyq__deadline(int64_t now, int64_t timeout)
+{
+    return timeout < READYQ__FOREVER - now ? now + timeout : READYQ__FOREVER;
+}
 
 /* The earliest deadline of a timer. */
 static inline int64_t readyq__next_due(const readyq *q)
@@ -412,9 +428,15 @@ static inline void readyq__record(readyq *q, enum readyq_record_type type, const
 /* The first record of a new recording. */
 void readyq__record_start(readyq *q, readyq_recording *r);
 
-/* A watch enters the queue, or leaves it; `why`: enum readyq_removal. */
-void readyq__record_add(readyq *q, const readyq_watch *w);
-void readyq__record_remove(readyq *q, const readyq_watch *w, enum readyq_removal why);
+/* A watch enters the queue, or leaves it; `why`: enum readyq_removal. The queue is recorded. */
+void readyq__write_add(readyq *q, const readyq_watch *w);
+void readyq__write_remove(readyq *q, const readyq_watch *w, enum readyq_removal why);
+
+static inline void readyq__record_remove(readyq *q, const readyq_watch *w, enum readyq_removal why)
+{
+    if (readyq__is_recorded(q))
+        readyq__write_remove(q, w, why);
+}
 
 int readyq__number_of(const readyq_watch *w); /* its descriptor, signal, process id, or -1 */
 
@@ -443,9 +465,10 @@ void readyq__record_wakes(readyq *q);
 
 void readyq__record_ghost(readyq *q, int fd);
 
-/* This thread is about to ask the kernel, which may sleep; the kernel has returned. */
-void readyq__count_sleep(readyq *q, int64_t timeout);
-void readyq__count_sleep_end(readyq *q);
+/* This thread is about to ask the kernel, which may sleep; the kernel has returned. `now`: on the
+ * monotonic clock. */
+void readyq__count_sleep(readyq *q, int64_t now, int64_t timeout);
+void readyq__count_sleep_end(readyq *q, int64_t now);
 
 /* Where the next watch of a batch is. */
 static inline void readyq__set_next(readyq *q, readyq_batch *batch, struct readyq__link *next)
@@ -510,7 +533,12 @@ static inline size_t readyq__count_ready(readyq *q) /* the length of the ready l
 }
 
 /* Takes the watch out of its list, of whatever place, and drops its event: idle. */
-void readyq__unlist(readyq *q, readyq_watch *w);
+void readyq__take_off(readyq *q, readyq_watch *w); /* it is not idle */
+static inline void readyq__unlist(readyq *q, readyq_watch *w)
+{
+    if (w->own.place != READYQ__IDLE)
+        readyq__take_off(q, w);
+}
 
 void readyq__open_batch(readyq *q, readyq_batch *batch);  /* takes a reference to the queue */
 void readyq__give_back(readyq *q, readyq_batch *batch);   /* what it holds; it stays open */
@@ -548,35 +576,47 @@ static inline uint64_t readyq__key(const readyq *q, int fd)
     return (uint64_t)q->slots[fd].generation << 32 | (uint32_t)fd;
 }
 
-/* Kernel events, called by the backend for each, between readyq__begin_events() and
+/* Kernel events, called by the backend for each, between readyq__begin_events() with their number and
  * readyq__end_events(). The short path of nearly every event keeps the end of the ready list in a
  * register. `bits`: READYQ_ bits that are not masked yet. */
 struct readyq__events {
     readyq *q;
     const struct readyq__slot *slots;
     struct readyq__link *last;
-    size_t n;
 };
 
-static inline struct readyq__events readyq__begin_events(readyq *q)
+static inline void readyq__count_events(readyq *q, size_t n)
 {
-    return (struct readyq__events){q, q->slots, q->ready.prev, 0};
+    q->stats.kinds[READYQ_KIND_FD].events += n;
+    q->nready += n;
+}
+
+static inline struct readyq__events readyq__begin_events(readyq *q, size_t n)
+{
+    readyq__count_events(q, n);
+    q->may_be_level |= n > 0;
+    return (struct readyq__events){q, q->slots, q->ready.prev};
 }
 
 static inline void readyq__end_events(struct readyq__events *events)
 {
-    events->q->stats.kinds[READYQ_KIND_FD].events += events->n;
-    if (events->n > 0 && readyq__is_recorded(events->q))
-        readyq__record_events(events->q, events->last);
-    events->last->next = &events->q->ready;
-    events->q->ready.prev = events->last;
-    events->q->nready += events->n;
-    events->q->may_be_level |= events->n > 0;
-    events->n = 0;
+    readyq *q = events->q;
+
+    if (readyq__is_recorded(q) && events->last != q->ready.prev)
+        readyq__record_events(q, events->last);
+    events->last->next = &q->ready;
+    q->ready.prev = events->last;
+}
+
+/* It was counted as a plain one. */
+static inline void readyq__drop_event(struct readyq__events *events)
+{
+    readyq__count_events(events->q, (size_t)-1);
 }
 
 static inline void readyq__event_other(struct readyq__events *events, uint64_t key, uint32_t bits)
 {
+    readyq__drop_event(events);
     readyq__end_events(events);
     readyq__event_slow(events->q, key, bits);
     events->last = events->q->ready.prev;
@@ -595,7 +635,6 @@ static inline void readyq__event_plain(struct readyq__events *events, uint64_t k
         w->own.link.prev = events->last;
         events->last->next = &w->own.link;
         events->last = &w->own.link;
-        events->n++;
     } else {
         readyq__event_other(events, key, bits);
     }
@@ -648,8 +687,9 @@ void readyq__unmute(readyq *q, readyq_watch *w);
 
 bool readyq__is_same_file(const readyq_watch *w); /* of a FILE: still the one that was added */
 
-/* Gives a watch, in no queue, the kind and the arguments of `wanted`, so that it can be started. */
-void readyq__prepare(readyq_watch *w, const readyq_watch *wanted);
+/* Gives a watch, in no queue, the kind and the arguments of `wanted`, so that it can be started, and a
+ * new id. */
+void readyq__prepare(readyq *q, readyq_watch *w, const readyq_watch *wanted);
 void readyq__arm(readyq_watch *w, bool armed);     /* sets `armed` and SLOW */
 void readyq__activate(readyq *q, readyq_watch *w); /* it was started: in the queue now */
 
@@ -696,10 +736,32 @@ int readyq__check_circle(readyq *q, int fd, uint32_t *inner);
 
 /* Takes the lock. -ESHUTDOWN when closed. In a child builds the queue's own kernel queue first. On
  * failure the lock is not held. */
-int readyq__enter(readyq *q);
+int readyq__enter_changed(readyq *q); /* the rest, where the queue is closed or the parent's */
+static inline int readyq__enter(readyq *q)
+{
+    readyq__lock(q);
+    return q->closed || readyq__is_forked(q) ? readyq__enter_changed(q) : 0;
+}
 
 /* Kicks a sleeping thread if something is left for it, and releases the lock. */
-void readyq__leave(readyq *q);
+void readyq__rouse(readyq *q); /* the first of these, and the same for readyq_fileno() */
+static inline void readyq__leave(readyq *q)
+{
+    if (q->asleep > 0 || q->pollable >= 0)
+        readyq__rouse(q);
+    readyq__unlock(q);
+}
+
+/* -EBUSY: the watch is in a queue. */
+static inline int readyq__enter_to_add(readyq *q, const readyq_watch *w)
+{
+    const int error = readyq__enter(q);
+
+    if (error < 0 || w->queue == NULL)
+        return error;
+    readyq__leave(q);
+    return -EBUSY;
+}
 
 /* The queue that a timer or process has fired in and left, 0 if there is none. No lock: another
  * thread may add the watch again at any time. */

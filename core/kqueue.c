@@ -460,13 +460,16 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
         return;
     }
     if (is_unasked(event, w)) {
+        readyq__drop_event(events);
         touch(q, event, READ_FILTER, EV_DISABLE);
         return;
     }
     once = (w->interest & READYQ_ONESHOT) || (w->own.flags & READYQ__ONCE);
     bits = readyq__from_kevent(event, w->interest);
-    if (bits == 0)
-        return; /* note 9 */
+    if (bits == 0) { /* note 9 */
+        readyq__drop_event(events);
+        return;
+    }
     if (full && (w->interest & both) == both)
         bits |= readyq__poll_both(fd);
     if (bits & ~READYQ__DIRECTIONS)
@@ -499,20 +502,23 @@ static int wait(readyq *q, int max, int64_t timeout)
     struct readyq__events events;
     const int room = max <= READYQ__FETCH / 2 ? 2 * max : READYQ__FETCH, set = q->kernel;
     struct timespec time = {(time_t)(timeout / 1000000000), (long)(timeout % 1000000000)};
-    const struct readyq__syscall call = readyq__unlock_for_syscall(q, timeout);
+    struct readyq__syscall call;
     int n, error;
 
     if (time.tv_sec > LONGEST_SLEEP)
         time.tv_sec = LONGEST_SLEEP;
+    readyq__unlock_for_syscall(q, &call, timeout);
     n = kevent(set, NULL, 0, fetched, (count)room, timeout < 0 ? NULL : &time);
     error = errno;
-    readyq__relock(q, call, timeout);
+    readyq__relock(q, &call, timeout);
     if (n < 0)
         return -error;
-    events = readyq__begin_events(q);
+    events = readyq__begin_events(q, (size_t)n);
     for (int i = 0; i < n; i++)
         if (fetched[i].filter != EVFILT_PROC)
             handle(q, &events, &fetched[i], n == room);
+        else
+            readyq__drop_event(&events);
     readyq__end_events(&events);
     for (int i = 0; i < n; i++)
         if (fetched[i].filter == EVFILT_PROC)

@@ -108,7 +108,7 @@ static int watch_child(readyq *q, readyq_watch *w)
     if (error < 0)
         return kill(w->pid, 0) < 0 && errno == ESRCH ? -ESRCH : -ECHILD;
     if (q->sigchld.queue == NULL) {
-        readyq__prepare(&q->sigchld,
+        readyq__prepare(q, &q->sigchld,
                         &(readyq_watch){.kind = READYQ__KIND_SIGCHLD, .fd = -1, .signal = SIGCHLD});
         error = readyq__kind_signal.start(q, &q->sigchld);
         if (error < 0)

@@ -56,12 +56,11 @@ static void skip(readyq *q, readyq_watch *w)
     }
 }
 
-void readyq__unlist(readyq *q, readyq_watch *w)
+void readyq__take_off(readyq *q, readyq_watch *w)
 {
     if (w->own.place == READYQ__LISTED)
         skip(q, w);
-    if (w->own.place != READYQ__IDLE)
-        readyq__unlink(&w->own.link);
+    readyq__unlink(&w->own.link);
     w->own.place = READYQ__IDLE;
     w->own.event = 0;
 }
@@ -165,7 +164,7 @@ static void give_back_listed(readyq *q, readyq_watch *w)
 }
 
 /* What was noted while the watch was taken is listed now. */
-static void give_back_taken(readyq *q, readyq_watch *w)
+static READYQ__OUT_OF_LINE void give_back_taken(readyq *q, readyq_watch *w)
 {
     const uint32_t noted = w->own.event;
 
@@ -177,7 +176,7 @@ static void give_back_taken(readyq *q, readyq_watch *w)
 }
 
 /* The last one first, so that they keep their order. */
-static void give_back_all_listed(readyq *q, readyq_batch *batch)
+static READYQ__OUT_OF_LINE void give_back_all_listed(readyq *q, readyq_batch *batch)
 {
     struct readyq__link *const taken = batch->own.next->prev, *link, *prev;
 

@@ -138,19 +138,19 @@ static void describe(readyq *q, const readyq_watch *w, bool removed)
 {
     char text[READYQ__DESCRIPTION_SIZE];
 
-    if (w->kind == READYQ_KIND_FD && readyq__is_recorded(q))
+    if (w->kind == READYQ_KIND_FD)
         put_description(q, w, readyq_describe(w->fd, text, sizeof text), removed);
 }
 
-void readyq__record_add(readyq *q, const readyq_watch *w)
+void readyq__write_add(readyq *q, const readyq_watch *w)
 {
-    readyq__record(q, READYQ_RECORD_ADD, w, w->interest, 0);
+    readyq__write_record(q, READYQ_RECORD_ADD, w, w->interest, 0);
     describe(q, w, false);
 }
 
-void readyq__record_remove(readyq *q, const readyq_watch *w, enum readyq_removal why)
+void readyq__write_remove(readyq *q, const readyq_watch *w, enum readyq_removal why)
 {
-    readyq__record(q, READYQ_RECORD_REMOVE, w, 0, why);
+    readyq__write_record(q, READYQ_RECORD_REMOVE, w, 0, why);
     if (why != READYQ_REMOVAL_STALE)
         describe(q, w, true);
 }
@@ -206,10 +206,8 @@ int64_t readyq__last_sleep(void)
 }
 
 /* The time since this thread's last sleep is a turn, if that was in this queue. */
-void readyq__count_sleep(readyq *q, int64_t timeout)
+void readyq__count_sleep(readyq *q, int64_t now, int64_t timeout)
 {
-    const int64_t now = readyq__monotonic();
-
     if (slept.queue == q->id) {
         const uint64_t turn = (uint64_t)(now - slept.since);
 
@@ -223,10 +221,8 @@ void readyq__count_sleep(readyq *q, int64_t timeout)
         mark(q, READYQ_RECORD_SLEEP, now, timeout);
 }
 
-void readyq__count_sleep_end(readyq *q)
+void readyq__count_sleep_end(readyq *q, int64_t now)
 {
-    const int64_t now = readyq__monotonic();
-
     q->stats.slept += (uint64_t)(now - slept.since);
     slept.since = now;
     if (readyq__is_recorded(q))

@@ -381,7 +381,7 @@ static int write_file(struct readyq__trace *to, const readyq *q, const char *pat
     bool is_regular;
     int error = 0;
 
-    readyq__refuse(0, NULL, NULL);
+    readyq__forget_refusal();
     to->file = fopen(path, "we");
     if (to->file == NULL)
         return refuse(errno);

@@ -213,12 +213,13 @@ void readyq__unmute(readyq *q, readyq_watch *w)
 
 /* ------------------------------------------------------------------ in and out of a queue */
 
-void readyq__prepare(readyq_watch *w, const readyq_watch *wanted)
+void readyq__prepare(readyq *q, readyq_watch *w, const readyq_watch *wanted)
 {
-    readyq__refuse(0, NULL, NULL);
+    readyq__forget_refusal();
     memcpy(&w->own, &wanted->own,
            offsetof(readyq_watch, own.fired.home) - offsetof(readyq_watch, own));
     readyq__set_fired_in(w, 0);
+    w->own.id = ++q->last_watch;
     w->interest = wanted->interest;
     w->ready = 0;
     w->count = 1;
@@ -242,7 +243,8 @@ void readyq__activate(readyq *q, readyq_watch *w)
     q->size++;
     q->stats.kinds[w->kind].watches++;
     q->stats.kinds[w->kind].adds++;
-    readyq__record_add(q, w);
+    if (readyq__is_recorded(q))
+        readyq__write_add(q, w);
     if (q->watchdog != NULL)
         readyq__watchdog_add(q, w);
     __atomic_store_n(&w->queue, q, __ATOMIC_RELEASE);

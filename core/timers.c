@@ -18,36 +18,44 @@
 
 static bool is_earlier(const struct readyq__timer *a, const struct readyq__timer *b)
 {
-    return a->due != b->due ? a->due < b->due : a->order < b->order;
+    return a->due < b->due || (a->due == b->due && a->order < b->order);
 }
 
-static void put(readyq *q, size_t index, struct readyq__timer timer)
+static void put(struct readyq__timer *place, const struct readyq__timer *heap,
+                const struct readyq__timer *timer)
 {
-    q->timers[index] = timer;
-    timer.watch->own.timer.heap_index = (uint32_t)index;
+    *place = *timer;
+    timer->watch->own.timer.heap_index = (uint32_t)(place - heap);
+}
+
+/* The earliest of the children of the timer at `index`, or NULL. */
+static struct readyq__timer *first_child(const readyq *q, size_t index)
+{
+    struct readyq__timer *child = q->timers + index * 4 + 1, *best = child;
+    const struct readyq__timer *const end = q->timers + q->ntimers;
+
+    if (child >= end)
+        return NULL;
+    for (int i = 1; i < 4 && ++child < end; i++)
+        if (is_earlier(child, best))
+            best = child;
+    return best;
 }
 
 /* Puts a timer where it belongs, up or down from `index`, which is free. */
-static void move(readyq *q, size_t index, struct readyq__timer timer)
+static void move(readyq *q, size_t index, const struct readyq__timer *timer)
 {
-    while (index > 0 && is_earlier(&timer, &q->timers[(index - 1) / 4])) {
-        put(q, index, q->timers[(index - 1) / 4]);
+    struct readyq__timer *const heap = q->timers, *next;
+
+    while (index > 0 && is_earlier(timer, next = &heap[(index - 1) / 4])) {
+        put(&heap[index], heap, next);
         index = (index - 1) / 4;
     }
-    for (;;) {
-        size_t first = index * 4 + 1, best = first;
-
-        if (first >= q->ntimers)
-            break;
-        for (size_t child = first + 1; child < first + 4 && child < q->ntimers; child++)
-            if (is_earlier(&q->timers[child], &q->timers[best]))
-                best = child;
-        if (!is_earlier(&q->timers[best], &timer))
-            break;
-        put(q, index, q->timers[best]);
-        index = best;
+    while ((next = first_child(q, index)) != NULL && is_earlier(next, timer)) {
+        put(&heap[index], heap, next);
+        index = (size_t)(next - heap);
     }
-    put(q, index, timer);
+    put(&heap[index], heap, timer);
 }
 
 /* Room for one more timer, also while those that are due are out of the heap. */
@@ -76,7 +84,7 @@ static void take_out(readyq *q, readyq_watch *w)
         return;
     w->own.timer.heap_index = READYQ__NOWHERE;
     if (index != --q->ntimers)
-        move(q, index, q->timers[q->ntimers]);
+        move(q, index, &q->timers[q->ntimers]);
 }
 
 /* ------------------------------------------------------------------ firing */
@@ -95,10 +103,10 @@ void readyq__expire(readyq *q, int64_t now)
 /* The timer is in the heap or not. */
 static void set(readyq *q, readyq_watch *w, int64_t due)
 {
+    const struct readyq__timer timer = {due, q->timer_order++, w};
     const uint32_t index = w->own.timer.heap_index;
 
-    move(q, index == READYQ__NOWHERE ? q->ntimers++ : index,
-         (struct readyq__timer){due, q->timer_order++, w});
+    move(q, index == READYQ__NOWHERE ? q->ntimers++ : index, &timer);
 }
 
 /* ------------------------------------------------------------------ the kind */
@@ -126,53 +134,50 @@ static void stop(readyq *q, readyq_watch *w)
     q->timer_watches--;
 }
 
+const struct readyq__kind readyq__kind_timer = {.deliver = deliver, .stop = stop};
+
+/* ------------------------------------------------------------------ the calls */
+
 static int check_delay(int64_t delay)
 {
     return delay >= 0 ? 0 : readyq__refuse(EINVAL, "the delay is negative", "use 0 or more");
 }
 
-/* Starts a timer, one of the queue or a new one, `delay` from now. An expiration that was not taken
- * is dropped, also one that was noted while it was held. */
-static int start_after(readyq *q, readyq_watch *w, int64_t delay)
+static int check_period(int64_t period)
 {
-    const int64_t due = readyq__deadline(readyq__now(q), delay);
-    int error = check_delay(delay);
-
-    if (error < 0)
-        return error;
-    if (w->queue == NULL) {
-        error = reserve(q);
-        if (error < 0)
-            return error;
-        q->timer_watches++;
-    }
-    if (w->own.place == READYQ__TAKEN)
-        w->own.event = 0;
-    else
-        readyq__unlist(q, w);
-    set(q, w, due);
-    return 0;
+    return period >= 0 ? 0 : readyq__refuse(EINVAL, "the period is negative", "use 0 or more");
 }
 
-static int start(readyq *q, readyq_watch *w)
+/* Starts a timer, of the queue or a new one, `delay` from now. */
+static void start_after(readyq *q, readyq_watch *w, int64_t delay)
 {
-    if (w->own.timer.period < 0)
-        return readyq__refuse(EINVAL, "the period is negative", "use 0 or more");
-    return start_after(q, w, w->own.timer.due);
+    set(q, w, readyq__deadline(readyq__now(q), delay));
 }
 
-const struct readyq__kind readyq__kind_timer = {.start = start, .deliver = deliver, .stop = stop};
-
-/* ------------------------------------------------------------------ the calls */
+/* A timer that is in no queue; there is room for it. */
+static void enter_queue(readyq *q, readyq_watch *w, int64_t delay)
+{
+    q->timer_watches++;
+    start_after(q, w, delay);
+    readyq__activate(q, w);
+}
 
 int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period)
 {
-    const readyq_watch wanted = {
-        .kind = READYQ_KIND_TIMER,
-        .fd = -1,
-        .own.timer = {.period = period, .due = delay, .heap_index = READYQ__NOWHERE}};
+    static const readyq_watch new_timer = {
+        .kind = READYQ_KIND_TIMER, .fd = -1, .own.timer.heap_index = READYQ__NOWHERE};
+    int error = readyq__enter_to_add(q, w);
 
-    return readyq__add(q, w, &wanted);
+    if (error < 0)
+        return error;
+    if ((error = check_period(period)) == 0 && (error = check_delay(delay)) == 0 &&
+        (error = reserve(q)) == 0) {
+        readyq__prepare(q, w, &new_timer);
+        w->own.timer.period = period;
+        enter_queue(q, w, delay);
+    }
+    readyq__leave(q);
+    return error;
 }
 
 /* Enters the queue that the timer is in, or that it has fired in and left. Another thread may take
@@ -195,6 +200,30 @@ static readyq *enter_for(readyq_watch *w, int *error)
     }
 }
 
+/* A timer of the queue. An expiration that was not taken is dropped, also one that was noted while it
+ * was held. */
+static void restart(readyq *q, readyq_watch *w, int64_t delay)
+{
+    if (w->own.place == READYQ__TAKEN)
+        w->own.event = 0;
+    else
+        readyq__unlist(q, w);
+    start_after(q, w, delay);
+}
+
+/* One that has fired and left the queue. */
+static int add_again(readyq *q, readyq_watch *w, int64_t delay)
+{
+    int error = reserve(q);
+
+    if (error < 0)
+        return error;
+    w->ready = 0;
+    readyq__arm(w, true);
+    enter_queue(q, w, delay);
+    return 0;
+}
+
 int readyq_restart(readyq_watch *w, int64_t delay)
 {
     int error = check_delay(delay);
@@ -202,15 +231,12 @@ int readyq_restart(readyq_watch *w, int64_t delay)
 
     if (q == NULL)
         return error;
-    if (w->kind == READYQ_KIND_TIMER)
-        error = start_after(q, w, delay);
-    else
+    if (w->kind != READYQ_KIND_TIMER)
         error = readyq__refuse(EINVAL, "it is not a timer", "only a timer can be restarted");
-    if (error == 0 && w->queue == NULL) { /* it had fired and left this queue */
-        w->ready = 0;
-        readyq__arm(w, true);
-        readyq__activate(q, w);
-    }
+    else if (w->queue != NULL)
+        restart(q, w, delay);
+    else
+        error = add_again(q, w, delay);
     if (error == 0)
         readyq__record(q, READYQ_RECORD_RESTART, w, 0, delay);
     readyq__leave(q);

@@ -37,6 +37,7 @@ struct call { /* of readyq_wait(), readyq_wait_until() or readyq_look() */
     readyq *q;
     readyq_batch *batch;
     int64_t timeout, deadline; /* with a timeout > 0 the deadline is computed from it */
+    int64_t time; /* on the monotonic clock, when it began or last returned from the kernel */
     size_t max;
     bool leaves_wake; /* to the next wait */
     bool woken;       /* a wake has ended it */
@@ -140,17 +141,33 @@ static void begin_wait(readyq *q, readyq_batch *batch)
     else
         readyq__give_back(q, batch);
     batch->own.thread = (uintptr_t)pthread_self();
-    readyq__close_batches(q, true, batch);
+    if (q->nbatches > 1)
+        readyq__close_batches(q, true, batch);
 }
 
 /* ------------------------------------------------------------------ 2. without the kernel */
 
-static void collect(readyq *q)
+/* The time of the call, on the queue's clock. */
+static int64_t now_of(const struct call *call)
 {
+    return call->q->virtual_clock ? call->q->now : call->time;
+}
+
+/* Reads the clock if this call needs it: once before it asks the kernel and once after. */
+static void read_clock(struct call *call)
+{
+    if (call->timeout != 0 || call->q->ntimers > 0)
+        call->time = readyq__monotonic();
+}
+
+static void collect(const struct call *call)
+{
+    readyq *q = call->q;
+
     if (atomic_load(&q->signalled))
         readyq__collect_signals(q);
     if (q->ntimers > 0)
-        readyq__expire(q, readyq__now(q));
+        readyq__expire(q, now_of(call));
 }
 
 /* Whether a wake ends this call; it is used up. A call with timeout 0 returns anyway, so it leaves
@@ -177,7 +194,7 @@ static void jump(const struct call *call)
         return;
     if (until != READYQ__FOREVER && until > q->now)
         q->now = until;
-    collect(q);
+    collect(call);
 }
 
 /* ------------------------------------------------------------------ 3. asking the kernel */
@@ -213,19 +230,21 @@ static int64_t time_to_sleep(const struct call *call)
     until = claim_deadline(call);
     if (until == READYQ__FOREVER)
         return -1;
-    until -= readyq__now(q);
+    until -= now_of(call);
     return until > 0 ? until : 0;
 }
 
 /* Counts the thread as a sleeper, and then looks for what was published before it was counted: see
  * the head of this file. Returns the timeout, 0 if there is something. */
-static int64_t begin_sleep(readyq *q, int64_t timeout)
+static int64_t begin_sleep(const struct call *call, int64_t timeout)
 {
+    readyq *q = call->q;
+
     for (struct readyq__link *at = q->signals.next; at != &q->signals; at = at->next)
         readyq__check_handler(readyq__owner(at, source.group)->signal);
     if (q->watchdog != NULL)
         timeout = readyq__watchdog_sleep(q, timeout);
-    readyq__count_sleep(q, timeout);
+    readyq__count_sleep(q, call->time, timeout);
     q->asleep++;
     readyq__publish_sleepers(q);
     return atomic_load(&q->woken) || atomic_load(&q->signalled) ? 0 : timeout;
@@ -238,7 +257,7 @@ static void leave_kernel(const struct call *call, bool slept)
 
     q->in_kernel--;
     if (slept) {
-        readyq__count_sleep_end(q);
+        readyq__count_sleep_end(q, call->time);
         q->asleep--;
         readyq__publish_sleepers(q);
     }
@@ -283,11 +302,12 @@ static int fetch_some(const struct call *call, int64_t timeout)
  * may be a kick; to kick once too often does no harm. */
 static void end_cancelled(void *argument)
 {
-    const struct call *call = argument;
+    struct call *call = argument;
     readyq *q = call->q;
 
     pthread_mutex_lock(&q->lock);
     q->cancel_state = PTHREAD_CANCEL_DISABLE; /* of a thread that is being cancelled */
+    read_clock(call);
     leave_kernel(call, true);
     atomic_store(&q->kicked, false);
     if (!atomic_load(&q->shut))
@@ -304,7 +324,7 @@ static void end_cancelled(void *argument)
 static int fetch(struct call *call, int64_t wanted)
 {
     readyq *q = call->q;
-    const int64_t timeout = wanted != 0 ? begin_sleep(q, wanted) : 0;
+    const int64_t timeout = wanted != 0 ? begin_sleep(call, wanted) : 0;
     int n;
 
     q->in_kernel++;
@@ -315,6 +335,7 @@ static int fetch(struct call *call, int64_t wanted)
     } else {
         n = fetch_some(call, timeout);
     }
+    read_clock(call);
     leave_kernel(call, wanted != 0);
     return n;
 }
@@ -334,8 +355,9 @@ static int replace_if_possible(readyq *q)
 
 /* No thread enters the kernel while a replacement is due. This one kicks out a sleeping thread;
  * each one that is kicked out kicks the next, here or in readyq__leave(). */
-static int await_replacement(readyq *q)
+static int await_replacement(struct call *call)
 {
+    readyq *q = call->q;
     const int cancel_state = q->cancel_state;
 
     while (q->rebuild_due && q->in_kernel > 0 && !q->closed) {
@@ -343,6 +365,7 @@ static int await_replacement(readyq *q)
             readyq__kick(q);
         pthread_cond_wait(&q->kernel_left, &q->lock);
         q->cancel_state = cancel_state; /* another thread had the lock */
+        read_clock(call);
     }
     return replace_if_possible(q);
 }
@@ -382,7 +405,7 @@ static int fill_batch(readyq *q, readyq_batch *batch, size_t max)
 static bool is_over(const struct call *call)
 {
     return call->timeout == 0 ||
-           (call->deadline != READYQ__FOREVER && readyq__now(call->q) >= call->deadline);
+           (call->deadline != READYQ__FOREVER && now_of(call) >= call->deadline);
 }
 
 /* The ends of a wait, in this order: the close, events, an error, a wake, a signal, the time. */
@@ -393,16 +416,16 @@ static int wait_for(struct call *call)
 
     mark_unconfirmed(q);
     for (;;) {
-        error = await_replacement(q);
+        error = await_replacement(call);
         if (q->closed)
             return -ESHUTDOWN;
-        collect(q);
+        collect(call);
         n = fetch(call, error < 0 ? 0 : time_to_sleep(call));
         if (error == 0)
             error = replace_if_possible(q);
         if (q->closed)
             return -ESHUTDOWN;
-        collect(q);
+        collect(call);
         drop_unready(q); /* unconfirmed by this call, or by another thread during the fetch */
         if (q->virtual_clock && n == 0 && error == 0 && readyq__list_empty(&q->ready))
             jump(call);
@@ -438,8 +461,9 @@ static int wait_once(struct call *call, int max)
         readyq_done(batch);
     if (n < 0)
         return n;
+    read_clock(call);
     if (call->timeout > 0)
-        call->deadline = readyq__deadline(readyq__now(q), call->timeout);
+        call->deadline = readyq__deadline(now_of(call), call->timeout);
     batch->own.deadline = call->deadline;
     q->stats.waits++;
     if (q->observed)

@@ -102,22 +102,17 @@ const struct readyq__kind readyq__kind_fd = {.start = start,
 int readyq__add(readyq *q, readyq_watch *w, const readyq_watch *wanted)
 {
     readyq_watch before;
-    int error = readyq__enter(q);
+    int error = readyq__enter_to_add(q, w);
 
     if (error < 0)
         return error;
-    if (w->queue == NULL) {
-        before = *w;
-        readyq__prepare(w, wanted);
-        w->own.id = ++q->last_watch;
-        error = q->kinds[w->kind]->start(q, w);
-        if (error == 0)
-            readyq__activate(q, w);
-        else
-            *w = before;
-    } else {
-        error = -EBUSY;
-    }
+    before = *w;
+    readyq__prepare(q, w, wanted);
+    error = q->kinds[w->kind]->start(q, w);
+    if (error == 0)
+        readyq__activate(q, w);
+    else
+        *w = before;
     readyq__leave(q);
     return error;
 }
@@ -161,7 +156,7 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
     w->interest = interest;
     readyq__arm(w, interest != 0);
     w->own.flags &= (uint8_t) ~(READYQ__MUTED | READYQ__ONCE);
-    readyq__refuse(0, NULL, NULL);
+    readyq__forget_refusal();
     if (w->own.place == READYQ__STALE)
         error = -ENOENT;
     else if (flags & READYQ__FILE)

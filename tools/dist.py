@@ -29,7 +29,7 @@ import sbom
 import wheels
 from project import BUILT, NAME, ROOT, FailedError
 
-ROCK = ["GNUmakefile", "LICENSE", "README.md", "readyq.pc.in", "core", "bindings", "lua", "tools"]
+ROCK = ["GNUmakefile", "LICENSE", "README.md", "core", "bindings", "lua", "packaging", "tools"]
 
 
 def pack(tree, names, path, prefix):
