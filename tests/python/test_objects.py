@@ -335,6 +335,25 @@ def test_a_queue_that_was_idle_and_is_busy_is_looked_at_with_the_gil_held_again(
     assert looked
 
 
+def test_get_is_the_watch_or_the_default(queue, make):
+    here, there = make.unix()
+    watch = queue.add(here)
+    assert queue.get(here) is queue.get(here.fileno()) is queue.get(watch) is watch
+    assert queue.get(there) is None
+    assert queue.get(there.fileno(), "none") == "none"
+    assert queue.get(source=there, default=0) == 0
+    here.close()
+    assert queue.get(here) is watch
+    watch.remove()
+    assert queue.get(here) is queue.get(watch) is None
+    for wrong in ("a name", 1.5, None):
+        with pytest.raises(TypeError, match="descriptor"):
+            queue.get(wrong)
+    queue.close()
+    with pytest.raises(ValueError, match="closed"):
+        queue.get(there)
+
+
 def test_docstrings_show_what_is_called(queue):
     for kind in (readyq.Queue, readyq.Watch, readyq.Batch):
         for name, value in vars(kind).items():
