@@ -88,13 +88,13 @@ typedef struct {
     PyObject *weakrefs;
     unsigned long tracing; /* the thread inside the tracer, whose own calls are not reported */
     atomic_bool closed;
-    bool silent; /* does not warn of ghosts */
+    atomic_bool idle; /* as of the last wait: the next one sleeps without a look before */
+    bool silent;      /* does not warn of ghosts */
 } Queue;
 
 typedef struct {
     PyObject_HEAD
-    readyq_watch core;
-    PyObject *data;
+    readyq_watch core; /* its `data` is the PyObject, or NULL once it was deleted */
     PyObject *source;
     PyObject *queue; /* never NULL; kept when the watch has left it */
     PyObject *weakrefs;
@@ -221,6 +221,8 @@ PyObject *pyq_modify_member(PyObject *self, PyObject *const *arguments, Py_ssize
                             PyObject *keywords);
 PyObject *pyq_remove_member(PyObject *object, PyObject *source);
 PyObject *pyq_get_member(PyObject *object, PyObject *source);
+PyObject *pyq_get_or_default(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
+                             PyObject *keywords);
 int pyq_has_member(PyObject *object, PyObject *source);
 Py_ssize_t pyq_count_members(PyObject *self);
 PyObject *pyq_iterate_members(PyObject *self);
@@ -254,6 +256,11 @@ PyObject *pyq_dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssiz
 /* Calls data for each watch of the batch, and takes each when its turn comes. How many were called,
  * or -1 with an exception. */
 int pyq_call_ready(Batch *batch);
+
+/* ------------------------------------------------------------------ selector.c */
+
+PyObject *pyq_make_key(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
+PyObject *pyq_take_keys(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
 
 /* ------------------------------------------------------------------ prompt.c */
 

@@ -63,7 +63,7 @@ static inline bool is_plain(Watch *watch)
     bool plain;
 
     Py_BEGIN_CRITICAL_SECTION(watch);
-    data = watch->data;
+    data = watch->core.data;
     if (data != NULL && PyMethod_Check(data))
         data = PyMethod_GET_FUNCTION(data);
     plain = data != NULL && PyFunction_Check(data) &&
@@ -77,7 +77,7 @@ static PyObject *data_of(Watch *watch)
     PyObject *data;
 
     Py_BEGIN_CRITICAL_SECTION(watch);
-    data = Py_XNewRef(watch->data);
+    data = Py_XNewRef(watch->core.data);
     Py_END_CRITICAL_SECTION();
     return data;
 }

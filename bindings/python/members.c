@@ -171,18 +171,42 @@ PyObject *pyq_remove_member(PyObject *object, PyObject *source)
 
 /* ------------------------------------------------------------------ as a collection */
 
+/* As find_watch(), but NULL for a watch that was removed. */
+static PyObject *find_active(Queue *self, const char *call, PyObject *source)
+{
+    Watch *watch = find_watch(self, call, source);
+
+    if (watch != NULL && watch->core.queue == NULL)
+        Py_CLEAR(watch);
+    return (PyObject *)watch;
+}
+
 PyObject *pyq_get_member(PyObject *object, PyObject *source)
 {
     Queue *self = (Queue *)object;
-    Watch *watch;
+    PyObject *watch;
 
     if (pyq_enter_queue(self, "lookup") == NULL)
         return NULL;
-    watch = find_watch(self, "lookup", source);
-    if (watch != NULL && watch->core.queue != NULL)
-        return (PyObject *)watch;
-    Py_XDECREF(watch); /* it was removed */
-    return raise_unknown(self, "lookup", source);
+    watch = find_active(self, "lookup", source);
+    return watch != NULL ? watch : raise_unknown(self, "lookup", source);
+}
+
+/* No error text is made: that describes the descriptor, which takes system calls. */
+PyObject *pyq_get_or_default(PyObject *object, PyObject *const *arguments, Py_ssize_t positional,
+                             PyObject *keywords)
+{
+    static const struct signature signature = {"get", {"source", "default", NULL}, 1, 2, NULL};
+    Queue *self = (Queue *)object;
+    PyObject *values[2], *watch;
+
+    if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
+        pyq_enter_queue(self, "get") == NULL)
+        return NULL;
+    watch = find_active(self, "get", values[0]);
+    if (watch != NULL || !is_unknown(values[0]))
+        return watch;
+    return Py_NewRef(values[1] != NULL ? values[1] : Py_None);
 }
 
 int pyq_has_member(PyObject *object, PyObject *source)

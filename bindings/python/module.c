@@ -200,11 +200,25 @@ PyDoc_STRVAR(set_inputhook_doc,
              "What it raises is printed. None ends it. Raises RuntimeError outside the main\n"
              "interpreter, which alone has a prompt.");
 
+PyDoc_STRVAR(make_key_doc,
+             "make_key(watch, class_, /)\n"
+             "--\n"
+             "\n"
+             "The selectors.SelectorKey of a watch, which is class_.");
+
+PyDoc_STRVAR(take_keys_doc,
+             "take_keys(batch, class_, /)\n"
+             "--\n"
+             "\n"
+             "Take all watches of a batch, and return a list of (key, events) for them.");
+
 /* ------------------------------------------------------------------ the module */
 
 static PyMethodDef functions[] = {
     {"bits", bits, METH_O, bits_doc},
     {"describe", describe, METH_O, describe_doc},
+    {"make_key", AS_METHOD(pyq_make_key), METH_FASTCALL, make_key_doc},
+    {"take_keys", AS_METHOD(pyq_take_keys), METH_FASTCALL, take_keys_doc},
     {"set_inputhook", pyq_set_inputhook, METH_O, set_inputhook_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -316,6 +316,7 @@ static PyMethodDef methods[] = {
     {"add_trigger", AS_METHOD(pyq_add_trigger), FAST_KEYWORDS, queue_add_trigger_doc},
     {"modify", AS_METHOD(pyq_modify_member), FAST_KEYWORDS, queue_modify_doc},
     {"remove", pyq_remove_member, METH_O, queue_remove_doc},
+    {"get", AS_METHOD(pyq_get_or_default), FAST_KEYWORDS, queue_get_doc},
     {"wait", AS_METHOD(pyq_wait_queue), FAST_KEYWORDS, queue_wait_doc},
     {"dispatch", AS_METHOD(pyq_dispatch_queue), FAST_KEYWORDS, queue_dispatch_doc},
     {"wake", queue_wake, METH_NOARGS, queue_wake_doc},

@@ -115,6 +115,16 @@ PyDoc_STRVAR(
     "Raises KeyError when it is not in this queue.");
 
 PyDoc_STRVAR(
+    queue_get_doc,
+    "get($self, /, source, default=None)\n"
+    "--\n"
+    "\n"
+    "The watch of a descriptor or object that was added, as q[source], but default if there is none.\n"
+    "\n"
+    "    >>> if q.get(sock) is None:\n"
+    "    ...     q.add(sock)\n");
+
+PyDoc_STRVAR(
     queue_remove_doc,
     "remove($self, watch, /)\n"
     "--\n"

@@ -38,7 +38,7 @@ PyObject *pyq_show_data(Watch *watch)
     PyObject *data, *shown, *text;
 
     Py_BEGIN_CRITICAL_SECTION(watch);
-    data = Py_XNewRef(watch->data);
+    data = Py_XNewRef(watch->core.data);
     Py_END_CRITICAL_SECTION();
     if (data == NULL || data == Py_None) {
         Py_XDECREF(data);

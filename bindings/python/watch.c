@@ -23,7 +23,7 @@ Watch *pyq_new_watch(Queue *queue, PyObject *source, PyObject *data)
         return NULL;
     self->queue = Py_NewRef(queue);
     self->source = Py_NewRef(source);
-    self->data = Py_NewRef(data);
+    self->core.data = Py_NewRef(data);
     return self;
 }
 
@@ -50,7 +50,7 @@ static int traverse_watch(PyObject *object, visitproc visit, void *arg)
     Watch *self = (Watch *)object;
 
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->data);
+    Py_VISIT(self->core.data);
     Py_VISIT(self->source);
     Py_VISIT(self->queue);
     return 0;
@@ -61,7 +61,7 @@ static int clear_watch(PyObject *object)
 {
     Watch *self = (Watch *)object;
 
-    Py_CLEAR(self->data);
+    Py_CLEAR(self->core.data);
     Py_CLEAR(self->source);
     return 0;
 }
@@ -291,7 +291,7 @@ static PyObject *repr_watch(PyObject *self)
 static PyMemberDef members[] = {
     {"queue", Py_T_OBJECT_EX, offsetof(Watch, queue), Py_READONLY, watch_queue_doc},
     {"source", Py_T_OBJECT_EX, offsetof(Watch, source), Py_READONLY, watch_source_doc},
-    {"data", Py_T_OBJECT_EX, offsetof(Watch, data), 0, watch_data_doc},
+    {"data", Py_T_OBJECT_EX, offsetof(Watch, core.data), 0, watch_data_doc},
     {"interest", Py_T_UINT, offsetof(Watch, core.interest), Py_READONLY, watch_interest_doc},
     {"ready", Py_T_UINT, offsetof(Watch, core.ready), Py_READONLY, watch_ready_doc},
     {"count", Py_T_ULONGLONG, offsetof(Watch, core.count), Py_READONLY, watch_count_doc},

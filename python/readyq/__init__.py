@@ -27,13 +27,11 @@ EXCLUSIVE     interest only: of several queues that watch one file, wake at leas
 Interest 0 pauses a watch. Without EDGE and ONESHOT it is level-triggered: it is ready again and
 again until the data is read.
 
-This file only lists the names; the queue itself is in the extension module _core. The parts that
-need asyncio or the prompt are imported when they are first used.
+This file only lists the names; the queue itself is in the extension module _core. What is written
+in Python is imported when it is first used, with the modules of the standard library it needs.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
 
 from readyq._core import (
     EDGE,
@@ -57,11 +55,14 @@ from readyq._core import (
     bits,
     describe,
 )
-from readyq.selector import Selector
 
+TYPE_CHECKING = False  # as of typing, whose import takes longer than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from readyq.aio import attach, new_event_loop, run
     from readyq.prompt import install_inputhook, load_ipython_extension, uninstall_inputhook
+    from readyq.selector import Selector
 
 __all__ = [
     "EDGE",
@@ -94,6 +95,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "Selector": "selector",
     "attach": "aio",
     "install_inputhook": "prompt",
     "load_ipython_extension": "prompt",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """readyq.Selector: the interface of the standard library's selectors over a Queue.
 
-The data of a watch is the pair that select() returns for it, so that select() is one wait and reads
-one attribute of each ready watch. The module selectors documents what a selector does.
+A watch holds all that is in a SelectorKey: the file object is its source, the data its data. Keys
+are made when they are asked for. The module selectors documents what a selector does.
 """
 
 from __future__ import annotations
@@ -10,27 +10,17 @@ from __future__ import annotations
 import _socket
 from collections.abc import Iterator, Mapping
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
-from typing import TYPE_CHECKING, Any
 
-from readyq._core import ERROR, READ, WRITE, WRITE_CLOSED, Queue, Watch
+from readyq._core import READ, WRITE, Batch, Queue, Watch, make_key, take_keys
 
+TYPE_CHECKING = False  # as of typing, whose import takes longer than all else here
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from _typeshed import FileDescriptorLike
 
 _INTEREST = {EVENT_READ: READ, EVENT_WRITE: WRITE, EVENT_READ | EVENT_WRITE: READ | WRITE}
-
-# The events by the value of ready, for watches of both; a watch of one event is delivered for that
-# one. A descriptor in error, or without a reader at its other end, is ready for both, as for
-# poll(2). One whose peer only stopped writing may still be full.
-_BROKEN = ERROR | WRITE_CLOSED
-_EVENTS = [
-    (EVENT_READ if ready & (READ | _BROKEN) else 0)
-    | (EVENT_WRITE if ready & (WRITE | _BROKEN) else 0)
-    for ready in range(128)
-]
-
-_Pair = tuple[SelectorKey, int]
-_make_key = SelectorKey._make  # in half the time of SelectorKey()
 
 
 def _interest_of(events: int) -> int:
@@ -53,35 +43,16 @@ def _descriptor_of(fileobj: FileDescriptorLike) -> int:
     return fd
 
 
-# ------------------------------------------------------------------ finding
-
-
-def _find_closed(queue: Queue, fileobj: FileDescriptorLike) -> Watch[_Pair] | None:
-    """The watch of a file object that has no descriptor any more, found by identity. None if the
-    object has a descriptor; the exception of its fileno() if it was never registered."""
+def _find(queue: Queue, fileobj: FileDescriptorLike) -> Watch[Any] | None:
+    """The watch of a file object, closed or not, or of a descriptor. None if it has none; the
+    exception of its fileno() if it has no descriptor either."""
     try:
+        watch = queue.get(fileobj)
+    except Exception:  # of its fileno(), or the queue is closed
+        watch = None
+    if watch is None:
         _descriptor_of(fileobj)
-    except Exception:  # what a closed object raises is its own affair
-        for watch in queue:
-            if watch.data[0].fileobj is fileobj:
-                return watch
-        raise
-    return None
-
-
-def _find(queue: Queue, fileobj: FileDescriptorLike) -> Watch[_Pair] | None:
-    """The watch of a file object or descriptor; None if it has none.
-
-    `in` comes first because asyncio looks up every descriptor before it registers it, and the
-    KeyError of queue[fd] describes the descriptor, which takes system calls.
-    """
-    try:
-        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
-        if fd in queue:
-            return queue[fd]
-    except Exception:  # of its fileno(), or it was removed or the queue was closed in between
-        pass
-    return _find_closed(queue, fileobj)
+    return watch
 
 
 def _unknown(fileobj: FileDescriptorLike) -> KeyError:
@@ -98,17 +69,17 @@ class _Keys(Mapping["FileDescriptorLike", SelectorKey]):
         return len(self._queue)
 
     def __iter__(self) -> Iterator[int]:
-        return iter([watch.data[0].fd for watch in self._queue])
+        return iter([watch.fd for watch in self._queue if watch.fd is not None])
 
     def __getitem__(self, fileobj: FileDescriptorLike) -> SelectorKey:
         watch = _find(self._queue, fileobj)
         if watch is None:
             raise _unknown(fileobj)
-        return watch.data[0]
+        return make_key(watch, SelectorKey)
 
     def get(self, fileobj: FileDescriptorLike, default: Any = None) -> Any:
         watch = _find(self._queue, fileobj)
-        return default if watch is None else watch.data[0]
+        return default if watch is None else make_key(watch, SelectorKey)
 
 
 class Selector(BaseSelector):
@@ -133,7 +104,8 @@ class Selector(BaseSelector):
     def __init__(self) -> None:
         self._queue = Queue(warn=False)
         self._keys = _Keys(self._queue)
-        self._add, self._wait = self._queue.add, self._queue.wait
+        self._add = self._queue.add
+        self._wait: Callable[[float | None], Batch] = self._queue.wait
 
     def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> SelectorKey:
         """Watch a file object and return its key.
@@ -143,13 +115,19 @@ class Selector(BaseSelector):
         already, OSError when it is not open.
         """
         interest = _interest_of(events)
-        fd = _descriptor_of(fileobj)
-        key = _make_key((fileobj, fd, events, data))
         try:
-            self._add(fd, interest, data=(key, events))
+            watch = self._add(fileobj, interest, data=data)
         except FileExistsError:
+            fd = _descriptor_of(fileobj)
             raise KeyError(f"{fileobj!r} (FD {fd}) is already registered") from None
-        return key
+        except Exception:
+            _descriptor_of(fileobj)  # raises what a selector raises for an object without one
+            raise
+        try:
+            return make_key(watch, SelectorKey)
+        except MemoryError:
+            watch.remove()
+            raise
 
     def unregister(self, fileobj: FileDescriptorLike) -> SelectorKey:
         """Stop watching a file object, closed or not, and return the key it had.
@@ -157,9 +135,11 @@ class Selector(BaseSelector):
         Raises KeyError when it is not registered.
         """
         watch = _find(self._queue, fileobj)
-        if watch is None or not watch.remove():  # another thread may have been faster
-            raise _unknown(fileobj)
-        return watch.data[0]
+        if watch is not None:
+            key = make_key(watch, SelectorKey)
+            if watch.remove():  # else another thread was faster
+                return key
+        raise _unknown(fileobj)
 
     def modify(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> SelectorKey:
         """Change events and data of a file object, and return its new key.
@@ -173,11 +153,10 @@ class Selector(BaseSelector):
         watch = _find(self._queue, fileobj)
         if watch is None:
             raise _unknown(fileobj)
-        key, asked = watch.data
-        same = events == asked and data is key[3]
-        if same and fileobj is key[0] and isinstance(fileobj, _socket.socket):
-            return key  # a socket object that has a descriptor still has its first one
         interest = _interest_of(events)
+        same = interest == watch.interest and data is watch.data and fileobj is watch.source
+        if same and isinstance(fileobj, _socket.socket):
+            return make_key(watch, SelectorKey)  # its descriptor, if it has one, is its first one
         try:
             watch.modify(interest)
         except OSError:
@@ -187,10 +166,8 @@ class Selector(BaseSelector):
             except Exception:  # the number is not open, as the first error says
                 pass
             raise
-        if not same:
-            key = _make_key((key[0], key[1], events, data))
-            watch.data = (key, events)
-        return key
+        watch.data = data
+        return make_key(watch, SelectorKey)
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Wait until something is ready, and return a list of (key, events).
@@ -201,10 +178,7 @@ class Selector(BaseSelector):
         """
         if timeout is not None and timeout <= 0:
             timeout = 0
-        return [  # 3, which costs less than a global name, is EVENT_READ | EVENT_WRITE
-            pair if (pair := watch.data)[1] != 3 else (pair[0], _EVENTS[watch.ready])
-            for watch in self._wait(timeout)
-        ]
+        return take_keys(self._wait(timeout), SelectorKey)
 
     def close(self) -> None:
         """Unregister everything and close the queue. Closing again does nothing."""
@@ -221,7 +195,7 @@ class Selector(BaseSelector):
         watch = _find(self._queue, fileobj)
         if watch is None:
             raise _unknown(fileobj)
-        return watch.data[0]
+        return make_key(watch, SelectorKey)
 
     def fileno(self) -> int:
         """A descriptor that is readable while select() would return something."""

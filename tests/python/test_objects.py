@@ -313,6 +313,47 @@ def test_wait_with_something_ready_asks_the_kernel_once(queue, make):
     assert queue.stats().kernel_waits - before == 10
 
 
+def test_a_sleep_after_a_sleep_asks_the_kernel_once(queue):
+    queue.wait(0.001)  # looks first, as the queue may be busy
+    before = queue.stats().kernel_waits
+    for _ in range(10):
+        queue.wait(0.001)
+    assert queue.stats().kernel_waits - before == 10
+
+
+def test_a_queue_that_was_idle_and_is_busy_is_looked_at_with_the_gil_held_again(queue):
+    queue.wait(0.001)
+    trigger = queue.add_trigger()
+    looked = False
+    with queue.record() as recording:
+        for _ in range(1000):  # until a wait without the GIL took less than 5 us
+            trigger.fire()
+            list(queue.wait())
+            looked = any(one.type == "wait" and one.bits & 1 for one in recording)
+            if looked:
+                break
+    assert looked
+
+
+def test_get_is_the_watch_or_the_default(queue, make):
+    here, there = make.unix()
+    watch = queue.add(here)
+    assert queue.get(here) is queue.get(here.fileno()) is queue.get(watch) is watch
+    assert queue.get(there) is None
+    assert queue.get(there.fileno(), "none") == "none"
+    assert queue.get(source=there, default=0) == 0
+    here.close()
+    assert queue.get(here) is watch
+    watch.remove()
+    assert queue.get(here) is queue.get(watch) is None
+    for wrong in ("a name", 1.5, None):
+        with pytest.raises(TypeError, match="descriptor"):
+            queue.get(wrong)
+    queue.close()
+    with pytest.raises(ValueError, match="closed"):
+        queue.get(there)
+
+
 def test_docstrings_show_what_is_called(queue):
     for kind in (readyq.Queue, readyq.Watch, readyq.Batch):
         for name, value in vars(kind).items():

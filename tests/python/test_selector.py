@@ -12,11 +12,13 @@ import socket
 import struct
 import threading
 import time
+import tracemalloc
 import warnings
 
 import pytest
 
 import readyq
+from readyq import _core
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 BOTH = READ | WRITE
@@ -43,9 +45,9 @@ def test_a_key_is_returned_found_and_given_back(selector, make):
     key = selector.register(here, READ, "data")
     assert isinstance(key, selectors.SelectorKey)
     assert key == (here, here.fileno(), READ, "data")
-    assert selector.get_key(here) is selector.get_key(here.fileno()) is key
+    assert selector.get_key(here) == selector.get_key(here.fileno()) == key
     assert dict(selector.get_map()) == {here.fileno(): key}
-    assert selector.unregister(here) is key
+    assert selector.unregister(here) == key
     assert len(selector.get_map()) == 0
 
 
@@ -102,8 +104,8 @@ def test_a_closed_object_is_found_by_itself(selector, make):
     key = selector.register(here, READ)
     selector.register(there, READ)
     here.close()
-    assert selector.get_key(here) is key
-    assert selector.unregister(here) is key
+    assert selector.get_key(here) == key
+    assert selector.unregister(here) == key
 
 
 class Reopened:
@@ -145,9 +147,9 @@ def test_a_closed_object_whose_fileno_raises_is_found_by_itself(selector, make):
         selector.get_key(other)
     with pytest.raises(Port.Error):
         selector.register(other, READ)
-    assert selector.get_key(port) is key
+    assert selector.get_key(port) == key
     assert port in selector.get_map()
-    assert selector.unregister(port) is key
+    assert selector.unregister(port) == key
     with pytest.raises(Port.Error):
         selector.unregister(port)
 
@@ -166,10 +168,37 @@ def test_a_lookup_that_finds_nothing_leaves_the_descriptor_alone(selector, make)
     here, there = make.unix()
     key = selector.register(here, READ)
     keys = selector.get_map()
-    assert keys.get(here) is keys.get(here.fileno()) is key
+    assert keys.get(here) == keys.get(here.fileno()) == key
     assert keys.get(there) is None
     assert keys.get(there.fileno(), "none") == "none"
     assert there.fileno() not in keys
+
+
+def test_a_key_takes_little_memory(selector, make):
+    """Of the object that a watch is; the kernel's and the core's tables come to 16 bytes more."""
+    reader, _ = make.pipe()
+    copies = [os.dup(reader.fileno()) for _ in range(100)]
+    selector.register(reader, READ)
+    tracemalloc.start()
+    try:
+        for fd in copies:
+            selector.register(fd, READ)
+        size = tracemalloc.get_traced_memory()[0]
+        for fd in copies:
+            selector.unregister(fd)
+    finally:
+        tracemalloc.stop()
+        for fd in copies:
+            os.close(fd)
+    assert size / 100 <= 200
+
+
+def test_the_functions_behind_it_refuse_what_they_cannot_use(queue, make):
+    watch, batch = queue.add(make.unix()[0]), queue.wait(0)
+    for call, first in ((_core.make_key, watch), (_core.take_keys, batch)):
+        for arguments in ((), (first,), (first, dict), (first, ()), (None, tuple)):
+            with pytest.raises(TypeError, match="a class of tuples"):
+                call(*arguments)
 
 
 def test_of_two_threads_that_unregister_one_gets_the_key(selector, make, start):
@@ -209,7 +238,7 @@ def test_modify_of_a_reused_number_watches_its_new_file(selector, make, events, 
     fileobj = reopened.number if by_number else reopened.new
     key = selector.modify(fileobj, events, data)
     assert key == (fileobj, reopened.number, events, data)
-    assert selector.get_key(reopened.number) is key
+    assert selector.get_key(reopened.number) == key
     assert len(selector.get_map()) == 1
     reopened.peer.send(b"x")
     assert selector.select(10) == [(key, events)]
@@ -257,7 +286,7 @@ def test_modify_that_changes_nothing_of_a_socket_does_not_ask_the_kernel(selecto
     here, _ = make.unix()
     key = selector.register(here, READ, "data")
     before = kernel_changes(selector)
-    assert selector.modify(here, READ, key.data) is key
+    assert selector.modify(here, READ, key.data) == key
     assert kernel_changes(selector) == before
     assert selector.modify(here, READ, "other") == (here, here.fileno(), READ, "other")
     assert selector.modify(here, BOTH, "other").events == BOTH
@@ -271,7 +300,7 @@ def test_a_modify_makes_at_most_one_system_call(selector, make):
     number = here.fileno()
     key = selector.register(number, READ, "data")
     before = kernel_changes(selector)
-    assert selector.modify(number, READ, "data") is key
+    assert selector.modify(number, READ, "data") == key
     assert kernel_changes(selector) == before + calls
     selector.modify(number, BOTH, "other")
     assert kernel_changes(selector) == before + 2 * calls
