@@ -338,8 +338,8 @@ READYQ_API int64_t readyq_now(readyq *q);
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
 /* The figures of a queue: FIGURE(name, meaning). They are counted always, from readyq_open() on; a
- * child continues with its parent's. For them the clock is read twice in a wait that asks the kernel
- * to sleep, and in no other. */
+ * child continues with its parent's. A wait that may sleep reads the clock twice, for its deadline,
+ * the timers and these figures together. */
 #define READYQ_FIGURES(FIGURE)                                                                     \
     FIGURE(watches, "in the queue now")                                                            \
     FIGURE(adds, "watches that were added, fired timers that were restarted included")             \
