@@ -236,6 +236,7 @@ struct readyq {
     uint64_t timer_order;
 
     bool virtual_clock, interruptible;
+    bool slept;         /* the last call that was to sleep did so */
     bool observed;      /* it is recorded, or has a watchdog */
     bool counts_only;   /* it is recorded with the cycle counter, and has no watchdog */
     bool closed;        /* readyq_close() was called */

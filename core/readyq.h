@@ -291,7 +291,8 @@ READYQ_API int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadlin
 READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
 /* readyq_wait() with timeout 0 that leaves a wake to the next wait: for a binding that looks before
- * it gives up its interpreter's lock to sleep. */
+ * it gives up its interpreter's lock to sleep. If the last wait that was to sleep did so, and found
+ * nothing ready at once, the kernel is not asked: it would be asked twice for each sleep. */
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
 /* Takes the next watch of the batch, or returns NULL when all are taken, when the batch is not

@@ -413,6 +413,16 @@ static bool is_over(const struct call *call)
            (call->deadline != READYQ__FOREVER && now_of(call) >= call->deadline);
 }
 
+/* A look of a binding, before a wait that sleeps: a queue whose last sleep was a real one is asked by
+ * that wait alone. */
+static bool is_sleep_certain(const struct call *call)
+{
+    const readyq *q = call->q;
+
+    return call->leaves_wake && q->slept && !q->any_unconfirmed && !q->ghost_found &&
+           readyq__list_empty(&q->ready);
+}
+
 /* The ends of a wait, in this order: the close, events, an error, a wake, a signal, the time. */
 static int wait_for(struct call *call)
 {
@@ -425,7 +435,7 @@ static int wait_for(struct call *call)
         if (q->closed)
             return -ESHUTDOWN;
         collect(call);
-        n = fetch(call, error < 0 ? 0 : time_to_sleep(call));
+        n = is_sleep_certain(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
         if (error == 0)
             error = replace_if_possible(q);
         if (q->closed)
