@@ -233,7 +233,7 @@ static int sleep_exactly(int set, struct epoll_event *events, int max, int64_t t
 
 static void handle(readyq *q, const struct epoll_event *fetched, int n)
 {
-    const uint32_t odd = q->exclusive ? ~0u : ~READYQ__DIRECTIONS;
+    const uint32_t odd = q->exclusive || q->edges_ignored ? ~0u : ~READYQ__DIRECTIONS;
     struct readyq__events events = readyq__begin_events(q, (size_t)n);
 
     for (const struct epoll_event *event = fetched; event != fetched + n; event++) {

@@ -44,7 +44,7 @@
  *     STALE           event 0; flags 0
  * and by flag:
  *     ONCE            level-triggered descriptors only; MUTED with it: the kernel disarmed it
- *     FILE            descriptors only; never with ONCE, MUTED or INITIAL
+ *     FILE            descriptors only; never with ONCE or MUTED
  */
 #ifndef READYQ_INTERNAL_H
 #define READYQ_INTERNAL_H
@@ -95,9 +95,8 @@ enum {
     READYQ__FILE = 2,  /* never blocks: always ready, unknown to the kernel queue */
     READYQ__ONCE = 4,  /* level-triggered, but registered for one event: several batches are open */
     READYQ__MUTED = 8, /* level-triggered and held: the kernel does not report it */
-    READYQ__INITIAL = 16,  /* EDGE, in a new kernel queue: what it had is about to be reported */
-    READYQ__REPLACES = 32, /* of a signal: readyq_replace_signal() */
-    READYQ__TOLD = 64      /* of a signal: the watchdog has told that it is blocked */
+    READYQ__REPLACES = 16, /* of a signal: readyq_replace_signal() */
+    READYQ__TOLD = 32      /* of a signal: the watchdog has told that it is blocked */
 };
 
 /* ------------------------------------------------------------------ the seam to the kernel */
@@ -211,6 +210,8 @@ struct readyq {
     pthread_mutex_t lock;
     int cancel_state; /* of the thread that holds the lock: pthread_setcancelstate() */
     int kernel;       /* the kernel queue's descriptor, or -1 */
+    int next_kernel;  /* of the one that replaces it, while a ghost is removed; or -1 */
+    size_t filled;    /* the descriptors below this are in that one, too */
     const struct readyq__backend *backend;
     const struct readyq__kind *const *kinds;
 
@@ -236,12 +237,15 @@ struct readyq {
     uint64_t timer_order;
 
     bool virtual_clock, interruptible;
-    bool observed;    /* it is recorded, or has a watchdog */
-    bool counts_only; /* it is recorded with the cycle counter, and has no watchdog */
-    bool closed;      /* readyq_close() was called */
-    bool rebuild_due; /* a ghost fires: replace the kernel queue */
-    bool lock_kept;   /* while that is done: fetching events does not release the lock */
-    int64_t now;      /* the virtual clock */
+    bool slept;         /* the last call that was to sleep did so */
+    bool observed;      /* it is recorded, or has a watchdog */
+    bool counts_only;   /* it is recorded with the cycle counter, and has no watchdog */
+    bool closed;        /* readyq_close() was called */
+    bool ghost_found;   /* a ghost fires: the next kernel queue is filled */
+    bool rebuild_due;   /* that is done: replace the kernel queue */
+    bool edges_ignored; /* while the events of the next one are fetched */
+    bool lock_kept;     /* while that is done: fetching events does not release the lock */
+    int64_t now;        /* the virtual clock */
     int refs;
     uint32_t id;    /* never used twice: for timers that have left the queue */
     uint8_t visit;  /* enum in circles.c; guarded by the registry's lock */
@@ -671,6 +675,11 @@ int readyq__pollable_renew(readyq *q);
 int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest);
 uint32_t readyq__kernel_interest(const readyq_watch *w);
 
+/* While the kernel queue is replaced (rebuild.c): `kernel` and `next_kernel` change places; the next
+ * one is closed. */
+void readyq__exchange_kernels(readyq *q);
+void readyq__drop_next(readyq *q);
+
 /* Registers w->fd in the table and the kernel; -errno as backend->update. Undoes it. */
 int readyq__register(readyq *q, readyq_watch *w);
 void readyq__unregister(readyq *q, readyq_watch *w);
@@ -703,7 +712,12 @@ void readyq__mark_stale(readyq *q, readyq_watch *w);
 
 /* Fetches without sleeping until the kernel has no more; as backend->wait. */
 int readyq__fetch_all(readyq *q);
-int readyq__rebuild(readyq *q);         /* removes ghosts, keeps edges; in_kernel is 0 */
+
+/* To remove ghosts: fills the next kernel queue by one step, until rebuild_due is set; then puts it
+ * into the place of the present one, keeping edges: in_kernel is 0. */
+int readyq__prepare_rebuild(readyq *q);
+int readyq__rebuild(readyq *q);
+
 int readyq__build(readyq *q);           /* of a new queue, or a child's own */
 void readyq__tear_down(readyq *q);      /* closes the descriptors of a closed queue */
 void readyq__forget_threads(readyq *q); /* in a child: all but this one */

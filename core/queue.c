@@ -39,7 +39,7 @@ static readyq *create(const struct readyq_options *options)
     readyq__list_init(&q->signals);
     readyq__list_init(&q->triggers);
     readyq__list_init(&q->children);
-    q->kernel = q->wakeup.fd = q->wakeup_write = -1;
+    q->kernel = q->next_kernel = q->wakeup.fd = q->wakeup_write = -1;
     q->pollable = q->pollable_timer = q->stats.ghost_fd = -1;
     q->covered = READYQ__FOREVER;
     q->refs = 1;

@@ -84,7 +84,7 @@ static void count_stale(readyq *q, int fd)
     if (!q->backend->has_ghosts || q->closed ||
         is_late(q, slot)) /* closed: they end with the set */
         return;
-    q->rebuild_due = true;
+    q->ghost_found = true;
     if (slot->counted)
         return;
     slot->counted = 1;

@@ -292,7 +292,8 @@ READYQ_API int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadlin
 READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
 /* readyq_wait() with timeout 0 that leaves a wake to the next wait: for a binding that looks before
- * it gives up its interpreter's lock to sleep. */
+ * it gives up its interpreter's lock to sleep. If the last wait that was to sleep did so, and found
+ * nothing ready at once, the kernel is not asked: it would be asked twice for each sleep. */
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
 /* Takes the next watch of the batch, or returns NULL when all are taken, when the batch is not
@@ -343,8 +344,8 @@ READYQ_API int64_t readyq_now(readyq *q);
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
 /* The figures of a queue: FIGURE(name, meaning). They are counted always, from readyq_open() on; a
- * child continues with its parent's. For them the clock is read twice in a wait that asks the kernel
- * to sleep, and in no other. */
+ * child continues with its parent's. A wait that may sleep reads the clock twice, for its deadline,
+ * the timers and these figures together. */
 #define READYQ_FIGURES(FIGURE)                                                                     \
     FIGURE(watches, "in the queue now")                                                            \
     FIGURE(adds, "watches that were added, fired timers that were restarted included")             \

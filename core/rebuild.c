@@ -5,9 +5,13 @@
  * closed while a duplicate keeps the file open.
  *
  * Registering an EDGE watch reports once whatever is ready already. A child after fork cannot know
- * more, so an edge may be reported again there. When a ghost is removed the old set is still
- * available: it is emptied first; the first edges that the new set reports are ignored; any edges
- * that the old set reports after that arrived in between, and are new.
+ * more, so an edge may be reported again there.
+ *
+ * To remove a ghost, the next set is filled in steps, by each wait that comes by: what is registered
+ * below q->filled is in both sets, and so is each change of it (table.c). Meanwhile only the old one
+ * is asked, and the lock is free between the steps. The set is replaced when all is in the next one
+ * and no thread is in the kernel. What the next one has to report of EDGE watches then, the old one
+ * has reported or is about to report.
  */
 #include "internal.h"
 
@@ -43,36 +47,31 @@ static bool is_own(const readyq *q, const readyq_watch *w)
     const int fd = w->fd;
 
     return fd == q->kernel || fd == q->wakeup.fd || fd == q->wakeup_write || fd == q->pollable ||
-           fd == q->pollable_timer ||
+           fd == q->pollable_timer || fd == q->next_kernel ||
            (q->backend->is_queue != NULL && w->own.inner == 0 && q->backend->is_queue(fd, -1));
 }
 
 static int register_again(readyq *q, readyq_watch *w)
 {
     const uint32_t interest = is_spent(w) ? READYQ_EDGE : readyq__kernel_interest(w);
+    int error = -EBADF;
 
-    if (w != &q->wakeup && is_own(q, w))
-        return -EBADF;
-    if (w->kind == READYQ_KIND_FD && (interest & READYQ_EDGE))
-        w->own.flags |= READYQ__INITIAL;
-    return q->backend->update(q, w->fd, 0, interest);
+    if (w == &q->wakeup || !is_own(q, w))
+        error = q->backend->update(q, w->fd, 0, interest);
+    if (error != -EBADF && error != -EPERM && error != -EINVAL)
+        return error == -EEXIST ? 0 : error;
+    readyq__mark_stale(q, w); /* closed, or another's now */
+    return 0;
 }
 
 static int register_all(readyq *q)
 {
-    for (size_t fd = 0; fd < q->nslots; fd++) {
-        readyq_watch *w = q->slots[fd].watch;
-        int error;
+    int error = 0;
 
-        if (!is_in_kernel(w))
-            continue;
-        error = register_again(q, w);
-        if (error == -EBADF || error == -EPERM || error == -EINVAL) /* closed, or another's now */
-            readyq__mark_stale(q, w);
-        else if (error < 0 && error != -EEXIST)
-            return error;
-    }
-    return 0;
+    for (size_t fd = 0; fd < q->nslots && error == 0; fd++)
+        if (is_in_kernel(q->slots[fd].watch))
+            error = register_again(q, q->slots[fd].watch);
+    return error;
 }
 
 /* Children that the kernel watches without a descriptor. One that cannot be watched has ended. */
@@ -88,76 +87,96 @@ static void watch_children(readyq *q)
     }
 }
 
-/* The set still has each file under its number, unless the number was closed. The present file of a
- * number must not be registered in its place. */
-static void find_closed(readyq *q)
-{
-    for (size_t fd = 0; fd < q->nslots; fd++) {
-        readyq_watch *w = q->slots[fd].watch;
-        int error;
+/* ------------------------------------------------------------------ removing a ghost */
 
-        if (!is_in_kernel(w))
-            continue;
-        error = q->backend->update(q, (int)fd, 0, READYQ_EDGE);
-        if (error == -EEXIST)
-            continue;
-        if (error == 0)
-            q->backend->update(q, (int)fd, READYQ_EDGE, 0);
-        readyq__mark_stale(q, w);
-    }
+/* The old set still has the file under its number, unless the number was closed. The present file of
+ * a number must not be registered in its place. */
+static bool is_same(readyq *q, int fd)
+{
+    const int error = q->backend->update(q, fd, 0, READYQ_EDGE);
+
+    if (error == 0)
+        q->backend->update(q, fd, READYQ_EDGE, 0);
+    return error == -EEXIST;
 }
 
-/* `replaced`: the ghosts that were counted are gone. */
-static void clear_marks(readyq *q, bool replaced)
-{
-    for (size_t fd = 0; fd < q->nslots; fd++) {
-        if (replaced)
-            q->slots[fd].counted = 0;
-        if (q->slots[fd].watch != NULL)
-            q->slots[fd].watch->own.flags &= (uint8_t)~READYQ__INITIAL;
-    }
-}
-
-/* On failure nothing changed. */
-static int replace(readyq *q)
-{
-    const int old = q->kernel;
-    int new, error;
-
-    readyq__fetch_all(q);
-    find_closed(q);
-    error = q->backend->open(q);
-    if (error == 0 && (error = register_all(q)) < 0)
-        q->backend->close(q, false);
-    if (error < 0) {
-        clear_marks(q, false);
-        q->kernel = old;
-        return error;
-    }
-    readyq__fetch_all(q);
-    clear_marks(q, false);
-    new = q->kernel;
-    q->kernel = old;
-    readyq__fetch_all(q); /* events that arrived in the meantime */
-    clear_marks(q, true);
-    readyq__pollable_leave(q);
-    q->backend->close(q, false);
-    q->kernel = new;
-    q->stats.rebuilds++;
-    readyq__record(q, READYQ_RECORD_REBUILD, NULL, 0, 0);
-    return readyq__pollable_rejoin(q);
-}
-
-/* The lock is kept while events are fetched: a change that another thread made in the meantime
- * would reach only one of the two sets. */
-int readyq__rebuild(readyq *q)
+static int copy(readyq *q, readyq_watch *w)
 {
     int error;
 
-    q->lock_kept = true;
-    error = replace(q);
-    q->lock_kept = false;
+    if (!is_same(q, w->fd)) {
+        readyq__mark_stale(q, w);
+        return 0;
+    }
+    readyq__exchange_kernels(q);
+    error = register_again(q, w);
+    readyq__exchange_kernels(q);
     return error;
+}
+
+static int open_next(readyq *q)
+{
+    int error;
+
+    readyq__exchange_kernels(q);
+    error = q->backend->open(q);
+    readyq__exchange_kernels(q);
+    return error;
+}
+
+/* On failure it begins again with the next event of a ghost. */
+static int fill_next(readyq *q, size_t max)
+{
+    int error = q->next_kernel < 0 ? open_next(q) : 0;
+
+    for (size_t n = 0; n < max && q->filled < q->nslots && error == 0; q->filled++)
+        if (is_in_kernel(q->slots[q->filled].watch)) {
+            error = copy(q, q->slots[q->filled].watch);
+            n++;
+        }
+    if (error < 0) {
+        readyq__drop_next(q);
+        q->ghost_found = false;
+    }
+    return error;
+}
+
+int readyq__prepare_rebuild(readyq *q)
+{
+    const int error = fill_next(q, READYQ__FETCH);
+
+    q->rebuild_due = error == 0 && q->filled == q->nslots;
+    return error;
+}
+
+/* The lock is kept while events are fetched. */
+static void replace(readyq *q)
+{
+    q->lock_kept = q->edges_ignored = true;
+    readyq__exchange_kernels(q);
+    readyq__fetch_all(q);
+    q->edges_ignored = false;
+    readyq__exchange_kernels(q);
+    readyq__fetch_all(q); /* what it had not reported yet */
+    q->lock_kept = false;
+    readyq__pollable_leave(q);
+    readyq__exchange_kernels(q);
+    readyq__drop_next(q);
+    q->ghost_found = false;
+    for (size_t fd = 0; fd < q->nslots; fd++)
+        q->slots[fd].counted = 0; /* they are gone */
+}
+
+int readyq__rebuild(readyq *q)
+{
+    const int error = fill_next(q, SIZE_MAX); /* numbers that are new since */
+
+    if (error < 0)
+        return error;
+    replace(q);
+    q->stats.rebuilds++;
+    readyq__record(q, READYQ_RECORD_REBUILD, NULL, 0, 0);
+    return readyq__pollable_rejoin(q);
 }
 
 void readyq__rearm_all(readyq *q)
@@ -176,6 +195,7 @@ void readyq__rearm_all(readyq *q)
 void readyq__tear_down(readyq *q)
 {
     readyq__pollable_close(q);
+    readyq__drop_next(q);
     q->backend->close(q, false);
     readyq__wakeup_close(q);
 }
@@ -207,7 +227,6 @@ static int fill(readyq *q)
     error = register_all(q);
     if (error == 0)
         error = readyq__register(q, &q->wakeup);
-    clear_marks(q, true);
     if (error == 0 && q->pollable_forked)
         error = readyq__pollable_renew(q);
     if (error == 0)
@@ -220,6 +239,7 @@ int readyq__build(readyq *q)
     const uint32_t epoch = q->epoch;
     int error;
 
+    readyq__drop_next(q);
     q->backend->close(q, true);
     error = q->backend->open(q);
     if (error < 0)
@@ -232,6 +252,6 @@ int readyq__build(readyq *q)
         return error;
     }
     watch_children(q);
-    q->rebuild_due = false;
+    q->ghost_found = q->rebuild_due = false;
     return 0;
 }

@@ -189,6 +189,8 @@ void readyq__record_wakes(readyq *q)
 
 /* ------------------------------------------------------------------ sleeping */
 
+#define SHORT_SLEEP 10000 /* nanoseconds: longer than it takes to return what is ready */
+
 static READYQ__THREAD_LOCAL struct {
     uint32_t queue; /* the id of the queue that this thread slept in last; 0 */
     int64_t since;  /* when that sleep began; once it is over, when it ended */
@@ -224,6 +226,7 @@ void readyq__count_sleep(readyq *q, int64_t now, int64_t timeout)
 void readyq__count_sleep_end(readyq *q, int64_t now)
 {
     q->stats.slept += (uint64_t)(now - slept.since);
+    q->slept = now - slept.since > SHORT_SLEEP;
     slept.since = now;
     if (readyq__is_recorded(q))
         mark(q, READYQ_RECORD_SLEEP_END, now, 0);

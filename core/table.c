@@ -30,6 +30,34 @@ static void begin_generation(readyq *q, struct readyq__slot *slot)
     slot->changed = q->fetches & 0x7fffffffu;
 }
 
+void readyq__exchange_kernels(readyq *q)
+{
+    const int kernel = q->kernel;
+
+    q->kernel = q->next_kernel;
+    q->next_kernel = kernel;
+}
+
+void readyq__drop_next(readyq *q)
+{
+    readyq__exchange_kernels(q);
+    q->backend->close(q, false);
+    readyq__exchange_kernels(q);
+    q->filled = 0;
+}
+
+/* In the next kernel queue, too, if it has the number. A failure there makes it begin again. */
+static void update_next(readyq *q, int fd, uint32_t old, uint32_t interest)
+{
+    int error;
+
+    readyq__exchange_kernels(q);
+    error = q->backend->update(q, fd, old, interest);
+    readyq__exchange_kernels(q);
+    if (error < 0)
+        readyq__drop_next(q);
+}
+
 int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest)
 {
     struct readyq__slot *slot = &q->slots[fd];
@@ -44,6 +72,8 @@ int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest)
     error = q->backend->update(q, fd, old, interest);
     if (error < 0)
         *slot = before;
+    else if ((size_t)fd < q->filled)
+        update_next(q, fd, old, interest);
     return error;
 }
 

@@ -27,7 +27,8 @@
  * which is then `covered`. The others sleep until their own deadlines. When the timekeeper leaves,
  * readyq__leave() kicks a successor.
  *
- * Ghosts. To remove one the kernel queue is replaced (rebuild.c) while no thread is in the kernel:
+ * Ghosts. To remove one the kernel queue is replaced (rebuild.c). Each wait fills the next one by a
+ * step, and does not sleep until that is done. It is put in place while no thread is in the kernel:
  * each is kicked out, those that arrive wait, and the thread that finds the kernel empty replaces
  * it.
  */
@@ -220,7 +221,8 @@ static int64_t time_to_sleep(const struct call *call)
     readyq *q = call->q;
     int64_t until;
 
-    if (call->timeout == 0 || q->any_unconfirmed || !readyq__list_empty(&q->ready))
+    if (call->timeout == 0 || q->any_unconfirmed || q->ghost_found ||
+        !readyq__list_empty(&q->ready))
         return 0;
     if (q->virtual_clock) {
         const bool any = call->deadline != READYQ__FOREVER || q->ntimers > 0;
@@ -340,13 +342,16 @@ static int fetch(struct call *call, int64_t wanted)
     return n;
 }
 
-/* Replaces the kernel queue if that is due and no thread is in the kernel. 0 or -errno. */
+/* Goes a step further in replacing the kernel queue: fills the next one, or replaces it if no thread
+ * is in the kernel. 0 or -errno. */
 static int replace_if_possible(readyq *q)
 {
-    int error;
+    int error = 0;
 
+    if (q->ghost_found && !q->rebuild_due && !q->closed)
+        error = readyq__prepare_rebuild(q);
     if (!q->rebuild_due || q->in_kernel > 0)
-        return 0;
+        return error;
     error = q->closed ? 0 : readyq__rebuild(q);
     q->rebuild_due = false;
     pthread_cond_broadcast(&q->kernel_left);
@@ -408,6 +413,16 @@ static bool is_over(const struct call *call)
            (call->deadline != READYQ__FOREVER && now_of(call) >= call->deadline);
 }
 
+/* A look of a binding, before a wait that sleeps: a queue whose last sleep was a real one is asked by
+ * that wait alone. */
+static bool is_sleep_certain(const struct call *call)
+{
+    const readyq *q = call->q;
+
+    return call->leaves_wake && q->slept && !q->any_unconfirmed && !q->ghost_found &&
+           readyq__list_empty(&q->ready);
+}
+
 /* The ends of a wait, in this order: the close, events, an error, a wake, a signal, the time. */
 static int wait_for(struct call *call)
 {
@@ -420,7 +435,7 @@ static int wait_for(struct call *call)
         if (q->closed)
             return -ESHUTDOWN;
         collect(call);
-        n = fetch(call, error < 0 ? 0 : time_to_sleep(call));
+        n = is_sleep_certain(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
         if (error == 0)
             error = replace_if_possible(q);
         if (q->closed)

@@ -64,7 +64,7 @@
 #define FOREVER 3 /* deadlines are 1 and 2 */
 
 /* struct readyq. Under the lock: */
-bool lock, closed, rebuild_due;
+bool lock, closed, ghost_found, rebuild_due;
 byte in_kernel;
 byte asleep; /* and with it the atomic `sleepers` */
 byte timekeeper = NOBODY, covered = FOREVER;
@@ -94,7 +94,7 @@ bool ghost;   /* of a ghost, level-triggered */
 
 bool written;  /* the wake-up was written to; an eventfd is never read */
 bool data;     /* the EDGE descriptor is readable */
-bool both;     /* during a rebuild: the wake-up is in a second kernel queue, too */
+bool both;     /* while the next kernel queue is filled: the wake-up is in that one, too */
 bool new_edge; /* that one reports it */
 byte inside;   /* threads in a system call on the kernel queue */
 bool torn;     /* the descriptors are closed */
@@ -302,24 +302,31 @@ inline fetch_edge(reported)
     fi
 }
 
-/* A kick may come at any step: for some time the wake-up is in both kernel queues. */
+/* One step of two; the second one may fail, too, which differs in nothing. */
+inline prepare_rebuild()
+{
+    atomic {
+        if
+        :: !both -> both = true; new_edge = written
+        :: !both -> failed = true; ghost_found = false /* there is no descriptor for it */
+        :: both -> rebuild_due = true
+        fi
+    }
+}
+
+/* A kick may come at any step. */
 inline rebuild()
 {
     assert(inside == 0 && !torn);
+    fetch_edge(new_edge);
     fetch_edge(edge);
-    if
-    :: true ->
-        atomic { both = true; new_edge = written }
-        fetch_edge(new_edge);
-        fetch_edge(edge);
-        atomic {
-            edge = new_edge;
-            both = false;
-            new_edge = false;
-            ghost = false
-        }
-    :: true -> failed = true /* there is no descriptor for the new one */
-    fi
+    atomic {
+        edge = new_edge;
+        both = false;
+        new_edge = false;
+        ghost = false;
+        ghost_found = false
+    }
 }
 
 /* ------------------------------------------------------------------ wait.c */
@@ -338,6 +345,10 @@ inline rebuild()
 
 inline replace_if_possible()
 {
+    if
+    :: ghost_found && !rebuild_due && !closed -> prepare_rebuild()
+    :: else
+    fi;
     if
 #ifdef FORGET_IN_KERNEL
     :: rebuild_due ->
@@ -379,7 +390,7 @@ inline await_replacement()
 /* time_to_sleep() and begin_sleep() up to the last look, in one step. */
 inline begin_sleep()
 {
-    sleeps = kind > LOOK && !failed && !IS_ANY_LISTED;
+    sleeps = kind > LOOK && !failed && !ghost_found && !IS_ANY_LISTED;
     until = FOREVER;
     if
     :: sleeps && NEXT_DUE < covered ->
@@ -452,7 +463,7 @@ inline fetch_some()
 #elif !defined(FORGET_CLEARING)
             kicked = kicked && !got_kick;
 #endif
-            rebuild_due = rebuild_due || got_ghost;
+            ghost_found = ghost_found || got_ghost;
             arrival_listed = arrival_listed || got_arrival;
             more = (got_kick || got_ghost || got_arrival) && !looks && !IS_ANY_LISTED;
             got_kick = false;

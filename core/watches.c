@@ -38,7 +38,7 @@ static uint32_t mask(uint32_t bits, uint32_t interest)
  * until then it is muted, so that no thread is woken for it. */
 static void handle_event(readyq *q, readyq_watch *w, uint32_t bits)
 {
-    if (!w->armed || (w->own.flags & READYQ__INITIAL))
+    if (!w->armed || (q->edges_ignored && (w->interest & READYQ_EDGE)))
         return;
     bits = mask(bits, w->interest);
     if (bits == 0)

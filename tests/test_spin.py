@@ -96,7 +96,7 @@ def search(definitions, optimization="-O1"):
 
         def run(*command):
             result = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=300
+                command, cwd=folder, capture_output=True, text=True, timeout=900
             )
             assert result.returncode == 0, result.stdout + result.stderr
             return result.stdout
@@ -105,7 +105,7 @@ def search(definitions, optimization="-O1"):
         run("spin", "-o3", *[f"-D{name}" for name in definitions.split()], "-a", str(MODEL))
         run(*cc, *options)
         # A thread that sleeps forever is no error by itself: the model asserts when it is (-E).
-        report = run("./pan", "-E", "-m200000")
+        report = run("./pan", "-E", "-m1000000")
         assert "max search depth too small" not in report, report
         return report, *find_steps(run("./pan", "-d"), report)
 

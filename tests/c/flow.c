@@ -262,7 +262,7 @@ static void test_stats_count_what_was_done(void)
     add(q, &w, p[0], READYQ_READ);
     CHECK_TAKES(q, &w);
     CHECK_IS(readyq_wake(q), 0);
-    CHECK_IS(readyq_look(q, &batch, 0), 1);
+    CHECK_IS(readyq_wait(q, &batch, 0, 0), 1);
     CHECK_IS(stats_of(q).deliveries, 1); /* not taken yet */
     CHECK_IS(readyq_done(&batch), 0);
     struct readyq_stats after = stats_of(q);

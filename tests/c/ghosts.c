@@ -363,6 +363,142 @@ static void test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_i
     close_pair(fresh);
 }
 
+/* ------------------------------------------------------------------ among many */
+
+enum { MANY = 900 };
+
+/* A queue with a ghost that fires, an EDGE watch, and many other watches of one pipe. */
+struct crowd {
+    struct haunted h;
+    int p[2], edge[2], number[MANY];
+    readyq_watch w[MANY], edge_w;
+};
+
+static void open_crowd(struct crowd *c)
+{
+    open_haunted(&c->h, READYQ_READ);
+    open_pipe(c->edge);
+    add(c->h.q, &c->edge_w, c->edge[0], READYQ_READ | READYQ_EDGE);
+    open_pipe(c->p);
+    for (int i = 0; i < MANY; i++) {
+        c->number[i] = dup(c->p[0]);
+        CHECK(c->number[i] >= 0);
+        memset(&c->w[i], 0, sizeof c->w[i]);
+        add(c->h.q, &c->w[i], c->number[i], READYQ_READ);
+    }
+    put(c->edge[1]);
+    CHECK_TAKES(c->h.q, &c->edge_w);
+    CHECK_IS(readyq_remove(&c->h.w), 0);
+    put(c->h.writer);
+}
+
+static void close_crowd(struct crowd *c)
+{
+    close_haunted(&c->h);
+    close_pair(c->edge);
+    close_pair(c->p);
+    for (int i = 0; i < MANY; i++)
+        close(c->number[i]);
+}
+
+static void check_crowd(struct crowd *c)
+{
+    char text[200] = "";
+    int differences = readyq_check(c->h.q, text, sizeof text);
+    if (differences != -ENOSYS)
+        CHECK_IS(differences, 0);
+    CHECK_IS(stats_of(c->h.q).rebuilds, has_ghosts(c->h.q));
+}
+
+/* A wait goes on with it for a while and then returns; between two waits the queue can be changed,
+ * both what was copied already and what was not. */
+static void test_a_ghost_among_many_is_removed_in_steps(void)
+{
+    static struct crowd c;
+    readyq_watch fresh;
+    open_crowd(&c);
+    uint64_t before = stats_of(c.h.q).changes;
+    CHECK_IS(count_ready(c.h.q, 0), 0);
+    CHECK(stats_of(c.h.q).changes - before <= 2 * (MANY - 100));
+    CHECK_IS(stats_of(c.h.q).rebuilds, 0);
+    for (int i = 0; i < 3; i++) {
+        readyq_watch *low = &c.w[i], *high = &c.w[MANY - 1 - i];
+        CHECK_IS(i < 2 ? readyq_modify(low, i == 0 ? READYQ_READ | READYQ_EDGE : 0)
+                       : readyq_remove(low),
+                 0);
+        CHECK_IS(i < 2 ? readyq_modify(high, i == 0 ? READYQ_READ | READYQ_EDGE : 0)
+                       : readyq_remove(high),
+                 0);
+    }
+    close(c.number[2]);
+    CHECK_IS(dup(c.p[0]), c.number[2]);
+    add(c.h.q, &fresh, c.number[2], READYQ_READ);
+    for (int i = 0; i < 3; i++)
+        CHECK_IS(count_ready(c.h.q, 0), 0);
+    check_crowd(&c);
+    put(c.p[1]);
+    CHECK_IS(take_all_within(c.h.q, LONG), MANY - 3);
+    close_crowd(&c);
+}
+
+static void test_an_edge_while_a_ghost_among_many_is_removed_is_reported_once(void)
+{
+    static struct crowd c;
+    open_crowd(&c);
+    CHECK_IS(count_ready(c.h.q, 0), 0);
+    put(c.edge[1]);
+    CHECK_TAKES(c.h.q, &c.edge_w);
+    for (int i = 0; i < 3; i++)
+        CHECK_IS(count_ready(c.h.q, 0), 0);
+    check_crowd(&c);
+    put(c.edge[1]);
+    CHECK_TAKES(c.h.q, &c.edge_w);
+    CHECK_IS(count_ready(c.h.q, 0), 0);
+    close_crowd(&c);
+}
+
+static void *wake_after_the_rebuild(void *q)
+{
+    const int64_t end = now_ns() + LONG;
+    while (stats_of(q).rebuilds < has_ghosts(q) && now_ns() < end)
+        sleep_ns(MS);
+    CHECK_IS(readyq_wake(q), 0);
+    return NULL;
+}
+
+/* The ghost does not fire any more, so nothing else would end the sleep. */
+static void test_a_wait_removes_a_ghost_among_many_before_it_sleeps(void)
+{
+    static struct crowd c;
+    open_crowd(&c);
+    CHECK_IS(count_ready(c.h.q, 0), 0);
+    drain(c.h.keeper);
+    pthread_t thread = start(wake_after_the_rebuild, c.h.q);
+    CHECK(take_within(c.h.q, -1) == NULL);
+    join(thread);
+    check_crowd(&c);
+    close_crowd(&c);
+}
+
+static void test_fork_and_close_while_a_ghost_among_many_is_removed(void)
+{
+    static struct crowd c;
+    const int before = count_descriptors();
+    open_crowd(&c);
+    CHECK_IS(count_ready(c.h.q, 0), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        put(c.p[1]);
+        CHECK_IS(take_all_within(c.h.q, LONG), MANY + 1); /* and an edge, again */
+        close_crowd(&c);
+        CHECK_IS(count_descriptors(), before);
+        _exit(0);
+    }
+    expect_success(pid);
+    close_crowd(&c);
+    CHECK_IS(count_descriptors(), before);
+}
+
 TESTS(TEST(test_ghost_is_reported_once_and_removed), TEST(test_ghost_does_not_make_the_wait_spin),
       TEST(test_ghost_that_never_fires_costs_nothing),
       TEST(test_ghost_kept_by_a_child_process_is_removed_too),
@@ -376,4 +512,8 @@ TESTS(TEST(test_ghost_is_reported_once_and_removed), TEST(test_ghost_does_not_ma
       TEST(test_oneshots_spent_armed_and_untaken_stay_what_they_are),
       TEST(test_timers_triggers_signals_and_processes_survive_a_ghost),
       TEST(test_watch_closed_without_a_remove_is_returned_when_a_ghost_is_removed),
-      TEST(test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_is_removed))
+      TEST(test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_is_removed),
+      TEST(test_a_ghost_among_many_is_removed_in_steps),
+      TEST(test_an_edge_while_a_ghost_among_many_is_removed_is_reported_once),
+      TEST(test_a_wait_removes_a_ghost_among_many_before_it_sleeps),
+      TEST(test_fork_and_close_while_a_ghost_among_many_is_removed))

@@ -342,6 +342,32 @@ static void test_look_leaves_a_wake_to_the_wait_that_follows(void)
     readyq_close(q);
 }
 
+/* A binding looks before each sleep. */
+static void test_a_look_after_a_sleep_leaves_the_kernel_to_the_next_wait(void)
+{
+    readyq_batch batch = {0};
+    readyq_watch timer = {0}, w;
+    int p[2];
+    readyq *q = open_queue();
+    open_pipe(p);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK_IS(count_ready(q, SOON), 0);
+    uint64_t before = stats_of(q).kernel_waits;
+    CHECK_IS(readyq_look(q, &batch, 0), 0);
+    CHECK_IS(stats_of(q).kernel_waits - before, 0);
+    put(p[1]);
+    CHECK_IS(readyq_wait(q, &batch, 0, 0), 1);
+    CHECK_IS(stats_of(q).kernel_waits - before, 1);
+    CHECK_IS(readyq_look(q, &batch, 0), 1); /* it was not taken, and may have been drained */
+    CHECK(readyq_next(&batch) == &w);
+    CHECK_IS(readyq_done(&batch), 0);
+    CHECK_IS(readyq_add_timer(q, &timer, 0, 0), 0);
+    CHECK_IS(readyq_look(q, &batch, 0), 2); /* something is listed, so that the kernel is asked */
+    readyq_done(&batch);
+    readyq_close(q);
+    close_pair(p);
+}
+
 static void test_wake_and_data_come_together(void)
 {
     int p[2];
@@ -368,4 +394,5 @@ TESTS(TEST(test_wait_is_never_early), TEST(test_wait_of_zero_looks_and_returns),
       TEST(test_what_a_signal_handler_did_to_the_queue_counts_when_its_wait_is_continued),
       TEST(test_wake_before_the_wait_is_not_lost), TEST(test_wakes_merge_and_clear),
       TEST(test_look_leaves_a_wake_to_the_wait_that_follows),
+      TEST(test_a_look_after_a_sleep_leaves_the_kernel_to_the_next_wait),
       TEST(test_wake_and_data_come_together))

@@ -55,6 +55,19 @@ def test_wake_ends_a_running_wait(queue, start, nap):
     assert list(waiting.result(SOON)) == []
 
 
+def test_a_sleep_that_a_wake_ends_asks_the_kernel_once(queue, start, nap):
+    def wake_often():
+        for _ in range(20):
+            nap()
+            queue.wake()
+
+    before = queue.stats()
+    start(wake_often)
+    for _ in range(20):
+        assert list(queue.wait()) == []
+    assert queue.stats().kernel_waits - before.kernel_waits <= 25
+
+
 def test_wake_before_the_wait_is_not_lost_and_several_are_one(queue):
     for _ in range(5):
         queue.wake()
