@@ -88,8 +88,7 @@ typedef struct {
     PyObject *weakrefs;
     unsigned long tracing; /* the thread inside the tracer, whose own calls are not reported */
     atomic_bool closed;
-    atomic_bool idle; /* as of the last wait: the next one sleeps without a look before */
-    bool silent;      /* does not warn of ghosts */
+    bool silent; /* does not warn of ghosts */
 } Queue;
 
 typedef struct {

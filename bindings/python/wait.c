@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting: the methods wait and dispatch. They release the GIL to sleep, and run Python's signal
- * handlers when a signal ends the sleep.
- *
- * Who releases the GIL may get it back only after another thread's switch interval of 5 ms, also if
- * the wait itself took no time. So the queue is looked at first, with the GIL held. A queue that was
- * idle then is likely to be idle again when it has been served: the next waits sleep at once, with
- * one system call instead of two, until one of them finds that it did not have to.
+ * Waiting: the methods wait and dispatch. They look first with the GIL held, release it only to
+ * sleep, and run Python's signal handlers when a signal ends the sleep.
  */
 #include "binding.h"
 
@@ -14,7 +9,6 @@
 
 #define FAILED INT_MIN /* an exception is set; not an -errno, as -1 would be */
 #define FOREVER INT64_MAX
-#define AT_ONCE 5000 /* nanoseconds: a wait that took less did not sleep */
 
 struct wait_call {
     Queue *queue;
@@ -53,11 +47,9 @@ static int wait_without_gil(const struct wait_call *wait, bool again)
     const int64_t timeout = wait->timeout == FOREVER ? -1 : wait->timeout;
     readyq_batch *batch = &wait->batch->core;
     PyThreadState *state = PyEval_SaveThread();
-    const int64_t start = readyq_now(wait->core);
     int n = again ? readyq_wait_until(wait->core, batch, readyq_deadline(batch), wait->max)
                   : readyq_wait(wait->core, batch, timeout, wait->max);
 
-    wait->queue->idle = readyq_now(wait->core) - start >= AT_ONCE;
     PyEval_RestoreThread(state);
     return n;
 }
@@ -84,15 +76,12 @@ static int sleep_on(const struct wait_call *wait)
     }
 }
 
-static int look_or_sleep(const struct wait_call *wait)
+static int look(const struct wait_call *wait)
 {
-    int n = 0;
+    int n = wait->timeout == 0 ? readyq_wait(wait->core, &wait->batch->core, 0, wait->max)
+                               : readyq_look(wait->core, &wait->batch->core, wait->max);
 
-    if (wait->timeout == 0)
-        return readyq_wait(wait->core, &wait->batch->core, 0, wait->max);
-    if (!wait->queue->idle)
-        n = readyq_look(wait->core, &wait->batch->core, wait->max);
-    return n == 0 ? sleep_on(wait) : n;
+    return n == 0 && wait->timeout != 0 ? sleep_on(wait) : n;
 }
 
 /* Before anything is taken, so that a warning that raises loses nothing. */
@@ -125,7 +114,7 @@ static void trace_wait(const struct wait_call *wait, const char *call)
 /* Fills the batch. How many watches were found, or FAILED. */
 static int fill_batch(const struct wait_call *wait, const char *call)
 {
-    int n = look_or_sleep(wait);
+    int n = look(wait);
 
     if (n == FAILED)
         return FAILED;

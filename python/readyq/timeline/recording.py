@@ -87,8 +87,8 @@ class Track:
 
     @property
     def waits(self) -> int:
-        """How often the program waited. Python may look before it sleeps; a look that finds nothing
-        is the beginning of a wait and not counted.
+        """How often the program waited. Python looks before it sleeps; a look that finds nothing is
+        the beginning of a wait and not counted.
         """
         return sum(
             span.kind == "wait" and (span.name != "look" or span.details.get("ready") != 0)
