@@ -146,13 +146,8 @@ def test_each_part_is_installed_without_the_other_languages(tmp_path):
 
 def test_gnu_names_of_directories_and_destdir_are_honoured(tmp_path):
     stage = tmp_path / "stage"
-    places = (
-        "prefix=/opt/readyq",
-        "libdir=/opt/readyq/lib64",
-        "includedir=/opt/inc",
-        "mandir=/man",
-    )
-    options = (f"DESTDIR={stage}", *places)
+    where = "prefix=/opt/readyq libdir=/opt/readyq/lib64 includedir=/opt/inc mandir=/man"
+    options = (f"DESTDIR={stage}", *where.split())
     run(MAKE, "-s", "install", *options, cwd=ROOT, env=without_paths())
     assert {path.name for path in stage.iterdir()} == {"opt", "man"}
     for name in ("lib64/libreadyq.a", "lib64/cmake/readyq/readyqConfig.cmake"):

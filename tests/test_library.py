@@ -117,6 +117,15 @@ def test_it_exports_the_functions_of_the_header_and_nothing_else(prefix):
     assert symbols(prefix / "lib" / "libreadyq.so")[0] == names
 
 
+def test_debians_packages_have_its_version_and_its_functions():
+    debian = ROOT / "debian"
+    assert (debian / "changelog").read_text().startswith(f"readyq ({version()}-")
+    lines = (debian / "libreadyq0.symbols").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == f"{SONAME} libreadyq{SONAME.rpartition('.')[2]} #MINVER#"
+    names = {line.split("@")[0].strip() for line in lines if "@Base" in line}
+    assert names == set(re.findall(r"^READYQ_API .*?(readyq_\w+)\(", HEADER, re.MULTILINE))
+
+
 def compare(library, reference):
     command = ["tools/abi.sh", "compare", str(library), str(reference)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

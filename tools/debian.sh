@@ -1,0 +1,157 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Builds Debian's packages, and tries them out.
+#
+#   tools/debian.sh build         builds them on this system, into build/deb, and runs lintian
+#   tools/debian.sh try SUITE...  makes a bare root of each suite below build/debian, which stays for
+#                                 the next time; builds the packages in a copy of it, installs them
+#                                 in another, runs debian/tests, removes them, and compares the files
+#                                 with those before. For root, because it uses chroot.
+#
+# Environment: MIRROR, where mmdebstrap fetches packages; without it, where it always does.
+set -eu
+cd "$(dirname "$0")/.."
+
+version=$(sed -n 's/^#define READYQ_VERSION "\(.*\)".*/\1/p' core/readyq.h)
+packages='libreadyq0 libreadyq-dev python3-readyq lua-readyq'
+# Those that debian/tests/control names.
+for_tests='gcc libc6-dev pkg-config python3-all lua5.1 lua5.2 lua5.3 lua5.4'
+
+say() {
+    echo "debian: $*" >&2
+}
+
+need() {
+    for program; do
+        command -v "$program" >/dev/null && continue
+        say "$program is missing: apt-get install devscripts dh-lua dh-python lintian mmdebstrap"
+        exit 1
+    done
+}
+
+# The source package's parts below $1: the archive of the sources, and the tree with debian/ in it.
+unpack() {
+    name=readyq-$version
+    rm -rf "$1"
+    mkdir -p "$1/$name"
+    list_files | tar -cf - -T - | tar -xf - -C "$1/$name"
+    tar -C "$1" --exclude="$name/debian" --sort=name --owner=0 --group=0 --numeric-owner \
+        --mtime="$(dpkg-parsechangelog -S Date)" -cJf "$1/readyq_$version.orig.tar.xz" "$name"
+}
+
+list_files() {
+    git ls-files --cached --others --exclude-standard 2>/dev/null ||
+        find . -name build -prune -o -name '*.so' -prune -o -name '*.egg-info' -prune -o -type f -print
+}
+
+build_here() {
+    need dpkg-buildpackage dh lintian
+    unpack build/deb
+    (cd "build/deb/readyq-$version" && dpkg-buildpackage -us -uc) >build/deb/log 2>&1 || {
+        tail -n 40 build/deb/log >&2
+        say "the build failed: build/deb/log"
+        exit 1
+    }
+    rm -r "build/deb/readyq-$version"
+    lintian --fail-on error,warning --display-info build/deb/*.changes
+    ls build/deb/*.deb
+}
+
+# Runs a command in the root $1, with a /proc of its own.
+enter() {
+    root=$1
+    shift
+    unshare --mount --pid --fork --kill-child sh -c \
+        'root=$1 && shift && mount -t proc proc "$root/proc" && exec chroot "$root" "$@"' - "$root" \
+        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+        DEBIAN_FRONTEND=noninteractive "$@"
+}
+
+# Runs lines of sh in the root $1, and shows what they print if they fail.
+run() {
+    enter "$1" sh -ec "$2" >build/debian/log 2>&1 || {
+        tail -n 40 build/debian/log >&2
+        say "failed in $1: $2"
+        exit 1
+    }
+}
+
+# Suites that are not stable have an index that expires where a mirror stands still.
+make_root() {
+    [ ! -d "build/debian/$1" ] || return 0
+    say "$1: making a bare root"
+    mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
+        --aptopt='APT::Install-Recommends "false"' "$1" "build/debian/$1.new" ${MIRROR:-} >&2
+    mv "build/debian/$1.new" "build/debian/$1"
+}
+
+copy_root() {
+    rm -rf "$2"
+    cp -a "$1" "$2"
+}
+
+build_in() {
+    say "$1: building"
+    copy_root "build/debian/$1" "build/debian/$1.build"
+    unpack "build/debian/$1.build/readyq"
+    run "build/debian/$1.build" "
+        apt-get update
+        apt-get install -y build-essential lintian
+        cd /readyq/readyq-$version
+        apt-get build-dep -y .
+        dpkg-buildpackage -us -uc"
+    run "build/debian/$1.build" "cd /readyq && lintian --allow-root --fail-on error,warning *.changes"
+    [ ! -s build/debian/log ] || cat build/debian/log >&2
+}
+
+# What exists, except what dpkg and apt keep for themselves.
+list_root() {
+    (cd "$1" && find . -xdev \( -path ./proc -o -path ./tmp -o -path ./var/log -o \
+        -path ./var/cache/apt -o -path ./var/lib/apt -o -name '*-old' -o -name '*.pyc' \
+        -o -path ./readyq \) -prune -o -printf '%y %m %p %l\n' | LC_ALL=C sort)
+}
+
+try_in() {
+    say "$1: installing, testing and removing"
+    root=build/debian/$1.bare
+    copy_root "build/debian/$1" "$root"
+    mkdir "$root/readyq"
+    cp "build/debian/$1.build/readyq/"*.deb "$root/readyq/"
+    cp -R README.md debian "$root/readyq/"
+    run "$root" "apt-get update && apt-get install --simulate /readyq/*.deb"
+    run "$root" "apt-get install -y $for_tests"
+    list_root "$root" >build/debian/before
+    run "$root" "apt-get install -y \$(ls /readyq/*.deb | grep -v dbgsym)"
+    for test in c python lua; do
+        run "$root" "cd /readyq && debian/tests/$test"
+        cat build/debian/log
+    done
+    run "$root" "apt-get purge -y $packages"
+    list_root "$root" >build/debian/after
+    diff build/debian/before build/debian/after >&2 || {
+        say "$1: the packages leave traces"
+        exit 1
+    }
+    rm -rf "build/debian/$1.build" "$root"
+    say "$1: removed without a trace"
+}
+
+command=$1
+shift
+case $command in
+build) build_here ;;
+try)
+    need mmdebstrap dpkg-parsechangelog unshare
+    mkdir -p build/debian
+    for suite; do
+        make_root "$suite"
+        build_in "$suite"
+        try_in "$suite"
+    done
+    ;;
+*)
+    say "no such command: $command"
+    exit 2
+    ;;
+esac
