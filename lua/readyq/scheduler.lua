@@ -154,7 +154,7 @@ function scheduler.note_wait(task, co, descriptor, is_new)
     waiting = waiting + 1
 end
 
-local function count_waiting() return waiting + coroutines.count(queue) end
+local function does_any_wait() return waiting > 0 or coroutines.count(queue) > 0 end
 
 -- Waits for a source, and returns its result; or nil and why there is none.
 function scheduler.wait(call, source, timeout)
@@ -221,7 +221,7 @@ local function end_now(task, source, bit)
 end
 
 -- The handler of a Descriptor whose watch is kept. Nearly always a task waits for READ alone. What
--- on_event() and end_now() do then is written out: it saves 3,500 of 13,300 instructions an echo.
+-- on_event() and end_now() do then is written out: it saves 3,300 of 13,300 instructions an echo.
 function scheduler.on_kept_event(descriptor, watch, ready)
     local task = descriptor[READ]
     if ready ~= READ or not task or task.turn >= turn then
@@ -229,11 +229,7 @@ function scheduler.on_kept_event(descriptor, watch, ready)
     end
     descriptor[READ] = false
     if task.timer or task.source ~= descriptor then let_go(task, descriptor, READ) end
-    local co = task.co
-    task.co = false
-    waiting = waiting - 1
-    local ok, message = resume(co, READY)
-    if not ok then fail(task, co, message) end
+    go_on(task, READY)
 end
 
 -- Has a host that sleeps on the queue call step().
@@ -288,10 +284,15 @@ local function run_scheduled()
     while next_due <= last_due do
         local i = next_due
         local task = due[i]
-        local why = task.ending
+        local co, why = task.co, task.ending
         due[i], next_due, task.ending = false, i + 1, false
-        if task.co and why ~= VOID then
-            if why ~= READY then let_go(task) end
+        if co and why == READY then -- go_on() written out: 600 of 6,300 instructions of a sleep(0)
+            task.co = false
+            waiting = waiting - 1
+            local ok, message = resume(co, READY)
+            if not ok then fail(task, co, message) end
+        elseif co and why ~= VOID then
+            let_go(task)
             if why == CANCELLED then task.is_cancelled = false end
             go_on(task, why)
         elseif task.arguments then
@@ -343,19 +344,18 @@ local function deliver(data, watch, ready)
     if not ok then fail(task, data, message) end
 end
 
-local function is_anything_left() return count_waiting() > 0 or program.keeps_running(queue) end
-
+local function is_anything_left() return does_any_wait() or program.keeps_running(queue) end
 -- A step: asks the queue, and sleeps there unless a task is scheduled or nothing is left to wait
 -- for. Tasks that were scheduled before are resumed first, unless an error may have left timeouts
 -- among them: an event that came meanwhile must win. Returns whether anything is left to wait for.
 local function advance(seconds, is_nested)
-    local waited = count_waiting()
+    local did_wait = does_any_wait()
     if notice then notice:remove(); notice = nil end
     is_stepping = true
     if not is_nested and not has_leftovers then run_scheduled() end
     has_leftovers = false
-    if last_scheduled > 0 or next_due <= last_due or count_waiting() == 0
-        and (waited > 0 or not program.has_watch(queue, handlers)) then
+    if last_scheduled > 0 or next_due <= last_due or not does_any_wait()
+        and (did_wait or not program.has_watch(queue, handlers)) then
         seconds = 0
     end
     turn = turn + 1
