@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Measures readyq beside the kernel's own calls and other libraries: `make bench` runs
 
-    run.py [--quick] [counted|timed|echo|latency]...
+    run.py [--quick] [counted|timed|echo|latency|scaling]...
 
 and prints the rows; all parts without a word. They are kept in build/bench/results.json, from which
 report.py writes the report.
@@ -13,7 +13,7 @@ import sys
 import results
 import subjects
 
-PARTS = ["counted"]
+PARTS = ["counted", "timed", "echo", "latency", "scaling"]
 
 
 def print_row(row, above):
@@ -28,7 +28,7 @@ def measure(name, quick):
     print(f"bench: {name}", file=sys.stderr)
     part = importlib.import_module(name)
     conditions = results.conditions(**subjects.versions())
-    missing = subjects.missing()
+    missing = getattr(part, "missing", subjects.missing)()
     for one in missing:
         print(f"bench: without {one['subject']} ({one['language']}): {one['get']}", file=sys.stderr)
     rows = list(part.run(quick))

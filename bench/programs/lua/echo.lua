@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 --
--- Servers of run.py in Lua, which send each line back: `lines.lua NAME` prints its port, and
--- serves until it is killed; `lines.lua has MODULE` prints something if the module is installed.
--- Each is the program that a user of that library would write: it waits for whole lines and sends
--- them whole, however the kernel cuts them.
+-- Echo servers of bench/echo.py in Lua: `echo.lua NAME` prints its port, and serves until it is
+-- killed. Each is the program that a user of that library would write. It waits for whole lines
+-- and sends them whole, however the kernel cuts them. Those with `bytes` in their names know no
+-- lines and send back what comes.
 
 -- Debian installs copas, which is pure Lua, where versions 5.1 and 5.2 look for it.
 package.path = package.path .. ";/usr/share/lua/5.1/?.lua"
@@ -150,7 +150,6 @@ function servers.luv()
     end)
 end
 
--- Knows no lines: what comes is sent back.
 servers["luv bytes"] = function()
     return serve_by_luv(function(client)
         return function(_, data)
@@ -159,10 +158,37 @@ servers["luv bytes"] = function()
     end)
 end
 
-if arg[1] == "has" then
-    print(require(arg[2]))
-    return
+-- One queue and LuaSocket's objects, without coroutines.
+servers["for bytes"] = function()
+    local queue = require "readyq".new()
+    local listener, port = listen()
+    queue:add(listener, "r")
+    local function serve(w, client)
+        local data, why, part = client:receive(16384)
+        data = data or part
+        if data ~= "" then
+            client:send(data)
+        elseif why == "closed" then
+            w:remove()
+            client:close()
+        end
+    end
+    local function accept()
+        local client = listener:accept()
+        if not client then return end
+        client:settimeout(0)
+        client:setoption("tcp-nodelay", true)
+        queue:add(client, "r", client)
+    end
+    return port, function()
+        while true do
+            for w, _, client in queue:wait() do
+                if client then serve(w, client) else accept() end
+            end
+        end
+    end
 end
+
 local port, run = servers[arg[1]]()
 print(port)
 io.stdout:flush()

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""The timed part: processor time of the counted scenarios, of 100 ready descriptors among more and
+more idle ones and of timers beside a million others, and memory for each watch.
+"""
+
+import resource
+
+import counted
+import rounds
+import subjects
+from results import Chapter, Row
+
+CHAPTERS = [
+    Chapter(
+        "growth",
+        "100 ready among more and more",
+        """\
+One wait that returns 100 ready descriptors, while others are watched beside them that are not
+ready: processor time for each event. A flat line costs the same however much is watched.""",
+        "make bench BENCH=timed",
+        plot="lines",
+        unit="ns",
+    ),
+    Chapter(
+        "memory",
+        "Memory for each watch",
+        """\
+Memory of the process for each watched descriptor: the library's share and the object of the
+program itself, which each program has, divided by the number of watches. The kernel's share is in
+[Scaling](scaling.md).""",
+        "make bench BENCH=timed",
+        unit="bytes",
+    ),
+    Chapter(
+        "timers pending",
+        "Timers beside others",
+        """\
+Processor time to restart a timer, and to add one and let it fire, beside none, a thousand and a
+million others. asyncio and uvloop have no restart; they cancel one and add another.""",
+        "make bench BENCH=timed",
+        unit="ns",
+    ),
+]
+
+# Operations in a round, so that it takes some ten milliseconds; less of what is costly to set up.
+OPERATIONS = {"C": 100_000, "Rust": 100_000, "Python": 20_000, "Lua": 20_000}
+ONCE = {"add", "remove", "timer_add", "timer_cancel"}  # which use up what was set up
+ROUNDS, TURNS_ONCE = 11, 500
+PENDING = (1, 1_000, 1_000_000)
+PENDING_ROUNDS = 5
+GROWTH_ROUNDS = 9
+SPARE = 300  # descriptors for other use below the limit
+
+
+def largest(quick):
+    """The most descriptors that a process may watch here: the limit of open files bounds it."""
+    return 200 if quick else min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 20_000) - SPARE
+
+
+class Timed:
+    """One subject in one scenario: a process, whose rounds give nanoseconds per operation."""
+
+    def __init__(self, subject, scenario, n, turns, fds):
+        words = [*subject.command(), "time", scenario, n, turns]
+        self.process = rounds.Process(f"{subject.name} {scenario}", words, pass_fds=fds)
+
+    def ask(self):
+        nanoseconds, operations = self.process.ask()
+        return nanoseconds / operations
+
+
+def ours():
+    return [subject for subject in subjects.present() if subject.is_ours]
+
+
+def measure(who, scenario, n, turns, count, fds):
+    """{subject: (median, spread)} of those that have the scenario. `turns`: of a round, or a
+    function of the subject.
+    """
+    own, processes = [], []
+    try:
+        for subject in who:
+            if scenario not in subject.scenarios:
+                continue
+            one = Timed(subject, scenario, n, turns(subject) if callable(turns) else turns, fds)
+            processes.append(one.process)
+            own.append(rounds.Round(subject, one.ask))
+        rounds.interleave(own, count)
+    finally:
+        for process in processes:
+            process.close()
+    return {one.key: rounds.median_and_spread(one.answers) for one in own}
+
+
+def rows(group, what, found, unit="ns"):
+    return [
+        Row(group, what, subject.name, subject.language, unit, round(value, 1), round(spread, 1))
+        for subject, (value, spread) in found.items()
+    ]
+
+
+# ------------------------------------------------------------------ time
+
+
+def time_of_scenarios(quick, fds):
+    who, count = (ours(), 1) if quick else (subjects.present(), ROUNDS)
+
+    def turns_of(subject):
+        operations = OPERATIONS[subject.language] // (1_000 if quick else 1)
+        return max(operations // n, 1)
+
+    for scenario, n, group, what in counted.SCENARIOS:
+        rounds.note(f"timed: {group}, {what}")
+        if scenario in ONCE:
+            turns = 20 if quick else TURNS_ONCE
+            found = measure(who, scenario, turns * (count + 1), turns, count, fds)
+        else:
+            found = measure(who, scenario, n, turns_of, count, fds)
+        yield from rows(group, what, found)
+
+
+def growth(quick, fds):
+    """The same number of events, and what is watched beside them."""
+    most = largest(quick)
+    turns, count = (2, 1) if quick else (200, GROWTH_ROUNDS)
+    for n in [most] if quick else [*(n for n in (100, 1_000, 10_000) if n < most), most]:
+        rounds.note(f"timed: 100 ready among {n}")
+        found = measure(subjects.present(), "ready", n, turns, count, fds)
+        yield from rows("growth", str(n), found)
+
+
+def pending(quick):
+    """What a timer costs beside n - 1 others. A round of a million is one turn."""
+    who, count = (ours(), 1) if quick else (subjects.present(), PENDING_ROUNDS)
+    for n in PENDING[: 1 if quick else None]:
+        rounds.note(f"timed: {n} timers")
+        for scenario, what in (("timer_restart", "restart"), ("timer_fire", "add and fire")):
+            turns = max((100 if quick else 20_000) // n, 1)
+            found = measure(who, scenario, n, turns, count, ())
+            yield from rows("timers pending", f"{what}, {n}", found)
+
+
+# ------------------------------------------------------------------ memory
+
+
+def resident(pid):
+    """Bytes of its own memory that a process has in use."""
+    return rounds.number_in(f"/proc/{pid}/status", "RssAnon") * 1024
+
+
+def resident_with(subject, n, fds):
+    one = Timed(subject, "ready", n, 1, fds)
+    try:
+        one.ask()
+        return resident(one.process.pid)
+    finally:
+        one.process.close()
+
+
+def memory(quick, fds):
+    """Bytes for each watch, with the object that the program has for it."""
+    few, many = 150, largest(quick)
+    for subject in ours() if quick else subjects.present():
+        try:
+            difference = resident_with(subject, many, fds) - resident_with(subject, few, fds)
+        except rounds.FailedError as failure:
+            rounds.note("left out:", failure)
+            continue
+        value = round(difference / (many - few))
+        yield Row(
+            "memory", "a watch and its object", subject.name, subject.language, "bytes", value
+        )
+
+
+def run(quick):
+    fds = subjects.descriptors(largest(quick) - subjects.IDLE + subjects.READY)
+    yield from time_of_scenarios(quick, fds)
+    yield from growth(quick, fds)
+    yield from memory(quick, fds)
+    yield from pending(quick)
