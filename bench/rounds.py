@@ -86,19 +86,26 @@ class Round:
     answers: list = dataclasses.field(default_factory=list)
 
 
+@contextlib.contextmanager
+def leaving_out_what_fails():
+    try:
+        yield
+    except FailedError as failure:
+        note("left out:", failure)
+
+
 def interleave(rounds, count):
     """Runs `count` rounds of each, and one before them that is not counted. One that fails is left
-    out, which is said.
+    out.
     """
     for turn in range(count + 1):
         for one in list(rounds):
-            try:
+            answer = None
+            with leaving_out_what_fails():
                 answer = one.ask()
-            except FailedError as failure:
-                note("left out:", failure)
+            if answer is None:
                 rounds.remove(one)
-                continue
-            if turn:
+            elif turn:
                 one.answers.append(answer)
     return rounds
 

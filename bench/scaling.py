@@ -114,13 +114,10 @@ def memory_rows(quick, client):
         if not server.is_there() or server.needs == "copas" or server.environment:
             continue
         rounds.note(f"scaling: memory of {server.name} for each connection")
-        try:
-            value = user_per_connection(server, client, few, many)
-        except rounds.FailedError as failure:
-            rounds.note("left out:", failure)
-            continue
         what = "memory of the server for each connection"
-        yield Row("scaling", what, server.name, server.language, "bytes", round(value))
+        with rounds.leaving_out_what_fails():
+            value = round(user_per_connection(server, client, few, many))
+            yield Row("scaling", what, server.name, server.language, "bytes", value)
 
 
 # ------------------------------------------------------------------ a queue for each core

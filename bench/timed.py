@@ -161,15 +161,16 @@ def memory(quick, fds):
     """Bytes for each watch, with the object that the program has for it."""
     few, many = 150, largest(quick)
     for subject in ours() if quick else subjects.present():
-        try:
+        with rounds.leaving_out_what_fails():
             difference = resident_with(subject, many, fds) - resident_with(subject, few, fds)
-        except rounds.FailedError as failure:
-            rounds.note("left out:", failure)
-            continue
-        value = round(difference / (many - few))
-        yield Row(
-            "memory", "a watch and its object", subject.name, subject.language, "bytes", value
-        )
+            yield Row(
+                "memory",
+                "a watch and its object",
+                subject.name,
+                subject.language,
+                "bytes",
+                round(difference / (many - few)),
+            )
 
 
 def run(quick):
