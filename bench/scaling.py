@@ -6,6 +6,7 @@ several queues, one in each process or thread, share a port. docs/scaling.md is 
 import dataclasses
 import glob
 import os
+import resource
 import shutil
 import socket
 from pathlib import Path
@@ -95,7 +96,7 @@ def user_per_connection(server, client, few, many):
 
 
 def memory_rows(quick, client):
-    few, many = (10, 50) if quick else (500, 15_000)
+    few, many = (10, 50) if quick else (500, 10_000)
     most = timed.largest(quick)
     fds = subjects.descriptors(most - subjects.IDLE + subjects.READY)
     for what, measure in (
@@ -329,11 +330,18 @@ def load(quick, client):
 def limits():
     """What this kernel allows by default."""
     for what, path in (
-        ("descriptors of a process at most, fs.nr_open", "fs/nr_open"),
-        ("open files at most, fs.file-max", "fs/file-max"),
-        ("watches of a user at most, fs.epoll.max_user_watches", "fs/epoll/max_user_watches"),
+        ("descriptors of a process at most", "fs/nr_open"),
+        ("open files at most", "fs/file-max"),
+        ("watches of a user at most", "fs/epoll/max_user_watches"),
     ):
         number = int(Path("/proc/sys", path).read_text(encoding="ascii"))
+        yield Row("scaling", what, "kernel", "C", "number", number)
+    ports = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+    for what, number in (
+        ("descriptors of a process here", resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+        ("cores", os.cpu_count()),
+        ("ports for each address", int(ports[1]) - int(ports[0]) + 1),
+    ):
         yield Row("scaling", what, "kernel", "C", "number", number)
 
 

@@ -46,8 +46,7 @@ million others. asyncio and uvloop have no restart; they cancel one and add anot
 OPERATIONS = {"C": 100_000, "Rust": 100_000, "Python": 20_000, "Lua": 20_000}
 ONCE = {"add", "remove", "timer_add", "timer_cancel"}  # which use up what was set up
 ROUNDS, TURNS_ONCE = 11, 500
-PENDING = (1, 1_000, 1_000_000)
-PENDING_ROUNDS = 5
+PENDING = {1: 11, 1_000: 11, 1_000_000: 3}  # timers, and rounds
 GROWTH_ROUNDS = 9
 SPARE = 300  # descriptors for other use below the limit
 
@@ -131,8 +130,8 @@ def growth(quick, fds):
 
 def pending(quick):
     """What a timer costs beside n - 1 others. A round of a million is one turn."""
-    who, count = (ours(), 1) if quick else (subjects.present(), PENDING_ROUNDS)
-    for n in PENDING[: 1 if quick else None]:
+    who = ours() if quick else subjects.present()
+    for n, count in {1: 1}.items() if quick else PENDING.items():
         rounds.note(f"timed: {n} timers")
         for scenario, what in (("timer_restart", "restart"), ("timer_fire", "add and fire")):
             turns = max((100 if quick else 20_000) // n, 1)
