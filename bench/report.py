@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: MIT
+"""`make bench-report` writes docs/performance.md and its plots, and the plot of the README, out of
+measured results. Those of build/bench/results.json, which `make bench` left, are taken over into
+results/SYSTEM.json, the committed file, first; those of a quick run are not. The words are here and
+in the parts' chapters; every number is computed.
+"""
+
+import importlib
+import platform
+import sys
+
+import results
+from plot import LIMIT, OURS, PEER, Bars, Lines, figure, number
+from results import ROOT
+
+DOCS = ROOT / "docs"
+IMAGES = DOCS / "images"
+COMMITTED = ROOT / "bench" / "results"
+PARTS = ("counted", "timed", "echo", "latency")
+LEVEL = 1.03  # closer than that is the same
+
+# Subjects are compared with those that are used in the same way: in the order of the columns.
+FAMILIES = {
+    "C": "C and Rust",
+    "Rust": "C and Rust",
+    "Python": "Python, a queue",
+    "tasks": "Python, asyncio and greenlets",
+    "Lua": "Lua, a queue",
+    "coroutines": "Lua, coroutines",
+}
+COLUMNS = (("C and Rust",), ("Python, a queue", "Python, asyncio and greenlets"))
+COLUMNS += (("Lua, a queue", "Lua, coroutines"),)
+TASKS = ("asyncio", "uvloop", "gevent", "trio")
+COROUTINES = ("loop", "socket", "cqueues", "copas")
+
+# The rows of the plot in the README: group, what, unit, title.
+OVERVIEW = [
+    ("event", "100 ready", "instructions", "100 ready: per event"),
+    ("event", "1 ready", "instructions", "1 ready: per wait"),
+    ("timer", "add and fire, 1", "instructions", "A timer: add, fire"),
+]
+
+# Why readyq loses, by family and group.
+REASONS = {
+    ("C and Rust", "event"): """\
+Each wait locks the queue, because any thread may change it at any time; reads the clock for the
+figures of `readyq_stats()`; and gives back what the last batch holds. With one event in a wait all
+of that is paid for one event. polling and mio hand out the kernel's own array and keep no state;
+libev and libuv serve one thread.""",
+    ("C and Rust", "change"): """\
+A change takes effect in a wait that runs already, so it is a system call at once. libev, libuv and
+others that serve one thread note it, tell the kernel before they wait, and leave out what cancels
+out. readyq also notes which file it is, so that a reused number is told apart.""",
+    ("C and Rust", "timer"): """\
+Each call locks the queue and reads the clock, because delays are counted from the call, to the
+nanosecond. libev counts from the time at which its last wait returned, and the standard heap of
+four children per node is shallower.""",
+    ("C and Rust", "wake"): """\
+A wake ends exactly one wait, and one that comes before the wait is kept; both need the lock and an
+ordered exchange with the thread that is about to sleep.""",
+    ("Python, a queue", "event"): """\
+`select.epoll` returns a list of tuples in one call of C; a queue returns watches that know whether
+they were removed in the meantime.""",
+    ("Python, a queue", "change"): """\
+`add` makes a watch, the handle for everything later, where `select.epoll` returns nothing.""",
+    ("Python, asyncio and greenlets", "event"): """\
+asyncio on readyq runs asyncio's own loop in Python; uvloop is a loop in C.""",
+    ("Python, asyncio and greenlets", "timer"): """\
+asyncio's timers are objects of Python on a heap of Python; uvloop's are libuv's.""",
+    ("Python, asyncio and greenlets", "change"): """\
+`add_reader()` goes through asyncio's loop and a selector's key, both in Python.""",
+    ("Python, asyncio and greenlets", "coroutine"): """\
+Tasks are run by asyncio's loop in Python, where uvloop has its own.""",
+    ("Lua, a queue", "event"): """\
+With one event in a wait, the call of the wait is most of its cost.""",
+    ("Lua, coroutines", "coroutine"): """\
+readyq's scheduler is written in Lua, that of cqueues in C.""",
+}
+
+
+def family(row):
+    if row.language == "Python" and any(word in row.subject for word in TASKS):
+        return FAMILIES["tasks"]
+    if row.language == "Lua" and any(word in row.subject for word in COROUTINES):
+        return FAMILIES["coroutines"]
+    return FAMILIES[row.language]
+
+
+def who(row):
+    if row.subject.startswith("readyq"):
+        return OURS
+    return LIMIT if row.subject.startswith("bare") else PEER
+
+
+def unique(items):
+    return list(dict.fromkeys(items))
+
+
+# ------------------------------------------------------------------ who wins
+
+
+def best(rows, kind):
+    """The row with the least value, of ours or of the peers."""
+    return min((row for row in rows if who(row) == kind), key=lambda row: row.value, default=None)
+
+
+def verdict(rows):
+    """(words, style) on readyq and the best peer of one family."""
+    ours, peer = best(rows, OURS), best(rows, PEER)
+    if ours is None or peer is None:
+        return ("no peer" if peer is None else "no readyq", "quiet")
+    if peer.value > ours.value * LEVEL:
+        return (f"readyq wins: {number(peer.value / max(ours.value, 1e-9))} times less", "good")
+    if ours.value > peer.value * LEVEL:
+        return (f"{peer.subject}: {number(ours.value / max(peer.value, 1e-9))} times less", "bad")
+    return (f"level with {peer.subject}", "quiet")
+
+
+# ------------------------------------------------------------------ plots
+
+
+def bars(title, rows, families):
+    groups = []
+    for name in families:
+        mine = sorted((r for r in rows if family(r) == name), key=lambda row: row.value)
+        if mine:
+            found = [(label(row), row.value, who(row)) for row in mine]
+            groups.append((name, verdict(mine), found))
+    return Bars(title, groups) if groups else None
+
+
+def label(row):
+    return f"{row.subject} (Rust)" if row.language == "Rust" else row.subject
+
+
+def select(rows, group, what, unit):
+    return [r for r in rows if (r.group, r.what, r.unit) == (group, what, unit)]
+
+
+def draw_bars(chapter, rows):
+    """A row of panels for each thing."""
+    things = chapter.what or unique(r.what for r in rows if r.unit == chapter.unit)
+    panels = []
+    for what in things:
+        mine = select(rows, chapter.group, what, chapter.unit)
+        if row := [bars(what, mine, families) for families in COLUMNS]:
+            panels.append(row)
+    return panels
+
+
+def draw_lines(chapter, rows):
+    """The figure of a number of things, in one panel for each language."""
+    panels = []
+    for title, languages in (("C and Rust", "C Rust"), ("Python", "Python"), ("Lua", "Lua")):
+        mine = [r for r in rows if r.language in languages.split() and r.unit == chapter.unit]
+        lines = [
+            (subject, [(int(r.what), r.value) for r in mine if r.subject == subject], kind)
+            for subject, kind in unique((r.subject, who(r)) for r in mine)
+        ]
+        if lines:
+            panels.append(Lines(title, lines))
+    return [panels]
+
+
+def save(name, svg):
+    (IMAGES / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def plot(chapter, rows, conditions):
+    """Writes the chapter's plot, and returns the name of the file."""
+    draw = draw_lines if chapter.plot == "lines" else draw_bars
+    name = "speed-" + chapter.group.replace(" ", "-")
+    subtitle = f"{chapter.unit}; less is better · {conditions['processor']}, {conditions['date']}"
+    save(name, figure(chapter.title, subtitle, draw(chapter, rows)))
+    return name
+
+
+def overview(rows, conditions):
+    panels = [
+        [bars(title, select(rows, group, what, unit), families) for families in COLUMNS]
+        for group, what, unit, title in OVERVIEW
+    ]
+    title = "What an event loop costs: instructions of the program and its library"
+    subtitle = "counted by callgrind, the same in every run; shorter bars are better · "
+    save("speed", figure(title, subtitle + f"readyq {conditions['readyq']}", panels))
+
+
+# ------------------------------------------------------------------ the page
+
+
+def table(head, lines):
+    cells = [head, ["---"] + ["--:"] * (len(head) - 1), *lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def table_of(rows, unit):
+    """Subjects below each other, things beside each other."""
+    mine = [row for row in rows if row.unit == unit]
+    things = unique(row.what for row in mine)
+    values = {(row.language, row.subject, row.what): row for row in mine}
+    lines = []
+    for language, subject in unique((row.language, row.subject) for row in mine):
+        found = [values.get((language, subject, what)) for what in things]
+        name = f"**{subject}**" if subject.startswith("readyq") else subject
+        lines.append([f"{language}: {name}", *(cell(row) for row in found)])
+    return table([unit, *things], lines)
+
+
+def cell(row):
+    if row is None:
+        return ""
+    value = f"{row.value:,.2f}" if row.unit == "system calls" else number(row.value)
+    return value if row.spread is None else f"{value} ± {number(row.spread)}"
+
+
+def chapter_text(chapter, rows, conditions):
+    parts = [f"## {chapter.title}", chapter.text]
+    if chapter.plot and any(row.unit == chapter.unit for row in rows):
+        name = plot(chapter, rows, conditions)
+        parts.append(f"![{chapter.title}: bars of each library](images/{name}.svg)")
+    parts += [table_of(rows, unit) for unit in unique(row.unit for row in rows)]
+    parts.append(f"Measured again by `{chapter.repeat}`.")
+    return "\n\n".join(parts)
+
+
+def losses(chapters):
+    """Where the best of readyq needs more than the best peer of the same family."""
+    lines, reasons = [], []
+    for chapter, rows in chapters:
+        for what, unit in unique((row.what, row.unit) for row in rows):
+            for name in unique(FAMILIES.values()):
+                mine = [r for r in select(rows, chapter.group, what, unit) if family(r) == name]
+                ours, peer = best(mine, OURS), best(mine, PEER)
+                if ours is None or peer is None or ours.value <= peer.value * LEVEL:
+                    continue
+                if unit == "system calls" and ours.value - peer.value < 0.05:
+                    continue
+                ratio = number(ours.value / peer.value) if peer.value else "-"
+                pair = [f"{ours.subject}: {cell(ours)}", f"{label(peer)}: {cell(peer)}"]
+                lines.append([name, f"{chapter.group}: {what}", unit, *pair, ratio])
+                reasons.append((name, chapter.group))
+    head = ["family", "what", "unit", "the best of readyq", "the best peer", "times"]
+    why = [
+        f"- **{name}, {group}.** {REASONS[name, group]}"
+        for name, group in unique(reasons)
+        if (name, group) in REASONS
+    ]
+    return "\n\n".join(["## Where readyq loses", table(head, lines), "\n".join(why)])
+
+
+HEAD = """\
+# Performance
+
+```{note}
+`make bench-report` has written this page from measured results; it is not edited by hand.
+```
+
+What readyq costs, beside the kernel's own calls and the other event loops of each language. Every
+figure is for one operation, and less is better. Instructions and system calls are counted: they are
+the same in every run, on a busy machine as well. Times were measured in interleaved rounds of one
+run, and compare only with others of the same table.
+
+![Bars of instructions for each library in C, Python and Lua](images/speed.svg)
+
+Subjects are compared with those that are used in the same way, and `bare epoll` is the limit: a
+loop for one purpose, with none of what a library is for.
+
+"""
+
+
+def conditions_text(parts):
+    names = {"date": "date", "readyq": "readyq", "processor": "processor", "cores": "cores"}
+    names |= {"system": "system", "compiler": "compiler", "flags": "flags"}
+    lines = [
+        [words, *(str(part["conditions"][key]) for part in parts.values())]
+        for key, words in names.items()
+    ]
+    versions = next(iter(parts.values()))["conditions"]["versions"]
+    found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    left_out = [f"{one['subject']} ({one['language']}): `{one['get']}`" for one in missing(parts)]
+    words = ["## Conditions", table(["", *parts], lines), f"Versions: {found}."]
+    if left_out:
+        words.append("Left out because it was not installed: " + "; ".join(left_out) + ".")
+    return "\n\n".join(words)
+
+
+def missing(parts):
+    every = [one for part in parts.values() for one in part["missing"]]
+    return list({(one["subject"], one["language"]): one for one in every}.values())
+
+
+def page(parts):
+    chapters = []
+    for name, part in parts.items():
+        for chapter in importlib.import_module(name).CHAPTERS:
+            if rows := [row for row in part["rows"] if row.group == chapter.group]:
+                chapters.append((chapter, rows, part["conditions"]))
+    overview(parts["counted"]["rows"], parts["counted"]["conditions"])
+    words = [losses([one[:2] for one in chapters])]
+    words += [chapter_text(*one) for one in chapters]
+    words.append(conditions_text(parts))
+    return HEAD + "\n\n".join(words) + "\n"
+
+
+def take_over(path):
+    """The committed results, with those of the last run in their place."""
+    committed, latest = results.load(path), results.load(results.LATEST)
+    for name, part in latest["parts"].items():
+        if part["quick"]:
+            print(f"bench-report: {name}: a quick run is not taken over", file=sys.stderr)
+        else:
+            committed["parts"][name] = part
+    results.save(path, committed)
+    return committed
+
+
+def main():
+    path = COMMITTED / f"{platform.system().lower()}-{platform.machine()}.json"
+    parts = take_over(path)["parts"]
+    parts = {name: parts[name] for name in PARTS if name in parts}
+    if "counted" not in parts:
+        sys.exit("bench-report: nothing was counted yet: make bench BENCH=counted")
+    (DOCS / "performance.md").write_text(page(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
