@@ -48,38 +48,46 @@ def number(value):
 
 
 class Bars:
-    """Bars below each other in groups, each with a heading. `groups`: (heading, verdict, bars) with
-    bars (label, value, who); `verdict`: (words, "good", "bad" or "quiet")."""
+    """Bars below each other in groups, each with a heading, a verdict and a scale of its own.
+    `groups`: (heading, verdict, bars); a verdict is (words, style), and a style "good", "bad" or
+    "quiet"; a bar is (label, value, who, note)."""
 
-    def __init__(self, title, groups):
-        self.title, self.groups = title, groups
-        self.height = 24 + sum(40 + STEP * len(bars) for _, _, bars in groups)
+    def __init__(self, groups):
+        self.groups = groups
+        self.height = sum(40 + STEP * len(bars) for _, _, bars in groups)
 
     def draw(self, x, y, width):
-        room = min(112, max(len(label) for _, _, bars in self.groups for label, _, _ in bars) * 6.6)
-        ours = [v for _, _, bars in self.groups for _, v, who in bars if who == OURS]
-        values = [value for _, _, bars in self.groups for _, value, _ in bars]
-        # A bar that would make all others short ends in a gap, and its number tells the rest.
-        most = min(max(values), 3.2 * max(ours)) if ours else max(values)
-        scale = (width - room - 52) / (most or 1)
-        yield text(x, y + 13, self.title, 13, bold=True)
-        y += 24
+        labels = [label for _, _, bars in self.groups for label, *_ in bars]
+        room = min(122, max(map(len, labels)) * 6.5 + 6)
         for heading, (words, style), bars in self.groups:
             yield text(x, y + 12, heading, 11, "quiet")
             yield text(x, y + 26, words, 11, style, bold=style != "quiet")
             y += 32
-            for label, value, who in bars:
-                long = min(value, most) * scale
-                middle = y + BAR - 1.5
-                yield text(x + room - 6, middle, label, 11, "", "end", bold=who == OURS)
-                place = f'x="{x + room:g}" y="{y}" width="{max(long, 1):.1f}" height="{BAR}"'
-                yield f'<rect class="{who}" {place}/>'
-                if value > most:
-                    at = x + room + long - 12
-                    yield f'<path class="cut" stroke-width="3" d="M{at:.1f} {y + 12}l5 -13"/>'
-                yield text(x + room + long + 5, middle, number(value), 11, "quiet")
+            ours = [value for _, value, who, _ in bars if who == OURS]
+            most = max(value for _, value, _, _ in bars)
+            # A bar that would make all others short has a gap, and its number tells the rest.
+            most = min(most, 3.2 * max(ours)) if ours else most
+            scale = (width - room - 6.2 * max(len(end_of(bar)) for bar in bars) - 6) / (most or 1)
+            for bar in bars:
+                yield from self.draw_bar(x + room, y, min(bar[1], most) * scale, bar[1] > most, bar)
                 y += STEP
             y += 8
+
+    def draw_bar(self, x, y, length, is_cut, bar):
+        label, _, who, _ = bar
+        base = y + BAR - 1.5
+        yield text(x - 6, base, label, 11, "", "end", bold=who == OURS)
+        place = f'x="{x:g}" y="{y}" width="{max(length, 1):.1f}" height="{BAR}"'
+        yield f'<rect class="{who}" {place}/>'
+        if is_cut:
+            yield f'<path class="cut" stroke-width="3" d="M{x + length - 12:.1f} {y + 12}l5 -13"/>'
+        yield text(x + length + 5, base, end_of(bar), 11, "quiet")
+
+
+def end_of(bar):
+    """What stands at the end of a bar."""
+    _, value, _, note = bar
+    return number(value) + (f", {note}" if note else "")
 
 
 class Lines:
@@ -119,16 +127,18 @@ class Lines:
 
 
 def figure(title, subtitle, rows):
-    """The SVG of rows of panels; a panel is Bars or Lines, or None for an empty place."""
-    columns = max(len(row) for row in rows)
+    """The SVG of rows (title, panels); a panel is Bars or Lines, or None for an empty place."""
+    columns = max(len(panels) for _, panels in rows)
     width = (WIDTH - 2 * EDGE - (columns - 1) * GAP) / columns
-    y, parts = 56, []
-    for row in rows:
-        for column, panel in enumerate(row):
+    y, parts = 58, []
+    for words, panels in rows:
+        if words:
+            parts.append(text(EDGE, y + 13, words, 13, bold=True))
+            y += 20
+        for column, panel in enumerate(panels):
             if panel is not None:
                 parts += panel.draw(EDGE + column * (width + GAP), y, width)
-        y += max(panel.height for panel in row if panel is not None) + 6
-    y += 4
+        y += max(panel.height for panel in panels if panel is not None) + 8
     head = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{WIDTH}" height="{y}" '
         f'viewBox="0 0 {WIDTH} {y}" font-family="{FONT}">',

@@ -2,13 +2,15 @@
 """`make bench-report` writes docs/performance.md and its plots, and the plot of the README, out of
 measured results. Those of build/bench/results.json, which `make bench` left, are taken over into
 results/SYSTEM.json, the committed file, first; those of a quick run are not. The words are here and
-in the parts' chapters; every number is computed.
+in the parts' chapters; every number is computed. page.py does the same for docs/scaling.md.
 """
 
 import importlib
 import platform
 import sys
+import textwrap
 
+import page as scaling
 import results
 from plot import LIMIT, OURS, PEER, Bars, Lines, figure, number
 from results import ROOT
@@ -17,6 +19,7 @@ DOCS = ROOT / "docs"
 IMAGES = DOCS / "images"
 COMMITTED = ROOT / "bench" / "results"
 PARTS = ("counted", "timed", "echo", "latency")
+SCALING = ("timed", "echo", "scaling")  # what docs/scaling.md is made of: page.py
 LEVEL = 1.03  # closer than that is the same
 
 # Subjects are compared with those that are used in the same way: in the order of the columns.
@@ -34,10 +37,16 @@ TASKS = ("asyncio", "uvloop", "gevent", "trio")
 COROUTINES = ("loop", "socket", "cqueues", "copas")
 
 # The rows of the plot in the README: group, what, unit, title.
+ECHO = "us of processor time per message"
 OVERVIEW = [
-    ("event", "100 ready", "instructions", "100 ready: per event"),
-    ("event", "1 ready", "instructions", "1 ready: per wait"),
-    ("timer", "add and fire, 1", "instructions", "A timer: add, fire"),
+    (
+        "event",
+        "100 ready",
+        "instructions",
+        "A busy loop, 100 ready in a wait: instructions per event",
+    ),
+    ("event", "1 ready", "instructions", "An idle loop, 1 ready in a wait: instructions per event"),
+    ("echo", "100 x 64 bytes", ECHO, "Echo of 64 bytes on 100 connections: µs of processor each"),
 ]
 
 # Why readyq loses, by family and group.
@@ -50,11 +59,11 @@ libev and libuv serve one thread.""",
     ("C and Rust", "change"): """\
 A change takes effect in a wait that runs already, so it is a system call at once. libev, libuv and
 others that serve one thread note it, tell the kernel before they wait, and leave out what cancels
-out. readyq also notes which file it is, so that a reused number is told apart.""",
+out. readyq also gives each number a generation, so that a number that is reused is told apart.""",
     ("C and Rust", "timer"): """\
 Each call locks the queue and reads the clock, because delays are counted from the call, to the
-nanosecond. libev counts from the time at which its last wait returned, and the standard heap of
-four children per node is shallower.""",
+nanosecond. libev counts from the time at which its last wait returned, and its heap, with
+four children for each node, is shallower.""",
     ("C and Rust", "wake"): """\
 A wake ends exactly one wait, and one that comes before the wait is kept; both need the lock and an
 ordered exchange with the thread that is about to sleep.""",
@@ -110,23 +119,35 @@ def verdict(rows):
     if ours is None or peer is None:
         return ("no peer" if peer is None else "no readyq", "quiet")
     if peer.value > ours.value * LEVEL:
-        return (f"readyq wins: {number(peer.value / max(ours.value, 1e-9))} times less", "good")
+        times = number(peer.value / max(ours.value, 1e-9))
+        return (f"readyq wins: {peer.subject} {times} times more", "good")
     if ours.value > peer.value * LEVEL:
-        return (f"{peer.subject}: {number(ours.value / max(peer.value, 1e-9))} times less", "bad")
+        times = number(ours.value / max(peer.value, 1e-9))
+        return (f"readyq loses: {peer.subject} {times} times less", "bad")
     return (f"level with {peer.subject}", "quiet")
 
 
 # ------------------------------------------------------------------ plots
 
 
-def bars(title, rows, families):
+def bars(rows, families, calls):
+    """`calls`: the rows of system calls for the same thing, to say which library makes more."""
+    needed = {(row.language, row.subject): row.value for row in calls}
     groups = []
     for name in families:
         mine = sorted((r for r in rows if family(r) == name), key=lambda row: row.value)
         if mine:
-            found = [(label(row), row.value, who(row)) for row in mine]
+            least = min((needed.get((r.language, r.subject), 0) for r in mine), default=0)
+            found = [
+                (label(row), row.value, who(row), note(needed, row, max(1, least))) for row in mine
+            ]
             groups.append((name, verdict(mine), found))
-    return Bars(title, groups) if groups else None
+    return Bars(groups) if groups else None
+
+
+def note(needed, row, least):
+    more = needed.get((row.language, row.subject), 0)
+    return f"{more:.2g} system calls" if more > least + 0.5 else ""
 
 
 def label(row):
@@ -137,15 +158,16 @@ def select(rows, group, what, unit):
     return [r for r in rows if (r.group, r.what, r.unit) == (group, what, unit)]
 
 
+def row_of_bars(title, rows, group, what, unit):
+    mine = select(rows, group, what, unit)
+    calls = select(rows, group, what, "system calls") if unit == "instructions" else []
+    return title, [bars(mine, families, calls) for families in COLUMNS]
+
+
 def draw_bars(chapter, rows):
     """A row of panels for each thing."""
     things = chapter.what or unique(r.what for r in rows if r.unit == chapter.unit)
-    panels = []
-    for what in things:
-        mine = select(rows, chapter.group, what, chapter.unit)
-        if row := [bars(what, mine, families) for families in COLUMNS]:
-            panels.append(row)
-    return panels
+    return [row_of_bars(what, rows, chapter.group, what, chapter.unit) for what in things]
 
 
 def draw_lines(chapter, rows):
@@ -159,7 +181,7 @@ def draw_lines(chapter, rows):
         ]
         if lines:
             panels.append(Lines(title, lines))
-    return [panels]
+    return [("", panels)]
 
 
 def save(name, svg):
@@ -176,21 +198,20 @@ def plot(chapter, rows, conditions):
 
 
 def overview(rows, conditions):
-    panels = [
-        [bars(title, select(rows, group, what, unit), families) for families in COLUMNS]
-        for group, what, unit, title in OVERVIEW
-    ]
-    title = "What an event loop costs: instructions of the program and its library"
-    subtitle = "counted by callgrind, the same in every run; shorter bars are better · "
-    save("speed", figure(title, subtitle + f"readyq {conditions['readyq']}", panels))
+    there = [one for one in OVERVIEW if select(rows, *one[:3])]
+    panels = [row_of_bars(title, rows, *key) for *key, title in there]
+    subtitle = "shorter is better; instructions are counted by callgrind, the same in every run"
+    words = f"{subtitle} · readyq {conditions['readyq']}, {conditions['date']}"
+    save("speed", figure("What an event loop costs", words, panels))
 
 
 # ------------------------------------------------------------------ the page
 
 
-def table(head, lines):
-    cells = [head, ["---"] + ["--:"] * (len(head) - 1), *lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+def table(head, lines, words=1):
+    """The first columns are words, the others numbers."""
+    rule = ["---"] * words + ["--:"] * (len(head) - words)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *lines])
 
 
 def table_of(rows, unit):
@@ -209,8 +230,12 @@ def table_of(rows, unit):
 def cell(row):
     if row is None:
         return ""
-    value = f"{row.value:,.2f}" if row.unit == "system calls" else number(row.value)
-    return value if row.spread is None else f"{value} ± {number(row.spread)}"
+    value = f"{row.value:,.2f}" if row.unit == "system calls" else in_full(row.value)
+    return value if row.spread is None else f"{value} ± {in_full(row.spread)}"
+
+
+def in_full(value):
+    return f"{value:,.0f}" if value >= 100 else number(value)
 
 
 def chapter_text(chapter, rows, conditions):
@@ -223,29 +248,61 @@ def chapter_text(chapter, rows, conditions):
     return "\n\n".join(parts)
 
 
-def losses(chapters):
-    """Where the best of readyq needs more than the best peer of the same family."""
-    lines, reasons = [], []
+def duels(chapters):
+    """(chapter, what, unit, family, the best of readyq, the best peer) of all that both can do."""
     for chapter, rows in chapters:
         for what, unit in unique((row.what, row.unit) for row in rows):
             for name in unique(FAMILIES.values()):
                 mine = [r for r in select(rows, chapter.group, what, unit) if family(r) == name]
                 ours, peer = best(mine, OURS), best(mine, PEER)
-                if ours is None or peer is None or ours.value <= peer.value * LEVEL:
-                    continue
-                if unit == "system calls" and ours.value - peer.value < 0.05:
-                    continue
-                ratio = number(ours.value / peer.value) if peer.value else "-"
-                pair = [f"{ours.subject}: {cell(ours)}", f"{label(peer)}: {cell(peer)}"]
-                lines.append([name, f"{chapter.group}: {what}", unit, *pair, ratio])
-                reasons.append((name, chapter.group))
-    head = ["family", "what", "unit", "the best of readyq", "the best peer", "times"]
-    why = [
-        f"- **{name}, {group}.** {REASONS[name, group]}"
-        for name, group in unique(reasons)
-        if (name, group) in REASONS
+                if ours is not None and peer is not None:
+                    yield chapter, what, unit, name, ours, peer
+
+
+def in_short(fights):
+    """A table of ratios: things below each other, families beside each other."""
+    families = unique(FAMILIES.values())
+    cells, things = {}, []
+    for chapter, what, unit, name, ours, peer in fights:
+        if unit == chapter.unit and peer.value > 0:
+            ratio = ours.value / peer.value
+            mark = "**" if ratio * LEVEL < 1 else ""
+            cells[chapter.title, what, name] = f"{mark}{number(ratio)}{mark}, {peer.subject}"
+            things.append((chapter.title, what))
+    lines = [
+        [f"{title}: {what}", *(cells.get((title, what, name), "") for name in families)]
+        for title, what in unique(things)
     ]
-    return "\n\n".join(["## Where readyq loses", table(head, lines), "\n".join(why)])
+    words = """\
+The best of readyq divided by the best of its peers, which is named: below 1, in bold, readyq needs
+less. A program waits on a queue by itself; a loop of tasks or coroutines calls or resumes it."""
+    return "\n\n".join(["## In short", words, table(["", *families], lines)])
+
+
+def is_lost(ours, peer):
+    least = 0.05 if ours.unit == "system calls" else 0
+    return ours.value > peer.value * LEVEL and ours.value - peer.value > least
+
+
+def losses(fights):
+    """Where the best of readyq needs more than the best peer of the same family, and why."""
+    lost = [fight for fight in fights if is_lost(*fight[-2:])]
+    lines = [
+        [name, f"{chapter.title}: {what}", unit, *in_words(ours, peer)]
+        for chapter, what, unit, name, ours, peer in lost
+    ]
+    head = ["family", "what", "unit", "the best of readyq", "the best peer", "times"]
+    parts = ["## Where readyq loses", table(head, lines, 3)]
+    for name, group in unique((fight[3], fight[0].group) for fight in lost):
+        if reason := REASONS.get((name, group)):
+            words = f"**{name}, {group}:** {reason}"
+            parts.append(textwrap.fill(words, 98, initial_indent="- ", subsequent_indent="  "))
+    return "\n\n".join(parts)
+
+
+def in_words(ours, peer):
+    ratio = number(ours.value / peer.value) if peer.value else "-"
+    return [f"{ours.subject}: {cell(ours)}", f"{label(peer)}: {cell(peer)}", ratio]
 
 
 HEAD = """\
@@ -290,13 +347,15 @@ def missing(parts):
 
 
 def page(parts):
+    every = [row for part in parts.values() for row in part["rows"]]
     chapters = []
     for name, part in parts.items():
         for chapter in importlib.import_module(name).CHAPTERS:
-            if rows := [row for row in part["rows"] if row.group == chapter.group]:
+            if rows := [row for row in every if row.group == chapter.group]:
                 chapters.append((chapter, rows, part["conditions"]))
-    overview(parts["counted"]["rows"], parts["counted"]["conditions"])
-    words = [losses([one[:2] for one in chapters])]
+    overview(every, parts["counted"]["conditions"])
+    fights = list(duels([one[:2] for one in chapters]))
+    words = [in_short(fights), losses(fights)]
     words += [chapter_text(*one) for one in chapters]
     words.append(conditions_text(parts))
     return HEAD + "\n\n".join(words) + "\n"
@@ -315,12 +374,13 @@ def take_over(path):
 
 
 def main():
-    path = COMMITTED / f"{platform.system().lower()}-{platform.machine()}.json"
-    parts = take_over(path)["parts"]
-    parts = {name: parts[name] for name in PARTS if name in parts}
+    committed = take_over(COMMITTED / f"{platform.system().lower()}-{platform.machine()}.json")
+    parts = {name: committed["parts"][name] for name in PARTS if name in committed["parts"]}
     if "counted" not in parts:
         sys.exit("bench-report: nothing was counted yet: make bench BENCH=counted")
     (DOCS / "performance.md").write_text(page(parts), encoding="utf-8")
+    if set(SCALING) <= set(committed["parts"]):
+        scaling.write(committed)
 
 
 if __name__ == "__main__":

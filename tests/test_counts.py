@@ -103,7 +103,7 @@ def test_the_report_says_where_readyq_loses(value, is_lost, tmp_path, monkeypatc
     part = {"conditions": conditions, "quick": False, "missing": [], "rows": rows_for(value)}
     page = report.page({"counted": part})
     lost = page.partition("## Where readyq loses")[2].partition("\n## ")[0]
-    assert ("| C and Rust | event: 100 ready | instructions |" in lost) == is_lost
+    assert ("| C and Rust | Events: 100 ready | instructions |" in lost) == is_lost
     assert "| C: **readyq** |" in page
     for image in tmp_path.iterdir():
         assert ElementTree.parse(image).getroot().tag == "{http://www.w3.org/2000/svg}svg"
