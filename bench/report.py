@@ -62,8 +62,7 @@ others that serve one thread note it, tell the kernel before they wait, and leav
 out. readyq also gives each number a generation, so that a number that is reused is told apart.""",
     ("C and Rust", "timer"): """\
 Each call locks the queue and reads the clock, because delays are counted from the call, to the
-nanosecond. libev counts from the time at which its last wait returned, and its heap, with
-four children for each node, is shallower.""",
+nanosecond. libev serves one thread, and counts from the time at which its last wait returned.""",
     ("C and Rust", "wake"): """\
 A wake ends exactly one wait, and one that comes before the wait is kept; both need the lock and an
 ordered exchange with the thread that is about to sleep.""",
@@ -73,13 +72,13 @@ they were removed in the meantime.""",
     ("Python, a queue", "change"): """\
 `add` makes a watch, the handle for everything later, where `select.epoll` returns nothing.""",
     ("Python, asyncio and greenlets", "event"): """\
-asyncio on readyq runs asyncio's own loop in Python; uvloop is a loop in C.""",
+asyncio on readyq runs asyncio's own loop in Python; uvloop's is compiled, on libuv.""",
     ("Python, asyncio and greenlets", "timer"): """\
 asyncio's timers are objects of Python on a heap of Python; uvloop's are libuv's.""",
     ("Python, asyncio and greenlets", "change"): """\
 `add_reader()` goes through asyncio's loop and a selector's key, both in Python.""",
     ("Python, asyncio and greenlets", "coroutine"): """\
-Tasks are run by asyncio's loop in Python, where uvloop has its own.""",
+Callbacks are run by asyncio's loop, which is in Python; uvloop's is compiled.""",
     ("Lua, a queue", "event"): """\
 With one event in a wait, the call of the wait is most of its cost.""",
     ("Lua, coroutines", "coroutine"): """\

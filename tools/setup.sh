@@ -16,15 +16,15 @@
 #                                 some tests use
 #   tools/setup.sh repl           for `make repl`: that of `build`, prompt_toolkit and pygments
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
+#   tools/setup.sh count          for `make bench-check`: valgrind and strace
+#   tools/setup.sh bench          for `make bench`: that, and the other event loops that are available
 #   tools/setup.sh fuzz           the tools of `make fuzz` that are available
 #   tools/setup.sh memory         for `make memory`: the items of `test`, and valgrind
 #   tools/setup.sh references     for `make references`: a debug CPython, and what `test` requires
 #   tools/setup.sh cross          for `make cross`: the compiler for other systems, and readers of its files
 #   tools/setup.sh coverage       for `make coverage`: the tools that count lines and branches
 #   tools/setup.sh docs           for `make docs`: Sphinx with MyST (pages in Markdown) and its theme
-#   tools/setup.sh count          for `make bench-check`: valgrind and strace
-#   tools/setup.sh bench          for `make bench`: that, and the other event loops that are available
-#   tools/setup.sh all            everything except the last eight
+#   tools/setup.sh all            everything except the last six
 #
 # Environment: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (the directory of lua.h), CC (cc), SYSTEM
 # (what is built for: uname -s).
@@ -49,7 +49,8 @@ extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luar
 # browser is large.
 servers="postgresql redis_server auditwheel chromium speedscope"
 
-for_count="$for_build valgrind strace"
+counters="valgrind strace"
+for_count="$for_build $counters"
 # A bench leaves out what is missing, and says so. It compiles the crates itself if cargo is there.
 peers="libev libuv libevent luasocket luv cqueues luaevent copas uvloop gevent trio"
 
@@ -629,7 +630,7 @@ fuzz)
 memory) provide "$for_test valgrind" "$extras" "" ;;
 references) provide "$for_test debug_python" "" "" ;;
 cross) provide "$for_cross" "" "" ;;
-all) provide "$for_test $for_lint" "$checkers $extras $servers" too ;;
+all) provide "$for_test $for_lint" "$checkers $extras $servers $counters $peers" too ;;
 coverage) provide "$for_coverage" "" "" ;;
 docs) provide "$for_docs" "" "" ;;
 count) provide "$for_count" luasocket "" ;;

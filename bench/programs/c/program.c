@@ -46,9 +46,10 @@ static void count(const char *word)
     const size_t length = strcspn(word, ":");
     const struct scenario *one = find(word, length);
     long few, many;
-    int n, turns;
+    long turns;
+    int n;
 
-    if (sscanf(word + length, ":%d:%d", &n, &turns) != 2)
+    if (sscanf(word + length, ":%d:%ld", &n, &turns) != 2)
         exit(2);
     one->setup(n);
     one->run(turns);

@@ -70,7 +70,8 @@ local function stopping(loop, watchers)
 end
 
 function scenarios.remove(n)
-    return stopping(started(n, function(item) return ev.IO.new(handler(item), item.fd, ev.READ) end))
+    local function new(item) return ev.IO.new(handler(item), item.fd, ev.READ) end
+    return stopping(started(n, new))
 end
 
 function scenarios.timer_cancel(n)

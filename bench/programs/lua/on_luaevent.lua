@@ -62,7 +62,9 @@ end
 
 function scenarios.remove(n)
     local base, events, last = fresh(), {}, 0
-    for i, item in ipairs(program.objects(IDLE, n)) do events[i] = watch(base, item, handler(item)) end
+    for i, item in ipairs(program.objects(IDLE, n)) do
+        events[i] = watch(base, item, handler(item))
+    end
     return function(turns)
         for _ = 1, turns do
             last = last + 1

@@ -46,7 +46,9 @@ end
 -- n watches and a new queue.
 local function watched(n)
     local queue, watches = readyq.new(), {}
-    for i, item in ipairs(program.objects(IDLE, n)) do watches[i] = queue:add(item.fd, "r", item) end
+    for i, item in ipairs(program.objects(IDLE, n)) do
+        watches[i] = queue:add(item.fd, "r", item)
+    end
     return queue, watches
 end
 
