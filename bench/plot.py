@@ -90,6 +90,13 @@ def end_of(bar):
     return number(value) + (f", {note}" if note else "")
 
 
+def round_numbers(top):
+    """A few from 0 to at most `top`."""
+    power = 10 ** math.floor(math.log10(top))
+    step = next(power * part for part in (0.2, 0.5, 1, 2) if top / (power * part) <= 5)
+    return [step * count for count in range(int(top / step) + 1)]
+
+
 class Lines:
     """`lines`: (label, [(x, y)], who). The x axis is logarithmic, the y axis begins at 0."""
 
@@ -109,12 +116,16 @@ class Lines:
             return left + across * (right - left), below - py / top * (below - above)
 
         yield text(x, y + 13, self.title, 13, bold=True)
-        for share in (0, 0.5, 1):
-            at = below - share * (below - above)
+        for value in round_numbers(top):
+            at = place(min(points)[0], value)[1]
             yield f'<path class="grid" d="M{left:.1f} {at:.1f}H{right:.1f}"/>'
-            yield text(left - 4, at + 4, number(float(f"{share * top:.2g}")), 10, "quiet", "end")
-        for px in sorted({px for px, _ in points}):
-            yield text(place(px, 0)[0], below + 14, number(px), 10, "quiet", "middle")
+            yield text(left - 4, at + 4, number(value), 10, "quiet", "end")
+        last = math.inf
+        for px in sorted({px for px, _ in points}, reverse=True):
+            at = place(px, 0)[0]
+            if at < last - 36:  # no number covers another; the largest is there
+                yield text(at, below + 14, number(px), 10, "quiet", "middle")
+                last = at
         ends = []
         for label, some, who in self.lines:
             path = "L".join("{:.1f} {:.1f}".format(*place(*point)) for point in sorted(some))

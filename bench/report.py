@@ -20,6 +20,7 @@ IMAGES = DOCS / "images"
 COMMITTED = ROOT / "bench" / "results"
 PARTS = ("counted", "timed", "echo", "latency")
 SCALING = ("timed", "echo", "scaling")  # what docs/scaling.md is made of: page.py
+UNITS = {"ns": "nanoseconds", "us": "microseconds"}
 LEVEL = 1.03  # closer than that is the same
 
 # Subjects are compared with those that are used in the same way: in the order of the columns.
@@ -191,7 +192,8 @@ def plot(chapter, rows, conditions):
     """Writes the chapter's plot, and returns the name of the file."""
     draw = draw_lines if chapter.plot == "lines" else draw_bars
     name = "speed-" + chapter.group.replace(" ", "-")
-    subtitle = f"{chapter.unit}; less is better · {conditions['processor']}, {conditions['date']}"
+    unit = UNITS.get(chapter.unit, chapter.unit)
+    subtitle = f"{unit}; less is better · {conditions['processor']}, {conditions['date']}"
     save(name, figure(chapter.title, subtitle, draw(chapter, rows)))
     return name
 
