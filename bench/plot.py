@@ -67,7 +67,9 @@ class Bars:
             most = max(value for _, value, _, _ in bars)
             # A bar that would make all others short has a gap, and its number tells the rest.
             most = min(most, 3.2 * max(ours)) if ours else most
-            scale = (width - room - 6.2 * max(len(end_of(bar)) for bar in bars) - 6) / (most or 1)
+            lengths = [min(value, most) or 1 for _, value, _, _ in bars]
+            spaces = [width - room - 6.2 * len(end_of(bar)) - 6 for bar in bars]
+            scale = min(space / length for space, length in zip(spaces, lengths))
             for bar in bars:
                 yield from self.draw_bar(x + room, y, min(bar[1], most) * scale, bar[1] > most, bar)
                 y += STEP
@@ -87,7 +89,7 @@ class Bars:
 def end_of(bar):
     """What stands at the end of a bar."""
     _, value, _, note = bar
-    return number(value) + (f", {note}" if note else "")
+    return f"{number(value)} {note}".rstrip()
 
 
 def round_numbers(top):
