@@ -44,7 +44,6 @@ million others. asyncio and uvloop have no restart; they cancel one and add anot
 
 # Operations in a round, so that it takes some ten milliseconds; less of what is costly to set up.
 OPERATIONS = {"C": 100_000, "Rust": 100_000, "Python": 20_000, "Lua": 20_000}
-ONCE = {"add", "remove", "timer_add", "timer_cancel"}  # which use up what was set up
 ROUNDS, TURNS_ONCE = 11, 500
 PENDING = {1: 11, 1_000: 11, 1_000_000: 3}  # timers, and rounds
 GROWTH_ROUNDS = 9
@@ -104,18 +103,18 @@ def rows(group, what, found, unit="ns"):
 def time_of_scenarios(quick, fds):
     who, count = (ours(), 1) if quick else (subjects.present(), ROUNDS)
 
-    def turns_of(subject):
-        operations = OPERATIONS[subject.language] // (1_000 if quick else 1)
-        return max(operations // n, 1)
+    def turns_of(n):
+        scale = n * (1_000 if quick else 1)
+        return lambda subject: max(OPERATIONS[subject.language] // scale, 1)
 
-    for scenario, n, group, what in counted.SCENARIOS:
-        rounds.note(f"timed: {group}, {what}")
-        if scenario in ONCE:
+    for one in counted.SCENARIOS:
+        rounds.note(f"timed: {one.group}, {one.what}")
+        if one.name in counted.USED_UP:
             turns = 20 if quick else TURNS_ONCE
-            found = measure(who, scenario, turns * (count + 1), turns, count, fds)
+            found = measure(who, one.name, one.n * turns * (count + 1), turns, count, fds)
         else:
-            found = measure(who, scenario, n, turns_of, count, fds)
-        yield from rows(group, what, found)
+            found = measure(who, one.name, one.n, turns_of(one.n), count, fds)
+        yield from rows(one.group, one.what, found)
 
 
 def growth(quick, fds):
