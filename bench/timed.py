@@ -58,9 +58,9 @@ def largest(quick):
 class Timed:
     """One subject in one scenario: a process, whose rounds give nanoseconds per operation."""
 
-    def __init__(self, subject, scenario, n, turns, fds):
+    def __init__(self, subject, scenario, n, turns, fds, cores=(rounds.OURS,)):
         words = [*subject.command(), "time", scenario, n, turns]
-        self.process = rounds.Process(f"{subject.name} {scenario}", words, pass_fds=fds)
+        self.process = rounds.Process(f"{subject.name} {scenario}", words, cores, pass_fds=fds)
 
     def ask(self):
         nanoseconds, operations = self.process.ask()
@@ -71,7 +71,7 @@ def ours():
     return [subject for subject in subjects.present() if subject.is_ours]
 
 
-def measure(who, scenario, n, turns, count, fds):
+def measure(who, scenario, n, turns, count, fds=(), cores=(rounds.OURS,)):
     """{subject: (median, spread)} of those that have the scenario. `turns`: of a round, or a
     function of the subject.
     """
@@ -80,7 +80,8 @@ def measure(who, scenario, n, turns, count, fds):
         for subject in who:
             if scenario not in subject.scenarios:
                 continue
-            one = Timed(subject, scenario, n, turns(subject) if callable(turns) else turns, fds)
+            own_turns = turns(subject) if callable(turns) else turns
+            one = Timed(subject, scenario, n, own_turns, fds, cores)
             processes.append(one.process)
             own.append(rounds.Round(subject, one.ask))
         rounds.interleave(own, count)
@@ -110,11 +111,15 @@ def time_of_scenarios(quick, fds):
     for one in counted.SCENARIOS:
         rounds.note(f"timed: {one.group}, {one.what}")
         if one.name in counted.USED_UP:
-            turns = 20 if quick else TURNS_ONCE
+            turns = 20 if quick else min(TURNS_ONCE, largest(quick) // (count + 2))
             found = measure(who, one.name, one.n * turns * (count + 1), turns, count, fds)
         else:
             found = measure(who, one.name, one.n, turns_of(one.n), count, fds)
         yield from rows(one.group, one.what, found)
+    pool = counted.POOL
+    rounds.note(f"timed: {pool.what}")
+    found = measure(who, pool.name, pool.n, 1 if quick else 20, count, cores=rounds.ALL)
+    yield from rows(pool.group, pool.what, found)
 
 
 def growth(quick, fds):
@@ -134,7 +139,7 @@ def pending(quick):
         rounds.note(f"timed: {n} timers")
         for scenario, what in (("timer_restart", "restart"), ("timer_fire", "add and fire")):
             turns = max((100 if quick else 20_000) // n, 1)
-            found = measure(who, scenario, n, turns, count, ())
+            found = measure(who, scenario, n, turns, count)
             yield from rows("timers pending", f"{what}, {n}", found)
 
 

@@ -25,7 +25,7 @@ part = importlib.import_module(sys.argv[2])
 print(json.dumps([dataclasses.asdict(row) for row in part.run(True)]))
 """
 GROUPS = {
-    "timed": {"event", "change", "timer", "wake", "growth", "memory", "timers pending"},
+    "timed": {"event", "change", "timer", "wake", "pool", "growth", "memory", "timers pending"},
     "echo": {"echo"},
     "latency": {"latency", "oversleep"},
     "scaling": {"scaling"},
