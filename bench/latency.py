@@ -34,6 +34,7 @@ kernel (50 us) and the way from its interrupt to the thread. Libraries that coun
 milliseconds are late by up to one more.""",
         "make bench BENCH=latency",
         unit="us",
+        what=("0.1 ms",),
     ),
 ]
 

@@ -164,6 +164,7 @@ def shown(value):
     return lambda rows: show(value(rows))
 
 
+TABLES = {"messages", "memory", "spread", "workers"}
 FIGURES = {
     "watched": shown(watched),
     "growth C": shown(growth("readyq", "C")),

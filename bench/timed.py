@@ -39,6 +39,7 @@ Processor time to restart a timer, and to add one and let it fire, beside none, 
 million others. asyncio and uvloop have no restart; they cancel one and add another.""",
         "make bench BENCH=timed",
         unit="ns",
+        what=("restart, 1000000", "add and fire, 1000000"),
     ),
 ]
 
