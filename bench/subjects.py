@@ -88,8 +88,11 @@ def compile_c(name, sources, words=()):
     program.parent.mkdir(parents=True, exist_ok=True)
     sources = [PROGRAMS / "c" / source for source in sources]
     library = ROOT / "build" / "libreadyq.a"
-    command = [*compiler(), *FLAGS, *sources, library, *words, "-o", program]
+    # Another run may use the program meanwhile.
+    new = program.with_name(f"{name}.{os.getpid()}")
+    command = [*compiler(), *FLAGS, *sources, library, *words, "-o", new]
     subprocess.run(list(map(str, command)), check=True)
+    new.replace(program)
     return str(program)
 
 
