@@ -133,15 +133,19 @@ def cost_of_workers(rows):
     for name, language in teams:
         keys = [(f"100 connections, workers: {size}", name, language) for size in (1, 2, 4)]
         if ("scaling", *keys[0], US) in rows.by_key:
-            values = [show(rows.scaling(*key, US)) for key in keys]
+            values = [
+                f"{show(rows.scaling(*key, US))}; {show(rows.scaling(*key, PER_SECOND))}"
+                for key in keys
+            ]
             lines.append([f"{language} {name}", *values])
-    return table(["us per message", "1 worker", "2 workers", "4 workers"], lines)
+    head = ["us per message; messages per second", "1 worker", "2 workers", "4 workers"]
+    return table(head, lines)
 
 
 def free_threads(rows):
     if any("threads without a GIL" in key for key in rows.by_key):
-        return "in a CPython without a GIL they do not (last line)"
-    return "a CPython without a GIL was not at hand for this page"
+        return "in a CPython without a GIL they run together (last line)"
+    return "a CPython without a GIL was not at hand"
 
 
 # ------------------------------------------------------------------ ten million
