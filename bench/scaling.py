@@ -337,7 +337,7 @@ def limits():
     ports = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
     for what, number in (
         ("descriptors of a process here", resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
-        ("cores", os.cpu_count()),
+        ("cores", os.cpu_count() or 1),
         ("ports for each address", int(ports[1]) - int(ports[0]) + 1),
     ):
         yield Row("scaling", what, "kernel", "C", "number", number)
