@@ -163,6 +163,7 @@ def version_of_crate(name):
 
 
 PACKAGES = {"luaevent": "event"}  # in Debian, by module
+LIBRARY_NAMES = {"socket": "LuaSocket"}  # of what readyq itself is measured with
 VERSIONS = {
     "C": version_of_c,
     "Python": version_of_module,
@@ -216,7 +217,8 @@ def versions():
     found["Lua"] = text_of(LUA, "-v").partition("  ")[0].removeprefix("Lua ")
     for subject in present():
         if subject.needs:
-            found.setdefault(subject.name, VERSIONS[subject.language](subject.needs))
+            name = LIBRARY_NAMES.get(subject.needs, subject.name)
+            found.setdefault(name, VERSIONS[subject.language](subject.needs))
     return found
 
 
