@@ -266,6 +266,8 @@ def duels(chapters):
     """(chapter, what, unit, family, the best of readyq, the best peer) of all that both can do."""
     for chapter, rows in chapters:
         for what, unit in unique((row.what, row.unit) for row in rows):
+            if unit not in (chapter.unit, "system calls", "ns"):
+                continue  # more is better, or it compares nothing: rates, shares, percentiles
             for name in unique(FAMILIES.values()):
                 mine = [r for r in select(rows, chapter.group, what, unit) if family(r) == name]
                 ours, peer = best(mine, OURS), best(mine, PEER)

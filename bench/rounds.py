@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 LIFE = 1800  # seconds after which a process ends, whatever happens
-PATIENCE = 60  # seconds for a round
+PATIENCE = 120  # seconds for a round
 LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
 ALL = sorted(os.sched_getaffinity(0))
 OURS, THEIRS = ALL[-1], ALL[0]  # the cores of the subjects, and of what loads them
