@@ -74,6 +74,8 @@ WITH_LINUX = {
     "lua/test_select.test_numbers_of_objects_may_be_floats_strings_or_rubbish",
     "lua/test_select.test_refused_and_fresh_sockets_are_ready_as_with_the_original",
     "python/test_selector.test_events_are_those_of_the_stock_selector[pipe without writer-2]",
+    "python/test_selector.test_events_are_those_of_the_stock_selector[terminal hung up-2]",
+    "python/test_selector.test_events_are_those_of_the_stock_selector[terminal hung up-3]",
 }
 
 
