@@ -5,8 +5,8 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  lock  clock  record  wakeup  handlers  ready  progress  watchdog
- *     spins  turns  oversights  epoll  kevents  kqueue  pollable  table  rebuild  fork  circles
+ *     describe  explain  epoch  lock  clock  record  wakeup  handlers  ready  kevents  progress
+ *     watchdog  spins  turns  oversights  epoll  kqueue  pollable  table  rebuild  fork  circles
  *     gate  warnings  watches  timers  signals  processes  triggers  queue  check  batches  wait
  *     recording  json  lanes  save
  *
@@ -648,8 +648,9 @@ static inline void readyq__event_plain(struct readyq__events *events, uint64_t k
 
 struct kevent;
 uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest); /* READYQ_ bits */
-uint32_t readyq__poll_both(int fd);   /* READ and WRITE, as poll(2) says */
-bool readyq__is_written_pipe(int fd); /* a pipe, and it can be written to */
+uint32_t readyq__poll_both(int fd);    /* READ and WRITE, as poll(2) says */
+bool readyq__is_written_pipe(int fd);  /* a pipe, and it can be written to */
+bool readyq__is_error_pending(int fd); /* of a socket; it stays pending */
 
 #include "watchdog.h"
 

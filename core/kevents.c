@@ -61,7 +61,7 @@ static int peek(int fd)
     return n < 0 ? -errno : (int)n;
 }
 
-static bool is_error_pending(int fd)
+bool readyq__is_error_pending(int fd)
 {
     const int result = peek(fd);
 
@@ -117,7 +117,7 @@ uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest)
     if (event->flags & EV_EOF)
         return from_end(event, interest);
     if ((writes ? !(interest & READYQ_READ) : event->data == 0) &&
-        is_error_pending((int)event->ident))
+        readyq__is_error_pending((int)event->ident))
         return READYQ__DIRECTIONS | READYQ_ERROR;
     return writes ? READYQ_WRITE : READYQ_READ;
 }

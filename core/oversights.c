@@ -49,7 +49,7 @@ void readyq__watchdog_stale(readyq *q, const readyq_watch *w)
 /* How much an EDGE watch was left with; -1: its error queue; 0: nothing. */
 static int64_t count_left(const readyq_watch *w)
 {
-    const uint32_t ready = readyq__ask_ready(w->fd);
+    const uint32_t ready = readyq__ask_ready(w->fd, READYQ_READ | READYQ_ERROR);
     const struct readyq__subject subject = readyq__examine(w->fd);
     struct readyq__sample sample;
 

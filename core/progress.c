@@ -97,6 +97,11 @@ static int64_t count_unsent(int fd)
     return ioctl(fd, SIOCOUTQ, &unsent) == 0 ? unsent : 0;
 }
 
+static bool is_error_pending(const struct pollfd *polled)
+{
+    return polled->revents & POLLERR;
+}
+
 /* Those that are consumed by read(2); others, as a queue's descriptor, have ways of their own. */
 static bool is_read_by_calls(int fd)
 {
@@ -169,6 +174,13 @@ static int64_t count_received(int fd)
 {
     (void)fd;
     return 0;
+}
+
+/* Their poll(2) has no POLLERR for a socket, which it calls readable and writable (sopoll,
+ * soo_poll). To look for it counts as a call if there is data instead. */
+static bool is_error_pending(const struct pollfd *polled)
+{
+    return (polled->revents & POLLIN) && readyq__is_error_pending(polled->fd);
 }
 
 /* sendfile(2) is no call that is counted. */
@@ -275,22 +287,22 @@ bool readyq__has_progress(const struct readyq__sample *before, const struct read
     return after->done != before->done || after->left < before->left;
 }
 
-uint32_t readyq__ask_ready(int fd)
+uint32_t readyq__ask_ready(int fd, uint32_t asked)
 {
     struct pollfd one = {.fd = fd, .events = POLLIN | POLLOUT | POLLPRI};
     uint32_t bits = 0;
 
     if (poll(&one, 1, 0) <= 0)
         return 0;
+    if ((asked & READYQ_ERROR) && is_error_pending(&one))
+        return asked;
     if (one.revents & (POLLIN | POLLHUP | POLLERR))
         bits |= READYQ_READ;
     if (one.revents & (POLLOUT | POLLHUP | POLLERR))
         bits |= READYQ_WRITE;
     if (one.revents & (POLLPRI | POLLERR))
         bits |= READYQ_PRIORITY;
-    if (one.revents & POLLERR)
-        bits |= READYQ_ERROR;
-    return bits;
+    return bits & asked;
 }
 
 /* Errors are queued, and not only the last one is kept. */

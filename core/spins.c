@@ -226,7 +226,8 @@ static void ask_again(readyq *q, const struct readyq__asked *asked)
     struct readyq__notes *notes = &dog->notes[asked->fd];
 
     if (notes->watch == asked->watch && notes->turns > 0 &&
-        ((directions & ~readyq__ask_ready(asked->fd)) || !compare_sample(notes, asked->fd)))
+        (readyq__ask_ready(asked->fd, directions) != directions ||
+         !compare_sample(notes, asked->fd)))
         notes->turns = 0;
 }
 

@@ -41,7 +41,7 @@ struct readyq__subject readyq__examine(int fd);
 void readyq__take_sample(int fd, const struct readyq__subject *subject,
                          struct readyq__sample *sample);
 bool readyq__has_progress(const struct readyq__sample *before, const struct readyq__sample *after);
-uint32_t readyq__ask_ready(int fd); /* the directions in which it is ready, and ERROR */
+uint32_t readyq__ask_ready(int fd, uint32_t asked); /* which of these directions and ERROR it has */
 bool readyq__queues_errors(int fd);
 bool readyq__has_little_unread(int fd); /* too little to be a queue that its sender keeps full */
 bool readyq__are_descriptors_left(void);

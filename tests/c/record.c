@@ -186,10 +186,10 @@ static void run_all(readyq *q)
     }
     CHECK_IS(readyq_add_timer(q, &timer, 0, 0), 0);
     CHECK_IS(readyq_add_trigger(q, &trigger), 0);
-    pthread_t other = start(fire_and_wake, &trigger);
     CHECK_IS(readyq_wait(q, &batch, -1, 10), 10);
     CHECK(readyq_next(&batch) != NULL);
     CHECK_IS(readyq_wait(q, &batch, -1, 0), 20);
+    pthread_t other = start(fire_and_wake, &trigger);
     CHECK_IS(readyq_remove(&w[15]), 0);
     CHECK_IS(readyq_modify(&w[16], READYQ_READ | READYQ_WRITE), 0);
     while ((taken = readyq_next(&batch)) != NULL)

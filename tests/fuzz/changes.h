@@ -218,6 +218,18 @@ static struct watch *living(struct world *o, const struct queue *of, int fd)
 }
 
 /* A descriptor of this program can be watched if no watch of the queue has it. */
+/* Not all kernels with kqueue have a filter for it. */
+static bool is_priority_missing(uint32_t interest, int error)
+{
+#if defined(READYQ_KQUEUE)
+    return error == -ENOTSUP &&
+           (interest & (READYQ_READ | READYQ_WRITE | READYQ_PRIORITY)) == READYQ_PRIORITY;
+#else
+    (void)interest, (void)error;
+    return false;
+#endif
+}
+
 static void do_add(struct world *o)
 {
     struct queue *of = get_queue(o);
@@ -235,7 +247,7 @@ static void do_add(struct world *o)
         CHECK(s->w->fd == fd && s->w->interest == interest && readyq_find(of->q, fd) == s->w);
         s->closed = !is_ours(o, fd);
     } else if (error != -EINVAL && !of->closed && !was_in && is_ours(o, fd)) {
-        CHECK(error == -EEXIST || error == -ELOOP);
+        CHECK(error == -EEXIST || error == -ELOOP || is_priority_missing(interest, error));
     }
 }
 

@@ -31,8 +31,7 @@
 
 /* ------------------------------------------------------------------ files */
 
-/* poll(2) without sleeping; no cancellation point: kqueue.c. */
-static bool ask(struct pollfd *one)
+bool ask(struct pollfd *one)
 {
     const struct timespec none = {0, 0};
 

@@ -47,6 +47,8 @@ GATES = {
         FIFO_SHUT: [
             "bits.test_fifo_reads_writes_and_ends",
             "bits.test_full_fifo_without_a_name_wakes_nobody",
+            "python/test_bits.test_pipe_whose_writer_is_gone_is_readable_without_data[fifo]",
+            "python/test_bits.test_writer_of_a_full_pipe_wakes_when_its_reader_goes[fifo]",
         ],
         NO_TTY_END: [
             "bits.test_terminal_reads_writes_and_ends",
@@ -74,6 +76,9 @@ WITH_LINUX = {
     "lua/test_select.test_numbers_of_objects_may_be_floats_strings_or_rubbish",
     "lua/test_select.test_refused_and_fresh_sockets_are_ready_as_with_the_original",
     "python/test_selector.test_events_are_those_of_the_stock_selector[pipe without writer-2]",
+    "python/test_selector.test_events_are_those_of_the_stock_selector[terminal hung up-1]",
+    "python/test_selector.test_events_are_those_of_the_stock_selector[terminal hung up-2]",
+    "python/test_selector.test_events_are_those_of_the_stock_selector[terminal hung up-3]",
 }
 
 

@@ -69,6 +69,10 @@ bool is_ready(struct knote *kn);
 
 bool is_pipe(int fd); /* not a FIFO */
 
+/* Linux's poll(2), without sleeping; no cancellation point: kqueue.c. */
+struct pollfd;
+bool ask(struct pollfd *one);
+
 /* fstat(), as Linux has it: wrappers.c has one of its own. */
 int stat_file(int fd, struct stat *file);
 

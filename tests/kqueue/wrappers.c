@@ -256,16 +256,48 @@ int fstat(int fd, struct stat *file)
 
 /* ------------------------------------------------------------------ sockets */
 
-/* A BSD counts what a process sends to sockets and receives from them, by whatever call: sosend,
- * soreceive. Linux leaves these members of struct rusage 0. */
-static atomic_long sent, received;
-
 static bool is_socket(int fd)
 {
     struct stat file;
 
     return stat_file(fd, &file) == 0 && S_ISSOCK(file.st_mode);
 }
+
+/* A BSD's poll(2) has no POLLERR for a socket with so_error, which is readable and writable, and no
+ * POLLHUP for one that was never connected: sopoll, soo_poll. */
+static short revents_of(const struct pollfd *polled)
+{
+    struct pollfd one = {.fd = polled->fd, .events = POLLRDHUP};
+    int type = 0;
+    socklen_t size = sizeof type;
+
+    if (!(polled->revents & (POLLERR | POLLHUP)) || !is_socket(polled->fd))
+        return polled->revents;
+    if (polled->revents & POLLERR)
+        return (short)((polled->revents & ~POLLERR) | (polled->events & (POLLIN | POLLOUT)));
+    getsockopt(polled->fd, SOL_SOCKET, SO_TYPE, &type, &size);
+    ask(&one);
+    return type == SOCK_DGRAM || (one.revents & POLLRDHUP) ? polled->revents : 0;
+}
+
+int poll(struct pollfd *all, nfds_t n, int timeout)
+{
+    static int (*real)(struct pollfd *, nfds_t, int);
+    int result, found = 0;
+
+    if (real == NULL)
+        real = (int (*)(struct pollfd *, nfds_t, int))dlsym(RTLD_NEXT, "poll");
+    result = real(all, n, timeout);
+    for (nfds_t i = 0; i < n && result > 0; i++) {
+        all[i].revents = revents_of(&all[i]);
+        found += all[i].revents != 0;
+    }
+    return result > 0 ? found : result;
+}
+
+/* A BSD counts what a process sends to sockets and receives from them, by whatever call: sosend,
+ * soreceive. Linux leaves these members of struct rusage 0. */
+static atomic_long sent, received;
 
 /* The C library's function by a wrapper that counts. */
 #define COUNTED(name, counter, parameters, ...)                                                    \
@@ -315,7 +347,7 @@ ssize_t recv(int fd, void *bytes, size_t size, int flags)
     struct pollfd one = {.fd = fd, .events = POLLIN};
     int available = 0;
 
-    if ((flags & MSG_PEEK) && poll(&one, 1, 0) == 1 && (one.revents & POLLERR) &&
+    if ((flags & MSG_PEEK) && ask(&one) && (one.revents & POLLERR) &&
         ioctl(fd, FIONREAD, &available) == 0 && available == 0) {
         errno = (int)error_of(fd);
         return -1;

@@ -86,9 +86,15 @@ def unread(fd):
 
 
 def poll(fd):
-    """The bits that poll(2) returns for a number."""
-    poller = select.poll()
-    poller.register(fd, select.POLLIN | select.POLLOUT | select.POLLRDHUP)
+    """The bits that Linux's poll(2) returns for a number. Where Linux plays a kernel with kqueue,
+    select.poll is that kernel's, and epoll asks Linux, of all but what never blocks.
+    """
+    events = select.POLLIN | select.POLLOUT | select.POLLRDHUP
+    poller = select.epoll() if "KQUEUE_AS" in os.environ else select.poll()
+    try:
+        poller.register(fd, events)
+    except PermissionError:
+        return select.POLLIN | select.POLLOUT
     return dict(poller.poll(0)).get(fd, 0)
 
 
