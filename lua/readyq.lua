@@ -9,7 +9,7 @@ local trace = methods.trace
 
 local readyq = {}
 for name, value in pairs(core) do
-    if value ~= methods then readyq[name] = value end
+    if value ~= methods and value ~= core.coroutines then readyq[name] = value end
 end
 
 local function resume(thread, watch, ready)

@@ -30,6 +30,7 @@ struct queue {
     bool ended;              /* the loop of the last wait has run to its end */
     bool numbered;           /* the loop of an earlier one has not: it may still run (wait.c) */
     int left;                /* watches in the batch, at most */
+    int awaited;             /* how many watches coroutines await */
     int slots;               /* size of the table of watches */
     int free;                /* the first free slot, 0 when there is none */
     bool polled;             /* its descriptor was handed out: another loop may poll it */
@@ -41,13 +42,14 @@ struct queue {
 enum { QUEUE_WATCHES = 1, QUEUE_NEXT, QUEUE_TRACE, QUEUE_VALUES = QUEUE_TRACE };
 
 struct watch {
-    readyq_watch core; /* first: a pointer to one is a pointer to the other */
-    lua_Number period; /* of a timer, in seconds as given; 0 for none */
-    bool kept;         /* it is in its queue's table, in the slot luaq_slot() */
+    readyq_watch core;   /* first: a pointer to one is a pointer to the other */
+    lua_Number period;   /* of a timer, in seconds as given; 0 for none */
+    bool kept;           /* it is in its queue's table, in the slot luaq_slot() */
+    lua_Integer awaited; /* after which wait of the queue a coroutine began to await it; 0: none */
 };
 
-enum { WATCH_QUEUE = 1, WATCH_SOURCE, WATCH_DATA, WATCH_HANDLE };
-enum { WATCH_VALUES = WATCH_DATA, TRIGGER_VALUES = WATCH_HANDLE };
+enum { WATCH_QUEUE = 1, WATCH_SOURCE, WATCH_DATA, WATCH_HANDLE, WATCH_WAITER = WATCH_HANDLE };
+enum { WATCH_VALUES = WATCH_DATA, TRIGGER_VALUES = WATCH_HANDLE, FD_VALUES = WATCH_WAITER };
 
 /* ------------------------------------------------------------------ queue.c */
 
@@ -98,12 +100,28 @@ void luaq_watch_members(lua_State *L); /* [-0, +0, m] adds to the table on top *
  * A failed system call raises, since a `for` would call whatever is returned. [-0, +0, e] */
 int luaq_begin_wait(lua_State *L);
 
-/* Takes the next watch of the batch: pushes it, its ready bits and its data. False at the end.
- * `queue` and `watches` are where `q` and its table of watches stand. [-0, +3 or 0, e] */
-bool luaq_take(lua_State *L, struct queue *q, int queue, int watches);
+/* What became of the next watch of a batch. */
+enum taken {
+    END,     /* there is none */
+    TAKEN,   /* pushed: the watch, its ready bits and its data */
+    RESUMED, /* nothing pushed: a coroutine that awaited it was resumed (await.c) */
+    RAISED,  /* pushed: the watch, 0, that coroutine, and the error that it raised */
+};
+
+/* Takes the next watch of the batch. `queue` and `watches` are where `q` and its table of watches
+ * stand. [-0, +0 to 4, e] */
+enum taken luaq_take(lua_State *L, struct queue *q, int queue, int watches);
 
 int luaq_wait(lua_State *L); /* q:wait(timeout, max) */
 int luaq_next(lua_State *L); /* the iterator; its upvalues: the queue, the queue's watches */
+
+/* ------------------------------------------------------------------ await.c */
+
+extern const luaL_Reg luaq_await_functions[];
+
+/* Resumes the coroutine that awaits the watch, which is ready. TAKEN: it is not to be resumed now.
+ * RAISED: pushes the coroutine and its error. [-0, +0 or 2, e] */
+enum taken luaq_end_await(lua_State *L, struct queue *q, int watch);
 
 /* ------------------------------------------------------------------ dispatch.c */
 

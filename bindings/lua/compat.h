@@ -103,6 +103,11 @@ typedef int lua_KContext;
     static int body(lua_State *L, lua_KContext context)
 #endif
 
+/* Whether C code can ask if a coroutine can yield. */
+#if LUA_VERSION_NUM >= 503
+#define HAS_ISYIELDABLE
+#endif
+
 /* lua_resume() that puts the number of values which the coroutine yields into *results, and the
  * end of a coroutine that raised, whose pending variables are closed since Lua 5.4. */
 #if LUA_VERSION_NUM >= 504

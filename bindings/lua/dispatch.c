@@ -71,11 +71,17 @@ continuation(continue_dispatch, dispatch_rest, count)
 {
     struct queue *q = lua_touserdata(L, AT_QUEUE);
     const lua_Integer wait = lua_tointeger(L, AT_WAIT);
+    enum taken taken;
 
-    while (q->wait == wait && luaq_take(L, q, AT_QUEUE, AT_WATCHES)) {
-        const int type = lua_type(L, -1);
+    while (q->wait == wait && (taken = luaq_take(L, q, AT_QUEUE, AT_WATCHES)) != END) {
+        int type;
 
         count++;
+        if (taken == RESUMED)
+            continue;
+        if (taken == RAISED)
+            raise_error_of(L, lua_tothread(L, -2));
+        type = lua_type(L, -1);
         if (type == LUA_TTHREAD) {
             resume(L);
             continue;

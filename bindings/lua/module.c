@@ -90,6 +90,9 @@ READYQ_API int luaopen_readyq_core(lua_State *L)
     }
     lua_pushstring(L, readyq_version());
     lua_setfield(L, -2, "VERSION");
+    lua_newtable(L);
+    add_functions(L, luaq_await_functions);
+    lua_setfield(L, -2, "coroutines");
     make_watch_type(L);
     make_queue_type(L);
     lua_setfield(L, -2, "methods");

@@ -56,7 +56,7 @@ static int queue_add(lua_State *L)
     struct watch *w;
 
     lua_settop(L, 4);
-    w = push_watch(L, 2, 4, WATCH_VALUES);
+    w = push_watch(L, 2, 4, FD_VALUES);
     return added(L, 3, "add", fd, readyq_add(q->core, &w->core, fd, interest));
 }
 

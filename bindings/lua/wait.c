@@ -116,38 +116,68 @@ static bool is_outdated(lua_State *L, const struct queue *q)
     return wait != q->wait && wait != 0;
 }
 
-/* [-0, +3 or 0, e] luaq_take(), in line: a call more would cost the iterator a tenth. */
-static inline __attribute__((always_inline)) bool push_next(lua_State *L, struct queue *q,
-                                                            int queue, int watches)
+/* [-1, +0 or 4, e] A coroutine awaits the watch on top. TAKEN leaves the watch. */
+static __attribute__((noinline)) enum taken end_await(lua_State *L, struct queue *q, int queue)
+{
+    const int watch = lua_gettop(L);
+    const enum taken result = luaq_end_await(L, q, watch);
+
+    if (result != TAKEN && q->traced)
+        luaq_trace(L, queue, watch);
+    if (result == RESUMED)
+        lua_settop(L, watch - 1);
+    if (result == RAISED) {
+        lua_pushinteger(L, 0);
+        lua_insert(L, watch + 1);
+    }
+    return result;
+}
+
+/* [-0, +0 to 4, e] luaq_take(), in line: a call more would cost the iterator a tenth. */
+static inline __attribute__((always_inline)) enum taken push_next(lua_State *L, struct queue *q,
+                                                                  int queue, int watches)
 {
     readyq_watch *w = take(q);
 
     if (w == NULL) {
         q->ended = true;
-        return false;
+        return END;
     }
     lua_rawgeti(L, watches, luaq_slot(w));
+    if (((struct watch *)w)->awaited != 0) {
+        const enum taken result = end_await(L, q, queue);
+
+        if (result != TAKEN)
+            return result;
+    }
     lua_pushinteger(L, w->ready);
     lua_getiuservalue(L, -2, WATCH_DATA);
     if (w->queue == NULL)
         luaq_forget(L, lua_gettop(L) - 2);
     if (q->traced)
         luaq_trace(L, queue, lua_gettop(L) - 2);
-    return true;
+    return TAKEN;
 }
 
-bool luaq_take(lua_State *L, struct queue *q, int queue, int watches)
+enum taken luaq_take(lua_State *L, struct queue *q, int queue, int watches)
 {
     return push_next(L, q, queue, watches);
 }
 
-/* [-2, +3, -] Watch, ready bits and data of the next ready watch. Nothing at the end, after a
- * close, and in the loop of an earlier wait. */
+/* [-2, +4, -] Watch, ready bits and data of the next ready watch that no coroutine awaits. Nothing
+ * at the end, after a close, and in the loop of an earlier wait. */
 int luaq_next(lua_State *L)
 {
     struct queue *q = lua_touserdata(L, upvalue(1));
 
-    if (q->numbered && is_outdated(L, q))
-        return 0;
-    return push_next(L, q, upvalue(1), upvalue(2)) ? 3 : 0;
+    for (;;) {
+        if (q->numbered && is_outdated(L, q))
+            return 0;
+        switch (push_next(L, q, upvalue(1), upvalue(2))) {
+        case TAKEN: return 3;
+        case RAISED: return 4;
+        case RESUMED: break; /* it may have waited: then this loop is an earlier one's */
+        default: return 0;
+        }
+    }
 }

@@ -5,12 +5,13 @@
 -- buffers and no protocols.
 --
 -- This file has the calls of programs. scheduler.lua suspends and resumes coroutines; task.lua has
--- what it knows about each; descriptor.lua and sources.lua have what they wait for; program.lua
--- calls the program's callbacks and reports errors; misuse.lua raises the errors of wrong calls.
+-- what it knows about each; descriptor.lua and sources.lua have what they wait for; await.lua has
+-- the simplest kind of wait; program.lua calls the program's callbacks and reports errors;
+-- misuse.lua raises the errors of wrong calls.
 
 -- A program that has unloaded this module and requires it again gets a second loop: these modules
 -- have the state of one loop.
-for _, part in ipairs {"task", "scheduler", "descriptor", "sources"} do
+for _, part in ipairs {"task", "scheduler", "await", "descriptor", "sources"} do
     package.loaded["readyq." .. part] = nil
 end
 

@@ -7,6 +7,7 @@
 -- detach(task, source, bit)  the wait is over; `source` has ended it, if any has
 -- result()                   what the wait returns when the event came
 local readyq = require "readyq"
+local await = require "readyq.await"
 local misuse = require "readyq.misuse"
 local scheduler = require "readyq.scheduler"
 local Descriptor = require "readyq.descriptor"
@@ -26,6 +27,7 @@ end
 
 -- Whether the coroutine has ended. The loop notices only here that the program closed it.
 local function has_ended(task, co)
+    await.take_over_of(co)
     if coroutine.status(co) ~= "dead" then return false end
     if not task.values then scheduler.finish(task, nil, "closed") end
     return true
@@ -35,6 +37,7 @@ function sources.cancel(call, co)
     local task = task_of(call, co)
     if has_ended(task, co) or task.is_cancelled then return end
     task.is_cancelled = true
+    await.forbid(co)
     if task.co then scheduler.end_unless_event(task, scheduler.CANCELLED) end
 end
 

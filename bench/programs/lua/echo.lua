@@ -48,7 +48,7 @@ servers["readyq.loop"] = function()
     local function serve(client)
         local line, why, part
         while why ~= "closed" and loop.readable(client) do
-            line, why, part = client:receive("*l", part)
+            line, why, part = client:receive(nil, part) -- nil: a line
             if line then
                 send(client, line .. "\n")
                 part = nil
