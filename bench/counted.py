@@ -2,10 +2,13 @@
 """The counted part: user instructions (callgrind) and system calls (strace) per operation. The same
 numbers come out of every run on the same machine with the same programs, however busy it is.
 
-A program marks where it begins to repeat itself (see programs/c/program.c): 50 turns, a mark, 150
-turns, a mark. The difference of the two is free of what is done once, such as entering a loop.
+A program marks where it begins to repeat itself (see programs/c/program.c): some turns, a mark,
+three times as many turns, a mark. The difference of the two is free of what is done once, such as
+entering a loop.
 """
 
+import concurrent.futures
+import dataclasses
 import os
 import re
 import shutil
@@ -17,60 +20,148 @@ from pathlib import Path
 import subjects
 from results import Chapter, Row
 
-IDLE = 600
 MARKS = {"C": "getppid", "Python": "getppid", "Rust": "getppid", "Lua": "clock"}
 # As a system call: os.clock() in Lua reads the processor time.
-SHOWN = {"getppid": "getppid()", "clock": "clock_gettime(CLOCK_PROCESS_CPUTIME_ID"}
+SHOWN = {"getppid": "getppid(", "clock": "clock_gettime(CLOCK_PROCESS_CPUTIME_ID"}
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 NEEDS = {"valgrind": "apt-get install valgrind", "strace": "apt-get install strace"}
 
-# Scenario and n, the group of the row, and what the report calls it.
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    name: str
+    n: int  # per turn, of those that use up what they have ("add" ...): see USED_UP
+    group: str  # of the row
+    what: str
+
+    def word(self, factor):
+        """For the command line: name, n, turns. Those in USED_UP do one operation in each turn."""
+        turns = factor * (FEW_TURNS if self.n == 100 else MANY_TURNS)
+        n = self.n * 5 * turns if self.name in USED_UP else self.n
+        return f"{self.name}:{n}:{turns}"
+
+
+# The first run of turns is to warm up; few are measured, and three times as many.
+FEW_TURNS, MANY_TURNS = 4, 100
+FACTORS = {"C": 5, "Rust": 5, "Lua": 2, "Python": 1}  # what is fast to count is repeated more often
+USED_UP = ("add", "remove", "timer_add", "timer_cancel")
+IDLE = 5 * MANY_TURNS * max(FACTORS.values())
 SCENARIOS = [
-    ("ready", 1, "event", "1 ready"),
-    ("ready", 100, "event", "100 ready"),
-    ("rearm", 100, "event", "100 ready, one-shot, armed again"),
-    ("add", 300, "change", "add"),
-    ("modify", 100, "change", "modify"),
-    ("remove", 300, "change", "remove"),
-    ("add_remove", 100, "change", "add and remove before a wait"),
-    ("timer_add", 300, "timer", "add"),
-    ("timer_restart", 100, "timer", "restart"),
-    ("timer_cancel", 300, "timer", "cancel"),
-    ("timer_fire", 1, "timer", "add and fire, 1"),
-    ("timer_fire", 100, "timer", "add and fire, 100"),
-    ("wake", 1, "wake", "wake, then wait"),
-    ("soon", 100, "coroutine", "call_soon, 100"),
-    ("sleep", 1, "coroutine", "sleep(0), 1"),
-    ("sleep", 100, "coroutine", "sleep(0), 100"),
+    Scenario("ready", 1, "event", "1 ready"),
+    Scenario("ready", 100, "event", "100 ready"),
+    Scenario("rearm", 100, "event", "100 ready, one-shot, armed again"),
+    Scenario("add", 1, "change", "add"),
+    Scenario("modify", 100, "change", "modify"),
+    Scenario("remove", 1, "change", "remove"),
+    Scenario("add_remove", 100, "change", "add and remove before a wait"),
+    Scenario("timer_add", 1, "timer", "add"),
+    Scenario("timer_restart", 100, "timer", "restart"),
+    # Twice as many as are cancelled: asyncio builds its heap anew when most are.
+    Scenario("timer_cancel", 2, "timer", "cancel"),
+    Scenario("timer_fire", 1, "timer", "add and fire, 1"),
+    Scenario("timer_fire", 100, "timer", "add and fire, 100"),
+    Scenario("wake", 1, "wake", "wake, then wait"),
+    Scenario("soon", 100, "coroutine", "call_soon, 100"),
+    Scenario("sleep", 1, "coroutine", "sleep(0), 1"),
+    Scenario("sleep", 100, "coroutine", "sleep(0), 100"),
 ]
-POOL = ("pool", 16, "pool", "a message answered by one of four threads")
+POOL = Scenario("pool", 100, "pool", "a message answered by one of four threads")
 
 
-class Failed(Exception):
+REPEAT = "make bench BENCH=counted"
+CHAPTERS = [
+    Chapter(
+        "event",
+        "Events",
+        """\
+One wait, and taking what it found: each event leads to the object that the program attached to the
+descriptor, and nothing is done with it. With 100 ready, the cost of the wait is shared by 100
+events; with 1 ready, one event pays for it, which is how an idle server runs. One-shot watches are
+armed again in each turn, which is a system call for each in every library.""",
+        REPEAT,
+        unit="instructions",
+        what=("100 ready", "1 ready"),
+    ),
+    Chapter(
+        "change",
+        "Changes",
+        """\
+Watching one more descriptor, changing what is asked for, and removing it, with the look that tells
+the kernel where a library defers that. The last column is a descriptor that is added and removed
+before the next wait.""",
+        REPEAT,
+        unit="instructions",
+    ),
+    Chapter(
+        "timer",
+        "Timers",
+        """\
+One more timer an hour away, restarting it, cancelling it, and timers that are due at once: add,
+wait and take, one or a hundred in a turn. asyncio has no restart; a timer is cancelled and another
+is added. uvloop counts in milliseconds.""",
+        REPEAT,
+        unit="instructions",
+    ),
+    Chapter(
+        "wake",
+        "Wakes",
+        """\
+Asking a queue from outside to return, and the wait that returns because of it, in one thread.""",
+        REPEAT,
+        unit="instructions",
+    ),
+    Chapter(
+        "coroutine",
+        "Callbacks and coroutines",
+        """\
+`call_soon` of a hundred callbacks, and one coroutine or a hundred that sleep for 0 seconds again
+and again, so that the others have their turn.""",
+        REPEAT,
+        unit="instructions",
+    ),
+    Chapter(
+        "pool",
+        "A pool of threads",
+        """\
+Four threads wait on one queue. A message comes on one of 100 sockets, the thread that gets it reads
+it and answers, and only then comes the next. Counted are the system calls of the four threads,
+without those of locks, whose number is a matter of time. Two of them are the reading and the
+answering.""",
+        REPEAT,
+        unit="system calls",
+    ),
+]
+
+
+class FailedError(Exception):
     """A program did not do what it was asked for; the text says which."""
 
 
 def run_program(tool, subject, words, folder):
     """Runs a program under a tool, and returns [(few, many)] operations of each scenario."""
     command = ["setarch", "-R", *tool, *subject.command(), "count", *words]
+    environment = {**os.environ, **ENVIRONMENT}
+    if subject.language == "Lua":
+        environment["LD_PRELOAD"] = subjects.fixed_time()
     result = subprocess.run(
         list(map(str, command)),
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
-        env={**os.environ, **ENVIRONMENT},
+        env=environment,
         pass_fds=subjects.descriptors(IDLE),
     )
     lines = [line.split() for line in result.stdout.splitlines()]
     if result.returncode != 0 or [line[0] for line in lines] != words:
-        raise Failed(f"{subject.language}, {subject.name}: {result.stderr.strip()[-2000:]}")
+        raise FailedError(f"{subject.language}, {subject.name}: {result.stderr.strip()[-2000:]}")
     return [(int(few), int(many)) for _, few, many in lines]
 
 
 def per_operation(counts, operations):
     """What one operation costs, for each scenario: of the counts there are three for each, of the
     set-up, of few turns, and of many."""
+    assert len(counts) == 3 * len(operations), "a mark was not seen"
     pairs = zip(counts[1::3], counts[2::3], operations)
     return [(many - few) / (of_many - of_few) for few, many, (of_few, of_many) in pairs]
 
@@ -85,8 +176,18 @@ def instructions(subject, words):
     return per_operation(counts, operations)
 
 
-def system_calls(subject, words, others=False):
-    """Per operation of each scenario; `others`: of the threads that do not set the marks."""
+def system_calls(subject, words):
+    """Per operation of each scenario."""
+    return calls_of(subject, words, lambda call, is_first: True)
+
+
+def pool_calls(subject, words):
+    """Those of the threads of the pool, which are not the first one. How often a thread has to wait
+    for a lock is a matter of time, so that is left out."""
+    return calls_of(subject, words, lambda call, is_first: not is_first and "futex(" not in call)
+
+
+def calls_of(subject, words, counts_one):
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         operations = run_program(["strace", "-f", "-qq", "-o", log], subject, words, folder)
@@ -95,23 +196,28 @@ def system_calls(subject, words, others=False):
         for line in log.read_text(errors="replace").splitlines():
             thread, _, call = line.partition(" ")
             first = first or thread
-            if SHOWN[MARKS[subject.language]] in call:
+            call = call.lstrip()
+            if "resumed>" in call or not call[:1].isalpha():
+                continue
+            if call.startswith(SHOWN[MARKS[subject.language]]):
                 counts.append(count)
                 count = 0
-            elif "resumed>" not in call and call.lstrip()[:1].isalpha():
-                count += not others or thread != first
+            else:
+                count += counts_one(call, thread == first)
     return per_operation(counts, operations)
 
 
-def rows_of(subject, scenarios, unit, measure):
+def rows_of(subject, scenarios, unit, measure, factor=1):
     """The rows of those scenarios that the program has, all measured in one run of it."""
-    mine = [one for one in scenarios if one[0] in subject.scenarios]
+    if not subject.scenarios:
+        raise FailedError(f"{subject.language}, {subject.name}: it does not start")
+    mine = [one for one in scenarios if one.name in subject.scenarios]
     if not mine:
         return []
-    values = measure(subject, [f"{name}:{n}" for name, n, _, _ in mine])
+    values = measure(subject, [one.word(factor) for one in mine])
     return [
-        Row(group, what, subject.name, subject.language, unit, round(value, 2))
-        for (_, _, group, what), value in zip(mine, values)
+        Row(one.group, one.what, subject.name, subject.language, unit, round(value, 2))
+        for one, value in zip(mine, values)
     ]
 
 
@@ -120,19 +226,38 @@ def lacking():
     return [get for tool, get in NEEDS.items() if shutil.which(tool) is None]
 
 
-def count(subject, calls=True):
+def count(subject):
     """The rows of one subject."""
-    rows = rows_of(subject, SCENARIOS, "instructions", instructions)
-    if calls:
-        rows += rows_of(subject, SCENARIOS, "system calls", system_calls)
-        rows += rows_of(subject, [POOL], "system calls", lambda *one: system_calls(*one, True))
-    return rows
+    factor = FACTORS[subject.language]
+    rows = rows_of(subject, SCENARIOS, "instructions", instructions, factor)
+    rows += rows_of(subject, SCENARIOS, "system calls", system_calls)
+    return rows + rows_of(subject, [POOL], "system calls", pool_calls)
 
 
-def run(quick):
-    """Rows of all subjects; `quick`: of readyq's own."""
-    for subject in subjects.present():
-        if quick and not subject.is_ours:
-            continue
-        print(f"  {subject.language}: {subject.name}", file=sys.stderr, flush=True)
-        yield from count(subject)
+def count_or_leave_out(subject):
+    """A peer that fails is left out, and said; readyq must not fail."""
+    try:
+        return count(subject)
+    except FailedError as error:
+        if subject.is_ours:
+            raise
+        print(f"bench: left out, it fails: {error}", file=sys.stderr)
+        return []
+
+
+def run(quick, languages=None):
+    """Rows of all subjects; `quick`: of readyq's own. Counts do not depend on what else runs, so
+    each processor counts a subject."""
+    if missing := lacking():
+        sys.exit("bench: counting needs more tools. Run as root: " + "; ".join(missing))
+    chosen = [
+        subject
+        for subject in subjects.present()
+        if (subject.is_ours or not quick) and (languages is None or subject.language in languages)
+    ]
+    subjects.descriptors(IDLE)
+    subjects.fixed_time()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for subject, rows in zip(chosen, pool.map(count_or_leave_out, chosen)):
+            print(f"  {subject.language}: {subject.name}", file=sys.stderr, flush=True)
+            yield from rows

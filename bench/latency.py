@@ -34,12 +34,13 @@ kernel (50 us) and the way from its interrupt to the thread. Libraries that coun
 milliseconds are late by up to one more.""",
         "make bench BENCH=latency",
         unit="us",
+        what=("0.1 ms",),
     ),
 ]
 
-ROUNDS, DELAYS = 9, 100
-HELD_DELAYS = 20  # each takes some milliseconds
-SLEEPS = {100_000: 200, 1_000_000: 100, 10_000_000: 15}  # nanoseconds, and how many in a round
+ROUNDS, DELAYS = 7, 100
+HELD_DELAYS = 10  # each takes some tens of milliseconds
+SLEEPS = {100_000: 100, 1_000_000: 50, 10_000_000: 10}  # nanoseconds, and how many in a round
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ rounds, its spread their interquartile range.
 """
 
 import contextlib
+import ctypes
 import dataclasses
 import os
 import select
@@ -19,6 +20,7 @@ from typing import Any
 
 LIFE = 1800  # seconds after which a process ends, whatever happens
 PATIENCE = 60  # seconds for a round
+LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
 ALL = sorted(os.sched_getaffinity(0))
 OURS, THEIRS = ALL[-1], ALL[0]  # the cores of the subjects, and of what loads them
 
@@ -28,9 +30,10 @@ class FailedError(Exception):
 
 
 def start(command, cores, **options) -> Any:
-    """A process that runs on these cores and ends by itself."""
+    """A process that runs on these cores, and ends by itself or with this one."""
 
     def prepare():
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.sched_setaffinity(0, cores)
         signal.alarm(LIFE)
 

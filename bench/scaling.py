@@ -6,6 +6,7 @@ several queues, one in each process or thread, share a port. docs/scaling.md is 
 import dataclasses
 import glob
 import os
+import resource
 import shutil
 import socket
 from pathlib import Path
@@ -19,7 +20,7 @@ from results import Row
 CHAPTERS = []  # docs/scaling.md tells it
 
 KERNEL_ROUNDS = 5
-ACCEPTS, CROWD = 1_000, 1_000  # connections one after another, and at once
+ACCEPTS = 1_000  # connections, one after another or at once
 WORKERS = (1, 2, 4)
 LOAD_ROUNDS, MILLISECONDS = 7, 150
 
@@ -95,7 +96,7 @@ def user_per_connection(server, client, few, many):
 
 
 def memory_rows(quick, client):
-    few, many = (10, 50) if quick else (500, 15_000)
+    few, many = (10, 50) if quick else (500, 10_000)
     most = timed.largest(quick)
     fds = subjects.descriptors(most - subjects.IDLE + subjects.READY)
     for what, measure in (
@@ -233,23 +234,21 @@ class Team:
             one.close()
 
 
-def connect_one_by_one(team, count):
+def connect_one_by_one(team, count, _client):
     for _ in range(count):
-        with socket.create_connection(("127.0.0.1", team.port)) as client:
-            client.send(b"x" * 64)
-            client.recv(64)
+        with socket.create_connection(("127.0.0.1", team.port)) as one:
+            one.send(b"x" * 64)
+            one.recv(64)
 
 
-def connect_at_once(team, count):
-    clients = [socket.create_connection(("127.0.0.1", team.port)) for _ in range(count)]
-    for client in clients:
-        client.send(b"x" * 64)
-    for client in clients:
-        client.recv(64)
-        client.close()
+def connect_at_once(team, count, client):
+    """By a process of its own: this one may have no descriptors left."""
+    process = rounds.Process("client", [client, team.port, count, 64], rounds.ALL)
+    process.ask(1)
+    process.close()
 
 
-def distribution(quick):
+def distribution(quick, client):
     """Which of four workers gets how many connections, and how often the kernel wakes them."""
     count = 20 if quick else ACCEPTS
     ways = {"one after another": connect_one_by_one, "at once": connect_at_once}
@@ -262,7 +261,7 @@ def distribution(quick):
                 team = Team(program, kind, 4)
                 try:
                     before = team.sleeps()
-                    connect(team, count)
+                    connect(team, count, client)
                     sleeps = team.sleeps() - before
                     accepted = team.accepted()
                 finally:
@@ -329,11 +328,18 @@ def load(quick, client):
 def limits():
     """What this kernel allows by default."""
     for what, path in (
-        ("descriptors of a process at most, fs.nr_open", "fs/nr_open"),
-        ("open files at most, fs.file-max", "fs/file-max"),
-        ("watches of a user at most, fs.epoll.max_user_watches", "fs/epoll/max_user_watches"),
+        ("descriptors of a process at most", "fs/nr_open"),
+        ("open files at most", "fs/file-max"),
+        ("watches of a user at most", "fs/epoll/max_user_watches"),
     ):
         number = int(Path("/proc/sys", path).read_text(encoding="ascii"))
+        yield Row("scaling", what, "kernel", "C", "number", number)
+    ports = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+    for what, number in (
+        ("descriptors of a process here", resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+        ("cores", os.cpu_count() or 1),
+        ("ports for each address", int(ports[1]) - int(ports[0]) + 1),
+    ):
         yield Row("scaling", what, "kernel", "C", "number", number)
 
 
@@ -341,5 +347,5 @@ def run(quick):
     client = subjects.compile_c("echo_client", ["echo_client.c"])
     yield from limits()
     yield from memory_rows(quick, client)
-    yield from distribution(quick)
+    yield from distribution(quick, client)
     yield from load(quick, client)

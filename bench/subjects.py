@@ -23,7 +23,7 @@ READY, IDLE = 100, 200  # the first descriptors that a program inherits: see pro
 
 
 def python():
-    """The virtual environment's, which has the other libraries, if it is the Python of the build."""
+    """The virtual environment's, which has the other libraries, if it is of the Python in use."""
     if VENV.exists() and text_of(VENV, "-VV") == text_of(sys.executable, "-VV"):
         return str(VENV)
     return sys.executable
@@ -76,14 +76,23 @@ def has_header(library):
     return result.returncode == 0
 
 
+@functools.cache
+def fixed_time():
+    """The library that a counted program in Lua needs."""
+    return compile_c("fixed_time.so", ["fixed_time.c"], ["-shared", "-fPIC"])
+
+
 def compile_c(name, sources, words=()):
     """build/bench/c/NAME from sources in programs/c."""
     program = BUILD / "c" / name
     program.parent.mkdir(parents=True, exist_ok=True)
     sources = [PROGRAMS / "c" / source for source in sources]
     library = ROOT / "build" / "libreadyq.a"
-    command = [*compiler(), *FLAGS, *sources, library, *words, "-o", program]
+    # Another run may use the program meanwhile.
+    new = program.with_name(f"{name}.{os.getpid()}")
+    command = [*compiler(), *FLAGS, *sources, library, *words, "-o", new]
     subprocess.run(list(map(str, command)), check=True)
+    new.replace(program)
     return str(program)
 
 
@@ -113,8 +122,8 @@ def has_lua_module(name):
 
 
 def build_lua(subject):
-    file, *words = subject.words
-    return [LUA, str(PROGRAMS / "lua" / file), *words]
+    path = f"package.path = '{PROGRAMS}/lua/?.lua;' .. package.path"
+    return [LUA, "-e", path, str(PROGRAMS / "lua" / subject.words[0])]
 
 
 @functools.cache
@@ -183,7 +192,7 @@ SUBJECTS = [
     Subject("gevent", "Python", ("greenlets.py",), "gevent", f"{PIP} gevent"),
     Subject("readyq for", "Lua", ("queue_for.lua",)),
     Subject("readyq dispatch", "Lua", ("queue_dispatch.lua",)),
-    Subject("readyq loop", "Lua", ("loop.lua",)),
+    Subject("readyq loop", "Lua", ("loop.lua",), "socket", "apt-get install lua-socket"),
     Subject("luv", "Lua", ("on_luv.lua",), "luv", "apt-get install lua-luv"),
     Subject("cqueues", "Lua", ("on_cqueues.lua",), "cqueues", "apt-get install lua-cqueues"),
     Subject("luaevent", "Lua", ("on_luaevent.lua",), "luaevent", "apt-get install lua-event"),

@@ -39,15 +39,14 @@ Processor time to restart a timer, and to add one and let it fire, beside none, 
 million others. asyncio and uvloop have no restart; they cancel one and add another.""",
         "make bench BENCH=timed",
         unit="ns",
+        what=("restart, 1000000", "add and fire, 1000000"),
     ),
 ]
 
 # Operations in a round, so that it takes some ten milliseconds; less of what is costly to set up.
 OPERATIONS = {"C": 100_000, "Rust": 100_000, "Python": 20_000, "Lua": 20_000}
-ONCE = {"add", "remove", "timer_add", "timer_cancel"}  # which use up what was set up
 ROUNDS, TURNS_ONCE = 11, 500
-PENDING = (1, 1_000, 1_000_000)
-PENDING_ROUNDS = 5
+PENDING = {1: 11, 1_000: 11, 1_000_000: 3}  # timers, and rounds
 GROWTH_ROUNDS = 9
 SPARE = 300  # descriptors for other use below the limit
 
@@ -60,9 +59,9 @@ def largest(quick):
 class Timed:
     """One subject in one scenario: a process, whose rounds give nanoseconds per operation."""
 
-    def __init__(self, subject, scenario, n, turns, fds):
+    def __init__(self, subject, scenario, n, turns, fds, cores=(rounds.OURS,)):
         words = [*subject.command(), "time", scenario, n, turns]
-        self.process = rounds.Process(f"{subject.name} {scenario}", words, pass_fds=fds)
+        self.process = rounds.Process(f"{subject.name} {scenario}", words, cores, pass_fds=fds)
 
     def ask(self):
         nanoseconds, operations = self.process.ask()
@@ -73,7 +72,7 @@ def ours():
     return [subject for subject in subjects.present() if subject.is_ours]
 
 
-def measure(who, scenario, n, turns, count, fds):
+def measure(who, scenario, n, turns, count, fds=(), cores=(rounds.OURS,)):
     """{subject: (median, spread)} of those that have the scenario. `turns`: of a round, or a
     function of the subject.
     """
@@ -82,7 +81,8 @@ def measure(who, scenario, n, turns, count, fds):
         for subject in who:
             if scenario not in subject.scenarios:
                 continue
-            one = Timed(subject, scenario, n, turns(subject) if callable(turns) else turns, fds)
+            own_turns = turns(subject) if callable(turns) else turns
+            one = Timed(subject, scenario, n, own_turns, fds, cores)
             processes.append(one.process)
             own.append(rounds.Round(subject, one.ask))
         rounds.interleave(own, count)
@@ -105,18 +105,22 @@ def rows(group, what, found, unit="ns"):
 def time_of_scenarios(quick, fds):
     who, count = (ours(), 1) if quick else (subjects.present(), ROUNDS)
 
-    def turns_of(subject):
-        operations = OPERATIONS[subject.language] // (1_000 if quick else 1)
-        return max(operations // n, 1)
+    def turns_of(n):
+        scale = n * (1_000 if quick else 1)
+        return lambda subject: max(OPERATIONS[subject.language] // scale, 1)
 
-    for scenario, n, group, what in counted.SCENARIOS:
-        rounds.note(f"timed: {group}, {what}")
-        if scenario in ONCE:
-            turns = 20 if quick else TURNS_ONCE
-            found = measure(who, scenario, turns * (count + 1), turns, count, fds)
+    for one in counted.SCENARIOS:
+        rounds.note(f"timed: {one.group}, {one.what}")
+        if one.name in counted.USED_UP:
+            turns = 20 if quick else min(TURNS_ONCE, largest(quick) // (count + 2))
+            found = measure(who, one.name, one.n * turns * (count + 1), turns, count, fds)
         else:
-            found = measure(who, scenario, n, turns_of, count, fds)
-        yield from rows(group, what, found)
+            found = measure(who, one.name, one.n, turns_of(one.n), count, fds)
+        yield from rows(one.group, one.what, found)
+    pool = counted.POOL
+    rounds.note(f"timed: {pool.what}")
+    found = measure(who, pool.name, pool.n, 1 if quick else 20, count, cores=rounds.ALL)
+    yield from rows(pool.group, pool.what, found)
 
 
 def growth(quick, fds):
@@ -131,12 +135,12 @@ def growth(quick, fds):
 
 def pending(quick):
     """What a timer costs beside n - 1 others. A round of a million is one turn."""
-    who, count = (ours(), 1) if quick else (subjects.present(), PENDING_ROUNDS)
-    for n in PENDING[: 1 if quick else None]:
+    who = ours() if quick else subjects.present()
+    for n, count in {1: 1}.items() if quick else PENDING.items():
         rounds.note(f"timed: {n} timers")
         for scenario, what in (("timer_restart", "restart"), ("timer_fire", "add and fire")):
             turns = max((100 if quick else 20_000) // n, 1)
-            found = measure(who, scenario, n, turns, count, ())
+            found = measure(who, scenario, n, turns, count)
             yield from rows("timers pending", f"{what}, {n}", found)
 
 

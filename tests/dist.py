@@ -164,6 +164,24 @@ def test_luarocks_installs_the_rock_for_each_lua(lua, tmp_path):
     assert left == []
 
 
+def test_luarocks_packs_the_rockspec_that_names_a_home(tmp_path):
+    """With a clone in the place of the public home."""
+    if shutil.which("luarocks") is None:
+        pytest.skip("needs the program luarocks (apt-get install luarocks)")
+    if not project.is_repository():
+        pytest.skip("needs a clone of the repository")
+    home = tmp_path / "home"
+    project.run("git", "clone", "-q", ROOT, home)
+    project.git("tag", project.tag(), where=home)
+    spec = tmp_path / dist.rockspec_name()
+    text = dist.rockspec(ROOT, f"git+file://{home}", project.tag())
+    spec.write_text(text, encoding="utf-8")
+    project.run("luarocks", "pack", spec, cwd=tmp_path)
+    (rock,) = tmp_path.glob("*.src.rock")
+    with zipfile.ZipFile(rock) as packed:
+        assert any(name.endswith("core/readyq.h") for name in packed.namelist())
+
+
 def test_the_source_archive_is_the_commit(tmp_path):
     if not project.is_repository():
         pytest.skip("needs the clone that dist/ was built of")

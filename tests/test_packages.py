@@ -153,6 +153,21 @@ def test_the_metadata_of_the_wheel_is_complete(packages):
     assert metadata.get_payload().startswith("# readyq")
 
 
+@pytest.mark.parametrize("home", ["", "https://host.invalid/readyq"])
+def test_the_metadata_name_the_home_once_there_is_one(packages, tmp_path, home):
+    sources = tmp_path / "sources"
+    shutil.copytree(packages.sources, sources, ignore=shutil.ignore_patterns("tests", "docs"))
+    description = sources / "pyproject.toml"
+    text = re.sub('^home = ".*"', f'home = "{home}"', description.read_text("utf-8"), flags=re.M)
+    description.write_text(text, encoding="utf-8")
+    code = "import setuptools.build_meta as b; b.prepare_metadata_for_build_wheel('made')"
+    (sources / "made").mkdir()
+    subprocess.run([find_builder(), "-c", code], cwd=sources, check=True, capture_output=True)
+    (written,) = sources.glob("made/*.dist-info/METADATA")
+    metadata = email.message_from_bytes(written.read_bytes())
+    assert metadata.get_all("Project-URL", []) == ([f"Source, {home}"] if home else [])
+
+
 def test_the_wheel_needs_the_c_library_alone(packages, tmp_path):
     python = pythons.find("auditwheel")
     path = os.pathsep.join([str(Path(python).parent), os.environ["PATH"]])

@@ -4,9 +4,10 @@ Python source package and its wheels, the package for luarocks, a list of what t
 built with (an SBOM in CycloneDX's format), and the checksums of all of them. Two runs on one commit
 make the same files, byte for byte.
 
-    build/venv/bin/python tools/dist.py [-o FOLDER] [--python PYTHON]... [--no-wheels]
+    build/venv/bin/python tools/dist.py [-o FOLDER] [--python PYTHON]... [--wheels FOLDER]
     python3 tools/dist.py --rock     only the package for luarocks, of this tree as it is
 
+With --wheels no wheel is built: those in the folder are taken, which were built on other systems.
 The folder (dist/) is replaced once everything is built, and stays as it is if something fails.
 """
 
@@ -134,7 +135,7 @@ def committed(folder):
     return tree
 
 
-def build(folder, pythons=None, with_wheels=True):
+def build(folder, pythons=None, ready=None):
     """Builds everything beside the folder, and then puts it there."""
     folder = Path(folder).absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -149,8 +150,11 @@ def build(folder, pythons=None, with_wheels=True):
         if project.home():
             spec = rockspec(tree, f"git+{project.home()}", project.tag())
             (new / rockspec_name()).write_text(spec, encoding="utf-8")
-        if with_wheels:
+        if ready is None:
             wheels.build(packed, new, pythons)
+        else:
+            for wheel in sorted(Path(ready).glob(f"{NAME}-{project.version()}-*.whl")):
+                say(Path(shutil.copy(wheel, new)))
         sbom.write(new)
         checksums(new)
         shutil.rmtree(folder, ignore_errors=True)
@@ -167,7 +171,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("-o", "--output", default=ROOT / "dist", metavar="FOLDER")
     parser.add_argument("--python", action="append", default=[], metavar="PYTHON")
-    parser.add_argument("--no-wheels", action="store_true")
+    parser.add_argument("--wheels", metavar="FOLDER")
     parser.add_argument("--rock", action="store_true")
     options = parser.parse_args()
     try:
@@ -176,7 +180,7 @@ def main():
             print(rock(ROOT, ROOT / "build").relative_to(ROOT))
         else:
             pythons = [wheels.named(one) for one in options.python]
-            build(options.output, pythons, not options.no_wheels)
+            build(options.output, pythons, options.wheels)
     except (FailedError, subprocess.SubprocessError) as error:
         sys.exit(f"dist: {error}")
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the tools for packages and releases know about this project, each fact from its one place:
 the version from readyq.h, the public home from pyproject.toml, the date from the commit.
+
+    python3 tools/project.py version|home|epoch     prints it
 """
 
 import os
@@ -81,3 +83,7 @@ def environment(**more):
     kept = {name: value for name, value in os.environ.items() if name not in paths}
     kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**kept, "SOURCE_DATE_EPOCH": str(epoch()), **more}
+
+
+if __name__ == "__main__":
+    print({"version": version, "home": home, "epoch": epoch}[sys.argv[1]]())

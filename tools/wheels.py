@@ -120,6 +120,20 @@ def find_zig():
     return Path(ziglang.__file__).with_name("zig")
 
 
+def linker(path, compiler, library):
+    """A script that links a module. zig's stub of musl has the name of musl's own installation, but
+    auditwheel knows Alpine's alone. To musl each name of this form means itself.
+    """
+    lines = ["#!/bin/sh -e", f'{compiler} -shared -s "$@"']
+    if "musl" in library.policy:
+        lines.append('while [ "$1" != -o ]; do shift; done')
+        name = f"libc.musl-{platform.machine()}.so.1"
+        lines.append(f'patchelf --replace-needed libc.so {name} "$2"')
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
 def build_one(sdist, folder, python, library):
     with tempfile.TemporaryDirectory() as work:
         header = Path(work, "headers", "sys", "single_threaded.h")
@@ -130,7 +144,7 @@ def build_one(sdist, folder, python, library):
         constraint.write_text(SETUPTOOLS + "\n", encoding="utf-8")
         variables = environment(
             CC=compiler,
-            LDSHARED=f"{compiler} -shared -s",
+            LDSHARED=str(linker(Path(work, "link"), compiler, library)),
             CFLAGS=FLAGS,
             SETUPTOOLS_EXT_SUFFIX=library.suffix(python),
             PIP_CONSTRAINT=str(constraint),
@@ -139,11 +153,15 @@ def build_one(sdist, folder, python, library):
         pip = [sys.executable, "-m", "pip", "-q", "--python", python.program]
         run(*pip, "wheel", "--no-deps", "--no-cache-dir", "-w", work, sdist, env=variables)
         (raw,) = Path(work).glob("*.whl")
-        # It refuses a wheel that uses anything which the oldest system of the policy lacks.
+        # auditwheel knows the policies of this machine's C library by name, and finds those of
+        # another by what the module needs. It refuses what the oldest system of a policy lacks.
         good = Path(work, "good")
-        repair = [sys.executable, "-m", "auditwheel", "repair", "--plat", library.policy]
+        plat = "auto" if "musl" in library.policy else library.policy
+        repair = [sys.executable, "-m", "auditwheel", "repair", "--plat", plat]
         run(*repair, "-w", good, raw, env=variables)
         (good,) = good.glob("*.whl")
+        if library.policy not in good.name:
+            raise FailedError(f"{good.name} is no wheel for {library.policy}")
         return Path(shutil.copyfile(good, Path(folder, good.name)))
 
 

@@ -119,6 +119,17 @@ static bool check_first(Batch *batch)
     return good;
 }
 
+/* The function of a method is called with the object, which is all that the method would do. */
+static PyObject *call_object(PyObject *data, PyObject *watch)
+{
+    PyObject *arguments[] = {watch, watch};
+
+    if (!PyMethod_Check(data))
+        return PyObject_Vectorcall(data, arguments, 1, NULL);
+    arguments[0] = PyMethod_GET_SELF(data);
+    return PyObject_Vectorcall(PyMethod_GET_FUNCTION(data), arguments, 2, NULL);
+}
+
 /* Another thread may have removed the watch that was checked, or changed its data. */
 static bool call_data(Watch *watch)
 {
@@ -126,7 +137,7 @@ static bool call_data(Watch *watch)
 
     if (data == NULL)
         return check_watch(watch);
-    result = PyObject_CallOneArg(data, (PyObject *)watch);
+    result = call_object(data, (PyObject *)watch);
     Py_DECREF(data);
     Py_XDECREF(result);
     return result != NULL;

@@ -200,11 +200,10 @@ PyDoc_STRVAR(set_inputhook_doc,
              "What it raises is printed. None ends it. Raises RuntimeError outside the main\n"
              "interpreter, which alone has a prompt.");
 
-PyDoc_STRVAR(make_key_doc,
-             "make_key(watch, class_, /)\n"
-             "--\n"
-             "\n"
-             "The selectors.SelectorKey of a watch, which is class_.");
+PyDoc_STRVAR(make_key_doc, "make_key(watch, class_, /)\n"
+                           "--\n"
+                           "\n"
+                           "The selectors.SelectorKey of a watch, which is class_.");
 
 PyDoc_STRVAR(take_keys_doc,
              "take_keys(batch, class_, /)\n"

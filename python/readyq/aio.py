@@ -2,38 +2,125 @@
 """asyncio on readyq, and a Queue inside an asyncio loop that is already there.
 
 The loop is the standard library's own on a readyq.Selector: timeouts are not rounded to
-milliseconds, and everything in asyncio works. Nothing of asyncio is implemented again here.
+milliseconds, and everything in asyncio works. All that is implemented again is a turn of the loop,
+for speed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import select
 import sys
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Coroutine
-from selectors import SelectorKey
 from typing import Any, TypeVar
 
-from readyq._core import Queue
+from readyq._core import ERROR, READ, WRITE, WRITE_CLOSED, Batch, Queue
 from readyq.selector import Selector
 
 _T = TypeVar("_T")
+
+# What calls the reader, and the writer, of a descriptor that has both. One in error, or without a
+# reader at its other end, is ready for both, as for a selector.
+_READABLE = READ | ERROR | WRITE_CLOSED
+_WRITABLE = WRITE | ERROR | WRITE_CLOSED
+
+# asyncio's turn is the same in these versions, but for the arithmetic of its timeout.
+_KNOWN_TURN = sys.version_info < (3, 14)
+
+
+class _EventLoop(asyncio.SelectorEventLoop):
+    """asyncio's loop, whose turn takes handles straight from the watches that are ready, where
+    asyncio's own makes and reads a list of keys, and looks at the clock only if there are timers.
+
+    In debug mode, which times each callback, and in a Python whose turn may be another one, it is
+    asyncio's own.
+    """
+
+    _debug: bool
+    _stopping: bool
+    _selector: Selector
+    _ready: deque[Any]
+    _scheduled: list[Any]
+    _timer_cancelled_count: int
+    _clock_resolution: float
+
+    def _run_once(self) -> None:
+        if self._debug or not _KNOWN_TURN:
+            super()._run_once()  # type: ignore[misc]
+            return
+        if self._timer_cancelled_count:
+            self._drop_cancelled_timers()
+        ready, scheduled = self._ready, self._scheduled
+        timeout: float | None = None
+        if ready or self._stopping:
+            timeout = 0
+        elif scheduled:
+            timeout = scheduled[0]._when - self.time()
+            if not timeout > 0:  # it may be NaN
+                timeout = 0
+        watch: Any = None
+        for watch in self._selector._wait(timeout):
+            reader, writer = watch.data
+            if reader is not None and (writer is None or watch.ready & _READABLE):
+                if reader._cancelled:
+                    self._remove_reader(watch.source)  # type: ignore[attr-defined]
+                else:
+                    ready.append(reader)
+            if writer is not None and (reader is None or watch.ready & _WRITABLE):
+                if writer._cancelled:
+                    self._remove_writer(watch.source)  # type: ignore[attr-defined]
+                else:
+                    ready.append(writer)
+        watch = reader = writer = None  # a callback that removes them frees them
+        if scheduled:
+            end = self.time() + self._clock_resolution
+            while scheduled:
+                handle = scheduled[0]
+                if handle._when >= end:
+                    break
+                heapq.heappop(scheduled)
+                handle._scheduled = False
+                ready.append(handle)
+        for _ in range(len(ready)):  # those that callbacks add are for the next turn
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+        handle = None  # if it raised, the frame is in a traceback
+
+    def _drop_cancelled_timers(self) -> None:
+        """Those at the head of the heap, or all of them if there are many."""
+        scheduled = self._scheduled
+        if len(scheduled) > 100 and self._timer_cancelled_count > len(scheduled) / 2:
+            for handle in scheduled:
+                handle._scheduled = not handle._cancelled
+            scheduled[:] = [handle for handle in scheduled if handle._scheduled]
+            heapq.heapify(scheduled)
+            self._timer_cancelled_count = 0
+        while scheduled and scheduled[0]._cancelled:
+            self._timer_cancelled_count -= 1
+            heapq.heappop(scheduled)._scheduled = False
 
 
 class _GreenletSelector(Selector):
     """A Selector for programs that gevent has patched. It sleeps in gevent's functions, so that
     other greenlets, which take the place of threads there, run in the meantime."""
 
-    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+    def __init__(self) -> None:
+        super().__init__()
+        self._wait = self._wait_in_gevent
+
+    def _wait_in_gevent(self, timeout: float | None) -> Batch:
         end = None if timeout is None else time.monotonic() + timeout
         time.sleep(0)  # the others run even if this loop never sleeps
         while True:
-            ready = super().select(0)
+            batch = self._queue.wait(0)
             left = None if end is None else max(0, end - time.monotonic())
-            if ready or left == 0:
-                return ready
+            if batch or left == 0:
+                return batch
             select.select([self.fileno()], [], [], left)
 
 
@@ -54,7 +141,7 @@ def new_event_loop() -> asyncio.SelectorEventLoop:
     'slept'
     >>> loop.close()
     """
-    return asyncio.SelectorEventLoop(_GreenletSelector() if _is_patched_by_gevent() else Selector())
+    return _EventLoop(_GreenletSelector() if _is_patched_by_gevent() else Selector())
 
 
 def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:

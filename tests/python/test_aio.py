@@ -5,6 +5,7 @@ this file tests a program's first steps, and cases that those tests do not cover
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -526,6 +528,262 @@ def test_a_loop_can_be_named(make):
         assert end()
 
 
-def test_importing_readyq_does_not_import_asyncio(python):
-    child = python("import readyq, sys; print('asyncio' in sys.modules, 'ast' in sys.modules)")
-    assert child.communicate()[0] == "False False\n"
+def test_importing_readyq_imports_little_else(python):
+    program = """
+import sys
+before = set(sys.modules)
+import readyq
+print(sorted(name for name in set(sys.modules) - before if not name.startswith("readyq")))
+readyq.Selector, readyq.Queue
+print("typing" in sys.modules, "asyncio" in sys.modules)
+"""
+    assert python(program).communicate()[0] == "['__future__']\nFalse False\n"
+
+
+# ------------------------------------------------------------------ a turn of the loop
+
+
+async def turns(count):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@RUNS
+def test_a_reader_that_another_removes_in_the_same_turn_is_not_called(make, run):
+    pairs = [make.unix() for _ in range(2)]
+    called = []
+
+    async def main():
+        loop = await running()
+
+        def read(number):
+            called.append(number)
+            for here, _ in pairs:
+                loop.remove_reader(here)
+
+        for number, (here, there) in enumerate(pairs):
+            loop.add_reader(here, read, number)
+            there.send(b"x")
+        await turns(5)
+
+    run(main())
+    assert len(called) == 1
+
+
+@RUNS
+def test_reader_and_writer_of_one_descriptor_are_called_for_what_is_theirs(make, run):
+    here, there = make.unix()
+    called = []
+
+    async def main():
+        loop = await running()
+        loop.add_reader(here, called.append, "reader")
+        await turns(3)
+        assert called == []
+        loop.add_writer(here, called.append, "writer")
+        await turns(3)
+        assert set(called) == {"writer"}
+        loop.remove_writer(here)
+        called.clear()
+        there.send(b"x")
+        await turns(3)
+        assert set(called) == {"reader"}
+        loop.add_writer(here, called.append, "writer")
+        await turns(3)
+        assert set(called) == {"reader", "writer"}
+        loop.remove_reader(here)
+        called.clear()
+        await turns(3)
+        assert set(called) == {"writer"}
+        loop.remove_writer(here)
+
+    run(main())
+
+
+@RUNS
+def test_reader_and_writer_of_a_descriptor_in_error_are_both_called(make, run):
+    called = []
+
+    async def main():
+        loop = await running()
+        reader, here = make.pipe()
+        reader.close()
+        loop.add_reader(here, called.append, "reader")
+        loop.add_writer(here, called.append, "writer")
+        for _ in range(1000):
+            await asyncio.sleep(0.001)
+            if called:
+                break
+        loop.remove_reader(here)
+        loop.remove_writer(here)
+
+    run(main())
+    assert set(called) == {"reader", "writer"}
+
+
+@RUNS
+def test_a_reader_that_was_cancelled_is_removed(make, run):
+    here, there = make.unix()
+
+    async def main():
+        loop = await running()
+        loop.add_reader(here, print)
+        loop._selector.get_key(here.fileno()).data[0].cancel()
+        there.send(b"x")
+        await turns(3)
+        assert loop.remove_reader(here) is False
+
+    run(main())
+
+
+@RUNS
+def test_callbacks_that_callbacks_add_are_for_the_next_turn(run):
+    order = []
+
+    async def main():
+        loop = await running()
+
+        def first():
+            order.append("first")
+            loop.call_soon(order.append, "third")
+
+        loop.call_soon(first)
+        loop.call_soon(order.append, "second")
+        await turns(3)
+
+    run(main())
+    assert order == ["first", "second", "third"]
+
+
+@RUNS
+def test_timers_run_in_their_order_and_cancelled_ones_do_not(run):
+    order = []
+
+    async def main():
+        loop = await running()
+        now = loop.time()
+        cancelled = [loop.call_at(now + 0.001, order.append, "never") for _ in range(300)]
+        far = [loop.call_at(now + 1000, order.append, "never") for _ in range(300)]
+        for delay in (0.003, 0.001, 0.002):
+            loop.call_at(now + delay, order.append, delay)
+        for handle in [*cancelled, *far[1:]]:
+            handle.cancel()
+        await asyncio.sleep(0.01)
+        assert loop._scheduled == [far[0]]
+        assert loop._timer_cancelled_count == 0
+        far[0].cancel()
+
+    run(main())
+    assert order == [0.001, 0.002, 0.003]
+
+
+@RUNS
+def test_a_few_cancelled_timers_leave_the_heap_when_they_reach_its_head(run):
+    async def main():
+        loop = await running()
+        near, far = loop.call_later(0.5, print), loop.call_later(1000, print)
+        far.cancel()
+        await turns(2)
+        assert set(loop._scheduled) == {near, far}
+        near.cancel()
+        await turns(2)
+        assert loop._scheduled == []
+
+    run(main())
+
+
+@RUNS
+def test_timers_at_infinity_and_at_no_time_do_no_harm(run):
+    called = []
+
+    async def main():
+        loop = await running()
+        never = loop.call_later(float("inf"), called.append, "never")
+        await asyncio.sleep(0.001)
+        never.cancel()
+        loop.call_at(float("nan"), called.append, "nan")
+        await asyncio.sleep(0.001)
+
+    run(main())
+    assert called == ["nan"]
+
+
+@RUNS
+def test_an_exception_of_a_callback_goes_to_the_handler_and_the_others_run(run):
+    failed, called = [], []
+
+    async def main():
+        loop = await running()
+        loop.set_exception_handler(lambda loop, context: failed.append(context["exception"]))
+        loop.call_soon(lambda: 1 / 0)
+        loop.call_soon(called.append, "second")
+        await turns(2)
+
+    run(main())
+    assert [type(error) for error in failed] == [ZeroDivisionError]
+    assert called == ["second"]
+
+
+@RUNS
+def test_system_exit_of_a_callback_ends_run(run):
+    async def main():
+        (await running()).call_soon(sys.exit, 7)
+        await asyncio.sleep(10)
+
+    with pytest.raises(SystemExit):
+        run(main())
+
+
+@RUNS
+def test_debug_mode_reports_a_slow_callback(run, caplog):
+    async def main():
+        loop = await running()
+        loop.slow_callback_duration = 0.01
+        loop.call_soon(time.sleep, 0.02)
+        await turns(2)
+
+    run(main(), debug=True)
+    assert "took 0.0" in caplog.text
+
+
+@RUNS
+def test_a_turn_keeps_nothing_of_the_callbacks_that_it_ran(make, run):
+    class Thing:
+        def read(self):
+            here.recv(1)
+            loops[0].remove_reader(here)
+
+    here, there = make.unix()
+    loops = []
+
+    async def main():
+        loops.append(await running())
+        thing = Thing()
+        alive = weakref.ref(thing)
+        loops[0].add_reader(here, thing.read)
+        del thing
+        there.send(b"x")
+        await turns(3)
+        assert alive() is None
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
+
+
+def test_a_subclass_of_handle_is_run_by_its_own_method():
+    class Handle(asyncio.Handle):
+        def _run(self):
+            ran.append(self)
+
+    async def main():
+        loop = await running()
+        handle = Handle(print, (), loop)
+        loop._ready.append(handle)
+        await turns(2)
+        assert ran == [handle]
+
+    ran = []
+    readyq.run(main())

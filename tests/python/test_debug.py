@@ -20,7 +20,7 @@ import pytest
 import readyq
 from readyq import EDGE, READ
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PACKAGE = str(pathlib.Path(readyq.__file__).parents[1])
 QUICK = {"turns": 1000, "turn": 0.05, "rest": 0.05}
 
 
@@ -246,7 +246,7 @@ here.close(), there.close()
 def test_environment_switches_it_on(value, warned):
     result = subprocess.run(
         [sys.executable, "-c", SPIN],
-        env={**os.environ, "READYQ_DEBUG": value, "PYTHONPATH": str(ROOT / "python")},
+        env={**os.environ, "READYQ_DEBUG": value, "PYTHONPATH": PACKAGE},
         capture_output=True,
         text=True,
         check=True,

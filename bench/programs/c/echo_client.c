@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 128, ROOM = 16384, CROWD = 256, SILENCE_MS = 20000 };
+enum { BATCH = 128, ROOM = 16384, CROWD = 256, FROM_ONE_ADDRESS = 5000, SILENCE_MS = 20000 };
 
 struct connection {
     int fd;
@@ -76,6 +76,17 @@ static void catch_up(struct connection *c)
         continue;
 }
 
+/* From 127.0.0.1 on: the kernel searches long for a port where most ports of an address are used. */
+static void use_address(int fd, int index)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    const int one = 1;
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(index / FROM_ONE_ADDRESS));
+    need(setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one) == 0, "setsockopt");
+    need(bind(fd, (struct sockaddr *)&address, sizeof address) == 0, "bind");
+}
+
 static void connect_to(int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -90,6 +101,7 @@ static void connect_to(int port)
         c->fd = socket(AF_INET, SOCK_STREAM, 0);
         need(c->fd >= 0, "socket");
         need(setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0, "setsockopt");
+        use_address(c->fd, i);
         need(connect(c->fd, (struct sockaddr *)&address, sizeof address) == 0, "connect");
         need(epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) == 0, "epoll_ctl");
         if (resets)

@@ -171,14 +171,9 @@ static long run_timer_fire(long turns)
 }
 
 const struct scenario scenarios[] = {
-    {"ready", setup_ready, run_ready},
-    {"add", start, run_add},
-    {"remove", setup_idle, run_remove},
-    {"add_remove", start, run_add_remove},
-    {"modify", setup_idle, run_modify},
-    {"timer_add", start, run_timer_add},
-    {"timer_cancel", setup_timers, run_remove},
-    {"timer_restart", setup_timers, run_timer_restart},
-    {"timer_fire", init_timers, run_timer_fire},
-    {NULL, NULL, NULL},
+    {"ready", setup_ready, run_ready},           {"add", start, run_add},
+    {"remove", setup_idle, run_remove},          {"add_remove", start, run_add_remove},
+    {"modify", setup_idle, run_modify},          {"timer_add", start, run_timer_add},
+    {"timer_cancel", setup_timers, run_remove},  {"timer_restart", setup_timers, run_timer_restart},
+    {"timer_fire", init_timers, run_timer_fire}, {NULL, NULL, NULL},
 };

@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FEW = 50, MANY = 150 };
-
 void need(int result, const char *call)
 {
     if (result >= 0)
@@ -48,13 +46,17 @@ static void count(const char *word)
     const size_t length = strcspn(word, ":");
     const struct scenario *one = find(word, length);
     long few, many;
+    long turns;
+    int n;
 
-    one->setup(word[length] == ':' ? atoi(word + length + 1) : 1);
-    one->run(FEW);
+    if (sscanf(word + length, ":%d:%ld", &n, &turns) != 2)
+        exit(2);
+    one->setup(n);
+    one->run(turns);
     mark();
-    few = one->run(FEW);
+    few = one->run(turns);
     mark();
-    many = one->run(MANY);
+    many = one->run(3 * turns);
     mark();
     printf("%s %ld %ld\n", word, few, many);
     fflush(stdout);

@@ -4,7 +4,7 @@
  * describes, and has this command line (program.c):
  *
  *     PROGRAM list
- *     PROGRAM count SCENARIO:N...
+ *     PROGRAM count SCENARIO:N:TURNS...
  *     PROGRAM time SCENARIO N TURNS
  */
 #ifndef PROGRAM_H
@@ -16,8 +16,8 @@ enum { READY = 100, IDLE = 200, MOST_READY = 100 };
 
 struct scenario {
     const char *name;
-    void (*setup)(int n);      /* with a new queue */
-    long (*run)(long turns);   /* returns the number of operations */
+    void (*setup)(int n);    /* with a new queue */
+    long (*run)(long turns); /* returns the number of operations */
 };
 
 extern const struct scenario scenarios[]; /* of the program; the last one has no name */

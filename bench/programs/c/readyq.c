@@ -2,8 +2,8 @@
  *
  * readyq in C: see program.h.
  */
-#include "program.h"
 #include "readyq.h"
+#include "program.h"
 
 #include <pthread.h>
 #include <stddef.h>

@@ -3,13 +3,14 @@
 use it, in the scenarios that bench/README.md describes:
 
     PROGRAM list
-    PROGRAM count SCENARIO:N...
+    PROGRAM count SCENARIO:N:TURNS...
     PROGRAM time SCENARIO N TURNS
 
 A scenario is a function of n that starts with a new queue and returns `run(turns)`, which does so
 many turns and returns how many operations these were.
 """
 
+import gc
 import os
 import sys
 import time
@@ -17,7 +18,8 @@ import time
 # The descriptors that a program inherits: READY and up to 99 more are readable for ever, IDLE and
 # those above it never are.
 READY, IDLE, MOST_READY = 100, 200, 100
-FEW, MANY = 50, 150
+# In these, more or less is alive after each run, so that collections would not cost the same.
+USED_UP = ("add", "remove", "timer_add", "timer_cancel")
 HOUR = 3600
 
 
@@ -48,16 +50,21 @@ def events(n, turns):
     return min(n, MOST_READY) * turns
 
 
-def count(scenario, n):
-    """callgrind and strace are told to notice getppid(), which nothing else calls here."""
+def count(name, scenario, n, turns):
+    """callgrind and strace are told to notice getppid(), which nothing else calls here. Garbage is
+    collected at the end of each run and not in between, where it would come by chance: the costs of
+    what is alive are then the same in each run, and what a turn leaves behind is its own cost.
+    """
+    gc.disable()
     run = scenario(n)
-    run(FEW)
-    os.getppid()
-    few = run(FEW)
-    os.getppid()
-    many = run(MANY)
-    os.getppid()
-    return few, many
+    operations = []
+    for times in (1, 1, 3):
+        operations.append(run(times * turns))
+        if name not in USED_UP:
+            gc.collect()
+        os.getppid()
+    gc.collect()
+    return operations[1:]
 
 
 def measure(scenario, n, turns):
@@ -75,8 +82,8 @@ def main(scenarios, words):
         print("\n".join(scenarios))
     elif words[0] == "count":
         for word in words[1:]:
-            name, _, n = word.partition(":")
-            print(word, *count(scenarios[name], int(n or 1)), flush=True)
+            name, n, turns = word.split(":")
+            print(word, *count(name, scenarios[name], int(n), int(turns)), flush=True)
     else:
         name, n, turns = words[1:]
         measure(scenarios[name], int(n), int(turns))

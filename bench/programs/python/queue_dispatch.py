@@ -4,8 +4,9 @@
 import sys
 
 import program
-import readyq
 from program import READY, Object
+
+import readyq
 
 
 def ready(n):

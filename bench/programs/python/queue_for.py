@@ -6,8 +6,9 @@ import sys
 import threading
 
 import program
-import readyq
 from program import HOUR, IDLE, READY, Object
+
+import readyq
 
 
 def ready(n):

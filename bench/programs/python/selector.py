@@ -7,8 +7,9 @@ import selectors
 import sys
 
 import program
-import readyq
 from program import IDLE, READY, Object
+
+import readyq
 
 READ = selectors.EVENT_READ
 new_selector = {"stock": selectors.DefaultSelector, "readyq": readyq.Selector}.get(sys.argv[1])

@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: MIT
+"""`make bench-report` writes docs/performance.md and its plots, and the plot of the README, out of
+measured results. Those of build/bench/results.json, which `make bench` left, are taken over into
+results/SYSTEM.json, the committed file, first; those of a quick run are not. The words are here and
+in the parts' chapters; every number is computed. page.py does the same for docs/scaling.md.
+"""
+
+import importlib
+import platform
+import sys
+import textwrap
+
+import page as scaling
+import results
+from plot import LIMIT, OURS, PEER, Bars, Lines, figure, number
+from results import ROOT
+
+DOCS = ROOT / "docs"
+IMAGES = DOCS / "images"
+COMMITTED = ROOT / "bench" / "results"
+PARTS = ("counted", "timed", "echo", "latency")
+SCALING = ("timed", "echo", "scaling")  # what docs/scaling.md is made of: page.py
+UNITS = {"ns": "nanoseconds", "us": "microseconds"}
+LEVEL = 1.03  # closer than that is the same
+
+# Subjects are compared with those that are used in the same way: in the order of the columns.
+FAMILIES = {
+    "C": "C and Rust",
+    "Rust": "C and Rust",
+    "Python": "Python, a queue",
+    "tasks": "Python, asyncio and greenlets",
+    "Lua": "Lua, a queue",
+    "coroutines": "Lua, coroutines",
+}
+COLUMNS = (("C and Rust",), ("Python, a queue", "Python, asyncio and greenlets"))
+COLUMNS += (("Lua, a queue", "Lua, coroutines"),)
+TASKS = ("asyncio", "uvloop", "gevent", "trio")
+COROUTINES = ("loop", "socket", "cqueues", "copas")
+
+# The rows of the plot in the README: group, what, unit, title.
+ECHO = "us of processor time per message"
+OVERVIEW = [
+    (
+        "event",
+        "100 ready",
+        "instructions",
+        "A busy loop, 100 ready in a wait: instructions per event",
+    ),
+    ("event", "1 ready", "instructions", "An idle loop, 1 ready in a wait: instructions per event"),
+    ("echo", "100 x 64 bytes", ECHO, "Echo of 64 bytes on 100 connections: µs of processor each"),
+]
+
+# Why readyq loses, by family and group.
+REASONS = {
+    ("C and Rust", "event"): """\
+Each wait locks the queue, because any thread may change it at any time; reads the clock for the
+figures of `readyq_stats()`; and gives back what the last batch holds. With one event in a wait all
+of that is paid for one event. polling and mio hand out the kernel's own array and keep no state;
+libev and libuv serve one thread.""",
+    ("C and Rust", "change"): """\
+A change takes effect in a wait that another thread runs already, so it is a system call at once,
+under a lock; and each number gets a generation, so that one that is reused is told apart. polling
+and mio hand each change to the kernel and keep nothing. libev serves one thread: it notes changes,
+and makes before the next wait those that are left.""",
+    ("C and Rust", "timer"): """\
+Each call locks the queue and reads the clock, because delays are counted from the call, to the
+nanosecond. libev serves one thread, and counts from the time at which its last wait returned.""",
+    ("C and Rust", "wake"): """\
+A wake ends exactly one wait, and one that comes before the wait is kept; both need the lock and an
+ordered exchange with the thread that is about to sleep.""",
+    ("Python, a queue", "event"): """\
+`select.epoll` returns a list of tuples in one call of C; a queue returns watches that know whether
+they were removed in the meantime.""",
+    ("Python, a queue", "change"): """\
+`add` makes a watch, the handle for everything later, where `select.epoll` returns nothing.""",
+    ("Python, a queue", "pool"): """\
+A wait looks before it gives up the interpreter's lock, and asks the kernel again to sleep. A call
+to arm the descriptor again is part of both.""",
+    ("Python, asyncio and greenlets", "wake"): """\
+The callback goes through asyncio's loop and its pair of sockets, both in Python.""",
+    ("Python, asyncio and greenlets", "event"): """\
+asyncio on readyq runs asyncio's own loop in Python; uvloop's is compiled, on libuv.""",
+    ("Python, asyncio and greenlets", "timer"): """\
+asyncio's timers are objects of Python on a heap of Python; uvloop's are libuv's.""",
+    ("Python, asyncio and greenlets", "change"): """\
+`add_reader()` goes through asyncio's loop and a selector's key, both in Python.""",
+    ("Python, asyncio and greenlets", "coroutine"): """\
+Callbacks are run by asyncio's loop, which is in Python; uvloop's is compiled.""",
+    ("Lua, a queue", "event"): """\
+With one event in a wait, the call of the wait is most of its cost.""",
+    ("Lua, a queue", "timer"): """\
+The program of luv keeps its timers and starts them again, and they count milliseconds from a time
+that luv has read before; readyq's adds a new one and reads the clock.""",
+    ("Lua, coroutines", "event"): """\
+readyq's scheduler is written in Lua, that of cqueues in C. cqueues makes a second system call.""",
+    ("Lua, coroutines", "coroutine"): """\
+readyq's scheduler is written in Lua, that of cqueues in C.""",
+}
+
+
+def family(row):
+    if row.language == "Python" and any(word in row.subject for word in TASKS):
+        return FAMILIES["tasks"]
+    if row.language == "Lua" and any(word in row.subject for word in COROUTINES):
+        return FAMILIES["coroutines"]
+    return FAMILIES[row.language]
+
+
+def who(row):
+    if row.subject.startswith("readyq"):
+        return OURS
+    return LIMIT if row.subject.startswith("bare") else PEER
+
+
+def unique(items):
+    return list(dict.fromkeys(items))
+
+
+# ------------------------------------------------------------------ who wins
+
+
+def best(rows, kind):
+    """The row with the least value, of ours or of the peers."""
+    return min((row for row in rows if who(row) == kind), key=lambda row: row.value, default=None)
+
+
+def verdict(rows):
+    """(words, style) on readyq and the best peer of one family."""
+    ours, peer = best(rows, OURS), best(rows, PEER)
+    if ours is None or peer is None:
+        return ("no peer" if peer is None else "no readyq", "quiet")
+    if peer.value > ours.value * LEVEL:
+        times = number(peer.value / max(ours.value, 1e-9))
+        return (f"readyq wins: {peer.subject} {times} times more", "good")
+    if ours.value > peer.value * LEVEL:
+        times = number(ours.value / max(peer.value, 1e-9))
+        return (f"readyq loses: {peer.subject} {times} times less", "bad")
+    return (f"level with {peer.subject}", "quiet")
+
+
+# ------------------------------------------------------------------ plots
+
+
+def bars(rows, families, calls):
+    """`calls`: the rows of system calls for the same thing, to say which library makes more."""
+    needed = {(row.language, row.subject): row.value for row in calls}
+    groups = []
+    for name in families:
+        mine = sorted((r for r in rows if family(r) == name), key=lambda row: row.value)
+        if mine:
+            least = min((needed.get((r.language, r.subject), 0) for r in mine), default=0)
+            found = [
+                (label(row), row.value, who(row), note(needed, row, max(1, least))) for row in mine
+            ]
+            groups.append((name, verdict(mine), found))
+    return Bars(groups) if groups else None
+
+
+def note(needed, row, least):
+    """How many more system calls than the others it makes, if it does."""
+    more = needed.get((row.language, row.subject), 0) - least
+    return f"+ {more:.0f} call{'s' if more > 1.5 else ''}" if more > 0.5 else ""
+
+
+def label(row):
+    return f"{row.subject} (Rust)" if row.language == "Rust" else row.subject
+
+
+def select(rows, group, what, unit):
+    return [r for r in rows if (r.group, r.what, r.unit) == (group, what, unit)]
+
+
+def row_of_bars(title, rows, group, what, unit):
+    mine = select(rows, group, what, unit)
+    calls = select(rows, group, what, "system calls") if unit == "instructions" else []
+    return title, [bars(mine, families, calls) for families in COLUMNS]
+
+
+def draw_bars(chapter, rows):
+    """A row of panels for each thing."""
+    things = chapter.what or unique(r.what for r in rows if r.unit == chapter.unit)
+    return [row_of_bars(what, rows, chapter.group, what, chapter.unit) for what in things]
+
+
+def draw_lines(chapter, rows):
+    """The figure of a number of things, in one panel for each language."""
+    panels = []
+    for title, languages in (("C and Rust", "C Rust"), ("Python", "Python"), ("Lua", "Lua")):
+        mine = [r for r in rows if r.language in languages.split() and r.unit == chapter.unit]
+        lines = [
+            (subject, [(int(r.what), r.value) for r in mine if r.subject == subject], kind)
+            for subject, kind in unique((r.subject, who(r)) for r in mine)
+        ]
+        if lines:
+            panels.append(Lines(title, lines))
+    return [("", panels)]
+
+
+def save(name, svg):
+    (IMAGES / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def plot(chapter, rows, conditions):
+    """Writes the chapter's plot, and returns the name of the file."""
+    draw = draw_lines if chapter.plot == "lines" else draw_bars
+    name = "speed-" + chapter.group.replace(" ", "-")
+    unit = UNITS.get(chapter.unit, chapter.unit)
+    subtitle = f"{unit}; less is better · {conditions['processor']}, {conditions['date']}"
+    save(name, figure(chapter.title, subtitle, draw(chapter, rows)))
+    return name
+
+
+def overview(rows, conditions):
+    there = [one for one in OVERVIEW if select(rows, *one[:3])]
+    panels = [row_of_bars(title, rows, *key) for *key, title in there]
+    subtitle = "shorter is better; instructions are counted, the same in every run; + calls: more"
+    subtitle += " system calls than others"
+    words = f"{subtitle} · readyq {conditions['readyq']}, {conditions['date']}"
+    save("speed", figure("What an event loop costs", words, panels))
+
+
+# ------------------------------------------------------------------ the page
+
+
+def table(head, lines, words=1):
+    """The first columns are words, the others numbers."""
+    rule = ["---"] * words + ["--:"] * (len(head) - words)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *lines])
+
+
+def table_of(rows, unit):
+    """Subjects below each other, things beside each other."""
+    mine = [row for row in rows if row.unit == unit]
+    things = unique(row.what for row in mine)
+    values = {(row.language, row.subject, row.what): row for row in mine}
+    lines = []
+    for language, subject in unique((row.language, row.subject) for row in mine):
+        found = [values.get((language, subject, what)) for what in things]
+        name = f"**{subject}**" if subject.startswith("readyq") else subject
+        lines.append([f"{language}: {name}", *(cell(row) for row in found)])
+    return table([unit, *things], lines)
+
+
+def cell(row):
+    if row is None:
+        return ""
+    value = f"{row.value:,.2f}" if row.unit == "system calls" else in_full(row.value)
+    return value if row.spread is None else f"{value} ± {in_full(row.spread)}"
+
+
+def in_full(value):
+    return f"{value:,.0f}" if value >= 100 else number(value)
+
+
+def chapter_text(chapter, rows, conditions):
+    parts = [f"## {chapter.title}", chapter.text]
+    if chapter.plot and any(row.unit == chapter.unit for row in rows):
+        name = plot(chapter, rows, conditions)
+        parts.append(f"![{chapter.title}: bars of each library](images/{name}.svg)")
+    parts += [table_of(rows, unit) for unit in unique(row.unit for row in rows)]
+    parts.append(f"Measured again by `{chapter.repeat}`.")
+    return "\n\n".join(parts)
+
+
+def duels(chapters):
+    """(chapter, what, unit, family, the best of readyq, the best peer) of all that both can do."""
+    for chapter, rows in chapters:
+        for what, unit in unique((row.what, row.unit) for row in rows):
+            for name in unique(FAMILIES.values()):
+                mine = [r for r in select(rows, chapter.group, what, unit) if family(r) == name]
+                ours, peer = best(mine, OURS), best(mine, PEER)
+                if ours is not None and peer is not None:
+                    yield chapter, what, unit, name, ours, peer
+
+
+def in_short(fights):
+    """A table of ratios: things below each other, families beside each other."""
+    families = unique(FAMILIES.values())
+    cells, things = {}, []
+    for chapter, what, unit, name, ours, peer in fights:
+        if unit == chapter.unit and peer.value > 0:
+            ratio = ours.value / peer.value
+            mark = "**" if ratio * LEVEL < 1 else ""
+            cells[chapter.title, what, name] = f"{mark}{number(ratio)}{mark}, {peer.subject}"
+            things.append((chapter.title, what))
+    lines = [
+        [f"{title}: {what}", *(cells.get((title, what, name), "") for name in families)]
+        for title, what in unique(things)
+    ]
+    words = """\
+The best of readyq divided by the best of its peers, which is named: below 1, in bold, readyq needs
+less. A program waits on a queue by itself; a loop of tasks or coroutines calls or resumes it."""
+    return "\n\n".join(["## In short", words, table(["", *families], lines)])
+
+
+def is_lost(ours, peer):
+    least = 0.2 if ours.unit == "system calls" else 0
+    return ours.value > peer.value * LEVEL and ours.value - peer.value > least
+
+
+def losses(fights):
+    """Where the best of readyq needs more than the best peer of the same family, and why."""
+    order = unique(FAMILIES.values())
+    lost = [fight for fight in fights if is_lost(*fight[-2:])]
+    lost.sort(key=lambda fight: order.index(fight[3]))
+    lines = [
+        [name, f"{chapter.title}: {what}", unit, *in_words(ours, peer)]
+        for chapter, what, unit, name, ours, peer in lost
+    ]
+    head = ["family", "what", "unit", "the best of readyq", "the best peer", "times"]
+    parts = ["## Where readyq loses", table(head, lines, 3)]
+    for name, group in unique((fight[3], fight[0].group) for fight in lost):
+        if reason := REASONS.get((name, group)):
+            words = f"**{name}, {group}:** {reason}"
+            parts.append(textwrap.fill(words, 98, initial_indent="- ", subsequent_indent="  "))
+    return "\n\n".join(parts)
+
+
+def in_words(ours, peer):
+    ratio = number(ours.value / peer.value) if peer.value > 0.05 else "-"
+    return [f"{ours.subject}: {cell(ours)}", f"{label(peer)}: {cell(peer)}", ratio]
+
+
+HEAD = """\
+# Performance
+
+```{note}
+`make bench-report` has written this page from measured results; it is not edited by hand.
+```
+
+What readyq costs, beside the kernel's own calls and the other event loops of each language. Every
+figure is for one operation, and less is better. Instructions and system calls are counted: they are
+the same in every run, on a busy machine as well. Times were measured in interleaved rounds of one
+run, and compare only with others of the same table.
+
+![Bars of instructions for each library in C, Python and Lua](images/speed.svg)
+
+Subjects are compared with those that are used in the same way, and `bare epoll` is the limit: a
+loop for one purpose, with none of what a library is for.
+
+"""
+
+
+def conditions_text(parts):
+    names = {"date": "date", "readyq": "readyq", "processor": "processor", "cores": "cores"}
+    names |= {"system": "system", "compiler": "compiler", "flags": "flags"}
+    lines = [
+        [words, *(str(part["conditions"][key]) for part in parts.values())]
+        for key, words in names.items()
+    ]
+    versions = next(iter(parts.values()))["conditions"]["versions"]
+    found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    left_out = [f"{one['subject']} ({one['language']}): `{one['get']}`" for one in missing(parts)]
+    words = ["## Conditions", table(["", *parts], lines), f"Versions: {found}."]
+    if left_out:
+        words.append("Left out because it was not installed: " + "; ".join(left_out) + ".")
+    return "\n\n".join(words)
+
+
+def missing(parts):
+    every = [one for part in parts.values() for one in part["missing"]]
+    return list({(one["subject"], one["language"]): one for one in every}.values())
+
+
+def page(parts):
+    every = [row for part in parts.values() for row in part["rows"]]
+    chapters = []
+    for name, part in parts.items():
+        for chapter in importlib.import_module(name).CHAPTERS:
+            if rows := [row for row in every if row.group == chapter.group]:
+                chapters.append((chapter, rows, part["conditions"]))
+    overview(every, parts["counted"]["conditions"])
+    fights = list(duels([one[:2] for one in chapters]))
+    words = [in_short(fights), losses(fights)]
+    words += [chapter_text(*one) for one in chapters]
+    words.append(conditions_text(parts))
+    return HEAD + "\n\n".join(words) + "\n"
+
+
+def take_over(path):
+    """The committed results, with those of the last run in their place."""
+    committed, latest = results.load(path), results.load(results.LATEST)
+    for name, part in latest["parts"].items():
+        if part["quick"]:
+            print(f"bench-report: {name}: a quick run is not taken over", file=sys.stderr)
+        else:
+            committed["parts"][name] = part
+    results.save(path, committed)
+    return committed
+
+
+def main():
+    committed = take_over(COMMITTED / f"{platform.system().lower()}-{platform.machine()}.json")
+    parts = {name: committed["parts"][name] for name in PARTS if name in committed["parts"]}
+    if "counted" not in parts:
+        sys.exit("bench-report: nothing was counted yet: make bench BENCH=counted")
+    (DOCS / "performance.md").write_text(page(parts), encoding="utf-8")
+    if set(SCALING) <= set(committed["parts"]):
+        scaling.write(committed)
+
+
+if __name__ == "__main__":
+    main()
