@@ -221,8 +221,9 @@ static int64_t time_to_sleep(const struct call *call)
     readyq *q = call->q;
     int64_t until;
 
-    if (call->timeout == 0 || q->any_unconfirmed || q->ghost_found ||
-        !readyq__list_empty(&q->ready))
+    if (call->timeout == 0 || q->any_unconfirmed || !readyq__list_empty(&q->ready))
+        return 0;
+    if (q->ghost_found && !q->rebuild_due) /* the next kernel queue is not complete */
         return 0;
     if (q->virtual_clock) {
         const bool any = call->deadline != READYQ__FOREVER || q->ntimers > 0;
@@ -342,16 +343,19 @@ static int fetch(struct call *call, int64_t wanted)
     return n;
 }
 
-/* Goes a step further in replacing the kernel queue: fills the next one, or replaces it if no thread
- * is in the kernel. 0 or -errno. */
+/* Fills the next kernel queue by a step, if a ghost was found and it is not complete. 0 or -errno. */
+static int prepare_if_due(readyq *q)
+{
+    return q->ghost_found && !q->rebuild_due && !q->closed ? readyq__prepare_rebuild(q) : 0;
+}
+
+/* Replaces the kernel queue if that is due and no thread is in the kernel. 0 or -errno. */
 static int replace_if_possible(readyq *q)
 {
-    int error = 0;
+    int error;
 
-    if (q->ghost_found && !q->rebuild_due && !q->closed)
-        error = readyq__prepare_rebuild(q);
     if (!q->rebuild_due || q->in_kernel > 0)
-        return error;
+        return 0;
     error = q->closed ? 0 : readyq__rebuild(q);
     q->rebuild_due = false;
     pthread_cond_broadcast(&q->kernel_left);
@@ -363,7 +367,7 @@ static int replace_if_possible(readyq *q)
 static int await_replacement(struct call *call)
 {
     readyq *q = call->q;
-    const int cancel_state = q->cancel_state;
+    const int cancel_state = q->cancel_state, error = prepare_if_due(q);
 
     while (q->rebuild_due && q->in_kernel > 0 && !q->closed) {
         if (q->asleep > 0)
@@ -372,7 +376,7 @@ static int await_replacement(struct call *call)
         q->cancel_state = cancel_state; /* another thread had the lock */
         read_clock(call);
     }
-    return replace_if_possible(q);
+    return error < 0 ? error : replace_if_possible(q);
 }
 
 /* ------------------------------------------------------------------ 4. filling the batch */
@@ -436,7 +440,7 @@ static int wait_for(struct call *call)
             return -ESHUTDOWN;
         collect(call);
         n = is_sleep_certain(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
-        if (error == 0)
+        if (error == 0 && (error = prepare_if_due(q)) == 0)
             error = replace_if_possible(q);
         if (q->closed)
             return -ESHUTDOWN;

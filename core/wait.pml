@@ -343,12 +343,16 @@ inline rebuild()
 #define BROADCAST gated = 0
 #endif
 
-inline replace_if_possible()
+inline prepare_if_due()
 {
     if
     :: ghost_found && !rebuild_due && !closed -> prepare_rebuild()
     :: else
-    fi;
+    fi
+}
+
+inline replace_if_possible()
+{
     if
 #ifdef FORGET_IN_KERNEL
     :: rebuild_due ->
@@ -367,6 +371,7 @@ inline replace_if_possible()
 inline await_replacement()
 {
     failed = false;
+    prepare_if_due();
     do
 #ifdef FORGET_GATE
     :: false ->
@@ -390,7 +395,7 @@ inline await_replacement()
 /* time_to_sleep() and begin_sleep() up to the last look, in one step. */
 inline begin_sleep()
 {
-    sleeps = kind > LOOK && !failed && !ghost_found && !IS_ANY_LISTED;
+    sleeps = kind > LOOK && !failed && !IS_ANY_LISTED && (!ghost_found || rebuild_due);
     until = FOREVER;
     if
     :: sleeps && NEXT_DUE < covered ->
@@ -593,7 +598,7 @@ proctype waiter(byte me)
             leave_kernel();
 #if GHOSTS
             if
-            :: !failed -> replace_if_possible()
+            :: !failed -> prepare_if_due(); replace_if_possible()
             :: else
             fi;
 #endif
