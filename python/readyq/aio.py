@@ -42,7 +42,7 @@ class _EventLoop(asyncio.SelectorEventLoop):
 
     _debug: bool
     _stopping: bool
-    _selector: Selector
+    _selector: Any  # a Selector
     _ready: deque[Any]
     _scheduled: list[Any]
     _timer_cancelled_count: int
@@ -59,9 +59,8 @@ class _EventLoop(asyncio.SelectorEventLoop):
         if ready or self._stopping:
             timeout = 0
         elif scheduled:
-            timeout = scheduled[0]._when - self.time()
-            if not timeout > 0:  # it may be NaN
-                timeout = 0
+            left = scheduled[0]._when - self.time()
+            timeout = left if left > 0 else 0  # 0 also for NaN
         watch: Any = None
         for watch in self._selector._wait(timeout):
             reader, writer = watch.data

@@ -100,7 +100,7 @@ def use_selector(context):
             pass
         else:
             raise AssertionError("this test needs a fileno() that raises")
-        assert selector.unregister(socket) is key
+        assert selector.unregister(socket) == key
 
 
 async def main():
