@@ -95,7 +95,9 @@ fi
 check zizmor zizmor --offline --quiet .github
 # The descriptions of these files that their readers publish, of which it has copies.
 described() {
-    check-jsonschema --quiet --builtin-schema "vendor.$@"
+    schema=$1
+    shift
+    check-jsonschema --quiet --builtin-schema "vendor.$schema" "$@"
 }
 check CITATION.cff described citation-file-format CITATION.cff
 check dependabot.yml described dependabot .github/dependabot.yml
