@@ -10,7 +10,6 @@ READYQ_DIST is the folder (dist/).
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import sys
@@ -50,11 +49,11 @@ def test_no_package_is_missing():
     }
     policies = [one.policy for one in wheels.libraries()]
     built = {name_of(one) for one in WHEELS}
-    pythons = {one.partition("-")[0] for one in built}
+    pythons = {one.split("-")[1] for one in built}
     assert pythons
     for python in pythons:
         for policy in policies:
-            assert any(one.startswith(f"{python}-") and policy in one for one in built)
+            assert any(f"-{python}-" in one and policy in one for one in built)
     assert (f"readyq-{VERSION}-1.rockspec" in names) == bool(project.home())
 
 
@@ -91,7 +90,7 @@ def wheel(request, tmp_path):
 def test_auditwheel_agrees_with_the_name_of_the_wheel(wheel):
     command = [sys.executable, "-m", "auditwheel", "show", "--json", wheel]
     shown = json.loads(project.run(*command))
-    assert shown["overall_policy"].rpartition("_" + platform.machine())[0] in wheel.name
+    assert shown["overall_tag"] in wheel.name
 
 
 def test_the_module_is_hardened_has_no_paths_and_exports_one_name(wheel, tmp_path):
