@@ -48,7 +48,7 @@ def packages(tmp_path_factory):
     python = find_builder()
     if python is None:
         pytest.skip("needs the Python packages build and setuptools 77 (make setup)")
-    built = ("build", "dist", ".git", "*.so", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis")
+    built = ("build", "dist", ".git", ".hypothesis", ".*_cache", "__pycache__", "*.egg-info", "*.so")
     folder = tmp_path_factory.mktemp("packages")
     sources = shutil.copytree(ROOT, folder / "sources", ignore=shutil.ignore_patterns(*built))
     command = [python, "-m", "build", "--no-isolation", "-o", folder / "dist", sources]
