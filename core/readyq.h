@@ -82,8 +82,8 @@ struct readyq__link { /* private: an element of a circular list */
  * Its memory may be freed when it is in no queue (`queue == NULL`) and no other thread uses it.
  * In a pool of threads the thread that took a watch by readyq_next() uses it until it calls
  * readyq_done() or waits again; before that only this thread should remove and free it. A thread
- * that removes a watch which another one may have taken must learn from that thread, by means of
- * its own, when it has finished with it. */
+ * that removes a watch which another one may have taken frees it only when that thread has finished
+ * with it, which the program finds out by means of its own, such as a reference count. */
 struct readyq_watch {
     void *data;        /* the caller's; never read by the library */
     readyq *queue;     /* the queue it is in, or NULL */
@@ -343,7 +343,7 @@ READYQ_API int64_t readyq_now(readyq *q);
  * due. -1 if it is not running. */
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
-/* The figures of a queue: FIGURE(name, meaning). They are counted always, from readyq_open() on; a
+/* The figures of a queue. They are counted always, from readyq_open() on; a
  * child continues with its parent's. A wait that may sleep reads the clock twice, for its deadline,
  * the timers and these figures together. */
 #define READYQ_FIGURES(FIGURE)                                                                     \
