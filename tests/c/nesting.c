@@ -371,6 +371,9 @@ static uint64_t count_changes(readyq *q)
     return stats.changes;
 }
 
+/* A timer in a kqueue that went off is set anew when the kqueue is looked at, and then again. */
+enum { CHANGES = HAS_EPOLL ? 1 : 2 };
+
 /* The other loop waits, this one asks what is ready, and that is all. */
 static void test_a_batch_changes_what_it_shows_once_at_most(void)
 {
@@ -392,6 +395,7 @@ static void test_a_batch_changes_what_it_shows_once_at_most(void)
     }
     CHECK_IS(count_changes(q) - before, 0);
     drain(p[0]);
+    CHECK_IS(readyq_wait(q, &batch, 0, 0), 0); /* a kqueue is readable until it is asked */
     CHECK_IS(readyq_add_timer(q, &timer, MS, 0), 0);
     before = count_changes(q);
     for (int i = 0; i < 3; i++) {
@@ -402,7 +406,7 @@ static void test_a_batch_changes_what_it_shows_once_at_most(void)
         CHECK(readyq_next(&batch) == NULL);
         readyq_done(&batch);
     }
-    CHECK_IS(count_changes(q) - before, 3);
+    CHECK_IS(count_changes(q) - before, 3 * CHANGES);
     readyq_close(q);
     close_pair(p);
 }

@@ -535,9 +535,9 @@ before = set(sys.modules)
 import readyq
 print(sorted(name for name in set(sys.modules) - before if not name.startswith("readyq")))
 readyq.Selector, readyq.Queue
-print("typing" in sys.modules, "asyncio" in sys.modules)
+print({"typing", "asyncio"} & (set(sys.modules) - before))
 """
-    assert python(program).communicate()[0] == "['__future__']\nFalse False\n"
+    assert python(program).communicate()[0] == "['__future__']\nset()\n"
 
 
 # ------------------------------------------------------------------ a turn of the loop
