@@ -290,9 +290,9 @@ def in_short(fights):
         for title, what in unique(things)
     ]
     words = """\
-readyq's best figure divided by that of its best peer, which is named. Below 1 (in bold), readyq
-needs less. A program that uses a queue waits by itself; a loop of tasks or coroutines calls or
-resumes the program."""
+Each ratio is readyq's best figure divided by that of its best peer, which is named. Below 1 (in
+bold), readyq needs less. A program that uses a queue waits by itself; a loop of tasks or coroutines
+calls or resumes the program."""
     return "\n\n".join(["## In short", words, table(["", *families], lines)])
 
 
