@@ -391,7 +391,7 @@ READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
 
 /* Compares what the queue watches with what the kernel says that it watches: returns the number of
  * differences, and writes a line for each to text[size], as many as fit: "fd 7 (pipe): the queue
- * watches it for READ, and the kernel for READ|WRITE". There is none unless a watched descriptor
+ * watches it for READ, but the kernel for READ|WRITE". There is none unless a watched descriptor
  * was closed. It reads /proc and is slow: for tests. -ENOSYS where the kernel does not tell (kqueue).
  * -ENOENT without /proc. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_check(readyq *q, char *text, size_t size);

@@ -73,9 +73,9 @@ static bool is_certain(const struct readyq__watchdog *dog, const struct readyq__
 static const char *explain_listener(bool certain)
 {
     if (!readyq__are_descriptors_left())
-        return "no descriptor is left, so that accept fails and its connections wait: close some, "
+        return "no descriptor is left, so accept fails and connections keep waiting: close some, "
                "raise RLIMIT_NOFILE (ulimit -n), or pause the watch for a while";
-    return certain ? "nobody accepts the connections that wait: call accept" : NULL;
+    return certain ? "nobody accepts the waiting connections: call accept" : NULL;
 }
 
 static const char *explain_error(const readyq_watch *w, uint32_t bits)
@@ -83,9 +83,9 @@ static const char *explain_error(const readyq_watch *w, uint32_t bits)
     if (readyq__queues_errors(w->fd))
         return "nobody reads its error queue (IP_RECVERR): call recvmsg(MSG_ERRQUEUE)";
     if (bits & READYQ_READ)
-        return "its handler neither reads it nor collects the error: call "
+        return "its handler reads neither its data nor the error: call "
                "getsockopt(SO_ERROR), and remove the watch if the connection is lost";
-    return "nobody collects its error: call getsockopt(SO_ERROR), and remove the watch if the "
+    return "nobody reads its error: call getsockopt(SO_ERROR), and remove the watch if the "
            "connection is lost";
 }
 
@@ -113,13 +113,13 @@ static const char *explain_spin(const struct readyq__watchdog *dog,
     if (is_at_end(notes, bits))
         return "its end is not handled: remove the watch once reading returns nothing";
     if (bits & READYQ_WRITE_CLOSED)
-        return "nobody reads its other end any more: remove the watch";
+        return "its other end is no longer read: remove the watch";
     if (!certain)
         return NULL;
     if ((bits & READYQ_READ) && (notes->sample.unread != 0 || !(bits & READYQ_WRITE)))
         return "nobody reads the data that is there";
     if (bits & READYQ_PRIORITY)
-        return "nobody collects the exceptional data: recv(MSG_OOB), or read the file again";
+        return "nobody reads the exceptional data: recv(MSG_OOB), or read the file again";
     return "WRITE is asked for though nothing is sent: ask for it only while data waits to be sent";
 }
 

@@ -215,7 +215,7 @@ static bool refuse_descriptor(const char *call, PyObject *object)
 
     if (shown != NULL)
         PyErr_Format(PyExc_TypeError,
-                     "%s: a descriptor is an int or has fileno(), unlike %.100s %U", call,
+                     "%s: a descriptor must be an int or have fileno(), not %.100s %U", call,
                      Py_TYPE(object)->tp_name, shown);
     Py_XDECREF(shown);
     return false;

@@ -224,7 +224,7 @@ PyDoc_STRVAR(
     "Compare what the queue watches with what the kernel says that it watches.\n"
     "\n"
     "Returns a list with a line for each difference, such as \"fd 7 (pipe): the queue watches it\n"
-    "for READ, and the kernel for WRITE\". It is empty unless a watched descriptor was closed. It\n"
+    "for READ, but the kernel for WRITE\". It is empty unless a watched descriptor was closed. It\n"
     "reads /proc, and is slow: for tests. OSError (ENOSYS) where the kernel does not tell (kqueue).");
 
 PyDoc_STRVAR(

@@ -26,7 +26,7 @@ static PyObject *choose_tracer(PyObject *target)
     write = PyObject_GetAttrString(target, "write");
     if (write == NULL && PyErr_ExceptionMatches(PyExc_AttributeError))
         PyErr_Format(PyExc_TypeError,
-                     "trace() needs a file, something to call with a line, or None, not %.100s",
+                     "trace() needs a file, a function to call with a line, or None, not %.100s",
                      Py_TYPE(target)->tp_name);
     Py_XDECREF(write);
     return write != NULL ? Py_NewRef(target) : NULL;

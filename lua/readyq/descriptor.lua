@@ -210,7 +210,7 @@ end
 local function make_free(call, s, task)
     if scheduler.release(task) then return end
     if coroutine.status(task.co) ~= "dead" then
-        misuse.raise("%s: another coroutine waits for the same of %s", call, tostring(s))
+        misuse.raise("%s: another coroutine waits for the same direction of %s", call, tostring(s))
     end
     task:abandon()
 end

@@ -33,8 +33,8 @@ q is a queue, loop runs coroutines on it, and both run while you type:
   loop.spawn(function() loop.sleep(1) print("slept") end)      loop.readable(s, timeout)
   print(q)   shows what the queue watches      w:remove(), w:modify("r"), w:restart(delay)
 
-Tab completes names, Up and Ctrl-R recall lines. Ctrl-C clears the line or ends what runs; Ctrl-D
-leaves.]]
+Tab completes names, Up and Ctrl-R recall lines. Ctrl-C clears the line or ends running code;
+Ctrl-D leaves.]]
 
 -- ---------------------------------------------------------------- Ctrl-C and errors
 
@@ -231,7 +231,7 @@ local function evaluate(chunk)
             loop.cancel(co)
         end
     end
-    if coroutine.status(co) ~= "dead" then print("yielded, and waits for nothing") end
+    if coroutine.status(co) ~= "dead" then print("yielded, but waits for nothing") end
 end
 
 -- Reads lines and runs them until the input ends.
@@ -288,7 +288,7 @@ if is_asked_by_command_line() then
     local banner = "readyq %s on %s, %s: print(q) shows q, help explains, Ctrl-D leaves."
     print(banner:format(readyq.VERSION, queue:backend(), jit and jit.version or _VERSION))
     local reason = choose_input()
-    if reason then print("Lines are not edited, and nothing is completed: " .. reason) end
+    if reason then print("Lines are not edited or completed: " .. reason) end
     repl.run()
     os.exit(0, true)
 end

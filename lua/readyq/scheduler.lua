@@ -100,7 +100,7 @@ local function check_task(call)
     local task = tasks[co]
     if not task then misuse.refuse_coroutine(call, is_main or not co) end
     if coroutine.isyieldable and not isyieldable() then
-        misuse.raise("%s: cannot wait inside of what a C function calls, as gsub or sort", call)
+        misuse.raise("%s: cannot wait inside a call of a C function such as gsub or sort", call)
     end
     if task.co then task:abandon() end -- an earlier wait could not yield
     if task.is_cancelled then
@@ -124,7 +124,7 @@ end
 local function conclude(call, task, why)
     if task.co then
         task:abandon()
-        misuse.raise("%s: a waiting coroutine was resumed by something else than the loop", call)
+        misuse.raise("%s: a waiting coroutine was resumed by something other than the loop", call)
     end
     if why == CANCELLED then error(CANCELLED, 0) end
     return nil, why

@@ -17,7 +17,7 @@ local sources = {}
 -- ---------------------------------------------------------------- the end of a coroutine
 
 local function refuse(call, co)
-    misuse.raise("%s: a coroutine that loop.spawn() began is expected, not %s", call, tostring(co))
+    misuse.raise("%s: a coroutine started by loop.spawn() is expected, not %s", call, tostring(co))
 end
 
 -- The task of a coroutine that a program passes.
@@ -159,8 +159,8 @@ local function new_source(call, item, number)
     if item.process ~= nil then return sources.new_process(call, item.process) end
     local bit = BITS[item[2]]
     if item[1] ~= nil and bit then return new_readiness(call, item[1], bit) end
-    misuse.raise("%s: item %d is no descriptor, {descriptor, 'r', 'w' or 'p'}, event, coroutine "
-        .. "or {process = pid}", call, number)
+    misuse.raise("%s: item %d is not a descriptor, {descriptor, 'r', 'w' or 'p'}, event, "
+        .. "coroutine or {process = pid}", call, number)
 end
 
 -- Its array part holds the sources of the items, up to the first that needs no wait.
