@@ -27,7 +27,8 @@ watched.""",
         "Memory for each watch",
         """\
 Memory of the process divided by the number of watched descriptors: the library's share, and the
-object that every program keeps for a descriptor. The kernel's share is in [Scaling](scaling.md).""",
+object that every program keeps for a descriptor. The kernel's share is in
+[Scaling](scaling.md).""",
         "make bench BENCH=timed",
         unit="bytes",
     ),
