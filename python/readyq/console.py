@@ -192,7 +192,10 @@ class Session:
         else:
             sys.excepthook(kind, error, trace)
         if issubclass(kind, RuntimeError) and "from a running event loop" in str(error):
-            print("A loop is already running at this prompt: write `await main()` instead.", file=sys.stderr)
+            print(
+                "A loop is already running at this prompt: write `await main()` instead.",
+                file=sys.stderr,
+            )
 
     # ------------------------------------------------------------------ while others wait
 
