@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * readyq_check(): compares the table by descriptor with what the kernel says that it watches, and
- * puts each difference into words. For tests, and for looking for a fault.
+ * puts each difference into words. For tests, and for debugging.
  */
 #include "internal.h"
 

@@ -29,9 +29,9 @@
  *  3. An event counts only if its generation is that of the slot. Each change of a registration
  *     gives a new generation.
  *  4. A level-triggered watch that was ready and not taken may have been drained since: it is
- *     unconfirmed. Its event is 0, it is on the ready list, and if it is ready it is reported again,
- *     by the kernel or by a thread that has fetched its event and waits for the lock. Taking it off
- *     the list costs it only its place in the order.
+ *     unconfirmed. Its event is 0, it is on the ready list, and if it is ready it is reported
+ *     again, by the kernel or by a thread that has fetched its event and waits for the lock. Taking
+ *     it off the list costs it only its place in the order.
  *  5. When something is left for a wait and a thread sleeps, a kick is under way. Every call that
  *     holds the lock ensures this in readyq__leave(); wake() and signal handlers publish first
  *     and read `sleepers` afterwards, and a thread that is about to sleep does the reverse.
@@ -96,7 +96,7 @@ enum {
     READYQ__ONCE = 4,  /* level-triggered, but registered for one event: several batches are open */
     READYQ__MUTED = 8, /* level-triggered and held: the kernel does not report it */
     READYQ__REPLACES = 16, /* of a signal: readyq_replace_signal() */
-    READYQ__TOLD = 32      /* of a signal: the watchdog has told that it is blocked */
+    READYQ__TOLD = 32      /* of a signal: the watchdog has warned that it is blocked */
 };
 
 /* ------------------------------------------------------------------ the seam to the kernel */

@@ -4,20 +4,20 @@
  * writes or changes it. Its turns are counted while there is no sign of that: it was not reported by
  * a wait that found everything; its interest was set; a sample of its descriptor (progress.c)
  * differs, taken at every few turns: when the watch is reported, when its handler has returned, and
- * when the thread waits again. After so many turns the reason is looked for. Without a reason that
- * is certain the count begins again.
+ * when the thread waits again. After a number of turns the reason is determined. Without a certain
+ * reason the count starts again.
  *
- * Where nothing counts what is read, the sample after the handler shows it, before other handlers
- * of the same thread can have sent as much again. A thread that takes all watches first, and
- * handles them later, is known by the time between its last take and its next wait: such turns are
+ * If nothing counts what is read, the sample after the handler shows it, before other handlers of
+ * the same thread can have sent as much again. A thread that takes all watches first, and handles
+ * them later, is recognised by the time between its last take and its next wait: such turns are
  * "loose" and prove nothing.
  */
 #include "internal.h"
 
 #include <stdio.h>
 
-/* A loop that makes longer turns than this does not spin; or may do the work that samples alone do
- * not show. In nanoseconds on average. */
+/* A loop with longer turns than this does not spin; or may do work that samples alone do not show.
+ * In nanoseconds on average. */
 #define SLOW_TURN 1000000
 #define QUICK_TURN 100000
 
@@ -37,7 +37,7 @@ static const char *print_number(uint64_t number, char text[32])
     return text;
 }
 
-/* Whether less was read, or written, by calls than there were turns since the calls were counted. */
+/* Whether there were fewer calls that read or write than turns, since the calls were counted. */
 static bool has_few_calls(const struct readyq__watchdog *dog, const struct readyq__notes *notes,
                           uint32_t bits, const struct readyq__calls *now)
 {
@@ -89,7 +89,7 @@ static const char *explain_error(const readyq_watch *w, uint32_t bits)
            "connection is lost";
 }
 
-/* Whether nothing will ever arrive. Of a file READ_CLOSED is not reported, since it may grow. */
+/* Whether nothing will ever arrive. For a file READ_CLOSED is not reported, since it may grow. */
 static bool is_at_end(const struct readyq__notes *notes, uint32_t bits)
 {
     if (notes->subject.is_file)
@@ -97,7 +97,7 @@ static bool is_at_end(const struct readyq__notes *notes, uint32_t bits)
     return (bits & READYQ_READ_CLOSED) && notes->sample.unread <= 0;
 }
 
-/* The one that applies; NULL: it may be that somebody works on it. */
+/* The reason that applies; NULL: the program may be working on it. */
 static const char *explain_spin(const struct readyq__watchdog *dog,
                                 const struct readyq__notes *notes, const readyq_watch *w,
                                 uint32_t bits, bool quick)
@@ -123,7 +123,7 @@ static const char *explain_spin(const struct readyq__watchdog *dog,
     return "WRITE is asked for though nothing is sent: ask for it only while data waits to be sent";
 }
 
-/* It was reported so many times. */
+/* The watch was reported as often as the threshold. */
 static void judge(readyq *q, struct readyq__notes *notes, const readyq_watch *w, uint32_t bits,
                   int64_t now)
 {
@@ -142,7 +142,7 @@ static void judge(readyq *q, struct readyq__notes *notes, const readyq_watch *w,
     readyq__say(q, READYQ_WARNING_SPIN, w, bits, text);
 }
 
-/* A second sample of it is due when this thread waits again. */
+/* A second sample of the watch is due when this thread waits again. */
 static void ask_later(struct readyq__watchdog *dog, const readyq_watch *w, uint32_t bits)
 {
     if (dog->nasked < READYQ__ASKED)
@@ -162,7 +162,7 @@ static bool compare_sample(struct readyq__notes *notes, int fd)
     return true;
 }
 
-/* The first sample is taken after some turns: most watches do not have as many in a row. */
+/* The first sample is taken after some turns: most watches do not reach that many in a row. */
 static void count_turn(readyq *q, struct readyq__notes *notes, const readyq_watch *w, uint32_t bits,
                        int64_t now)
 {
@@ -218,7 +218,7 @@ void readyq__watchdog_wait_end(readyq *q, const readyq_batch *batch, bool comple
         dog->complete = dog->waits;
 }
 
-/* What was reported and is ready no more was handled. */
+/* A watch that was reported and is not ready any more was handled. */
 static void ask_again(readyq *q, const struct readyq__asked *asked)
 {
     const uint32_t directions = asked->bits & (READYQ__DIRECTIONS | READYQ_ERROR);
