@@ -20,7 +20,7 @@ function misuse.raise(text, ...)
     error(text:format(...), frame and level or 0)
 end
 
--- Calls a method of the queue for `call`. What it raises is an error of the program.
+-- Calls a method of the queue for `call`. Its errors are raised as errors of the program.
 function misuse.check(call, method, queue, ...)
     local ok, result, message, errno = pcall(method, queue, ...)
     if ok then return result, message, errno end

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- What the program gives to readyq.loop: watches of its own, whose data is called or resumed, and
--- what happens to errors.
+-- The program's own watches in readyq.loop, whose data is called or resumed, and the handling of
+-- errors.
 local program = {}
 
 -- ---------------------------------------------------------------- watches

@@ -41,8 +41,8 @@ function sources.cancel(call, co)
     if task.co then scheduler.end_unless_event(task, scheduler.CANCELLED) end
 end
 
--- The task of a coroutine that spawn() began, as a source for the coroutine that runs, perhaps
--- in a generator.
+-- The task of a coroutine that spawn() started, as a source for the running coroutine, perhaps in
+-- a generator.
 function sources.end_of(call, co)
     local task = task_of(call, co)
     if not task.is_spawned then refuse(call, co) end
@@ -61,7 +61,7 @@ Event.__index = Event
 
 function sources.new_event() return setmetatable({set_already = false, waits = {}}, Event) end
 
--- Ends all waits for it, and those that begin before clear().
+-- Ends all waits for it, including those that begin later, until clear().
 function Event:set()
     local waits = self.waits
     self.set_already, self.waits = true, {}
@@ -167,8 +167,8 @@ end
 local Choice = {}
 Choice.__index = Choice
 
--- Attaches the task to all sources until one needs no wait. Detaches it from all then, and if an
--- item is invalid.
+-- Attaches the task to all sources until one needs no wait. Then, or if an item is invalid,
+-- detaches it from all.
 function Choice:attach(task)
     local ok, is_to_wait = pcall(self.attach_all, self, task)
     if not ok or not is_to_wait then self:detach(task) end
