@@ -37,8 +37,9 @@ static Batch *allocate(Queue *queue, PyTypeObject *type)
     return self;
 }
 
-/* Closes this thread's batch of the wait before, which `ready = q.wait()` in a loop keeps until it
- * has the new one. The core would give its watches back, but waits cost more while two are open. */
+/* Closes this thread's batch of the previous wait, which `ready = q.wait()` in a loop keeps until
+ * it has the new one. The core would give its watches back, but waits cost more while two are
+ * open. */
 static void replace_last(Queue *queue, Batch *self)
 {
     Py_BEGIN_CRITICAL_SECTION(queue);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The module readyq._core: its state, types and constants. Everything else is the types' own.
+ * The module readyq._core: its state, types and constants. Everything else is in the types.
  */
 #include "binding.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tracing: one readable line for each call and each delivery, handed to what the user named. The
- * lines are a view of a recording: after each call of a method its new records are shown, also those
- * of other threads and of what the core found by itself.
+ * Tracing: one readable line for each call and each delivery, passed to the file or function that
+ * the user gave. The lines are a view of a recording: after each call of a method its new records
+ * are shown, also those of other threads and of what the core found by itself.
  */
 #include "binding.h"
 
