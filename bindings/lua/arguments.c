@@ -106,7 +106,7 @@ int luaq_signal(lua_State *L, int arg)
 
 /* ------------------------------------------------------------------ descriptors */
 
-/* [-0, +1, m] If there is no descriptor, all of these return -1 and leave the reason on the stack. */
+/* [-0, +1, m] Without a descriptor all of these return -1 and leave the reason on the stack. */
 static int number_descriptor(lua_State *L, int index, const char *what)
 {
     if (is_whole(L, index, 0, INT_MAX)) {
