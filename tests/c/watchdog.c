@@ -313,7 +313,7 @@ static void test_no_descriptor_is_left_for_a_listener(void)
     CHECK_IS(setrlimit(RLIMIT_NOFILE, &limit), 0);
     run_with(q, 0, 2 * TURNS, accept_slowly);
     CHECK_IS(refused, 2 * TURNS);
-    expect("listening", "no descriptor is left, so that accept fails");
+    expect("listening", "no descriptor is left, so accept fails");
     readyq_close(q);
     close(client);
     close(listener);

@@ -33,7 +33,7 @@ local HAS_THEM = _VERSION > "Lua 5.2"
 
 local function need_pcall()
     if _VERSION == "Lua 5.1" and not jit then
-        error({skip = "no coroutine of Lua 5.1 can wait inside of pcall"})
+        error({skip = "no coroutine of Lua 5.1 can wait inside pcall"})
     end
 end
 
