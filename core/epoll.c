@@ -253,18 +253,18 @@ static int wait(readyq *q, int max, int64_t timeout)
     struct epoll_event fetched[READYQ__FETCH];
     const int set = q->kernel;
     struct readyq__syscall call;
-    int n;
+    int n, error;
 
     readyq__unlock_for_syscall(q, &call, timeout);
     if (timeout > 0)
         n = sleep_exactly(set, fetched, max, timeout);
     else
         n = epoll_wait(set, fetched, max, timeout < 0 ? -1 : 0);
-    n = n < 0 ? -errno : n;
+    error = n < 0 ? -errno : 0;
     readyq__relock(q, &call, timeout);
     if (n > 0)
         handle(q, fetched, n);
-    return n;
+    return n < 0 ? error : n;
 }
 
 /* ------------------------------------------------------------------ listing */

@@ -81,9 +81,9 @@ struct readyq__link { /* private: an element of a circular list */
  *
  * Its memory may be freed when it is in no queue (`queue == NULL`) and no other thread uses it.
  * In a pool of threads the thread that took a watch by readyq_next() uses it until it calls
- * readyq_done() or waits again; before that only this thread should remove and free it. If a thread
- * removes a watch that another one may have taken, the program itself must let it know when that
- * other thread has finished with the watch. */
+ * readyq_done() or waits again; before that only this thread should remove and free it. A thread
+ * that removes a watch that another one may have taken may free it only when that other thread has
+ * finished with it; the program must keep track of that itself, for example by a reference count. */
 struct readyq_watch {
     void *data;        /* the caller's; never read by the library */
     readyq *queue;     /* the queue it is in, or NULL */
@@ -343,7 +343,7 @@ READYQ_API int64_t readyq_now(readyq *q);
  * due. -1 if it is not running. */
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
-/* The figures of a queue: FIGURE(name, meaning). They are always counted, from readyq_open() on; a
+/* The figures of a queue. They are always counted, from readyq_open() on; a
  * child continues with its parent's. A wait that may sleep reads the clock twice, for its deadline,
  * the timers and these figures together. */
 #define READYQ_FIGURES(FIGURE)                                                                     \

@@ -48,9 +48,10 @@ def packages(tmp_path_factory):
     python = find_builder()
     if python is None:
         pytest.skip("needs the Python packages build and setuptools 77 (make setup)")
-    built = ("build", "dist", ".git", "*.so", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis")
+    built = ("build", "dist", ".git", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
+    ignored = shutil.ignore_patterns(*built, "*.so")
     folder = tmp_path_factory.mktemp("packages")
-    sources = shutil.copytree(ROOT, folder / "sources", ignore=shutil.ignore_patterns(*built))
+    sources = shutil.copytree(ROOT, folder / "sources", ignore=ignored)
     command = [python, "-m", "build", "--no-isolation", "-o", folder / "dist", sources]
     result = subprocess.run(
         list(map(str, command)),

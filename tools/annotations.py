@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field
 
 TAG = re.compile(r"---@(\w+) ?(.*)")
-KIND = re.compile(r"(?:fun\(.*?\)(?:: \S+(?:(?<=,) \S+)*)?|\S+)(?: \| (?:fun\(.*?\)|\S+))*")
+ONE = r"(?:fun\(.*?\)|\w+<[^>]*>|\S+)"
+KIND = re.compile(rf"(?:fun\(.*?\)(?:: \S+(?:(?<=,) \S+)*)?|{ONE})(?: \| {ONE})*")
 
 
 @dataclass

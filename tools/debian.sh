@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.."
 version=$(sed -n 's/^#define READYQ_VERSION "\(.*\)".*/\1/p' core/readyq.h)
 packages='libreadyq0 libreadyq-dev python3-readyq lua-readyq'
 # Those that debian/tests/control names.
-for_tests='gcc libc6-dev pkg-config python3-all lua5.1 lua5.2 lua5.3 lua5.4'
+for_tests='gcc libc6-dev pkgconf python3-all lua5.1 lua5.2 lua5.3 lua5.4'
 
 say() {
     echo "debian: $*" >&2
