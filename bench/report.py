@@ -131,10 +131,10 @@ def verdict(rows):
         return ("no peer" if peer is None else "no readyq", "quiet")
     if peer.value > ours.value * LEVEL:
         times = number(peer.value / max(ours.value, 1e-9))
-        return (f"readyq wins: {peer.subject} {times} times more", "good")
+        return (f"readyq beats {peer.subject} {times} to 1", "good")
     if ours.value > peer.value * LEVEL:
         times = number(ours.value / max(peer.value, 1e-9))
-        return (f"readyq loses: {peer.subject} {times} times less", "bad")
+        return (f"readyq loses to {peer.subject} {times} to 1", "bad")
     return (f"level with {peer.subject}", "quiet")
 
 

@@ -343,8 +343,8 @@ READYQ_API int64_t readyq_now(readyq *q);
  * due. -1 if it is not running. */
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
-/* The figures of a queue. They are always counted, from readyq_open() on; a child continues with its
- * parent's. A wait that may sleep reads the clock twice, for its deadline, the timers and these
+/* The figures of a queue. They are always counted, from readyq_open() on; a child continues with
+ * its parent's. A wait that may sleep reads the clock twice, for its deadline, the timers and these
  * figures together. */
 #define READYQ_FIGURES(FIGURE)                                                                     \
     FIGURE(watches, "in the queue now")                                                            \
