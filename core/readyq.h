@@ -83,7 +83,7 @@ struct readyq__link { /* private: an element of a circular list */
  * In a pool of threads the thread that took a watch by readyq_next() uses it until it calls
  * readyq_done() or waits again; before that only this thread should remove and free it. A thread
  * that removes a watch that another one may have taken may free it only when that other thread has
- * finished with it; the program must keep track of that itself, for example by a reference count. */
+ * finished with it; the program must track that itself, for example with a reference count. */
 struct readyq_watch {
     void *data;        /* the caller's; never read by the library */
     readyq *queue;     /* the queue it is in, or NULL */
