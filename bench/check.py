@@ -70,7 +70,7 @@ def report(committed, new):
             continue
         grown, fallen = compare(old, values)
         for line in fallen:
-            print(f"bench-check: fell: {tools}: {line}; ACCEPT=1 keeps it so")
+            print(f"bench-check: fell: {tools}: {line}; ACCEPT=1 records it")
         for line in grown:
             print(f"bench-check: GREW: {tools}: {line}")
         for name in sorted(old.keys() - values.keys()):

@@ -74,10 +74,10 @@ CHAPTERS = [
         "event",
         "Events",
         """\
-One wait, and taking what it found: each event leads to the object that the program attached to the
-descriptor, and nothing is done with it. With 100 ready, the cost of the wait is shared by 100
-events; with 1 ready, one event pays for it, which is how an idle server runs. One-shot watches are
-armed again in each turn, which is a system call for each in every library.""",
+One wait, and taking its events: each event leads to the object that the program attached to the
+descriptor, and nothing is done with that object. With 100 ready, 100 events share the cost of the
+wait; with 1 ready, one event pays for it, as in an idle server. One-shot watches are armed again in
+each turn, which takes a system call for each watch in every library.""",
         REPEAT,
         unit="instructions",
         what=("100 ready", "1 ready"),
@@ -86,9 +86,9 @@ armed again in each turn, which is a system call for each in every library.""",
         "change",
         "Changes",
         """\
-Watching one more descriptor, changing what is asked for, and removing it, with the look that tells
-the kernel where a library defers that. The last column is a descriptor that is added and removed
-before the next wait.""",
+Watching one more descriptor, changing its interest, and removing it. If a library defers a change,
+the wait that passes it to the kernel is included. The last column is a descriptor that is added and
+removed before the next wait.""",
         REPEAT,
         unit="instructions",
     ),
@@ -96,9 +96,9 @@ before the next wait.""",
         "timer",
         "Timers",
         """\
-One more timer an hour away, restarting it, cancelling it, and timers that are due at once: add,
-wait and take, one or a hundred in a turn. asyncio has no restart; a timer is cancelled and another
-is added. uvloop counts in milliseconds.""",
+Adding a timer that is due in an hour, restarting it, cancelling it, and timers that are due at
+once: add, wait and take, one or a hundred per turn. asyncio has no restart; a timer is cancelled
+and another is added. uvloop counts in milliseconds.""",
         REPEAT,
         unit="instructions",
     ),
@@ -106,7 +106,7 @@ is added. uvloop counts in milliseconds.""",
         "wake",
         "Wakes",
         """\
-Asking a queue from outside to return, and the wait that returns because of it, in one thread.""",
+Waking a queue, and the wait that returns because of it, in one thread.""",
         REPEAT,
         unit="instructions",
     ),
@@ -114,8 +114,8 @@ Asking a queue from outside to return, and the wait that returns because of it, 
         "coroutine",
         "Callbacks and coroutines",
         """\
-`call_soon` of a hundred callbacks, and one coroutine or a hundred that sleep for 0 seconds again
-and again, so that the others have their turn.""",
+`call_soon` of a hundred callbacks, and one coroutine or a hundred that repeatedly sleep for 0
+seconds, so that the others have their turn.""",
         REPEAT,
         unit="instructions",
     ),
@@ -123,10 +123,10 @@ and again, so that the others have their turn.""",
         "pool",
         "A pool of threads",
         """\
-Four threads wait on one queue. A message comes on one of 100 sockets, the thread that gets it reads
-it and answers, and only then comes the next. Counted are the system calls of the four threads,
-without those of locks, whose number is a matter of time. Two of them are the reading and the
-answering.""",
+Four threads wait on one queue. A message arrives on one of 100 sockets; the thread that gets it
+reads it and answers, and only then is the next one sent. The figure counts the system calls of the
+four threads, without those of locks, whose number depends on timing. Two of them are the read and
+the answer.""",
         REPEAT,
         unit="system calls",
     ),

@@ -17,11 +17,11 @@ CHAPTERS = [
         "echo",
         "Echo",
         """\
-One client in C has a core of its own and keeps one message under way on each connection. The
-server, on the other core, sends each back. The figure that compares servers is the processor time
-of the server for each message, user and system. Messages per second are lower than its inverse
-where the server waits for the client: with one connection always, and where the client's own core
-is busy. Both cores are kept from halting meanwhile.
+One client in C has a core of its own and keeps one message in flight on each connection. The
+server, on the other core, sends each message back. The figure that compares servers is the
+processor time of the server for each message, user and system. Messages per second are lower than
+its inverse where the server waits for the client: always with one connection, and where the
+client's own core is busy. Both cores are kept from halting meanwhile.
 
 In Lua, servers with `bytes` in their names send back what comes; the others put lines together,
 as most protocols need. asyncio reads into a buffer of 256 KiB, which the C library maps and

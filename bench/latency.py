@@ -29,9 +29,9 @@ that wants the GIL then waits for the interpreter's switch interval of 5 ms, wha
         "oversleep",
         "Sleeping",
         """\
-How much longer than requested a sleep takes. What is left for the best is the timer slack of the
-kernel (50 us) and the way from its interrupt to the thread. Libraries that count in whole
-milliseconds are late by up to one more.""",
+How much longer than requested a sleep takes. Even the best pay for the timer slack of the kernel
+(50 us) and the path from its interrupt to the thread. Libraries that count in whole milliseconds
+are late by up to one more.""",
         "make bench BENCH=latency",
         unit="us",
         what=("0.1 ms",),

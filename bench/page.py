@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""docs/scaling.md: `page.py RESULTS` writes the figures of a file of results into it. In the page
-`<!--=name-->12.3<!--/-->` is a figure or a table, and the comments do not show. What each name
+"""docs/scaling.md: `page.py RESULTS` writes the figures of a results file into it. In the page
+`<!--=name-->12.3<!--/-->` is a figure or a table, and the comments are not shown. What each name
 stands for, and how a derived figure is computed, is in FIGURES.
 """
 
@@ -145,7 +145,7 @@ def cost_of_workers(rows):
 def free_threads(rows):
     if any("threads without a GIL" in key for key in rows.by_key):
         return "in a CPython without a GIL they run together (last line)"
-    return "a CPython without a GIL was not at hand"
+    return "a CPython without a GIL was not available"
 
 
 # ------------------------------------------------------------------ ten million

@@ -54,43 +54,43 @@ OVERVIEW = [
 REASONS = {
     ("C and Rust", "event"): """\
 Each wait locks the queue, because any thread may change it at any time; reads the clock for the
-figures of `readyq_stats()`; and gives back what the last batch holds. With one event in a wait all
-of that is paid for one event. polling and mio hand out the kernel's own array and keep no state;
-libev and libuv serve one thread.""",
+figures of `readyq_stats()`; and gives back what the last batch still holds. With one event per
+wait, that event pays for all of it. polling and mio hand out the kernel's own array and keep no
+state; libev and libuv serve one thread.""",
     ("C and Rust", "change"): """\
-A change takes effect in a wait that another thread runs already, so it is a system call at once,
-under a lock; and each number gets a generation, so that one that is reused is told apart. polling
-and mio hand each change to the kernel and keep nothing. libev serves one thread: it notes changes,
-and makes before the next wait those that are left.""",
+A change takes effect even in a wait that another thread has already begun, so it makes a system
+call at once, under a lock; and each descriptor number gets a generation, so that a reused number is
+recognised. polling and mio hand each change to the kernel and keep nothing. libev serves one
+thread: it collects changes, and before the next wait makes those that are still needed.""",
     ("C and Rust", "timer"): """\
 Each call locks the queue and reads the clock, because delays are counted from the call, to the
 nanosecond. libev serves one thread, and counts from the time at which its last wait returned.""",
     ("C and Rust", "wake"): """\
-A wake ends exactly one wait, and one that comes before the wait is kept; both need the lock and an
-ordered exchange with the thread that is about to sleep.""",
+A wake ends exactly one wait, and a wake that comes before the wait is kept; both need the lock and
+an ordered exchange with the thread that is about to sleep.""",
     ("Python, a queue", "event"): """\
 `select.epoll` returns a list of tuples in one call of C; a queue returns watches that know whether
 they were removed in the meantime.""",
     ("Python, a queue", "change"): """\
-`add` makes a watch, the handle for everything later, where `select.epoll` returns nothing.""",
+`add` makes a watch, the handle for all later calls, whereas `select.epoll` returns nothing.""",
     ("Python, a queue", "pool"): """\
-A wait looks before it gives up the interpreter's lock, and asks the kernel again to sleep. A call
-to arm the descriptor again is part of both.""",
+A wait first asks the kernel without releasing the interpreter's lock, and then again in order to
+sleep. Both programs make a call to arm the descriptor again.""",
     ("Python, asyncio and greenlets", "wake"): """\
 The callback goes through asyncio's loop and its pair of sockets, both in Python.""",
     ("Python, asyncio and greenlets", "event"): """\
 asyncio on readyq runs asyncio's own loop in Python; uvloop's is compiled, on libuv.""",
     ("Python, asyncio and greenlets", "timer"): """\
-asyncio's timers are objects of Python on a heap of Python; uvloop's are libuv's.""",
+asyncio's timers are Python objects on a heap in Python; uvloop's are libuv's.""",
     ("Python, asyncio and greenlets", "change"): """\
 `add_reader()` goes through asyncio's loop and a selector's key, both in Python.""",
     ("Python, asyncio and greenlets", "coroutine"): """\
 Callbacks are run by asyncio's loop, which is in Python; uvloop's is compiled.""",
     ("Lua, a queue", "event"): """\
-With one event in a wait, the call of the wait is most of its cost.""",
+With one event per wait, most of its cost is the call of the wait itself.""",
     ("Lua, a queue", "timer"): """\
-The program of luv keeps its timers and starts them again, and they count milliseconds from a time
-that luv has read before; readyq's adds a new one and reads the clock.""",
+The luv program reuses its timers, which count milliseconds from a time that luv has read before;
+the readyq program adds a new timer and reads the clock.""",
     ("Lua, coroutines", "event"): """\
 readyq's scheduler is written in Lua, that of cqueues in C. cqueues makes a second system call.""",
     ("Lua, coroutines", "coroutine"): """\
@@ -131,10 +131,10 @@ def verdict(rows):
         return ("no peer" if peer is None else "no readyq", "quiet")
     if peer.value > ours.value * LEVEL:
         times = number(peer.value / max(ours.value, 1e-9))
-        return (f"readyq wins: {peer.subject} {times} times more", "good")
+        return (f"readyq beats {peer.subject} {times} to 1", "good")
     if ours.value > peer.value * LEVEL:
         times = number(ours.value / max(peer.value, 1e-9))
-        return (f"readyq loses: {peer.subject} {times} times less", "bad")
+        return (f"readyq loses to {peer.subject} {times} to 1", "bad")
     return (f"level with {peer.subject}", "quiet")
 
 
@@ -256,9 +256,9 @@ def chapter_text(chapter, rows, conditions):
     parts = [f"## {chapter.title}", chapter.text]
     if chapter.plot and any(row.unit == chapter.unit for row in rows):
         name = plot(chapter, rows, conditions)
-        parts.append(f"![{chapter.title}: bars of each library](images/{name}.svg)")
+        parts.append(f"![{chapter.title}: a bar for each library](images/{name}.svg)")
     parts += [table_of(rows, unit) for unit in unique(row.unit for row in rows)]
-    parts.append(f"Measured again by `{chapter.repeat}`.")
+    parts.append(f"To measure again: `{chapter.repeat}`.")
     return "\n\n".join(parts)
 
 
@@ -290,8 +290,9 @@ def in_short(fights):
         for title, what in unique(things)
     ]
     words = """\
-The best of readyq divided by the best of its peers, which is named: below 1, in bold, readyq needs
-less. A program waits on a queue by itself; a loop of tasks or coroutines calls or resumes it."""
+Each ratio is readyq's best figure divided by that of its best peer, which is named. Below 1 (in
+bold), readyq needs less. A program that uses a queue waits by itself; a loop of tasks or coroutines
+calls or resumes the program."""
     return "\n\n".join(["## In short", words, table(["", *families], lines)])
 
 
@@ -309,7 +310,7 @@ def losses(fights):
         [name, f"{chapter.title}: {what}", unit, *in_words(ours, peer)]
         for chapter, what, unit, name, ours, peer in lost
     ]
-    head = ["family", "what", "unit", "the best of readyq", "the best peer", "times"]
+    head = ["family", "what", "unit", "readyq's best", "the best peer", "ratio"]
     parts = ["## Where readyq loses", table(head, lines, 3)]
     for name, group in unique((fight[3], fight[0].group) for fight in lost):
         if reason := REASONS.get((name, group)):
@@ -327,18 +328,18 @@ HEAD = """\
 # Performance
 
 ```{note}
-`make bench-report` has written this page from measured results; it is not edited by hand.
+`make bench-report` writes this page from measured results; do not edit it by hand.
 ```
 
-What readyq costs, beside the kernel's own calls and the other event loops of each language. Every
-figure is for one operation, and less is better. Instructions and system calls are counted: they are
-the same in every run, on a busy machine as well. Times were measured in interleaved rounds of one
-run, and compare only with others of the same table.
+What readyq costs, compared with the kernel's own calls and with other event loops of each language.
+Every figure is for one operation, and less is better. Instructions and system calls are counted:
+they are the same in every run, even on a busy machine. Times were measured in interleaved rounds of
+one run, and can be compared only with others in the same table.
 
-![Bars of instructions for each library in C, Python and Lua](images/speed.svg)
+![Bar chart: instructions for each library in C, Python and Lua](images/speed.svg)
 
-Subjects are compared with those that are used in the same way, and `bare epoll` is the limit: a
-loop for one purpose, with none of what a library is for.
+Libraries are compared with others that are used in the same way. `bare epoll` is the lower bound: a
+loop written for a single purpose, with none of what a library provides.
 
 """
 

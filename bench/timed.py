@@ -15,8 +15,9 @@ CHAPTERS = [
         "growth",
         "100 ready among more and more",
         """\
-One wait that returns 100 ready descriptors, while others are watched beside them that are not
-ready: processor time for each event. A flat line costs the same however much is watched.""",
+One wait that returns 100 ready descriptors, while others that are not ready are watched as well:
+processor time for each event. A flat line means that the cost does not depend on how many are
+watched.""",
         "make bench BENCH=timed",
         plot="lines",
         unit="ns",
@@ -25,8 +26,8 @@ ready: processor time for each event. A flat line costs the same however much is
         "memory",
         "Memory for each watch",
         """\
-Memory of the process for each watched descriptor: the library's share and the object of the
-program itself, which each program has, divided by the number of watches. The kernel's share is in
+Memory of the process divided by the number of watched descriptors: the library's share, and the
+object that every program keeps for a descriptor. The kernel's share is in
 [Scaling](scaling.md).""",
         "make bench BENCH=timed",
         unit="bytes",
@@ -35,8 +36,8 @@ program itself, which each program has, divided by the number of watches. The ke
         "timers pending",
         "Timers beside others",
         """\
-Processor time to restart a timer, and to add one and let it fire, beside none, a thousand and a
-million others. asyncio and uvloop have no restart; they cancel one and add another.""",
+Processor time to restart a timer, and to add one and let it fire, with none, a thousand and a
+million others pending. asyncio and uvloop have no restart; they cancel one and add another.""",
         "make bench BENCH=timed",
         unit="ns",
         what=("restart, 1000000", "add and fire, 1000000"),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * readyq_check(): compares the table by descriptor with what the kernel says that it watches, and
- * puts each difference into words. For tests, and for looking for a fault.
+ * puts each difference into words. For tests, and for debugging.
  */
 #include "internal.h"
 
@@ -41,14 +41,14 @@ static void note(void *data, int fd, uint64_t key, uint32_t interest)
     const readyq *q = check->q;
 
     if (fd < 0 || (size_t)fd >= q->nslots) {
-        report(check, fd, "", "the kernel watches it, and the queue never did");
+        report(check, fd, "", "the kernel watches it, but the queue never did");
         return;
     }
     if (key == readyq__key(q, fd) && q->slots[fd].watch != NULL) {
         check->found[fd].current = true;
         check->found[fd].interest = interest;
     } else {
-        report(check, fd, "", "the kernel watches it, and the queue does not any more (a ghost)");
+        report(check, fd, "", "the kernel still watches it, but the queue does not (a ghost)");
     }
 }
 
@@ -75,11 +75,11 @@ static void compare(struct check *check, int fd)
         return;
     snprintf(source, sizeof source, " (%s)", readyq_describe(fd, name, sizeof name));
     if (!check->found[fd].current) {
-        report(check, fd, source, "the queue watches it, and the kernel does not");
+        report(check, fd, source, "the queue watches it, but the kernel does not");
     } else {
         readyq_describe_bits(readyq__kernel_interest(w), wanted, sizeof wanted);
         readyq_describe_bits(check->found[fd].interest, real, sizeof real);
-        snprintf(what, sizeof what, "the queue watches it for %s, and the kernel for %s", wanted,
+        snprintf(what, sizeof what, "the queue watches it for %s, but the kernel for %s", wanted,
                  real);
         report(check, fd, source, what);
     }

@@ -24,8 +24,8 @@ int64_t readyq__now(const readyq *q)
 
 bool readyq__counts_cycles;
 
-/* Linux has checked whether the counter runs at one speed, and is the same in all processors: it is
- * the kernel's own clock then. */
+/* Linux has checked whether the counter runs at one speed, and is the same in all processors: only
+ * then is it the kernel's own clock. */
 static void choose(void)
 {
     char name[16] = "";

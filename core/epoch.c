@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The epoch: a number that distinguishes a process from its parent, compared by every call that
- * could use objects of another process. It lies in a page that the kernel clears in a child
+ * The epoch: a number that distinguishes a process from its parent, and is compared by every call
+ * that could use objects of another process. It lies in a page that the kernel clears in a child
  * (MADV_WIPEONFORK, Linux 4.14), however the child was made.
  */
 #include "internal.h"

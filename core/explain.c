@@ -25,7 +25,7 @@ static const struct readyq__refusal errors[] = {
     {ENOSYS, "this kernel does not support it", "see docs/kernels.md for what it needs"},
     {ENOTSUP, "this kernel does not report that interest", "ask for READ or WRITE alone"},
     {EPERM, "it is not permitted here", "find the sandbox or policy that forbids it"},
-    {ESRCH, "there is no such process", "watch a process before its end is collected (waitpid)"},
+    {ESRCH, "there is no such process", "watch a process before it is reaped (waitpid)"},
     {ECHILD, "it is not a child of this process", "without pidfd only children can be watched"},
 };
 
@@ -44,7 +44,7 @@ int readyq__refuse_own(void)
 
 int readyq__refuse_depth(void)
 {
-    return readyq__refuse(ELOOP, "too many queues would watch each other in a row",
+    return readyq__refuse(ELOOP, "the chain of queues that watch each other would be too long",
                           "the kernel allows two queues below a queue");
 }
 

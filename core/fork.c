@@ -2,8 +2,8 @@
  *
  * The registry of all queues, and their treatment after a fork. While the process is copied no
  * thread is in the middle of a change, so the child's copy is consistent. In the child the epoch is
- * another one; each queue builds a kernel queue of its own when it is next used (rebuild.c). A
- * process that forks only to exec pays next to nothing.
+ * different; each queue builds a kernel queue of its own when it is next used (rebuild.c). A
+ * process that forks only to exec pays almost nothing.
  *
  * A child of _Fork() or clone() runs no handlers of pthread_atfork(); it is noticed by the epoch,
  * which is 0 there. Locks that other threads of its parent held are initialised again.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The gate of a queue: every call that may change what other threads wait for enters and leaves
- * here. Calls that only ask, and readyq_next(), take the lock alone.
+ * here. Calls that only return information, and readyq_next(), only take the lock.
  */
 #include "internal.h"
 

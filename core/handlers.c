@@ -4,14 +4,14 @@
  * their queues, and calls the handler that was there before. No signal is blocked that children
  * would inherit.
  *
- * Handlers of others may stand below ours and above it. A handler that was installed above ours may
- * call ours or not, which cannot be found out. So when ours is wanted and is not the present
- * action, it is installed again on top. Each installation is a level: a handler function with its
- * own `before`, since one function at two places of a chain would call itself forever. Only the
- * newest level marks watches, or the one that is the present action; the others pass the signal
- * down. Levels are used in turn. Another copy of this library (Python's beside Lua's) is known by
- * its signal mask. It passes a signal down, and also a probe, a call that asks whether a handler of
- * this copy is below it.
+ * Handlers of others may stand below ours and above it. Whether a handler that was installed above
+ * ours calls ours cannot be found out. So when ours is wanted and is not the present action, it is
+ * installed again on top. Each installation is a level: a handler function with its own `before`,
+ * since one function at two places of a chain would call itself forever. Only the newest level
+ * marks watches, or the one that is the present action; the others pass the signal down. Levels are
+ * used in turn. Another copy of this library (Python's beside Lua's) is known by its signal mask.
+ * It passes a signal down, and also a probe, a call that asks whether a handler of this copy is
+ * below it.
  *
  * A handler walks a list that other threads may change. A watch that was unlinked is waited for
  * until no handler that may still see it is running.
@@ -68,8 +68,8 @@ static void call_before(const struct sigaction *before, int signal, siginfo_t *i
         before->sa_handler(signal);
 }
 
-/* The mask of our handlers, by which copies of the library know each other: no other program blocks
- * all but these two. */
+/* The mask of our handlers, by which copies of the library recognise each other: no other program
+ * blocks all signals except these two. */
 static void fill_mask(sigset_t *mask)
 {
     sigfillset(mask);

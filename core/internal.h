@@ -12,12 +12,12 @@
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
- * is made silent about it, and unconfirmed while it is not known whether it is still ready.
+ * is told not to report it, and unconfirmed while it is not known whether it is still ready.
  *
- * Lock. One mutex in each queue guards all of it but the atomics. It is not held while a thread is
- * in the kernel to wait. Functions readyq__x that take a queue expect its lock to be held, unless
- * they say otherwise. Order of locks: the registry of queues (fork.c), a queue, the table of signal
- * handlers (handlers.c).
+ * Lock. One mutex in each queue guards everything in it except the atomics. It is not held while a
+ * thread is in the kernel to wait. Functions readyq__x that take a queue expect its lock to be
+ * held, unless they say otherwise. Order of locks: the registry of queues (fork.c), a queue, the
+ * table of signal handlers (handlers.c).
  *
  * Invariants
  *  1. A watch that is in a queue has one place (enum readyq__place); own.link is in the list of
@@ -29,11 +29,11 @@
  *  3. An event counts only if its generation is that of the slot. Each change of a registration
  *     gives a new generation.
  *  4. A level-triggered watch that was ready and not taken may have been drained since: it is
- *     unconfirmed. Its event is 0, it is on the ready list, and the kernel reports it again if it
- *     is ready, or a thread that has fetched its event and waits for the lock does. To take it off
- *     the list costs it only its place in the order.
- *  5. When something is left for a wait and a thread sleeps, then a kick is under way. Every call
- *     that holds the lock sees to it in readyq__leave(); wake() and signal handlers publish first
+ *     unconfirmed. Its event is 0, it is on the ready list, and if it is ready it is reported
+ *     again, by the kernel or by a thread that has fetched its event and waits for the lock. Taking
+ *     it off the list costs it only its place in the order.
+ *  5. When something is left for a wait and a thread sleeps, a kick is under way. Every call that
+ *     holds the lock ensures this in readyq__leave(); wake() and signal handlers publish first
  *     and read `sleepers` afterwards, and a thread that is about to sleep does the reverse.
  *  6. No thread is in the kernel (`in_kernel` is 0) while the kernel queue is replaced or closed.
  *
@@ -63,7 +63,7 @@
 #define readyq__alone() (false)
 #endif
 
-/* Linux has epoll, eventfd, timerfd and pidfd, unless it plays a kernel with kqueue in tests
+/* Linux has epoll, eventfd, timerfd and pidfd, unless tests emulate a kernel with kqueue
  * (tests/kqueue): then READYQ_KQUEUE is defined. */
 #if defined(__linux__) && !defined(READYQ_KQUEUE)
 #define READYQ__HAS_EPOLL 1
@@ -96,7 +96,7 @@ enum {
     READYQ__ONCE = 4,  /* level-triggered, but registered for one event: several batches are open */
     READYQ__MUTED = 8, /* level-triggered and held: the kernel does not report it */
     READYQ__REPLACES = 16, /* of a signal: readyq_replace_signal() */
-    READYQ__TOLD = 32      /* of a signal: the watchdog has told that it is blocked */
+    READYQ__TOLD = 32      /* of a signal: the watchdog has warned that it is blocked */
 };
 
 /* ------------------------------------------------------------------ the seam to the kernel */
@@ -113,14 +113,14 @@ struct readyq__backend {
 
     /* Changes the registration of `fd` from `old` to `interest`, READYQ_ bits; old 0 adds, interest
      * 0 removes. EDGE without a direction is a registration that stays silent as far as the kernel
-     * can. The kernel is given readyq__key(). To remove what is not there succeeds. -EEXIST: it has
-     * this file under this number already. -EPERM: this kind of file never blocks. -EBADF: not
-     * open. -ENOENT: to change what is not there; the number is another file's. After a failure the
-     * registration is as it was, of the generation before. */
+     * can. The kernel is given readyq__key(). Removing a registration that does not exist succeeds.
+     * -EEXIST: the kernel already has this file under this number. -EPERM: this kind of file never
+     * blocks. -EBADF: not open. -ENOENT: there is no registration to change; the number is another
+     * file's. After a failure the registration is as it was, of the generation before. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
 
     /* NULL if update() returns -EEXIST by itself. Whether the registration of the slot's generation
-     * is there still: the number was not closed since. */
+     * still exists: the number was not closed since. */
     bool (*is_registered)(readyq *q, int fd);
 
     /* NULL if the kernel refuses queues that watch each other in a circle by itself. Whether `fd`
@@ -133,7 +133,7 @@ struct readyq__backend {
     /* Fetches up to `max` events, sleeping up to `timeout` ns (-1: forever), and calls
      * readyq__event_plain() or readyq__event_other() for each. Releases the lock around the system
      * call, by readyq__unlock_for_syscall() and readyq__relock(). Returns the number of kernel
-     * events, 0 also before the time is over, or -errno. */
+     * events, which may be 0 even before the timeout, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
 
     /* NULL, or how this kernel watches the end of process w->pid by itself: starts, or stops.
@@ -161,8 +161,8 @@ int readyq__put_in(int outer, int inner);
 
 /* What distinguishes the kinds of sources, by enum readyq_kind and the two below. */
 struct readyq__kind {
-    /* Checks the arguments of a prepared watch and begins to watch: a registration, a place in a
-     * list. 0 or -errno; what it changed in the watch is then undone. Timers have a shorter way. */
+    /* Checks the arguments of a prepared watch and starts watching: a registration, a place in a
+     * list. 0 or -errno; its changes to the watch are then undone. Timers have a shorter path. */
     int (*start)(readyq *q, readyq_watch *w);
 
     /* Its descriptor, or the handler of its signal, reports READYQ_ bits. NULL: none can. */
@@ -303,8 +303,8 @@ void readyq__begin_child(void); /* fork.c: where the epoch is 0, before a lock i
 
 #include "inline.h"
 
-/* Storage of a thread. With glibc in the memory that each thread has from its start: otherwise a
- * module that was opened by dlopen() would allocate it at the first use. */
+/* Thread-local storage. With glibc it is in the memory that each thread has from its start:
+ * otherwise a module that was opened by dlopen() would allocate it at the first use. */
 #if defined(__GLIBC__)
 #define READYQ__THREAD_LOCAL __attribute__((tls_model("initial-exec"))) _Thread_local
 #else
@@ -314,7 +314,7 @@ void readyq__begin_child(void); /* fork.c: where the epoch is 0, before a lock i
 /* ------------------------------------------------------------------ explain.c */
 
 /* Returns the negative errno. Remembers the reason for readyq_explain() in this thread; `why` NULL:
- * the number alone says it. */
+ * the number alone gives the reason. */
 int readyq__refuse(int error, const char *why, const char *advice);
 
 struct readyq__refusal {
@@ -386,8 +386,8 @@ static inline struct readyq_record *readyq__new_record(readyq_recording *r)
     return slot;
 }
 
-/* A counter that is read in few instructions, where reading the clock takes about 80: of nanoseconds
- * on the monotonic clock if the machine has none that can be trusted. */
+/* A counter that is read in few instructions, whereas reading the clock takes about 80. If the
+ * machine has no counter that can be trusted: nanoseconds on the monotonic clock. */
 static inline int64_t readyq__cycles(void) /* only if readyq__counts_cycles */
 {
 #if defined(__linux__) && defined(__x86_64__)
@@ -403,8 +403,8 @@ static inline int64_t readyq__ticks(void)
 }
 
 /* Most records have their time in ticks: `unused` is TICKS. Those for which the clock was read anyway,
- * of the start and of sleeps, have the time, and the ticks in `watch`. Their readers get the time of
- * the others from the ones before and after (recording.c). */
+ * of the start and of sleeps, have the time, and the ticks in `watch`. Readers compute the time of
+ * the others from those before and after (recording.c). */
 enum {
     READYQ__TICKS = 1,
     READYQ__DESCRIPTION = 0xff,     /* `type` of a slot that is a part of a description */
@@ -500,13 +500,13 @@ static inline void readyq__publish_sleepers(readyq *q)
 }
 
 /* Sleeps for a moment; for loops that wait until a signal handler or another thread, of any
- * priority, has left a few instructions. */
+ * priority, has left a short section of code. */
 void readyq__pause(void);
 
 /* ------------------------------------------------------------------ handlers.c */
 
 /* The first makes the handler count w->signal in w->caught and set `signalled` of w->queue, which
- * is set already; the second ends that. -EINVAL: the C library reserves the signal. */
+ * must already be set; the second ends this. -EINVAL: the C library reserves the signal. */
 int readyq__handle_signal(readyq_watch *w);
 void readyq__unhandle_signal(readyq_watch *w);
 
@@ -536,7 +536,7 @@ static inline size_t readyq__count_ready(readyq *q) /* the length of the ready l
     return q->nready;
 }
 
-/* Takes the watch out of its list, of whatever place, and drops its event: idle. */
+/* Takes the watch out of its list, whatever its place, and drops its event: it is then idle. */
 void readyq__take_off(readyq *q, readyq_watch *w); /* it is not idle */
 static inline void readyq__unlist(readyq *q, readyq_watch *w)
 {
@@ -665,8 +665,8 @@ void readyq__pollable_close(readyq *q);
 void readyq__pollable_leave(readyq *q);
 int readyq__pollable_rejoin(readyq *q);
 
-/* In a child: a new one under the old number, where the kernel can. It is readable until the queue
- * is first used. */
+/* In a child: a new one under the old number, if the kernel can do that. It is readable until the
+ * queue is first used. */
 int readyq__pollable_renew(readyq *q);
 
 /* ------------------------------------------------------------------ table.c */
@@ -685,8 +685,8 @@ void readyq__drop_next(readyq *q);
 int readyq__register(readyq *q, readyq_watch *w);
 void readyq__unregister(readyq *q, readyq_watch *w);
 
-/* Changes the kernel's registration from `old`. A pipe that has ended since is refused by NetBSD
- * (kqueue.c, note 7), and is always ready then, as a file that never blocks. */
+/* Changes the kernel's registration from `old`. NetBSD refuses a pipe that has ended since
+ * (kqueue.c, note 7); it is then always ready, like a file that never blocks. */
 int readyq__change_registration(readyq *q, readyq_watch *w, uint32_t old);
 void readyq__list_file(readyq *q, readyq_watch *w);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who the records of a recording are about: its watches, which may be gone, with their names, and
+ * What the records of a recording are about: its watches, which may be gone, with their names, and
  * its threads. Each gets a track in the trace file.
  */
 #include "save.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The watchdog: what was forgotten. At a sleep, once in a second, every watch is looked at: whether
- * its descriptor was closed, whether an EDGE watch has been left with data, whether a signal is
- * blocked in every thread. A sleep is cut into seconds for that.
+ * The watchdog: what was forgotten. At a sleep, once a second, watches are checked: whether the
+ * descriptor was closed, whether an EDGE watch has been left with data, whether a signal is blocked
+ * in every thread. A sleep is divided into seconds for that.
  */
 #include "internal.h"
 

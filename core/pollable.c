@@ -77,7 +77,7 @@ int readyq__pollable_renew(readyq *q)
     return 0;
 }
 
-/* What a set says of itself is always true. */
+/* What a set reports about itself is always true. */
 static void refresh(readyq *q)
 {
     (void)q;
@@ -120,9 +120,9 @@ static int open_set(int *timer)
 }
 
 /* A deadline that has passed makes the set readable by the wake-up's other end, which always has
- * room: that, unlike a timer, is true at once and stays true. What a change does not find is an
- * error of it alone, in the list, which has room for one each. A timer is deleted first: DragonFly
- * does not set it anew. */
+ * room: that, unlike a timer, is true at once and stays true. If a change does not find its knote,
+ * that is an error of this change alone, in the list, which has room for one each. A timer is
+ * deleted first: DragonFly does not reset an existing one. */
 static void set_timer(readyq *q, int64_t due)
 {
     const int64_t now = due != READYQ__FOREVER ? readyq__now(q) : 0;
@@ -144,8 +144,8 @@ static void set_timer(readyq *q, int64_t due)
 }
 
 /* A kqueue polls readable while it has knotes in its list, active or not, and only kevent(2) takes
- * them off (kqueue_poll, filt_kqueue: kq_count). A timer that went off is gone then. FreeBSD passes
- * on that an inner kqueue is ready by another thread, a moment later (kqueue_schedtask). */
+ * them off (kqueue_poll, filt_kqueue: kq_count). A timer that went off is gone then. FreeBSD uses
+ * another thread to propagate that an inner kqueue is ready, a moment later (kqueue_schedtask). */
 static void refresh(readyq *q)
 {
     struct kevent events[3];
@@ -210,7 +210,7 @@ void readyq__pollable_close(readyq *q)
     readyq__publish_sleepers(q);
 }
 
-/* The timer is set anew: in a child the wake-up is another one. */
+/* The timer is set again: in a child the wake-up is a different one. */
 int readyq__pollable_rejoin(readyq *q)
 {
     if (q->pollable < 0)

@@ -72,7 +72,7 @@ static int ask(const readyq_watch *w, int *status)
     return 1;
 }
 
-/* The kernel may report the end some instructions before the status is there. */
+/* The kernel may report the end shortly before the status is available. */
 static void list_ended(readyq *q, readyq_watch *w)
 {
     int status = -1;
@@ -155,8 +155,8 @@ static void stop(readyq *q, readyq_watch *w)
     w->fd = -1;
 }
 
-/* kqueue reports -ESRCH also of a child that has ended and was not reaped, and of one that is in
- * the midst of exiting, whose status is there in a moment. */
+/* kqueue also reports -ESRCH for a child that has ended and was not reaped, and for one that is
+ * exiting, whose status will be available in a moment. */
 static int watch_by_kernel(readyq *q, readyq_watch *w)
 {
     int status, error = q->backend->watch_process(q, w, true);

@@ -6,9 +6,9 @@
  * How much the answers are worth depends on the descriptor (enum readyq__evidence). A TCP socket
  * counts its bytes. Of others only the amount that waits is known, and that may be the same twice
  * because as much has arrived as was read: a queue that may be full proves nothing. The process's
- * own count of calls tells the two apart: Linux counts read(2) and write(2), and not recv(2) and
+ * own count of calls distinguishes the two: Linux counts read(2) and write(2), and not recv(2) and
  * send(2); macOS and the BSDs count what is sent to sockets and received from them, by whatever
- * call (sosend, soreceive: ru_msgsnd, ru_msgrcv), and of all else nothing.
+ * call (sosend, soreceive: ru_msgsnd, ru_msgrcv), and nothing else.
  */
 #include "internal.h"
 
@@ -132,7 +132,7 @@ bool readyq__count_calls(struct readyq__calls *calls)
     return found == 2;
 }
 
-/* A datagram socket of this machine does not tell how many wait in it. */
+/* A local datagram socket does not report how many datagrams wait in it. */
 static enum readyq__evidence judge_socket(int family, int type, bool listens)
 {
     const bool internet = family == AF_INET || family == AF_INET6;
@@ -177,13 +177,13 @@ static int64_t count_received(int fd)
 }
 
 /* Their poll(2) has no POLLERR for a socket, which it calls readable and writable (sopoll,
- * soo_poll). To look for it counts as a call if there is data instead. */
+ * soo_poll). Looking for it counts as a call if there is data instead. */
 static bool is_error_pending(const struct pollfd *polled)
 {
     return (polled->revents & POLLIN) && readyq__is_error_pending(polled->fd);
 }
 
-/* sendfile(2) is no call that is counted. */
+/* sendfile(2) is not counted. */
 static int64_t count_unsent(int fd)
 {
     int unsent = 0;
@@ -337,8 +337,8 @@ bool readyq__identify(int fd, struct readyq__identity *identity)
     return true;
 }
 
-/* A sender may fill a full queue again at once, so that samples of it do not differ. FIONREAD is of
- * one datagram for UDP: there the memory that the queue takes is asked for. */
+/* A sender may fill a full queue again at once, so that samples of it do not differ. For UDP,
+ * FIONREAD reports one datagram: there the memory that the queue takes is used. */
 bool readyq__has_little_unread(int fd)
 {
     int unread = 0;

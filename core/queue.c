@@ -109,7 +109,7 @@ static void detach_list(readyq *q, struct readyq__link *list)
         detach(q, readyq__owner(list->next, link));
 }
 
-/* Removes every watch, wherever it is. */
+/* Removes every watch, whatever its place. */
 static void detach_all(readyq *q)
 {
     struct readyq__link *const groups[] = {

@@ -6,7 +6,7 @@
  * whatever is ready.
  *
  * Results   Functions that return int return 0 or more on success and a negative errno on failure.
- *           A call that failed has changed nothing, the watch included. -ESHUTDOWN: the queue is
+ *           A failed call has changed nothing, not even the watch. -ESHUTDOWN: the queue is
  *           closed. readyq_explain() gives the reason in words.
  * Time      Nanoseconds in int64_t, on the monotonic clock.
  * Threads   Every function may be called from any thread at any time. A change made while another
@@ -37,11 +37,11 @@ extern "C" {
 #define READYQ_API
 #endif
 
-/* Interest (what a watch asks for) and ready (what the last delivery found).
+/* Interest (what a watch asks for) and ready (what the last delivery reported).
  *
  * ERROR: an error is pending. A socket's is read by getsockopt(SO_ERROR); with IP_RECVERR or
- * IPV6_RECVERR set, errors are queued and ERROR is reported, level-triggered, until the queue has
- * been read by recvmsg(MSG_ERRQUEUE). It comes with every direction that was asked for.
+ * IPV6_RECVERR set, errors are queued and ERROR is reported, level-triggered, until the error queue
+ * has been read with recvmsg(MSG_ERRQUEUE). Every direction that was asked for is reported with it.
  *
  * EXCLUSIVE: of several queues that watch one file, wake at least one, not all. It is a hint,
  * ignored where the kernel cannot do it. */
@@ -77,13 +77,13 @@ struct readyq__link { /* private: an element of a circular list */
 
 /* One registration in one queue, embedded in an object of the caller. Zero it before its first use
  * (`readyq_watch w = {0}`) and do not move it while it is in a queue. The fields after `data` are
- * to be read only.
+ * read-only for the caller.
  *
  * Its memory may be freed when it is in no queue (`queue == NULL`) and no other thread uses it.
  * In a pool of threads the thread that took a watch by readyq_next() uses it until it calls
  * readyq_done() or waits again; before that only this thread should remove and free it. A thread
- * that removes a watch which another one may have taken frees it only when that thread has finished
- * with it, which the program finds out by means of its own, such as a reference count. */
+ * that removes a watch that another one may have taken may free it only when that other thread has
+ * finished with it; the program must track that itself, for example with a reference count. */
 struct readyq_watch {
     void *data;        /* the caller's; never read by the library */
     readyq *queue;     /* the queue it is in, or NULL */
@@ -139,7 +139,7 @@ struct readyq_watch {
 
 /* ------------------------------------------------------------------ the queue's life */
 
-/* Debug mode: the queue has a watchdog that notices mistakes in the program, and tells each in a
+/* Debug mode: the queue has a watchdog that notices mistakes in the program, and reports each in a
  * sentence, once for each watch:
  *   - a level-triggered watch that was reported `turns` times in a row although nobody has read,
  *     written or changed it, with the reason: unread data, an end, an error or an error queue that
@@ -150,15 +150,15 @@ struct readyq_watch {
  *   - a watch whose descriptor was closed, or whose number is another file's now;
  *   - an EDGE watch that was left with data for the time `rest` while a thread sleeps;
  *   - a signal that is blocked in every thread.
- * A value of 0 stands for the default. Off, it costs nothing. On, it asks the kernel about a watch
- * that is reported again and again, and sleeps are cut into seconds. */
+ * A value of 0 stands for the default. When it is off, it costs nothing. When it is on, it asks the
+ * kernel about a watch that is reported again and again, and sleeps are divided into seconds. */
 struct readyq_debug {
     uint64_t turns;     /* 10,000 */
     int64_t turn, rest; /* nanoseconds: 100 ms, 1 s */
 
-    /* Is called in a wait, without a lock, with the watch if it is still in the queue. It must not
+    /* Called in a wait, without a lock, with the watch if it is still in the queue. It must not
      * wait on the queue. Another thread may remove the watch at any time. NULL writes to the
-     * standard error; with an interruptible queue see readyq_warning(). */
+     * standard error; for an interruptible queue see readyq_warning(). */
     void (*warn)(void *data, readyq_watch *w, const char *text);
     void *data;
 };
@@ -172,12 +172,12 @@ struct readyq_options {
 };
 
 /* Opens a queue into *q; `options` NULL takes the defaults. Its descriptors are close-on-exec.
- * -EMFILE, -ENFILE, -ENOMEM; -ENOSYS or -EPERM where a sandbox forbids what it needs. */
+ * -EMFILE, -ENFILE, -ENOMEM; -ENOSYS or -EPERM if a sandbox forbids what it needs. */
 READYQ_API int readyq_open(readyq **q, const struct readyq_options *options);
 
 /* Closes the queue: removes every watch, wakes every waiter (which gets -ESHUTDOWN), closes its
- * descriptors and drops the reference of readyq_open(). NULL is ignored. Returns 0, also when it
- * was closed already. */
+ * descriptors and drops the reference of readyq_open(). NULL is ignored. Returns 0, even if it was
+ * already closed. */
 READYQ_API int readyq_close(readyq *q);
 
 /* References keep the memory of a queue, so that calls after its close return -ESHUTDOWN. The last
@@ -198,8 +198,8 @@ READYQ_API void readyq_unref(readyq *q);
 READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest);
 
 /* Fires `delay` ns from now, then every `period` ns, counted from when it was due; with period 0 it
- * fires once and leaves the queue when it is taken. Expirations that were missed come as one
- * delivery with `count`. -EINVAL: delay or period negative. -EBUSY, -ENOMEM. */
+ * fires once and leaves the queue when it is taken. Missed expirations are delivered once, with
+ * their `count`. -EINVAL: delay or period negative. -EBUSY, -ENOMEM. */
 READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period);
 
 /* Restarts a timer: it fires `delay` ns from now, then with its period. An expiration that was not
@@ -210,11 +210,11 @@ READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
 
 /* Fires when this process receives `signal`, in any number of queues; `count` is how many were
  * caught. A default or ignoring action is replaced while the signal is watched. A handler that was
- * installed before is called, too. A handler that replaces the library's while the signal is
- * watched is called, too: the next call for the signal, or the next wait that sleeps, installs the
- * library's on top of it. After the last watch the action below is restored, unless another is on
- * top. Returns 1 instead of 0 if the signal is blocked in every thread now: the watch is active,
- * and fires when a thread unblocks the signal.
+ * installed before is called, too. So is a handler that replaces the library's while the signal is
+ * watched: the next call for the signal, or the next wait that sleeps, installs the library's on
+ * top of it. When the last watch is removed, the action below is restored, unless another is on
+ * top. Returns 1 instead of 0 if every thread currently blocks the signal: the watch is active, and
+ * fires when a thread unblocks the signal.
  * -EINVAL: not a signal, or one that cannot or must not be caught (SIGKILL, SIGSTOP, SIGSEGV,
  * SIGBUS, SIGFPE, SIGILL, those that the C library reserves). -EBUSY. */
 READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
@@ -223,9 +223,9 @@ READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
  * (Ctrl-C raises KeyboardInterrupt): a handler below without SA_SIGINFO is not called. */
 READYQ_API int readyq_replace_signal(readyq *q, readyq_watch *w, int signal);
 
-/* Fires once when process `pid` has ended, at once if it has already, and leaves the queue when it
- * is taken. `status` is then as waitpid() stores it, if it is a child of this process; the child is
- * not reaped. -EINVAL: pid <= 0. -ESRCH: no such process. -ECHILD: not a child, where the kernel
+/* Fires once when process `pid` has ended, or at once if it already has, and leaves the queue when
+ * it is taken. `status` is then as waitpid() stores it, if it is a child of this process; the child
+ * is not reaped. -EINVAL: pid <= 0. -ESRCH: no such process. -ECHILD: not a child, where the kernel
  * has no pidfd. -EBUSY, -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid);
 
@@ -237,14 +237,14 @@ READYQ_API int readyq_add_trigger(readyq *q, readyq_watch *w);
 READYQ_API int readyq_fire(readyq_watch *w);
 
 /* Changes the interest of a descriptor's watch and arms it again. A watch that a batch holds is
- * released from it; what was found for the old interest and not taken is dropped, and the kernel
- * is asked anew. -EINVAL: an invalid interest, or not a descriptor's watch. -ENOENT: not in a
- * queue. -EBADF: its descriptor was closed, or the number belongs to another file. */
+ * released from it; what was found for the old interest and not taken is dropped, and the kernel is
+ * asked again. -EINVAL: an invalid interest, or not a descriptor's watch. -ENOENT: not in a queue.
+ * -EBADF: its descriptor was closed, or the number belongs to another file. */
 READYQ_API int readyq_modify(readyq_watch *w, uint32_t interest);
 
-/* Removes the watch: nothing of it is delivered any more, not even later in a batch. It succeeds
- * also when the descriptor was closed, or its number belongs to another file. -ENOENT: not in a
- * queue; nothing happens. */
+/* Removes the watch: it is not delivered any more, not even later in a batch. It also succeeds if
+ * the descriptor was closed, or its number belongs to another file. -ENOENT: not in a queue;
+ * nothing happens. */
 READYQ_API int readyq_remove(readyq_watch *w);
 
 /* The watch of descriptor `fd`, or NULL. Another thread may remove it at any time. */
@@ -256,7 +256,7 @@ READYQ_API size_t readyq_size(readyq *q);
 /* ------------------------------------------------------------------ waiting */
 
 /* The result of a wait. Zero it before its first use (`readyq_batch b = {0}`), keep it where it is
- * between its first wait and readyq_done(). It belongs to the thread that waited with it last.
+ * between its first wait and readyq_done(). It belongs to the thread that last waited with it.
  * While a batch holds a watch, no other batch gets it. */
 struct readyq_batch {
     struct {                        /* private */
@@ -274,17 +274,17 @@ struct readyq_batch {
 
 /* Waits until something is ready and puts up to `max` watches (0: no limit) into `batch`, first
  * giving back what the batch holds, as readyq_done() does; other batches of this thread and queue
- * are closed. `timeout`: nanoseconds; -1 waits forever; 0 looks and returns; longer than the
- * clock's range is forever. Returns how many watches the batch holds now; 0: the time is over, or
- * readyq_wake() was called. A wake that comes with events ends another wait. A batch that is open
- * in another queue is closed there first.
+ * are closed. `timeout`: nanoseconds; -1 waits forever; 0 checks and returns at once; longer than
+ * the clock's range is forever. Returns how many watches the batch now holds; 0: the timeout has
+ * expired, or readyq_wake() was called. A wake that arrives together with events ends another wait.
+ * A batch that is open in another queue is closed there first.
  * -EINVAL: timeout < -1 or max < 0. -ESHUTDOWN: the queue was closed; the batch is closed, too.
  * -EINTR: a signal, if the queue is interruptible. -EMFILE, -ENFILE, -ENOMEM: a ghost cannot be
- * removed and nothing else is ready. In a child, as every call: the errors of readyq_open(). */
+ * removed and nothing else is ready. In a child, as with every call: those of readyq_open(). */
 READYQ_API int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max);
 
 /* readyq_wait() until `deadline`, in nanoseconds on the queue's clock (readyq_now); one that has
- * passed looks and returns; INT64_MAX is forever. -EINVAL: negative. */
+ * passed checks and returns at once; INT64_MAX is forever. -EINVAL: negative. */
 READYQ_API int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max);
 
 /* The deadline of the last wait with the batch; INT64_MAX if it had none. To continue a wait that a
@@ -292,13 +292,13 @@ READYQ_API int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadlin
 READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
 /* readyq_wait() with timeout 0 that leaves a wake to the next wait: for a binding that looks before
- * it gives up its interpreter's lock to sleep. If the last wait that was to sleep did so, and found
- * nothing ready at once, the kernel is not asked: it would be asked twice for each sleep. */
+ * it releases its interpreter's lock to sleep. If the last wait that could sleep found nothing
+ * ready at once and slept, the kernel is not asked now: it would be asked twice for each sleep. */
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
-/* Takes the next watch of the batch, or returns NULL when all are taken, when the batch is not
- * open, and when its queue is closed. Sets the watch's `ready` and `count`. A timer without a
- * period and a process have left the queue then (`queue` is NULL). */
+/* Takes the next watch of the batch, or returns NULL if all are taken, the batch is not open, or
+ * its queue is closed. Sets the watch's `ready` and `count`. A timer without a period and a process
+ * have then left the queue (`queue` is NULL). */
 READYQ_API readyq_watch *readyq_next(readyq_batch *batch);
 
 /* The watch that readyq_next() would take, without taking it, or NULL. Another thread may remove it
@@ -311,15 +311,15 @@ READYQ_API readyq_watch *readyq_first(readyq_batch *batch);
 READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[],
                               size_t size);
 
-/* Gives back the watches that the batch holds and closes it. Watches that were not taken come with
- * the next wait, before newer ones; level-triggered ones only if they are still ready. Call it when
- * a thread stops waiting: until then other threads do not get the watches, and each delivery of a
- * level-triggered one costs a system call more than with a single batch. Returns 0; a batch that is
- * not open is ignored. */
+/* Gives back the watches that the batch holds and closes it. Watches that were not taken are
+ * delivered by the next wait, before newer ones; level-triggered ones only if they are still ready.
+ * Call it when a thread stops waiting: until then other threads do not get the watches, and each
+ * delivery of a level-triggered one costs one system call more than with a single batch. Returns 0;
+ * a batch that is not open is ignored. */
 READYQ_API int readyq_done(readyq_batch *batch);
 
-/* Ends one wait, running or next, which returns 0: from any thread, from a signal handler, without
- * a lock. Wakes before that merge into one. -ESHUTDOWN. */
+/* Ends one wait, a running one or the next, which returns 0. May be called from any thread and from
+ * a signal handler; takes no lock. Wakes before that merge into one. -ESHUTDOWN. */
 READYQ_API int readyq_wake(readyq *q);
 
 /* ------------------------------------------------------------------ looking into it */
@@ -329,7 +329,7 @@ READYQ_API int readyq_wake(readyq *q);
  * two others in a row below it. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_fileno(readyq *q);
 
-/* READYQ_VERSION of the library that runs. Of a shared library it can be later than that of the
+/* READYQ_VERSION of the library in use. With a shared library it can be later than that of the
  * header with which the program was compiled. */
 READYQ_API const char *readyq_version(void);
 
@@ -339,13 +339,13 @@ READYQ_API const char *readyq_backend(readyq *q);
 /* The queue's clock in nanoseconds: CLOCK_MONOTONIC, or the virtual one. */
 READYQ_API int64_t readyq_now(readyq *q);
 
-/* When a timer is due on the queue's clock. Of a periodic one that was not taken yet: when it was
+/* When a timer is due, on the queue's clock. For a periodic one that was not taken yet: when it was
  * due. -1 if it is not running. */
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
-/* The figures of a queue. They are counted always, from readyq_open() on; a
- * child continues with its parent's. A wait that may sleep reads the clock twice, for its deadline,
- * the timers and these figures together. */
+/* The figures of a queue. They are always counted, from readyq_open() on; a child continues with
+ * its parent's. A wait that may sleep reads the clock twice, for its deadline, the timers and these
+ * figures together. */
 #define READYQ_FIGURES(FIGURE)                                                                     \
     FIGURE(watches, "in the queue now")                                                            \
     FIGURE(adds, "watches that were added, fired timers that were restarted included")             \
@@ -389,11 +389,11 @@ struct readyq_stats {
 #undef READYQ__FIELD
 READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
 
-/* Compares what the queue watches with what the kernel says that it watches: returns the number of
- * differences, and writes a line for each to text[size], as many as fit: "fd 7 (pipe): the queue
- * watches it for READ, and the kernel for READ|WRITE". There is none unless a watched descriptor
- * was closed. It reads /proc and is slow: for tests. -ENOSYS where the kernel does not tell (kqueue).
- * -ENOENT without /proc. -EMFILE, -ENFILE, -ENOMEM. */
+/* Compares what the queue watches with what the kernel reports that it watches: returns the number
+ * of differences, and writes a line for each to text[size], as many as fit: "fd 7 (pipe): the queue
+ * watches it for READ, but the kernel for READ|WRITE". There is none unless a watched descriptor
+ * was closed. It reads /proc and is slow: for tests. -ENOSYS if the kernel does not report what it
+ * watches (kqueue). -ENOENT without /proc. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_check(readyq *q, char *text, size_t size);
 
 /* For bindings, cheap enough to call after every wait. readyq_ghost(): the descriptor number of a
@@ -403,7 +403,7 @@ READYQ_API int readyq_check(readyq *q, char *text, size_t size);
 READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
 
-/* What the watchdog has to tell (struct readyq_debug). */
+/* What the watchdog reports (struct readyq_debug). */
 enum readyq_warning {
     READYQ_WARNING_SPIN = 1, /* a watch is reported again and again */
     READYQ_WARNING_TURN,     /* a turn takes long */
@@ -412,17 +412,17 @@ enum readyq_warning {
     READYQ_WARNING_BLOCKED,  /* a signal is blocked */
 };
 
-/* For bindings, whose queues are interruptible and have no function `warn`: takes what the watchdog
- * has to tell next. Returns enum readyq_warning with the text, cut to fit, and the watch, NULL if it
- * has left the queue; or 0. A wait that would sleep ends with -EINTR if there is something. 640
- * bytes hold all. */
+/* For bindings, whose queues are interruptible and have no function `warn`: takes the next warning
+ * of the watchdog. Returns enum readyq_warning with the text, cut to fit, and the watch, NULL if it
+ * has left the queue; or 0 if there is none. A wait that would sleep ends with -EINTR if there is a
+ * warning. 640 bytes hold any text. */
 READYQ_API int readyq_warning(readyq *q, readyq_watch **w, char *text, size_t size);
 
 /* ------------------------------------------------------------------ recording */
 
-/* What a queue did, step by step. `watch` identifies a watch: no other one of the queue, before or
- * later, has the same; 0 where none is concerned. `number` is then its descriptor, signal or
- * process id, else -1. Bits and value have the meaning that is stated for each, else 0. */
+/* What a queue did, step by step. `watch` identifies a watch: no other watch of the queue, earlier
+ * or later, has the same; 0 if no watch is concerned. `number` is its descriptor, signal or process
+ * id, or -1. Bits and value have the meaning that is stated for each type, and are otherwise 0. */
 enum readyq_record_type {
     READYQ_RECORD_START = 1, /* the recording begins; value: watches in the queue */
     READYQ_RECORD_ADD,       /* a watch; bits: its interest */
@@ -468,27 +468,28 @@ struct readyq_record {
 };
 
 /* Starts a recording of the newest `records` records, each of sizeof(struct readyq_record) bytes;
- * two or three are used up by the description of a descriptor that is added or removed. A queue can
- * have several recordings at once. A recording holds a reference to its queue and can be read and
+ * the description of a descriptor that is added or removed uses up two or three. A queue can have
+ * several recordings at once. A recording holds a reference to its queue and can be read and
  * saved after the queue was closed. After a fork the child has a copy of it and continues it.
  * -EINVAL: no record, or more than 2^30. -ESHUTDOWN. -ENOMEM. */
 READYQ_API int readyq_record(readyq *q, size_t records, readyq_recording **recording);
 
-/* Ends it and keeps what is recorded. The second also frees it; NULL is ignored. */
+/* Ends the recording and keeps its records. readyq_discard() also frees it; NULL is ignored. */
 READYQ_API void readyq_stop(readyq_recording *recording);
 READYQ_API void readyq_discard(readyq_recording *recording);
 
-/* How many records it has, and how many it had to drop, if `dropped` is not NULL. */
+/* How many records it has; *dropped, if it is not NULL, is how many it had to drop. */
 READYQ_API size_t readyq_recorded(readyq_recording *recording, uint64_t *dropped);
 
 /* Copies up to `size` records, the oldest first, from position *from on, which is 0 at first, and
- * advances it. Those that were dropped are skipped. Returns how many: 0 at the end. */
+ * advances it. Dropped records are skipped. Returns how many were copied: 0 at the end. */
 READYQ_API size_t readyq_records(readyq_recording *recording, uint64_t *from,
                                  struct readyq_record records[], size_t size);
 
 /* Writes the records to file `path` in the Chrome Trace Event format (JSON), for
- * https://ui.perfetto.dev, Speedscope and `python -m readyq.timeline`. A negative errno of the file;
- * a regular file that could not be written to its end is removed. -ENOMEM. */
+ * https://ui.perfetto.dev, Speedscope and `python -m readyq.timeline`. Returns a negative errno if
+ * the file cannot be written; a regular file that could not be written completely is removed.
+ * -ENOMEM. */
 READYQ_API int readyq_save(readyq_recording *recording, const char *path);
 
 /* The name of enum readyq_record_type, "wait_end"; "none" for another number. */

@@ -124,7 +124,7 @@ static int open_next(readyq *q)
     return error;
 }
 
-/* On failure it begins again with the next event of a ghost. */
+/* After a failure it starts again with the next event of a ghost. */
 static int fill_next(readyq *q, size_t max)
 {
     int error = q->next_kernel < 0 ? open_next(q) : 0;

@@ -180,8 +180,8 @@ static struct moment find_after(const readyq_recording *r, uint64_t from)
     return moment;
 }
 
-/* Where the record of the moment before was dropped, all that follows gets the time of the one
- * after. */
+/* If the record of the moment before was dropped, everything up to the next moment gets the time of
+ * that one. */
 static struct span find_span(const readyq_recording *r, uint64_t from)
 {
     const struct moment after = find_after(r, from);

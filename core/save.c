@@ -6,7 +6,7 @@
  * those in which it was handled. Arrows (flows) lead from a wake or a fire to the wait it ended.
  *
  * Records are read one after another. What has a beginning and an end is kept in its thread or its
- * watch until the end is found. Then it is written: the format asks for no order.
+ * watch until the end is found. Then it is written: the format requires no order.
  */
 #include "save.h"
 
@@ -23,8 +23,9 @@ static void print_time(const struct readyq__trace *to, const char *name, int64_t
     fprintf(to->file, ",\"%s\":%" PRId64 ".%03d", name, time / 1000, (int)(time % 1000));
 }
 
-/* A tenth of a nanosecond less, so that a reader that adds it to the beginning does not get a later
- * end than where the next slice begins: it computes with doubles, and would take the two for nested.
+/* A tenth of a nanosecond less, so that a reader that adds it to the beginning does not get an end
+ * after the beginning of the next slice: it computes with doubles, and would consider the two
+ * nested.
  */
 static void print_duration(const struct readyq__trace *to, int64_t duration)
 {
@@ -156,7 +157,8 @@ static void write_handler(struct readyq__trace *to, struct readyq__thread *threa
     fprintf(to->file, "\"thread\":%" PRIu32, thread->id);
     end_event(to);
     thread->handler = NONE;
-    /* What was ready again meanwhile waits from now on: slices of a track must not overlap. */
+    /* A watch that became ready again meanwhile waits from now on: slices of a track must not
+     * overlap. */
     if (thread->watch->ready != NONE && until != NONE && thread->watch->ready < until)
         thread->watch->ready = until;
 }
@@ -251,7 +253,7 @@ static void end_wait(struct readyq__trace *to, struct readyq__thread *thread,
     thread->wait_end = record->time;
 }
 
-/* Whether the fire has ended the last wait of the thread: it came while that lasted. */
+/* Whether the fire has ended the last wait of the thread: it happened during that wait. */
 static bool has_ended(const struct readyq__lane *watch, const struct readyq__thread *thread)
 {
     return watch->fired != NONE && watch->firing_thread != thread->id && thread->wait_end != NONE &&
@@ -304,7 +306,7 @@ static void write_record(struct readyq__trace *to, const struct readyq_record *r
     }
 }
 
-/* What lasts at the end of the recording. */
+/* What has not ended at the end of the recording. */
 static void write_open(struct readyq__trace *to)
 {
     for (size_t i = 0; i < to->nthreads; i++) {

@@ -4,20 +4,20 @@
  * writes or changes it. Its turns are counted while there is no sign of that: it was not reported by
  * a wait that found everything; its interest was set; a sample of its descriptor (progress.c)
  * differs, taken at every few turns: when the watch is reported, when its handler has returned, and
- * when the thread waits again. After so many turns the reason is looked for. Without a reason that
- * is certain the count begins again.
+ * when the thread waits again. After a number of turns the reason is determined. Without a certain
+ * reason the count starts again.
  *
- * Where nothing counts what is read, the sample after the handler shows it, before other handlers
- * of the same thread can have sent as much again. A thread that takes all watches first, and
- * handles them later, is known by the time between its last take and its next wait: such turns are
+ * If nothing counts what is read, the sample after the handler shows it, before other handlers of
+ * the same thread can have sent as much again. A thread that takes all watches first, and handles
+ * them later, is recognised by the time between its last take and its next wait: such turns are
  * "loose" and prove nothing.
  */
 #include "internal.h"
 
 #include <stdio.h>
 
-/* A loop that makes longer turns than this does not spin; or may do the work that samples alone do
- * not show. In nanoseconds on average. */
+/* A loop with longer turns than this does not spin; or may do work that samples alone do not show.
+ * In nanoseconds on average. */
 #define SLOW_TURN 1000000
 #define QUICK_TURN 100000
 
@@ -37,7 +37,7 @@ static const char *print_number(uint64_t number, char text[32])
     return text;
 }
 
-/* Whether less was read, or written, by calls than there were turns since the calls were counted. */
+/* Whether there were fewer calls that read or write than turns, since the calls were counted. */
 static bool has_few_calls(const struct readyq__watchdog *dog, const struct readyq__notes *notes,
                           uint32_t bits, const struct readyq__calls *now)
 {
@@ -73,9 +73,9 @@ static bool is_certain(const struct readyq__watchdog *dog, const struct readyq__
 static const char *explain_listener(bool certain)
 {
     if (!readyq__are_descriptors_left())
-        return "no descriptor is left, so that accept fails and its connections wait: close some, "
+        return "no descriptor is left, so accept fails and connections keep waiting: close some, "
                "raise RLIMIT_NOFILE (ulimit -n), or pause the watch for a while";
-    return certain ? "nobody accepts the connections that wait: call accept" : NULL;
+    return certain ? "nobody accepts the waiting connections: call accept" : NULL;
 }
 
 static const char *explain_error(const readyq_watch *w, uint32_t bits)
@@ -83,13 +83,13 @@ static const char *explain_error(const readyq_watch *w, uint32_t bits)
     if (readyq__queues_errors(w->fd))
         return "nobody reads its error queue (IP_RECVERR): call recvmsg(MSG_ERRQUEUE)";
     if (bits & READYQ_READ)
-        return "its handler neither reads it nor collects the error: call "
+        return "its handler reads neither its data nor the error: call "
                "getsockopt(SO_ERROR), and remove the watch if the connection is lost";
-    return "nobody collects its error: call getsockopt(SO_ERROR), and remove the watch if the "
+    return "nobody reads its error: call getsockopt(SO_ERROR), and remove the watch if the "
            "connection is lost";
 }
 
-/* Whether nothing will ever arrive. Of a file READ_CLOSED is not reported, since it may grow. */
+/* Whether nothing will ever arrive. For a file READ_CLOSED is not reported, since it may grow. */
 static bool is_at_end(const struct readyq__notes *notes, uint32_t bits)
 {
     if (notes->subject.is_file)
@@ -97,7 +97,7 @@ static bool is_at_end(const struct readyq__notes *notes, uint32_t bits)
     return (bits & READYQ_READ_CLOSED) && notes->sample.unread <= 0;
 }
 
-/* The one that applies; NULL: it may be that somebody works on it. */
+/* The reason that applies; NULL: the program may be working on it. */
 static const char *explain_spin(const struct readyq__watchdog *dog,
                                 const struct readyq__notes *notes, const readyq_watch *w,
                                 uint32_t bits, bool quick)
@@ -113,17 +113,17 @@ static const char *explain_spin(const struct readyq__watchdog *dog,
     if (is_at_end(notes, bits))
         return "its end is not handled: remove the watch once reading returns nothing";
     if (bits & READYQ_WRITE_CLOSED)
-        return "nobody reads its other end any more: remove the watch";
+        return "its other end is no longer read: remove the watch";
     if (!certain)
         return NULL;
     if ((bits & READYQ_READ) && (notes->sample.unread != 0 || !(bits & READYQ_WRITE)))
         return "nobody reads the data that is there";
     if (bits & READYQ_PRIORITY)
-        return "nobody collects the exceptional data: recv(MSG_OOB), or read the file again";
+        return "nobody reads the exceptional data: recv(MSG_OOB), or read the file again";
     return "WRITE is asked for though nothing is sent: ask for it only while data waits to be sent";
 }
 
-/* It was reported so many times. */
+/* The watch was reported as often as the threshold. */
 static void judge(readyq *q, struct readyq__notes *notes, const readyq_watch *w, uint32_t bits,
                   int64_t now)
 {
@@ -142,7 +142,7 @@ static void judge(readyq *q, struct readyq__notes *notes, const readyq_watch *w,
     readyq__say(q, READYQ_WARNING_SPIN, w, bits, text);
 }
 
-/* A second sample of it is due when this thread waits again. */
+/* A second sample of the watch is due when this thread waits again. */
 static void ask_later(struct readyq__watchdog *dog, const readyq_watch *w, uint32_t bits)
 {
     if (dog->nasked < READYQ__ASKED)
@@ -162,7 +162,7 @@ static bool compare_sample(struct readyq__notes *notes, int fd)
     return true;
 }
 
-/* The first sample is taken after some turns: most watches do not have as many in a row. */
+/* The first sample is taken after some turns: most watches do not reach that many in a row. */
 static void count_turn(readyq *q, struct readyq__notes *notes, const readyq_watch *w, uint32_t bits,
                        int64_t now)
 {
@@ -218,7 +218,7 @@ void readyq__watchdog_wait_end(readyq *q, const readyq_batch *batch, bool comple
         dog->complete = dog->waits;
 }
 
-/* What was reported and is ready no more was handled. */
+/* A watch that was reported and is not ready any more was handled. */
 static void ask_again(readyq *q, const struct readyq__asked *asked)
 {
     const uint32_t directions = asked->bits & (READYQ__DIRECTIONS | READYQ_ERROR);

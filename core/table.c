@@ -2,7 +2,7 @@
  *
  * The table by descriptor, and how a watch gets in and out of a queue. A number may be closed and
  * opened again without the library's knowledge, so each registration has a generation, and the
- * kernel is asked whether an old one still lives.
+ * kernel is asked whether an old one still exists.
  */
 #include "internal.h"
 
@@ -46,7 +46,7 @@ void readyq__drop_next(readyq *q)
     q->filled = 0;
 }
 
-/* In the next kernel queue, too, if it has the number. A failure there makes it begin again. */
+/* In the next kernel queue, too, if it has the number. After a failure there it starts again. */
 static void update_next(readyq *q, int fd, uint32_t old, uint32_t interest)
 {
     int error;
@@ -124,7 +124,7 @@ bool readyq__is_same_file(const readyq_watch *w)
 }
 
 /* The kernel refuses to watch it: ready at any time. -EEXIST: `old`, another watch of its number,
- * is of this very file. */
+ * is of this same file. */
 static int register_file(readyq *q, readyq_watch *w, const readyq_watch *old)
 {
     struct stat file;
@@ -153,8 +153,8 @@ void readyq__list_file(readyq *q, readyq_watch *w)
         readyq__list(q, w, bits);
 }
 
-/* Whether the kernel queue has the file of `old`, under its number, still, where update() does not
- * say so. */
+/* Whether the kernel queue still has the file of `old` under its number, if update() does not
+ * report that. */
 static bool is_registered(readyq *q, const readyq_watch *old)
 {
     return q->backend->is_registered != NULL && old != NULL && !(old->own.flags & READYQ__FILE) &&

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The watchdog: long turns. A turn is the time in which a thread handles what one wait has found.
- * What it sleeps in a queue meanwhile is none of it; and it counts only if the thread has worked for
- * so long, or has blocked, and was not kept from running by others.
+ * Sleeps in a queue meanwhile are not part of it; and it counts only if the thread has worked for
+ * that long, or has blocked, and was not kept from running by others.
  */
 #include "internal.h"
 

@@ -29,8 +29,8 @@
  *
  * Ghosts. To remove one the kernel queue is replaced (rebuild.c). Each wait fills the next one by a
  * step, and does not sleep until that is done. It is put in place while no thread is in the kernel:
- * each is kicked out, those that arrive wait, and the thread that finds the kernel empty replaces
- * it.
+ * each sleeping thread is kicked, newly arriving ones wait, and the thread that finds no other in
+ * the kernel replaces it.
  */
 #include "internal.h"
 
@@ -253,7 +253,7 @@ static int64_t begin_sleep(const struct call *call, int64_t timeout)
     return atomic_load(&q->woken) || atomic_load(&q->signalled) ? 0 : timeout;
 }
 
-/* The last thread out of a closed queue closes its descriptors. */
+/* The last thread to leave a closed queue closes its descriptors. */
 static void leave_kernel(const struct call *call, bool slept)
 {
     readyq *q = call->q;
@@ -302,7 +302,7 @@ static int fetch_some(const struct call *call, int64_t timeout)
 }
 
 /* pthread_cancel() ended the sleep, perhaps after the kernel had returned events to it. One of them
- * may be a kick; to kick once too often does no harm. */
+ * may be a kick; an unnecessary kick does no harm. */
 static void end_cancelled(void *argument)
 {
     struct call *call = argument;
@@ -322,7 +322,7 @@ static void end_cancelled(void *argument)
 }
 
 /* Sleeps until there are events, if nothing is listed. Returns the number of kernel events, a kick
- * included; 0 also before the time is over; or -errno. A thread is counted as asleep also if the
+ * included; 0 also before the time is over; or -errno. A thread is also counted as asleep if the
  * last look (begin_sleep) makes it return at once. */
 static int fetch(struct call *call, int64_t wanted)
 {
@@ -362,8 +362,8 @@ static int replace_if_possible(readyq *q)
     return error;
 }
 
-/* No thread enters the kernel while a replacement is due. This one kicks out a sleeping thread;
- * each one that is kicked out kicks the next, here or in readyq__leave(). */
+/* No thread enters the kernel while a replacement is due. This one kicks a sleeping thread; each
+ * kicked thread kicks the next, here or in readyq__leave(). */
 static int await_replacement(struct call *call)
 {
     readyq *q = call->q;
@@ -417,8 +417,8 @@ static bool is_over(const struct call *call)
            (call->deadline != READYQ__FOREVER && now_of(call) >= call->deadline);
 }
 
-/* A look of a binding, before a wait that sleeps: a queue whose last sleep was a real one is asked by
- * that wait alone. */
+/* A look of a binding, before a wait that sleeps: if the queue's last sleep was a real one, only
+ * that wait asks the kernel. */
 static bool is_sleep_certain(const struct call *call)
 {
     const readyq *q = call->q;

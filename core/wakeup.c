@@ -3,8 +3,8 @@
  * Ending a sleep from outside: a kick writes to a descriptor in the kernel queue, an eventfd, or a
  * pipe where there is none or a sandbox forbids it. It is registered EDGE, so each kick ends the
  * sleep of one thread, and an eventfd need not be read. A kick has no meaning of its own: the
- * thread that receives it clears `kicked` and then reads the queue's state, so that a kick which
- * finds `kicked` set can leave it at that.
+ * thread that receives it clears `kicked` and then reads the queue's state, so a kick that finds
+ * `kicked` set need not write.
  */
 #include "internal.h"
 
@@ -89,7 +89,7 @@ static void receive(readyq *q, readyq_watch *w, uint32_t bits)
 
 const struct readyq__kind readyq__kind_wakeup = {.event = receive};
 
-/* An eventfd takes eight bytes. When it is full there is a kick under way. The thread cannot be
+/* An eventfd takes eight bytes. When it is full, a kick is under way. The thread cannot be
  * cancelled: it has the lock, or called readyq__hold_cancel(). */
 void readyq__kick(readyq *q)
 {

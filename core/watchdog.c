@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * The watchdog of a queue in debug mode: notices mistakes in the program that uses the queue and
- * tells each once, in a sentence. Off, q->watchdog is NULL, and what observes a queue is skipped by
- * the branch that a recording needs anyway (q->observed).
+ * reports each once, in a sentence. When it is off, q->watchdog is NULL, and what observes a queue
+ * is skipped by the branch that a recording needs anyway (q->observed).
  *
- * This file has its life, its notes on each watch, and the sentences; what it looks for is in
- * spins.c, turns.c and oversights.c.
+ * This file creates and frees it, and has its notes on each watch, and the sentences; what it looks
+ * for is in spins.c, turns.c and oversights.c.
  *
- * What there is to tell is kept as text and the id of the watch, since it may be removed and freed
- * before it is told (warnings.c). The lock is held in all functions of the watchdog.
+ * A warning is kept as a text and the id of the watch, since the watch may be removed and freed
+ * before the warning is given (warnings.c). The lock is held in all functions of the watchdog.
  */
 #include "internal.h"
 
@@ -53,7 +53,7 @@ readyq_watch *readyq__find_by_id(readyq *q, uint64_t id)
     return w;
 }
 
-/* A place for a sentence; NULL: too many wait to be told. */
+/* A place for a sentence; NULL: too many are waiting to be reported. */
 char *readyq__begin_sentence(readyq *q, enum readyq_warning kind, uint64_t watch)
 {
     struct readyq__watchdog *dog = q->watchdog;
@@ -114,7 +114,7 @@ static bool grow(readyq *q)
     return true;
 }
 
-/* Without memory the watch is not looked at. */
+/* If no memory is left, the watch is not checked. */
 void readyq__watchdog_add(readyq *q, const readyq_watch *w)
 {
     struct readyq__watchdog *dog = q->watchdog;

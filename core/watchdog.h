@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A part of internal.h: debug mode. progress.c asks the kernel about a descriptor, watchdog.c keeps
- * notes and sentences, spins.c, turns.c and oversights.c find what is wrong, warnings.c gives the
+ * notes and sentences, spins.c, turns.c and oversights.c detect mistakes, warnings.c gives the
  * warnings to the user.
  */
 #ifndef READYQ_WATCHDOG_H
@@ -113,7 +113,7 @@ struct readyq__notes *readyq__notes_of(readyq *q, const readyq_watch *w); /* NUL
 /* Whether this is the first warning of its kind for this watch. */
 bool readyq__is_first(struct readyq__notes *notes, enum readyq_warning kind);
 
-/* A place for a sentence; NULL: too many wait to be told. */
+/* A place for a sentence; NULL: too many are waiting to be reported. */
 char *readyq__begin_sentence(readyq *q, enum readyq_warning kind, uint64_t watch);
 void readyq__say(readyq *q, enum readyq_warning kind, const readyq_watch *w, uint32_t bits,
                  const char *what);
@@ -144,7 +144,7 @@ void readyq__watchdog_take(readyq *q, const readyq_watch *w);
 void readyq__watchdog_stale(readyq *q, const readyq_watch *w); /* its descriptor was closed */
 void readyq__watchdog_blocked(readyq *q, readyq_watch *w);     /* its signal, in every thread */
 
-/* This thread is about to sleep: returns for how long it may, 0 if there is a warning. */
+/* This thread is about to sleep: returns how long it may sleep, 0 if there is a warning. */
 int64_t readyq__watchdog_sleep(readyq *q, int64_t timeout);
 
 /* ------------------------------------------------------------------ warnings.c */

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A chat server with callbacks: `chat.py [port]`. The same chat as chat.lua.
 
-Try it with `nc 127.0.0.1 PORT`. What waits for a slow client is kept for it, up to a limit, and
-delays no other one. Ctrl-C and SIGTERM end the server.
+Try it with `nc 127.0.0.1 PORT`. Output for a slow client is kept, up to a limit, and
+delays no other client. Ctrl-C and SIGTERM end the server.
 """
 
 import errno

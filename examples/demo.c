@@ -119,9 +119,8 @@ static void sum_up(int64_t begin, pid_t pid)
     int status;
     struct readyq_stats stats;
     readyq_stats(queue, &stats);
-    printf("  The thread slept %.1f of %.1f ms. For this the queue made %" PRIu64
-           " system calls: %" PRIu64 "\n  asked the kernel what is ready, %" PRIu64
-           " changed what it watches.",
+    printf("  The thread slept %.1f of %.1f ms. The queue made %" PRIu64 " system calls: %" PRIu64
+           "\n  asked the kernel what is ready, %" PRIu64 " changed what it watches.",
            (double)asleep / 1e6, (double)(readyq_now(queue) - begin) / 1e6,
            stats.kernel_waits + stats.changes, stats.kernel_waits, stats.changes);
     waitpid(pid, &status, 0);
@@ -134,7 +133,7 @@ int main(int argc, char **argv)
     struct sockaddr_in address;
     printf(
         "An echo conversation over TCP, in C: one thread sleeps until something that it watches\n"
-        "is ready, and is woken with it.\n\n");
+        "is ready, which wakes it.\n\n");
     int error = readyq_open(&queue, NULL);
     if (error < 0)
         give_up("open", error);

@@ -80,7 +80,7 @@ end
 
 local function sum_up()
     local stats = queue:stats()
-    io.write(("  The thread slept %.1f of %.1f ms. For this the queue made %d system calls: %d\n")
+    io.write(("  The thread slept %.1f of %.1f ms. The queue made %d system calls: %d\n")
         :format(asleep * 1000, (queue:now() - begin) * 1000, stats.kernel_waits + stats.changes,
             stats.kernel_waits))
     local changes = "  asked the kernel what is ready, %d changed what it watches."
@@ -90,7 +90,7 @@ end
 
 print((has_sockets and "An echo conversation over TCP" or "A conversation through a pipe")
     .. ", in Lua: one thread sleeps until something that it watches")
-print("is ready, and is woken with it.\n")
+print("is ready, which wakes it.\n")
 step(1, "queue created", queue:backend())
 if has_sockets then
     local server = assert(socket.bind("127.0.0.1", 0))

@@ -68,14 +68,14 @@ def sum_up(begin, pid):
     received = "received every word" if os.waitpid(pid, 0)[1] == 0 else "received something else"
     print(
         f"  The thread slept {asleep * 1000:.1f} of {whole:.1f} ms."
-        f" For this the queue made {calls} system calls: {stats.kernel_waits}\n"
+        f" The queue made {calls} system calls: {stats.kernel_waits}\n"
         f"  asked the kernel what is ready, {stats.changes} changed what it watches."
         f" The peer {received}.\n"
     )
 
 
 print("An echo conversation over TCP, in Python: one thread sleeps until something that it watches")
-print("is ready, and is woken with it.\n")
+print("is ready, which wakes it.\n")
 queue = readyq.Queue()
 recording = queue.record()
 begin = time.monotonic()

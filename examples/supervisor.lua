@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Keeps programs running: `supervisor.lua COMMAND...`, where each command is a line for the shell,
--- such as "sleep 5". One that ends is started again, later each time it ends soon after its start.
--- SIGTERM and Ctrl-C end the programs, and then the supervisor.
+-- such as "sleep 5". A command that ends is started again, after a growing delay if it ends soon
+-- after its start. SIGTERM and Ctrl-C end the programs, and then the supervisor.
 local loop = require "readyq.loop"
 
 local FIRST_DELAY, LONGEST_DELAY = 0.1, 60 -- seconds

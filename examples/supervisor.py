@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Keeps programs running: `supervisor.py COMMAND...`. The same program as supervisor.lua.
 
-Each command is a line for the shell, such as "sleep 5". One that ends is started again, later each
-time it ends soon after its start. SIGTERM and Ctrl-C end the programs, and then the supervisor.
+Each command is a line for the shell, such as "sleep 5". A command that ends is started again, after
+a growing delay if it ends soon after its start. SIGTERM and Ctrl-C end the programs, and then the
+supervisor.
 """
 
 import os

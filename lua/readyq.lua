@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- readyq: one event queue over the kernel's own. The queue itself is in C (readyq.core); this adds
--- what can be written in Lua over it: tracing to files, and dispatch where C cannot have it.
+-- what can be written in Lua on top of it: tracing to files, and dispatch on versions of Lua where
+-- C cannot provide it.
 local core = require "readyq.core"
 
 local methods = core.methods
@@ -42,7 +43,7 @@ end
 
 methods.dispatch = methods.dispatch or dispatch
 
--- Hands each call and delivery as a line to an io file or a function; nil stops it.
+-- Passes each call and delivery as a line to an io file or a function; nil stops it.
 function methods:trace(out)
     if io.type(out) ~= "file" then return trace(self, out) end
     return trace(self, function(line) out:write(line, "\n") end)

@@ -157,7 +157,7 @@ def test_asyncio_run_says_what_to_write_instead(console):
     console.enter("import asyncio; async def main(): pass\n")
     console.enter("import asyncio")
     console.enter("asyncio.run(asyncio.sleep(0))")
-    console.expect(r"^A loop runs at this prompt: write `await main\(\)` instead\.$")
+    console.expect(r"^A loop is already running at this prompt: write `await main\(\)` instead\.$")
 
 
 def test_a_variable_of_the_context_keeps_its_value(console):

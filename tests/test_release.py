@@ -102,7 +102,7 @@ def test_a_wrong_version_is_refused_for_each_file_that_has_another(clone):
         "release: there is no readyq-9.8.7-1.rockspec",
         f"release: CITATION.cff has version {VERSION}, not 9.8.7",
     ]
-    assert clone.release("1.x")[0] == "release: '1.x' is no version like 1.2.3"
+    assert clone.release("1.x")[0] == "release: '1.x' is not a version like 1.2.3"
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_another_make_says_that_gnu_make_is_needed():
         pytest.skip("needs the program bmake (apt-get install bmake)")
     result = subprocess.run(["bmake", "demo"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode != 0
-    assert "run gmake in place of make" in result.stderr
+    assert "run gmake instead of make" in result.stderr
 
 
 def test_an_unknown_command_is_refused():

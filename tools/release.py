@@ -44,7 +44,7 @@ def text(path):
 
 def wrong_version(version):
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
-        yield f"{version!r} is no version like 1.2.3"
+        yield f"{version!r} is not a version like 1.2.3"
         return
     if project.version() != version:
         yield f"core/readyq.h has version {project.version()}, not {version}"
@@ -78,7 +78,7 @@ def wrong_changelog(version):
     try:
         datetime.date.fromisoformat(date)
     except ValueError:
-        yield f"CHANGELOG.md: {date} is no date"
+        yield f"CHANGELOG.md: {date} is not a date"
     cited = project.read("CITATION.cff", r"^date-released: (.*)$")
     if cited != date:
         yield f"CITATION.cff is of {cited or 'no date'}, CHANGELOG.md of {date}"

@@ -597,7 +597,7 @@ check() {
     [ -z "$packages" ] || say "$(command_of)" $packages
     case $manager:$lacking in
     brew:*compiler*) say "run: xcode-select --install" ;;
-    pkg*:*compiler*) say "the compiler belongs to the system: install its set comp, or set CC" ;;
+    pkg*:*compiler*) say "the compiler is part of the system: install its set comp, or set CC" ;;
     esac
     [ -z "$modules" ] ||
         say "run: $wanted_python -m venv build/venv && build/venv/bin/pip install" $modules

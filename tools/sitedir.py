@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Prints the directory below a prefix where the Python that runs this looks for packages; or, with
---check, says that it does not look in a directory.
+"""Prints the directory below a prefix in which the Python that runs this looks for packages; or,
+with --check, says so if that Python does not look in a directory.
 
     python3 tools/sitedir.py PREFIX
     python3 tools/sitedir.py --check DIRECTORY
@@ -11,8 +11,8 @@ import sys
 
 
 def find(prefix):
-    """What the interpreter searches, as distributions differ: lib64, dist-packages. If it searches
-    nothing below the prefix, the directory of a CPython that is built for this prefix.
+    """The directory that the interpreter searches, as distributions differ: lib64, dist-packages.
+    If it searches nothing below the prefix, that of a CPython built for this prefix.
     """
     pattern = re.compile(re.escape(prefix) + "/lib[^/]*/python[^/]*/(site|dist)-packages")
     for path in sys.path:

@@ -99,7 +99,7 @@ def installed():
 def named(program):
     found = ask(shutil.which(program) or program)
     if found is None:
-        raise FailedError(f"{program} is no CPython 3.9 or later with its headers")
+        raise FailedError(f"{program} is not a CPython 3.9 or later with its headers")
     return found[1]
 
 
@@ -161,7 +161,7 @@ def build_one(sdist, folder, python, library):
         run(*repair, "-w", good, raw, env=variables)
         (good,) = good.glob("*.whl")
         if library.policy not in good.name:
-            raise FailedError(f"{good.name} is no wheel for {library.policy}")
+            raise FailedError(f"{good.name} is not a wheel for {library.policy}")
         return Path(shutil.copyfile(good, Path(folder, good.name)))
 
 

@@ -17,7 +17,7 @@ int64_t luaq_delay(lua_State *L, int arg)
     int64_t whole;
 
     if (!(exact >= 0)) /* negative, or not a number */
-        luaq_refuse(L, arg, "%f is no number of seconds from 0 on", seconds);
+        luaq_refuse(L, arg, "%f is not a number of seconds >= 0", seconds);
     if (exact >= (double)INT64_MAX)
         return INT64_MAX;
     whole = (int64_t)exact;
@@ -42,7 +42,7 @@ int luaq_int(lua_State *L, int arg, const char *what)
 {
     luaL_checktype(L, arg, LUA_TNUMBER);
     if (!is_whole(L, arg, INT_MIN, INT_MAX))
-        luaq_refuse(L, arg, "%s is out of range or not whole", what);
+        luaq_refuse(L, arg, "%s is out of range or not an integer", what);
     return (int)lua_tonumber(L, arg);
 }
 
@@ -65,7 +65,7 @@ uint32_t luaq_interest(lua_State *L, int arg)
         const char *known = strchr(letters, *letter);
 
         if (known == NULL)
-            luaq_refuse(L, arg, "interest '%s' has other letters than r, w and p",
+            luaq_refuse(L, arg, "interest '%s' has letters other than r, w and p",
                         lua_tostring(L, arg));
         else
             interest |= bits[known - letters];
@@ -106,7 +106,7 @@ int luaq_signal(lua_State *L, int arg)
 
 /* ------------------------------------------------------------------ descriptors */
 
-/* [-0, +1, m] All of these leave on the stack why there is no descriptor, where they give -1. */
+/* [-0, +1, m] Without a descriptor all of these return -1 and leave the reason on the stack. */
 static int number_descriptor(lua_State *L, int index, const char *what)
 {
     if (is_whole(L, index, 0, INT_MAX)) {
@@ -114,7 +114,7 @@ static int number_descriptor(lua_State *L, int index, const char *what)
         return (int)lua_tonumber(L, index);
     }
     if (lua_type(L, index) == LUA_TNUMBER)
-        lua_pushfstring(L, "%s %f, which is no descriptor", what, lua_tonumber(L, index));
+        lua_pushfstring(L, "%s %f, which is not a descriptor", what, lua_tonumber(L, index));
     else
         lua_pushfstring(L, "%s %s, not a descriptor", what, luaL_typename(L, index));
     return -1;

@@ -109,8 +109,8 @@ static void note_waiter(lua_State *L, struct watch *w)
 
 /* [-4, +n, e] await(watch, readers, object, dirty): suspends the coroutine that runs until the
  * watch is ready for reading, if its entry in `readers` is the watch's data. Returns the watch
- * then, and at once if dirty(object) is true. If it cannot do so, it returns `readers`. Whoever
- * else resumes the coroutine has to call release(). */
+ * then, and at once if dirty(object) is true. If it cannot do so, it returns `readers`. Any other
+ * code that resumes the coroutine has to call release(). */
 static int await(lua_State *L)
 {
     struct watch *w = luaq_test_watch(L, 1);
@@ -129,7 +129,7 @@ static int await(lua_State *L)
 }
 
 /* [-1, +2, e] release(watch): the coroutine that awaits it, if any, and whether its wait began
- * after the queue reported what it reports now. It awaits it no more. */
+ * after the queue reported what it reports now. The coroutine no longer awaits the watch. */
 static int release(lua_State *L)
 {
     const struct watch *w = luaq_check_watch(L, 1);

@@ -119,7 +119,7 @@ int luaq_next(lua_State *L); /* the iterator; its upvalues: the queue, the queue
 
 extern const luaL_Reg luaq_await_functions[];
 
-/* Resumes the coroutine that awaits the watch, which is ready. TAKEN: it is not to be resumed now.
+/* Resumes the coroutine that awaits the watch, which is ready. TAKEN: it must not be resumed now.
  * RAISED: pushes the coroutine and its error. [-0, +0 or 2, e] */
 enum taken luaq_end_await(lua_State *L, struct queue *q, int watch);
 
@@ -148,7 +148,7 @@ _Noreturn void luaq_refuse(lua_State *L, int arg, const char *format, ...);
  * [-0, +3, e] */
 int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error);
 
-/* The same for an object that is unknown here: -ENOENT, of which the core has no reason.
+/* The same for an object that is unknown here: -ENOENT, for which the core has no reason.
  * [-0, +3, m] */
 int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why);
 
@@ -166,7 +166,7 @@ extern const luaL_Reg luaq_recording_methods[];
 /* The option at 3. Sets options->debug to `debug` if it is wanted. [-0, +0, e] */
 void luaq_read_debug(lua_State *L, struct readyq_options *options, struct readyq_debug *debug);
 
-/* Warns of what the watchdog has to tell. Returns how much that was. [-0, +0, e] */
+/* Gives the watchdog's warnings. Returns how many there were. [-0, +0, e] */
 int luaq_warn(lua_State *L, int queue);
 
 /* ------------------------------------------------------------------ trace.c */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The C API of Lua 5.4, spoken on Lua 5.1, 5.2, 5.3, 5.5 and LuaJIT 2.1 as far as the binding uses
- * it.
- * The only place that asks for the version of Lua.
+ * The C API of Lua 5.4 on Lua 5.1, 5.2, 5.3, 5.5 and LuaJIT 2.1, as far as the binding uses it. The
+ * only place that asks for the version of Lua.
  */
 #ifndef READYQ_LUA_COMPAT_H
 #define READYQ_LUA_COMPAT_H
@@ -56,7 +55,7 @@ static inline int lua_setiuservalue(lua_State *L, int index, int n)
     return 1;
 }
 
-/* Warnings came with Lua 5.4; before, a global function of that name may take them. */
+/* Warnings exist since Lua 5.4; before, a global function of that name may take them. */
 static inline void lua_warning(lua_State *L, const char *message, int more)
 {
     (void)more;
@@ -152,7 +151,7 @@ static inline lua_State *main_thread(lua_State *L)
 
 #else
 
-/* Lua 5.1 does not tell its main thread; it is known where the module was loaded in it. */
+/* Lua 5.1 does not reveal its main thread; it is known if the module was loaded in it. */
 static inline void remember_main_thread(lua_State *L)
 {
     if (lua_pushthread(L))

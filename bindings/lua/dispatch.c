@@ -14,7 +14,7 @@
 
 enum { AT_QUEUE = 1, AT_WATCHES, AT_WAIT }; /* on the stack during a dispatch; the last: number */
 
-/* [-1, +0, e] Raises the error on top, which the coroutine has met: a string with its traceback. */
+/* [-1, +0, e] Raises the error on top, which ended the coroutine: a string gets its traceback. */
 static void raise_error_of(lua_State *L, lua_State *co)
 {
     if (lua_type(L, -1) == LUA_TSTRING)

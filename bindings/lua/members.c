@@ -123,7 +123,7 @@ static int queue_get(lua_State *L)
     return 1;
 }
 
-/* [-2, +n, e] q:remove(watch or source): false if the watch was in no queue any more. */
+/* [-2, +n, e] q:remove(watch or source): false if the watch was not in a queue any more. */
 static int queue_remove(lua_State *L)
 {
     const int fd = push_named_watch(L, luaq_check_queue(L));

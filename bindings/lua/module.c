@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * readyq.core: puts the binding together. lua/readyq.lua adds what can be said in Lua.
+ * readyq.core: puts the binding together. lua/readyq.lua adds what can be written in Lua.
  */
 #include "binding.h"
 
@@ -59,7 +59,7 @@ static void make_watch_type(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* [-0, +1, e] LuaJIT is not to compile it, since its hooks do not run in compiled code. */
+/* [-0, +1, e] LuaJIT must not compile it, since its hooks do not run in compiled code. */
 static void push_turn(lua_State *L)
 {
     static const char code[] = "local function turn(steps) for _ = 1, steps do end end "

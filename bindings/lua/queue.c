@@ -63,8 +63,8 @@ static void read_options(lua_State *L, struct readyq_options *options, struct re
             luaq_read_debug(L, options, debug);
         else
             luaq_refuse(L, 1,
-                        "no such option, or not of its type: '%s' (there are 'clock', a "
-                        "string, and 'debug')",
+                        "unknown option, or a value of the wrong type: '%s' (there are "
+                        "'clock', a string, and 'debug')",
                         name);
         lua_settop(L, 2);
     }

@@ -48,7 +48,7 @@ static int save(lua_State *L)
     int error;
 
     if (strlen(path) != length)
-        luaq_refuse(L, 2, "the name of a file has no zero");
+        luaq_refuse(L, 2, "the name of a file cannot contain a zero byte");
     error = readyq_save(*r, path);
     if (error < 0)
         return luaq_fail(L, 2, lua_pushfstring(L, "save to %s", path), -1, error);
@@ -155,7 +155,7 @@ static size_t read_count(lua_State *L)
     if (count >= most)
         return SIZE_MAX;
     if (!(count >= 0) || count != (lua_Number)(size_t)count)
-        luaq_refuse(L, 2, "the number of records is negative or not whole");
+        luaq_refuse(L, 2, "the number of records is negative or not an integer");
     return (size_t)count;
 }
 

@@ -133,7 +133,7 @@ static __attribute__((noinline)) enum taken end_await(lua_State *L, struct queue
     return result;
 }
 
-/* [-0, +0 to 4, e] luaq_take(), in line: a call more would cost the iterator a tenth. */
+/* [-0, +0 to 4, e] luaq_take(), in line: one more call would make the iterator a tenth slower. */
 static inline __attribute__((always_inline)) enum taken push_next(lua_State *L, struct queue *q,
                                                                   int queue, int watches)
 {

@@ -190,7 +190,7 @@ static int watch_modify(lua_State *L)
     return luaq_modify(L, 1, 2);
 }
 
-/* [-1, +n, e] w:remove(): false if it was in no queue any more. */
+/* [-1, +n, e] w:remove(): false if it was not in a queue any more. */
 static int watch_remove(lua_State *L)
 {
     luaq_check_watch(L, 1);

@@ -150,7 +150,7 @@ bool pyq_read_seconds(const char *call, const char *name, PyObject *object, int6
 
 /* ------------------------------------------------------------------ integers, descriptors */
 
-/* An int or an object with __index__(); not a bool, which is an int by mistake. */
+/* An int or an object with __index__(); not a bool, which would be a mistake. */
 static inline bool is_integer(PyObject *object)
 {
     return PyLong_CheckExact(object) || (PyIndex_Check(object) && !PyBool_Check(object));
@@ -195,7 +195,7 @@ bool pyq_read_integer(const char *call, const char *name, PyObject *object, int 
 }
 
 /* Whether an AttributeError says that there is no attribute of that name, and was not raised inside
- * of it. */
+ * it. */
 static bool lacks_attribute(PyObject *object, const char *name)
 {
     PyObject *type, *value, *traceback;
@@ -215,7 +215,7 @@ static bool refuse_descriptor(const char *call, PyObject *object)
 
     if (shown != NULL)
         PyErr_Format(PyExc_TypeError,
-                     "%s: a descriptor is an int or has fileno(), unlike %.100s %U", call,
+                     "%s: a descriptor must be an int or have fileno(), not %.100s %U", call,
                      Py_TYPE(object)->tp_name, shown);
     Py_XDECREF(shown);
     return false;

@@ -37,8 +37,9 @@ static Batch *allocate(Queue *queue, PyTypeObject *type)
     return self;
 }
 
-/* Closes this thread's batch of the wait before, which `ready = q.wait()` in a loop keeps until it
- * has the new one. The core would give its watches back, but waits cost more while two are open. */
+/* Closes this thread's batch of the previous wait, which `ready = q.wait()` in a loop keeps until
+ * it has the new one. The core would give its watches back, but waits cost more while two are
+ * open. */
 static void replace_last(Queue *queue, Batch *self)
 {
     Py_BEGIN_CRITICAL_SECTION(queue);
@@ -217,14 +218,14 @@ static PyObject *repr_batch(PyObject *self)
 
 PyDoc_STRVAR(
     batch_doc,
-    "What Queue.wait() found: an iterator that takes the ready watches one at a time.\n"
+    "The result of Queue.wait(): an iterator that takes the ready watches one at a time.\n"
     "\n"
     "A watch that is removed in the meantime is skipped. Watches that were not taken are not lost:\n"
     "the next wait delivers them before newer ones, once this batch is dropped or its thread waits\n"
     "again. Until then no other thread gets the watches of this batch.\n"
     "\n"
-    "len(), truth, repr() and `watch in batch` look at the watches that were not taken yet, and take\n"
-    "none. list() takes all.\n"
+    "len(), bool(), repr() and `watch in batch` look at the watches that were not taken yet without\n"
+    "taking them. list() takes them all.\n"
     "\n"
     "    >>> for w in q.wait(timeout=1.5):\n"
     "    ...     handle(w.data, w.ready)\n");

@@ -234,7 +234,7 @@ void pyq_drop_stale(Queue *self);
 extern PyType_Spec pyq_batch_spec;
 
 /* A batch of this thread that is not open, and that the collector does not track yet. Closes the
- * thread's batch of the wait before. NULL with an exception. */
+ * thread's batch of the previous wait. NULL with an exception. */
 Batch *pyq_new_batch(Queue *queue);
 
 /* The next ready watch with a reference, or NULL without an exception. */
@@ -279,7 +279,7 @@ PyObject *pyq_record_queue(PyObject *self, PyObject *const *arguments, Py_ssize_
 /* Reads Queue's argument `debug`. Sets options->debug to `debug`, or to NULL for None and False. */
 bool pyq_read_debug(PyObject *object, struct readyq_options *options, struct readyq_debug *debug);
 
-/* Warns of what the watchdog has to tell, at the caller's line. How much that was, or -1 with an
+/* Gives the watchdog's warnings, at the caller's line. Returns how many there were, or -1 with an
  * exception. */
 int pyq_warn(Queue *queue);
 

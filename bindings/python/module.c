@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The module readyq._core: its state, types and constants. Everything else is the types' own.
+ * The module readyq._core: its state, types and constants. Everything else is in the types.
  */
 #include "binding.h"
 
@@ -84,17 +84,17 @@ static PyStructSequence_Field kind_fields[] = {READYQ_FIGURES_OF_KIND(FIELD){NUL
 
 static PyStructSequence_Desc kind_desc = {
     "readyq.KindStats",
-    "The figures of one kind of source, in the dict that Stats.kinds is.",
+    "The figures of one kind of source, a value of the dict Stats.kinds.",
     kind_fields,
     sizeof kind_fields / sizeof *kind_fields - 1,
 };
 
 static PyStructSequence_Field record_fields[] = {
     {"time", "nanoseconds, as time.monotonic_ns()"},
-    {"thread", "that did it: its native id on Linux"},
+    {"thread", "the thread that did it: its native id on Linux"},
     {"type", "what was done: enum readyq_record_type of readyq.h, such as \"wait_end\""},
     {"watch", "a number that no other watch of the queue has or had, or None"},
-    {"kind", "of the watch, or None"},
+    {"kind", "the kind of the watch, or None"},
     {"number", "its descriptor, signal or process id, or None"},
     {"bits", "interest or ready, by type"},
     {"value", "by type"},
@@ -197,8 +197,8 @@ PyDoc_STRVAR(set_inputhook_doc,
              "\n"
              "Have the interpreter's prompt call function() before it waits for the keyboard.\n"
              "\n"
-             "What it raises is printed. None ends it. Raises RuntimeError outside the main\n"
-             "interpreter, which alone has a prompt.");
+             "Its exceptions are printed. None ends this. Raises RuntimeError outside the main\n"
+             "interpreter, which is the only one with a prompt.");
 
 PyDoc_STRVAR(make_key_doc, "make_key(watch, class_, /)\n"
                            "--\n"

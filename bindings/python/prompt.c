@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the prompt needs and Python cannot say: the interpreter's input hook, and the queue's way
- * to its pictures. What the hook waits for, and how a table looks, are in python/readyq/.
+ * What the prompt needs and cannot be written in Python: the interpreter's input hook, and the
+ * queue's way to its pictures. What the hook waits for, and how a table looks, are in
+ * python/readyq/.
  */
 #include "binding.h"
 
@@ -25,7 +26,7 @@ static PyObject *get_hook(void)
 }
 
 /* Without readline a line is read by fgets() in parts of some hundred bytes, and this is called
- * before each part. What stdio has buffered poll() does not see, so stdin gets no buffer. This is
+ * before each part. poll() does not see what stdio has buffered, so stdin gets no buffer. This is
  * done where no line is being read: in the thread that reads, before it reads. */
 static void unbuffer_keyboard(void)
 {
@@ -73,7 +74,7 @@ static int run_hook(void)
     return 0;
 }
 
-/* Takes a reference, and gives the one to what was there. */
+/* Takes over a reference, and returns the previous hook with its reference. */
 static PyObject *swap_hook(PyObject *function)
 {
     PyObject *old;

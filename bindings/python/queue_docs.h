@@ -17,19 +17,20 @@ PyDoc_STRVAR(
     "clock is \"real\", or \"virtual\": time then stands still, and jumps to the next deadline\n"
     "where a wait would sleep. With warn=False there is no ResourceWarning for a descriptor that\n"
     "was closed before its watch was removed, while a duplicate keeps its file open. Raises\n"
-    "ValueError for an unknown clock, OSError where the kernel refuses.\n"
+    "ValueError for an unknown clock, OSError if the kernel refuses.\n"
     "\n"
     "With debug=True, or READYQ_DEBUG=1 in the environment, a watchdog warns once of each mistake\n"
     "that it notices, with the watch, its data and the reason: RuntimeWarning for a watch that is\n"
     "reported again and again although nobody reads, writes or changes it, for handlers that take\n"
     "long, for an EDGE watch that was left with data, and for a signal that every thread blocks;\n"
-    "ResourceWarning for a watch whose object was closed or collected. A dict sets its thresholds:\n"
+    "ResourceWarning for a watch whose object was closed or garbage-collected. A dict sets the\n"
+    "thresholds:\n"
     "debug={\"turns\": 10000, \"turn\": 0.1, \"rest\": 1}, times in seconds.\n"
     "\n"
     "Every method may be called from any thread, also while another thread waits. Each raises\n"
     "ValueError once the queue is closed. len(q) counts the watches, iteration goes over a snapshot\n"
-    "of them, q[sock] is the watch of what was added (KeyError when there is none), sock in q asks.\n"
-    "A queue is always true. print(q) shows a table of the watches.\n"
+    "of them, q[sock] is the watch of a source (KeyError if there is none), and `sock in q` tells\n"
+    "whether there is one. A queue is always true. print(q) shows a table of the watches.\n"
     "\n"
     "    >>> with readyq.Queue() as q:\n"
     "    ...     q.add(sock, data=\"my socket\")\n"
@@ -47,8 +48,8 @@ PyDoc_STRVAR(
     "closes or changes. interest is READ (1) unless it is given: bits (READ, WRITE, PRIORITY, with\n"
     "EDGE or ONESHOT and EXCLUSIVE; 0 adds it paused) or letters of \"r\", \"w\" and \"p\". Files that\n"
     "never block are always ready. Raises FileExistsError when it is watched already, OSError (EBADF)\n"
-    "for a number that is not open, ValueError for a closed object (its fileno() is -1) and for bits\n"
-    "that mean nothing, TypeError for what is no descriptor, and what fileno() raises.\n"
+    "for a number that is not open, ValueError for a closed object (its fileno() is -1) and for\n"
+    "invalid bits, TypeError for anything that is not a descriptor, and whatever fileno() raises.\n"
     "\n"
     "    >>> w = q.add(sock, readyq.READ | readyq.EDGE, data=connection)\n");
 
@@ -59,9 +60,9 @@ PyDoc_STRVAR(
     "\n"
     "Be ready delay seconds from now, then every period seconds, and return the Watch.\n"
     "\n"
-    "Both are numbers >= 0; infinite ones never come. Without a period, or with 0, it goes off once\n"
-    "and removes itself. Periods are counted from when each was due; those that were missed come as\n"
-    "one delivery, with count. Raises ValueError for negative numbers and NaN.\n"
+    "Both are numbers >= 0; infinity means never. Without a period, or with 0, the timer fires once\n"
+    "and removes itself. Each period is counted from when the one before was due; missed expirations\n"
+    "are delivered once, with their count. Raises ValueError for negative numbers and NaN.\n"
     "\n"
     "    >>> q.add_timer(0.5, data=tick, period=0.5)\n");
 
@@ -70,14 +71,14 @@ PyDoc_STRVAR(
     "add_signal($self, /, signum, *, data=None)\n"
     "--\n"
     "\n"
-    "Be ready when this process receives a signal, and return the Watch; count is how many came.\n"
+    "Be ready when this process receives a signal, and return the Watch; count is how many arrived.\n"
     "\n"
     "signum is a number such as signal.SIGTERM, or a name: \"TERM\" or \"SIGTERM\".\n"
     "A handler that was installed before, such as one of the signal module, is called too. A default\n"
     "action is replaced while the signal is watched; for SIGINT this includes KeyboardInterrupt, so\n"
     "Ctrl-C is an event and nothing else. The last watch restores it. Warns (RuntimeWarning) when\n"
-    "every thread blocks the signal. Raises ValueError for a number or name that is no signal,\n"
-    "and for one that cannot be watched, such as SIGKILL.\n"
+    "every thread blocks the signal. Raises ValueError for a number or name that is not a signal,\n"
+    "and for a signal that cannot be watched, such as SIGKILL.\n"
     "\n"
     "    >>> q.add_signal(signal.SIGTERM, data=stop)\n");
 
@@ -86,12 +87,12 @@ PyDoc_STRVAR(
     "add_process($self, /, pid, *, data=None)\n"
     "--\n"
     "\n"
-    "Be ready once when process pid has ended, at once if it has already, and return the Watch.\n"
+    "Be ready once when process pid has ended, or at once if it already has, and return the Watch.\n"
     "\n"
     "pid is an int, or an object with an integer pid, such as subprocess.Popen, which the queue then\n"
-    "keeps alive. The watch removes itself when it is taken. Its status is what os.waitpid() gives,\n"
-    "for a child of ours, which is not reaped. Raises ProcessLookupError when there is none,\n"
-    "ValueError for pid <= 0.\n"
+    "keeps alive. The watch removes itself when it is taken. For a child of this process, status is\n"
+    "what os.waitpid() gives; the child is not reaped. Raises ProcessLookupError if there is no such\n"
+    "process, ValueError for pid <= 0.\n"
     "\n"
     "    >>> q.add_process(child, data=on_exit)\n");
 
@@ -119,7 +120,7 @@ PyDoc_STRVAR(
     "get($self, /, source, default=None)\n"
     "--\n"
     "\n"
-    "The watch of a descriptor or object that was added, as q[source], but default if there is none.\n"
+    "The watch of a descriptor or object that was added, like q[source], but default if it has none.\n"
     "\n"
     "    >>> if q.get(sock) is None:\n"
     "    ...     q.add(sock)\n");
@@ -131,23 +132,23 @@ PyDoc_STRVAR(
     "\n"
     "Watch.remove() for a watch, or for the descriptor or object that was added, closed or not.\n"
     "\n"
-    "Returns False for a watch that has fired or was removed, else True. Raises KeyError for anything\n"
-    "that was not added to this queue.");
+    "Returns False for a watch that has fired or was removed, otherwise True. Raises KeyError for\n"
+    "anything that was not added to this queue.");
 
 PyDoc_STRVAR(
     queue_wait_doc,
     "wait($self, /, timeout=None, maxevents=None)\n"
     "--\n"
     "\n"
-    "Wait until something is ready, and return a Batch, an iterator over the watches that are.\n"
+    "Wait until something is ready, and return a Batch, an iterator over the ready watches.\n"
     "\n"
-    "timeout is in seconds: None waits forever, 0 looks and returns, a larger number ends the wait\n"
-    "with an empty batch, never early. wake() ends it with an empty batch too. maxevents limits the\n"
-    "batch. Each watch is in it once; taking it sets its ready and count. Watches that were not taken\n"
-    "come with the next wait, before newer ones. With several waiting threads, each event goes to\n"
-    "one of them.\n"
+    "timeout is in seconds: None waits forever, 0 checks and returns at once, a larger number ends\n"
+    "the wait after that time, never early, with an empty batch. wake() does so too. maxevents\n"
+    "limits the batch. Each watch is in it once; taking it sets its ready and count. Watches that\n"
+    "were not taken are delivered by the next wait, before newer ones. With several waiting threads,\n"
+    "each event goes to one of them.\n"
     "\n"
-    "Python's signal handlers run at once, and an exception of theirs ends the wait. Raises\n"
+    "Python's signal handlers run at once, and an exception in one ends the wait. Raises\n"
     "ValueError for a negative timeout, NaN or maxevents < 1, and when the queue is closed, also\n"
     "during the wait.\n"
     "\n"
@@ -161,10 +162,10 @@ PyDoc_STRVAR(
     "\n"
     "Wait, then call data(watch) for each watch that is ready; return how many were called.\n"
     "\n"
-    "timeout is as for wait(). An exception of a call goes to the caller at once, and the watches\n"
-    "that were not called yet come with the next wait. Raises TypeError for data that cannot be\n"
+    "timeout is as for wait(). An exception in a call goes to the caller at once, and the watches\n"
+    "that were not called yet are left to the next wait. Raises TypeError for data that cannot be\n"
     "called, and for an async or generator function, whose call would run nothing; such a watch is\n"
-    "not taken, and comes with the next wait, too.\n"
+    "not taken, and is left to the next wait, too.\n"
     "\n"
     "    >>> q.add(sock, \"r\", data=lambda w: print(w.source.recv(100)))\n"
     "    >>> while True:\n"
@@ -182,7 +183,7 @@ PyDoc_STRVAR(
     "wake($self, /)\n"
     "--\n"
     "\n"
-    "Make one wait, the running one or the next, return at once. Wakes before that merge into one.");
+    "Make one wait, a running one or the next, return at once. Wakes before that merge into one.");
 
 PyDoc_STRVAR(
     queue_fileno_doc,
@@ -191,7 +192,7 @@ PyDoc_STRVAR(
     "\n"
     "A descriptor that polls readable while wait() would return something.\n"
     "\n"
-    "It is for putting the queue into another event loop, and stays the queue's: do not read or\n"
+    "It is for running the queue in another event loop. It belongs to the queue: do not read or\n"
     "close it.");
 
 PyDoc_STRVAR(queue_stats_doc,
@@ -199,7 +200,7 @@ PyDoc_STRVAR(queue_stats_doc,
              "--\n"
              "\n"
              "What the queue has done so far, as a readyq.Stats, whose fields are\n"
-             "described in help(readyq.Stats). Counted always.");
+             "described in help(readyq.Stats). They are always counted.");
 
 PyDoc_STRVAR(
     queue_record_doc,
@@ -209,8 +210,8 @@ PyDoc_STRVAR(
     "Record what the queue and its threads do from now on, and return a Recording.\n"
     "\n"
     "It keeps the newest records, 40 bytes each, and counts those it drops. A queue can have several\n"
-    "recordings at once; a child process continues its copies of them. Raises ValueError for less\n"
-    "than 1 record or too many, OSError (ENOMEM) where memory is short.\n"
+    "recordings at once; a child process continues its copies of them. Raises ValueError for fewer\n"
+    "than 1 record or too many, OSError (ENOMEM) if there is not enough memory.\n"
     "\n"
     "    >>> with q.record() as recording:\n"
     "    ...     ready = q.wait(timeout=1.5)\n"
@@ -221,11 +222,11 @@ PyDoc_STRVAR(
     "check($self, /)\n"
     "--\n"
     "\n"
-    "Compare what the queue watches with what the kernel says that it watches.\n"
+    "Compare what the queue watches with what the kernel reports that it watches.\n"
     "\n"
     "Returns a list with a line for each difference, such as \"fd 7 (pipe): the queue watches it\n"
-    "for READ, and the kernel for WRITE\". It is empty unless a watched descriptor was closed. It\n"
-    "reads /proc, and is slow: for tests. OSError (ENOSYS) where the kernel does not tell (kqueue).");
+    "for READ, but the kernel for WRITE\". It is empty unless a watched descriptor was closed. It\n"
+    "reads /proc, and is slow: for tests. OSError (ENOSYS) if the kernel does not report it (kqueue).");
 
 PyDoc_STRVAR(
     queue_trace_doc,
@@ -234,8 +235,8 @@ PyDoc_STRVAR(
     "\n"
     "Report every call and delivery as one line of text; None ends it.\n"
     "\n"
-    "target is a file to write to or a function to call with the line. What it raises goes to\n"
-    "sys.unraisablehook and changes nothing.\n"
+    "target is a file to write to or a function to call with the line. Its exceptions go to\n"
+    "sys.unraisablehook and have no other effect.\n"
     "\n"
     "    >>> q.trace(sys.stderr)\n");
 
@@ -244,15 +245,17 @@ PyDoc_STRVAR(queue_html_doc, "_repr_html_($self, /)\n"
                              "\n"
                              "What print() shows of the queue, as an HTML table for a notebook.");
 
-PyDoc_STRVAR(queue_close_doc,
-             "close($self, /)\n"
-             "--\n"
-             "\n"
-             "Remove every watch and give up every descriptor; threads that wait get ValueError.\n"
-             "\n"
-             "Closing again does nothing. The sources stay open.");
+PyDoc_STRVAR(
+    queue_close_doc,
+    "close($self, /)\n"
+    "--\n"
+    "\n"
+    "Remove every watch and close the queue's descriptors; waiting threads get ValueError.\n"
+    "\n"
+    "Closing again does nothing. The sources stay open.");
 
 PyDoc_STRVAR(queue_closed_doc, "bool: whether the queue is closed.");
-PyDoc_STRVAR(queue_backend_doc, "str: the kernel interface, \"epoll\" on Linux, else \"kqueue\".");
+PyDoc_STRVAR(queue_backend_doc,
+             "str: the kernel interface, \"epoll\" on Linux, otherwise \"kqueue\".");
 
 #endif

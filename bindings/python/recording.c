@@ -205,11 +205,11 @@ static PyObject *repr_recording(PyObject *self)
 
 PyDoc_STRVAR(
     recording_doc,
-    "What a queue and its threads did, step by step, as Queue.record() began to record it.\n"
+    "What a queue and its threads did, step by step, since Queue.record() began to record it.\n"
     "\n"
-    "It is a context manager that stops at its end. len() counts the records, iteration goes over a\n"
-    "snapshot of them: readyq.Record, the oldest first. It can be read and saved after the queue was\n"
-    "closed. A notebook shows it as a picture.\n"
+    "As a context manager it stops at the end of the block. len() counts the records, iteration goes\n"
+    "over a snapshot of them: readyq.Record, the oldest first. It can be read and saved after the\n"
+    "queue was closed. A notebook shows it as a picture.\n"
     "\n"
     "    >>> with q.record() as recording:\n"
     "    ...     ready = q.wait(timeout=1.5)\n"
@@ -235,7 +235,7 @@ PyDoc_STRVAR(svg_doc, "_repr_svg_($self, /)\n"
                       "\n"
                       "The records as a picture, for a notebook.");
 
-PyDoc_STRVAR(dropped_doc, "int: how many older records had to make room for newer ones.");
+PyDoc_STRVAR(dropped_doc, "int: how many older records were dropped for newer ones.");
 
 static PyMethodDef methods[] = {
     {"stop", stop, METH_NOARGS, stop_doc},      {"save", save, METH_O, save_doc},

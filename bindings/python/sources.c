@@ -148,7 +148,8 @@ static bool refuse_signal_name(PyObject *name, PyObject *expected)
     return false;
 }
 
-/* `text` without its "SIG" is of capital letters and digits: not that of SIG_IGN and its like. */
+/* `text` without its "SIG" consists of capital letters and digits, which excludes SIG_IGN and the
+ * like. */
 static bool is_signal_name(const char *text)
 {
     if (strncmp(text, "SIG", 3) == 0)

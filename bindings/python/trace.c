@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tracing: one readable line for each call and each delivery, handed to what the user named. The
- * lines are a view of a recording: after each call of a method its new records are shown, also those
- * of other threads and of what the core found by itself.
+ * Tracing: one readable line for each call and each delivery, passed to the file or function that
+ * the user gave. The lines are a view of a recording: after each call of a method its new records
+ * are shown, also those of other threads and of what the core found by itself.
  */
 #include "binding.h"
 
@@ -26,7 +26,7 @@ static PyObject *choose_tracer(PyObject *target)
     write = PyObject_GetAttrString(target, "write");
     if (write == NULL && PyErr_ExceptionMatches(PyExc_AttributeError))
         PyErr_Format(PyExc_TypeError,
-                     "trace() needs a file, something to call with a line, or None, not %.100s",
+                     "trace() needs a file, a function to call with a line, or None, not %.100s",
                      Py_TYPE(target)->tp_name);
     Py_XDECREF(write);
     return write != NULL ? Py_NewRef(target) : NULL;

@@ -66,7 +66,7 @@ static int clear_watch(PyObject *object)
     return 0;
 }
 
-/* The ring holds a reference as long as the core holds the watch: here it is in no queue. */
+/* The ring holds a reference as long as the core holds the watch: here it is not in a queue. */
 static void dealloc_watch(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);

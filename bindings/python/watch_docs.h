@@ -11,29 +11,29 @@ PyDoc_STRVAR(
     watch_doc,
     "One registration in one queue: what add() returns and what wait() gives back.\n"
     "\n"
-    "It is made by Queue.add() and its like, never by calling Watch. The queue keeps it alive\n"
-    "while it is active. Its methods may be called from any thread.\n"
+    "It is made by Queue.add() and the other add methods, never by calling Watch. The queue keeps\n"
+    "it alive while it is active. Its methods may be called from any thread.\n"
     "\n"
     "    >>> w = q.add(sock, data=connection)\n"
     "    >>> w.modify(\"rw\")\n"
     "    >>> w.remove()\n");
 
-PyDoc_STRVAR(watch_queue_doc, "The Queue it was added to; still that once it is removed.");
+PyDoc_STRVAR(watch_queue_doc, "The Queue it was added to, even after it was removed.");
 PyDoc_STRVAR(
     watch_source_doc,
     "What was added, as it was given: the object or descriptor, the signal's number or name, the\n"
     "process's id or object; None for a timer and for a trigger.");
 PyDoc_STRVAR(
     watch_data_doc,
-    "Any object of yours, as given to add(); may be set. dispatch() calls it with the watch.");
+    "Any object of yours, as given to add(); can be set. dispatch() calls it with the watch.");
 PyDoc_STRVAR(watch_interest_doc, "int: the bits it asks for; 0 while it is paused.");
 PyDoc_STRVAR(
     watch_ready_doc,
-    "int: the bits that the last delivery found, in whatever thread; 0 before the first one and once\n"
-    "it is removed.");
+    "int: the bits that the last delivery reported, in any thread; 0 before the first delivery and\n"
+    "once the watch is removed.");
 PyDoc_STRVAR(
     watch_count_doc,
-    "int: expirations, signals or fires since the delivery before, in whatever thread; 1 for a\n"
+    "int: expirations, signals or fires since the previous delivery, in any thread; 1 for a\n"
     "descriptor.");
 PyDoc_STRVAR(watch_deliveries_doc, "int: how many times it was delivered.");
 PyDoc_STRVAR(
@@ -43,17 +43,20 @@ PyDoc_STRVAR(watch_kind_doc, "str: \"fd\", \"timer\", \"signal\", \"process\" or
 PyDoc_STRVAR(watch_fd_doc, "int: the descriptor that is watched; None for the other kinds.");
 PyDoc_STRVAR(
     watch_active_doc,
-    "bool: whether it is in its queue. False once it is removed, its descriptor's number went to\n"
-    "another watch, its one-shot timer or its process is delivered, or the queue is closed.");
+    "bool: whether it is in its queue. False once it is removed, its descriptor's number belongs to\n"
+    "another watch, it was delivered as a timer without a period or a process, or the queue is\n"
+    "closed.");
 PyDoc_STRVAR(
     watch_status_doc,
-    "int: how the process ended, as os.waitpid() gives it; None before that is delivered and where\n"
+    "int: how the process ended, as os.waitpid() gives it; None before that is delivered and if\n"
     "it cannot be known. The process is not reaped.");
 PyDoc_STRVAR(
     watch_due_doc,
     "float: when a timer fires next, in seconds on the queue's clock, which is time.monotonic()'s\n"
-    "unless it is virtual; infinity if never. None for other kinds and for a timer that does not run.");
-PyDoc_STRVAR(watch_period_doc, "float: the seconds after which a timer fires again; None without.");
+    "unless it is virtual; infinity if never. None for other kinds and for a timer that is not\n"
+    "running.");
+PyDoc_STRVAR(watch_period_doc,
+             "float: the seconds after which a timer fires again; None if it does not.");
 PyDoc_STRVAR(watch_readable_doc, "bool: whether ready has READ.");
 PyDoc_STRVAR(watch_writable_doc, "bool: whether ready has WRITE.");
 
@@ -62,21 +65,21 @@ PyDoc_STRVAR(
     "modify($self, interest, /)\n"
     "--\n"
     "\n"
-    "Ask for other bits, and be armed again. Interest 0 pauses.\n"
+    "Change the interest, and arm the watch again. Interest 0 pauses it.\n"
     "\n"
     "interest is bits such as readyq.READ | readyq.EDGE, or letters such as \"rw\". Raises\n"
-    "ValueError for bits that mean nothing, for a watch of another kind than \"fd\" and for a closed\n"
-    "queue, KeyError when it was removed, OSError (EBADF) when its descriptor was closed.");
+    "ValueError for invalid bits, for a watch of another kind than \"fd\" and for a closed queue,\n"
+    "KeyError if the watch was removed, OSError (EBADF) if its descriptor was closed.");
 
 PyDoc_STRVAR(
     watch_remove_doc,
     "remove($self, /)\n"
     "--\n"
     "\n"
-    "Take it out of its queue: it is not delivered any more, not even later in the same batch.\n"
+    "Remove it from its queue: it is not delivered any more, not even later in the same batch.\n"
     "\n"
-    "This works also when the descriptor was closed. Returns whether it was in its queue: on a watch\n"
-    "that has fired, or that was removed, it does nothing and returns False.");
+    "This also works if the descriptor was closed. Returns whether the watch was in its queue: for a\n"
+    "watch that has fired, or that was removed, it does nothing and returns False.");
 
 PyDoc_STRVAR(
     watch_restart_doc,
@@ -101,6 +104,6 @@ PyDoc_STRVAR(
     "\n"
     "Raises ValueError for other kinds and for a closed queue, KeyError when it was removed.");
 
-PyDoc_STRVAR(class_getitem_doc, "Watch[T] is, to a type checker, a watch whose data is a T.");
+PyDoc_STRVAR(class_getitem_doc, "For a type checker, Watch[T] is a watch whose data is a T.");
 
 #endif

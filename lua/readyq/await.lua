@@ -5,7 +5,7 @@
 --
 -- Such a wait is noted in the watch alone, and the loop of queue:wait() resumes the coroutine
 -- (bindings/lua/await.c): its task and the Descriptor know nothing of it. That takes 2,700 of
--- 11,100 instructions off an echo (callgrind, Lua 5.4). If anything else than its event concerns
+-- 11,100 instructions off an echo (callgrind, Lua 5.4). If anything other than its event concerns
 -- the wait, take_over() gives it the general form, which scheduler.lua describes. The first wait
 -- of a coroutine for a Descriptor has the general form, and checks that the coroutine can wait.
 local coroutines = require "readyq.core".coroutines

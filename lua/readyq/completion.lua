@@ -11,7 +11,7 @@ local WATCH_FIELDS = "active armed count data due fd interest kind period queue 
     .. "source status writable"
 local WATCH_METHODS = "fire handle has modify remove restart"
 
--- A table with these names, whose values are functions, as those of methods are.
+-- A table with these names, whose values are functions, like those of methods.
 local function words(list)
     local set = {}
     for word in list:gmatch("%S+") do set[word] = print end
@@ -75,7 +75,7 @@ local function collect(tables, prefix, separator, into)
     end
 end
 
--- The names that can be at the end of the text, sorted, and the part of them that is there.
+-- The names that can complete the end of the text, sorted, and the part of them that is there.
 function completion.of(before, globals)
     local path, separator, prefix = before:match("([%a_][%w_.]*)([.:])([%w_]*)$")
     local found = {}
@@ -93,7 +93,7 @@ function completion.of(before, globals)
     return names, prefix
 end
 
--- The longest text with which all of the names begin.
+-- The longest common prefix of the names.
 function completion.common(names)
     local common = names[1] or ""
     for _, name in ipairs(names) do

@@ -7,7 +7,7 @@
 -- asks for it; nil if the watch does not. All objects with the same descriptor share one, as a
 -- socket and the TLS object that wraps it do; the latest object owns it.
 --
--- The watch of an object is kept in the queue between two waits, so that to wait again makes no
+-- The watch of an object is kept in the queue between two waits, so that waiting again makes no
 -- system call. If an event comes and no task waits for it, the watch stops asking for it. An
 -- object is asked for its number each time, because it may have been closed. A number or a table
 -- may mean another file by the next wait, so their watch is not kept. No watch keeps its object
@@ -134,7 +134,7 @@ local function add_watch(call, s, number, bit, descriptor)
     return watch, message, errno
 end
 
--- The Descriptor that another object with the same number has, and owns no more.
+-- The Descriptor of another object with the same number, which no longer owns it.
 local function take_shared(s)
     local watch = queue:get(s)
     local descriptor = watch and watch.data
@@ -186,7 +186,7 @@ end
 
 -- ---------------------------------------------------------------- what the loop calls
 
--- Whether the Descriptor is still right for the object: its descriptor may be another one by now.
+-- Whether the Descriptor is still valid for the object, whose descriptor may have changed.
 local function is_current(self, s)
     if self.is_kept then return self.ask(s) == self.answer end
     return self[READ] or self[WRITE] or self[PRIORITY]
@@ -205,18 +205,18 @@ local function renew(call, s, bit)
     return nil, nil, message, errno
 end
 
--- Detaches a task whose wait is over but for its end: it was cancelled, or timed out, or its
--- coroutine was closed, or could not yield. Raises if it waits.
+-- Detaches a task whose wait is over but was not finished: it was cancelled, or timed out, or its
+-- coroutine was closed, or could not yield. Raises if the task waits.
 local function make_free(call, s, task)
     if scheduler.release(task) then return end
     if coroutine.status(task.co) ~= "dead" then
-        misuse.raise("%s: another coroutine waits for the same of %s", call, tostring(s))
+        misuse.raise("%s: another coroutine waits for the same direction of %s", call, tostring(s))
     end
     task:abandon()
 end
 
--- Has the task wait for a direction of an object, and returns the Descriptor of that; or nil, and
--- what the wait returns at once: true, or nil, message, errno.
+-- Makes the task wait for a direction of an object, and returns its Descriptor; or nil, and what
+-- the wait returns at once: true, or nil, message, errno.
 function Descriptor.claim(call, task, s, bit)
     local self = descriptors[s]
     if not self or self[bit] == nil or self.ask(s) ~= self.answer then
@@ -244,7 +244,7 @@ function Descriptor.attach(call, task, s, bit)
     return nil, true
 end
 
--- Makes loop.readable and its like: the function that waits for a direction.
+-- Makes loop.readable and the like: the function that waits for a direction.
 function Descriptor.waiter(call, bit)
     local is_reading = bit == READ
     local function wait(task, co, s, timeout)

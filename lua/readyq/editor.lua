@@ -2,8 +2,8 @@
 --
 -- The line editor of the prompt. Its read() waits for each key in readyq.loop, so that the queue
 -- runs meanwhile; hide() takes the line off the screen for output, show() draws it again below.
--- lua-readline cannot do that: it gives programs neither the line nor the cursor, and no call that
--- draws them again; linenoise blocks until Enter.
+-- lua-readline cannot do that: it gives programs neither the line nor the cursor, nor a call that
+-- redraws them; linenoise blocks until Enter.
 --
 -- On the screen, from above: output that lacks its newline, if any; the prompt and the line, over
 -- as many rows as they take.

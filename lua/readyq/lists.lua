@@ -2,7 +2,7 @@
 --
 -- For select.lua: a queue that watches what two lists of objects ask for. A *context* is the queue
 -- with its two *sides*, for reading and for writing. Every change of a side touches a descriptor;
--- settle() then makes the watches of all touched ones right, and asks the kernel whether each
+-- settle() then corrects the watches of all touched ones, and asks the kernel whether each
 -- number still belongs to the same file. No object is kept alive.
 local readyq = require "readyq"
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- Coroutines on a queue. A coroutine that waits is suspended, and resumed when what it waits for
--- is there, when its time is over, or when it is cancelled. The loop only waits: it has no
--- buffers and no protocols.
+-- Coroutines on a queue. A waiting coroutine is suspended, and resumed when its event has come,
+-- when its timeout has expired, or when it is cancelled. The loop only waits: it has no buffers
+-- and no protocols.
 --
 -- This file has the calls of programs. scheduler.lua suspends and resumes coroutines; task.lua has
 -- what it knows about each; descriptor.lua and sources.lua have what they wait for; await.lua has
@@ -32,14 +32,14 @@ scheduler.loop = loop
 
 -- ---------------------------------------------------------------- coroutines
 
--- Begins a coroutine that calls f(...), in the next step. Returns it.
+-- Starts a coroutine that calls f(...), in the next step. Returns it.
 function loop.spawn(f, ...)
     misuse.check_function("spawn", f)
     return scheduler.spawn(f, ...)
 end
 
--- Begins a coroutine that calls f(...) every `period` seconds, counted from now; turns that were
--- missed are left out.
+-- Starts a coroutine that calls f(...) every `period` seconds, counted from now; missed turns are
+-- left out.
 function loop.every(period, f, ...)
     if type(period) ~= "number" or period <= 0 or period ~= period then
         misuse.raise("every: a period is a number of seconds above 0, not %s", tostring(period))
@@ -56,9 +56,9 @@ function loop.every(period, f, ...)
     end, ...)
 end
 
--- As coroutine.wrap(), for a function that waits: when the generator yields because it waits, the
--- coroutine that called it yields to the loop, too, and resumes it afterwards. The wait is that of
--- the coroutine's task, which scheduler.roots finds.
+-- Like coroutine.wrap(), for a function that waits: when the generator yields because it waits,
+-- the coroutine that called it yields to the loop, too, and resumes it afterwards. The wait is
+-- that of the coroutine's task, which scheduler.roots finds.
 function loop.wrap(f)
     misuse.check_function("wrap", f)
     local generator = coroutine.create(f)
@@ -88,8 +88,8 @@ function loop.cancel(co)
     sources.cancel("cancel", co)
 end
 
--- Whether it waits in the loop, or for its first step. One that is neither dead nor waits has
--- yielded by itself, and the program resumes it.
+-- Whether it waits in the loop, or for its first step. A coroutine that is neither dead nor
+-- waiting has yielded by itself, and the program must resume it.
 function loop.is_waiting(co) return scheduler.is_waiting(co) end
 
 -- ---------------------------------------------------------------- waiting for one thing
@@ -104,7 +104,8 @@ end
 
 function Deadline:left() return math.max(0, self.due - queue:now()) end
 
--- Waits for a number of seconds, or until a deadline; without either until others had their turn.
+-- Waits for a number of seconds, or until a deadline; without either, until others have had their
+-- turn.
 loop.sleep = scheduler.sleep
 
 -- Wait until reading, writing, or reading exceptional data would not block. Return true; nil and
@@ -114,7 +115,7 @@ loop.readable = Descriptor.waiter("readable", readyq.READ)
 loop.writable = Descriptor.waiter("writable", readyq.WRITE)
 loop.priority = Descriptor.waiter("priority", readyq.PRIORITY)
 
--- An event is set or not. event:wait(timeout) waits until it is.
+-- An event is either set or not. event:wait(timeout) waits until it is set.
 function loop.event() return sources.new_event() end
 
 -- Waits for the end of a coroutine that spawn() began. Returns what it returned; or nil, its
@@ -123,7 +124,7 @@ function loop.join(co, timeout)
     return scheduler.wait("join", sources.end_of("join", co), timeout)
 end
 
--- Waits until the process has ended: its wait status (-1 where it is not known), or nil and
+-- Waits until the process has ended. Returns its wait status (-1 if it is not known), or nil and
 -- "timeout"; or nil, message, errno. It is not reaped.
 function loop.wait_process(pid, timeout)
     return scheduler.wait("wait_process", sources.new_process("wait_process", pid), timeout)
@@ -140,14 +141,14 @@ end
 
 -- ---------------------------------------------------------------- the loop
 
--- Forgets the object, ends the waits for its descriptor, and closes it if it has a `close`.
+-- Stops watching the object, ends the waits for its descriptor, and closes it if it has a `close`.
 function loop.close(s)
     Descriptor.close(s)
     if type(s) ~= "number" and s.close then return s:close() end
 end
 
--- Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes).
--- Returns whether something is left to wait for.
+-- Resumes the coroutines that can continue, after waiting for them for `timeout` seconds at most
+-- (nil: as long as it takes). Returns whether something is left to wait for.
 function loop.step(timeout)
     return scheduler.step(timeout and misuse.check_timeout("step", timeout))
 end
@@ -155,7 +156,7 @@ end
 -- Steps until no coroutine waits, and none is the data of a watch; or until stop().
 function loop.run() scheduler.run() end
 
--- Ends the run() under way after its step. A later run() continues.
+-- Ends the current run() after its step. A later run() continues.
 function loop.stop() scheduler.stop() end
 
 return loop

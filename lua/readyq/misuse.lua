@@ -10,7 +10,7 @@ local function is_of_program(frame)
     return not DIRECTORY or frame.source:sub(1, #DIRECTORY) ~= DIRECTORY
 end
 
--- Raises an error at the line from where the program called the loop.
+-- Raises an error at the line from which the program called the loop.
 function misuse.raise(text, ...)
     local level, frame = 2, debug.getinfo(2, "S")
     while frame and not is_of_program(frame) do
@@ -20,7 +20,7 @@ function misuse.raise(text, ...)
     error(text:format(...), frame and level or 0)
 end
 
--- Calls a method of the queue for `call`. What it raises is an error of the program.
+-- Calls a method of the queue for `call`. Its errors are raised as errors of the program.
 function misuse.check(call, method, queue, ...)
     local ok, result, message, errno = pcall(method, queue, ...)
     if ok then return result, message, errno end
@@ -37,18 +37,18 @@ end
 function misuse.check_timeout(call, timeout)
     if type(timeout) == "number" and timeout >= 0 then return timeout end
     if type(timeout) == "table" and type(timeout.left) == "function" then return timeout:left() end
-    misuse.raise("%s: a timeout is a number of seconds from 0 on or a deadline, not %s", call,
+    misuse.raise("%s: a timeout is a number of seconds >= 0 or a deadline, not %s", call,
         tostring(timeout))
 end
 
--- The coroutine that runs is none of the loop.
+-- The running coroutine is not one of the loop's.
 function misuse.refuse_coroutine(call, is_main)
     if is_main then
-        misuse.raise("%s: only a coroutine can wait: begin one by loop.spawn(), then call "
+        misuse.raise("%s: only a coroutine can wait: start one with loop.spawn(), then call "
             .. "loop.run()", call)
     end
-    misuse.raise("%s: this coroutine was not begun by loop.spawn(), so nothing would resume it; a "
-        .. "generator that waits is made by loop.wrap() instead of coroutine.wrap()", call)
+    misuse.raise("%s: this coroutine was not started by loop.spawn(), so nothing would resume "
+        .. "it; make a generator that waits with loop.wrap() instead of coroutine.wrap()", call)
 end
 
 return misuse

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Lines of the prompt as the terminal or a pipe gives them, where editor.lua cannot edit them.
+-- Lines of the prompt as the terminal or a pipe delivers them, if editor.lua cannot edit them.
 -- Output begins on a line of its own; after it the prompt is written again.
 local loop = require "readyq.loop"
 

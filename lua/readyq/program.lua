@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- What the program gives to readyq.loop: watches of its own, whose data is called or resumed, and
--- what happens to errors.
+-- The program's own watches in readyq.loop, whose data is called or resumed, and the handling of
+-- errors.
 local program = {}
 
 -- ---------------------------------------------------------------- watches
@@ -13,7 +13,7 @@ end
 local function call(watch, ready, data)
     local kind = getmetatable(data)
     if type(data) ~= "function" and not (type(kind) == "table" and kind.__call) then
-        local text = "%s: its data, %s, is no function, nor a coroutine that can go on"
+        local text = "%s: its data, %s, is neither a function nor a coroutine that can continue"
         error(text:format(tostring(watch), tostring(data)), 0)
     end
     data(watch, ready)
@@ -30,8 +30,8 @@ local keeper -- the last watch found that keeps the loop running
 
 local function is_keeper(watch) return watch.active and program.can_go_on(watch.data) end
 
--- Whether the data of a watch in the queue is a coroutine that can go on. It looks at the watches
--- until it finds one, and again when that one is gone.
+-- Whether the data of a watch in the queue is a coroutine that can continue. It looks at the
+-- watches until it finds one, and again when that one is gone.
 function program.keeps_running(queue)
     if keeper and keeper.queue == queue and is_keeper(keeper) then return true end
     keeper = nil

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- LuaSocket's protect(), newtry() and try() for Lua 5.1 and LuaJIT, where no coroutine can wait
--- inside of a function that C calls. Here a protected function is a generator of loop.wrap(), and
+-- inside a function that C calls. Here a protected function is a generator of loop.wrap(), and
 -- where LuaSocket's try() would raise, this one yields from it and is never resumed.
 local loop = require "readyq.loop"
 local luasocket = require "socket"

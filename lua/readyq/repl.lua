@@ -2,7 +2,7 @@
 --
 -- A prompt on the queue of readyq.loop: `lua -l readyq.repl`. The keyboard is one of the things
 -- that the queue waits for, so that callbacks and coroutines run while you type. What you type
--- runs in a coroutine itself, and may wait. editor.lua edits the line where there is a terminal.
+-- also runs in a coroutine, and may wait. editor.lua edits the line if there is a terminal.
 local readyq = require "readyq"
 local loop = require "readyq.loop"
 local editor = require "readyq.editor"
@@ -33,8 +33,8 @@ q is a queue, loop runs coroutines on it, and both run while you type:
   loop.spawn(function() loop.sleep(1) print("slept") end)      loop.readable(s, timeout)
   print(q)   shows what the queue watches      w:remove(), w:modify("r"), w:restart(delay)
 
-Tab completes names, Up and Ctrl-R recall lines. Ctrl-C clears the line or ends what runs; Ctrl-D
-leaves.]]
+Tab completes names, Up and Ctrl-R recall lines. Ctrl-C clears the line or ends running code;
+Ctrl-D leaves.]]
 
 -- ---------------------------------------------------------------- Ctrl-C and errors
 
@@ -43,20 +43,20 @@ local function forget_interrupts()
     for _ in interrupts:wait(0) do end
 end
 
--- Does code that was typed sleep in a queue, so that the loop has to wait? Asked by a hook that
--- the queue's wait has called.
+-- Whether code that was typed sleeps in a queue, so that the loop has to wait. Called by a hook
+-- that the queue's wait has called.
 local function is_asleep()
     local sleeper = debug.getinfo(4, "f")
     return sleeper and sleeper.func == queue.wait and coroutine.running() ~= stepper
 end
 
--- Is it the prompt's own code that runs? It ends soon.
+-- Whether the prompt's own code is running. It ends soon.
 local function is_own()
     local co = coroutine.running()
     return co == stepper and not is_stepping or co ~= nil and co == reader
 end
 
--- The loop comes first, if it has its turn soon.
+-- The loop handles it, if its turn comes soon.
 local function break_off()
     if is_own() then return end
     for _ in interrupts:wait(0) do overdue = 1 end
@@ -73,7 +73,7 @@ local function watch_code(co)
     debug.sethook(break_off, "", 1000) -- the main program, which Lua 5.1 has no coroutine for
 end
 
--- The watch of a descriptor would raise again at once, so it is paused.
+-- The callback of a descriptor would raise again at once, so its watch is paused.
 local function report(message, source)
     print(message)
     if type(source) == "userdata" and source.kind == "fd" and source.active then
@@ -127,8 +127,8 @@ local function unpack_shown(...)
     return (table.unpack or unpack)(values, 1, count)
 end
 
--- Has print, io.write and the files' write make room for what they write. What C code and child
--- processes write is not seen here.
+-- Makes print, io.write and the files' write clear the line before they write. Output of C code
+-- and child processes is not noticed here.
 local function share_screen()
     local methods = getmetatable(io.stdout).__index
     local print_plainly, write, write_file = print, io.write, methods.write
@@ -151,8 +151,9 @@ local function leave_terminal()
     terminal.restore()
 end
 
--- Has what reads the terminal, or leaves it, find it as it was before the prompt. Otherwise it
--- passes keys also while code runs, so that those that come meanwhile appear in the next line.
+-- Restores the terminal's mode from before the prompt for functions that read it or leave it.
+-- Otherwise the terminal also passes keys while code runs, so that keys typed meanwhile appear in
+-- the next line.
 local function share_keyboard()
     local methods = getmetatable(io.stdin).__index
     for _, place in ipairs {{io, "read"}, {io, "lines"}, {os, "execute"}, {os, "exit"}} do
@@ -231,7 +232,7 @@ local function evaluate(chunk)
             loop.cancel(co)
         end
     end
-    if coroutine.status(co) ~= "dead" then print("yielded, and waits for nothing") end
+    if coroutine.status(co) ~= "dead" then print("yielded, but waits for nothing") end
 end
 
 -- Reads lines and runs them until the input ends.
@@ -270,7 +271,7 @@ local function choose_input()
     assert(queue:add_signal("WINCH", editor.resize))
 end
 
--- Did the command line ask for the module, and no program?
+-- Whether the command line names the module, and no program.
 local function is_asked_by_command_line()
     for level = 3, 20 do
         local info = debug.getinfo(level, "S")
@@ -288,7 +289,7 @@ if is_asked_by_command_line() then
     local banner = "readyq %s on %s, %s: print(q) shows q, help explains, Ctrl-D leaves."
     print(banner:format(readyq.VERSION, queue:backend(), jit and jit.version or _VERSION))
     local reason = choose_input()
-    if reason then print("Lines are not edited, and nothing is completed: " .. reason) end
+    if reason then print("Lines are not edited or completed: " .. reason) end
     repl.run()
     os.exit(0, true)
 end

@@ -62,7 +62,7 @@ local function adopt(co)
     return task
 end
 
--- Takes the task from its source and its timer. `source` is the one that has ended the wait, if
+-- Removes the task from its source and its timer. `source` is the one that has ended the wait, if
 -- any, in direction `bit` if it is a Descriptor: that source has already dropped the task.
 local function let_go(task, source, bit)
     if task.timer then task.timer:remove() end
@@ -100,7 +100,7 @@ local function check_task(call)
     local task = tasks[co]
     if not task then misuse.refuse_coroutine(call, is_main or not co) end
     if coroutine.isyieldable and not isyieldable() then
-        misuse.raise("%s: cannot wait inside of what a C function calls, as gsub or sort", call)
+        misuse.raise("%s: cannot wait inside a call of a C function such as gsub or sort", call)
     end
     if task.co then task:abandon() end -- an earlier wait could not yield
     if task.is_cancelled then
@@ -124,7 +124,7 @@ end
 local function conclude(call, task, why)
     if task.co then
         task:abandon()
-        misuse.raise("%s: a waiting coroutine was resumed by something else than the loop", call)
+        misuse.raise("%s: a waiting coroutine was resumed by something other than the loop", call)
     end
     if why == CANCELLED then error(CANCELLED, 0) end
     return nil, why
@@ -192,8 +192,8 @@ end
 
 -- ---------------------------------------------------------------- the ends of waits
 
--- An error goes to those who wait for the end of the coroutine; without any it is reported. To be
--- cancelled, or closed by the program, is no error.
+-- An error goes to the tasks that wait for the end of the coroutine; if there are none, it is
+-- reported. Being cancelled, or closed by the program, is not an error.
 local function fail(task, co, message)
     if message == "cannot resume dead coroutine" and not debug.getinfo(co, 0, "l") then
         return finish(task, nil, "closed")
@@ -232,7 +232,7 @@ function scheduler.on_kept_event(descriptor, watch, ready)
     go_on(task, READY)
 end
 
--- Has a host that sleeps on the queue call step().
+-- Makes a host that sleeps on the queue call step().
 local function notify_host()
     if is_stepping or notice then return end
     notice = queue:add_trigger(function() end)
@@ -275,7 +275,7 @@ end
 
 -- Resumes the tasks that are scheduled now. Those that they schedule, and those that an error
 -- leaves, are resumed by the next call. Two lists take turns, so that nothing is allocated. A step
--- inside of this one takes the tasks that are left, and may exchange the lists.
+-- inside this one takes the tasks that are left, and may exchange the lists.
 local function run_scheduled()
     if next_due > last_due then
         due, scheduled = scheduled, due
@@ -334,7 +334,7 @@ end
 
 -- ---------------------------------------------------------------- steps
 
--- The data of a watch of the program: a coroutine that can go on is resumed.
+-- The data of a watch of the program: a coroutine that can continue is resumed.
 local function deliver(data, watch, ready)
     if not program.can_go_on(data) or scheduler.is_waiting(data) then
         return program.call(scheduler.loop, watch, ready, data)

@@ -30,7 +30,7 @@ local trackers = weak "k" -- by set
 local wrapped = weak "k" -- the tables whose insert and remove are wrapped
 
 -- The table that has the methods insert and remove of a set. The functions of the library `table`
--- are no such methods: they take a position.
+-- are not such methods: they take a position.
 local function methods_of(list)
     local metatable = getmetatable(list)
     local class = type(metatable) == "table" and rawget(metatable, "__index")
@@ -246,13 +246,13 @@ function Select.select(recvt, sendt, timeout)
     return readable, writable
 end
 
--- Ends the call that waits, with "timeout" if nothing is ready: for signal handlers in Lua.
+-- Ends the waiting call, with "timeout" if nothing is ready: for signal handlers in Lua.
 function Select.wake()
     if current then current.queue:wake() end
 end
 
--- Puts it into LuaSocket, for copas and whatever else calls socket.select by that name from now
--- on. Returns the one that was there.
+-- Replaces LuaSocket's select, for copas and everything else that calls socket.select by that name
+-- from now on. Returns the original.
 function Select.install()
     local socket = require "socket"
     local original = socket.select

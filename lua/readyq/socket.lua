@@ -82,7 +82,7 @@ end
 
 local function is_copy(module) return type(module) == "table" and module.original ~= nil end
 
--- Has require() return the copy of a module, which it loads only then.
+-- Makes require() return the copy of a module, which is loaded only then.
 local function substitute(name)
     local loaded, preload = package.loaded[name], package.preload[name]
     if loaded then

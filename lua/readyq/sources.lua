@@ -17,7 +17,7 @@ local sources = {}
 -- ---------------------------------------------------------------- the end of a coroutine
 
 local function refuse(call, co)
-    misuse.raise("%s: a coroutine that loop.spawn() began is expected, not %s", call, tostring(co))
+    misuse.raise("%s: a coroutine started by loop.spawn() is expected, not %s", call, tostring(co))
 end
 
 -- The task of a coroutine that a program passes.
@@ -41,8 +41,8 @@ function sources.cancel(call, co)
     if task.co then scheduler.end_unless_event(task, scheduler.CANCELLED) end
 end
 
--- The task of a coroutine that spawn() began, as a source for the coroutine that runs, perhaps
--- in a generator.
+-- The task of a coroutine that spawn() started, as a source for the running coroutine, perhaps in
+-- a generator.
 function sources.end_of(call, co)
     local task = task_of(call, co)
     if not task.is_spawned then refuse(call, co) end
@@ -61,7 +61,7 @@ Event.__index = Event
 
 function sources.new_event() return setmetatable({set_already = false, waits = {}}, Event) end
 
--- Ends all waits for it, and those that begin before clear().
+-- Ends all waits for it, including those that begin later, until clear().
 function Event:set()
     local waits = self.waits
     self.set_already, self.waits = true, {}
@@ -159,16 +159,16 @@ local function new_source(call, item, number)
     if item.process ~= nil then return sources.new_process(call, item.process) end
     local bit = BITS[item[2]]
     if item[1] ~= nil and bit then return new_readiness(call, item[1], bit) end
-    misuse.raise("%s: item %d is no descriptor, {descriptor, 'r', 'w' or 'p'}, event, coroutine "
-        .. "or {process = pid}", call, number)
+    misuse.raise("%s: item %d is not a descriptor, {descriptor, 'r', 'w' or 'p'}, event, "
+        .. "coroutine or {process = pid}", call, number)
 end
 
 -- Its array part holds the sources of the items, up to the first that needs no wait.
 local Choice = {}
 Choice.__index = Choice
 
--- Attaches the task to all sources until one needs no wait. Detaches it from all then, and if an
--- item is invalid.
+-- Attaches the task to all sources until one needs no wait. Then, or if an item is invalid,
+-- detaches it from all.
 function Choice:attach(task)
     local ok, is_to_wait = pcall(self.attach_all, self, task)
     if not ok or not is_to_wait then self:detach(task) end

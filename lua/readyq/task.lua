@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- What readyq.loop knows about one coroutine, and about its wait while it has one. Others can wait
+-- What readyq.loop knows about one coroutine, and about its wait while it waits. Others can wait
 -- for the end of the coroutine: a Task is a source (scheduler.lua), too.
 local unpack = table.unpack or unpack
 
@@ -27,7 +27,7 @@ function Task.new()
     }, Task)
 end
 
--- Whether a coroutine waits for the end of this one. Those that the program closed do not.
+-- Whether a coroutine waits for the end of this one. Coroutines that the program closed do not.
 function Task:has_joiner()
     for _, joiner in ipairs(self.joiners or {}) do
         if coroutine.status(joiner.co) ~= "dead" then return true end

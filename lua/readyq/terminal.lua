@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- The terminal of the prompt: its width, and whether it edits lines itself or passes each key. Lua
--- has no call for either, so that the program stty, which every Unix has, makes them.
+-- has no call for either, so the program stty, which every Unix has, is used.
 local terminal = {columns = 80}
 
 local KEYS = "-icanon -echo -ixon -iexten susp undef min 0 time 0"
@@ -17,7 +17,7 @@ local function run(command)
     return output
 end
 
--- Returns true; or nil, and why lines cannot be edited, or nil where no person types them.
+-- Returns true; or nil, and why lines cannot be edited, or nil if nobody types them.
 function terminal.open()
     local is_terminal = os.execute("[ -t 0 ] && [ -t 1 ]")
     if is_terminal ~= true and is_terminal ~= 0 then return nil end -- Lua 5.1 returns the status
@@ -35,7 +35,7 @@ local function read_columns(output)
     terminal.columns = columns and columns > 0 and columns or 80
 end
 
--- From here on each key can be read, and is not shown.
+-- From now on each key can be read, and is not shown.
 function terminal.pass_keys()
     if passes_keys then return end
     read_columns(run("stty " .. KEYS .. "; stty size"))
@@ -44,7 +44,7 @@ end
 
 function terminal.measure() read_columns(run("stty size")) end
 
--- As it was before, for what else reads the terminal.
+-- As it was before, for other readers of the terminal.
 function terminal.restore()
     if passes_keys then run("stty " .. original) end
     passes_keys = false

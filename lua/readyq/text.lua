@@ -16,7 +16,7 @@ local LEFT_OUT = {"ready", "interest", "every", "due in", "source"} -- in this o
 
 -- ---------------------------------------------------------------- characters
 
--- An iterator over the characters. Bytes that are no UTF-8 are left out.
+-- An iterator over the characters. Bytes that are not UTF-8 are left out.
 function text.characters(s) return s:gmatch("[\1-\127\194-\244][\128-\191]*") end
 
 local function code_point(character)

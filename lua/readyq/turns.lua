@@ -37,7 +37,8 @@ function Turns:pass_on()
     end
 end
 
--- A wait has ended. If no source has ended it, but a timeout or a cancellation, the call is over.
+-- A wait has ended. If it was not ended by a source, but by a timeout or a cancellation, the call
+-- is over.
 function Turns:detach(task, source)
     if self.current == task then
         if source and not is_dead(task) then return end
@@ -64,8 +65,8 @@ local function attach(call, raw, bit)
     return task, co, Descriptor.claim(call, task, raw, bit)
 end
 
--- Waits until the object, which has said that it would block, is ready. If no turn was under way,
--- that of this coroutine begins here. Returns true; or nil and why not.
+-- Waits until the object, which has said that it would block, is ready. If no coroutine has its
+-- turn, that of this one begins here. Returns true; or nil and why not.
 function Turns:wait(call, raw, bit, seconds)
     local is_ok, task, co, descriptor, result, message
     if not self.current then

@@ -7,8 +7,8 @@
 ---letters r, w and p; 0 or "" pauses it.
 ---@alias readyq.interest integer | "" | "r" | "w" | "rw" | "p" | "rp" | "rwp"
 
----What can be watched: a descriptor, an io file, or an object whose getfd, fileno or pollfd,
----method or field, is a descriptor.
+---What can be watched: a descriptor, an io file, or an object whose method or field
+---getfd, fileno or pollfd gives a descriptor.
 ---@alias readyq.source integer | file* | table | userdata
 
 ---@alias readyq.kind "fd" | "timer" | "signal" | "process" | "trigger"
@@ -44,7 +44,7 @@ local readyq = {}
 function readyq.new(options) end
 
 ---Fires a trigger of any Lua state of this process by its handle. It fails if the trigger was
----removed or collected, unless another trigger with a handle has its place in memory by now.
+---removed or collected, unless another trigger with a handle now has its place in memory.
 ---@param handle lightuserdata
 ---@return true? fired
 ---@return string? message
@@ -64,7 +64,7 @@ local queue = {}
 ---@return integer? errno
 function queue:add(source, interest, data) end
 
----Fires after `delay` seconds, then every `period` seconds; without a period once.
+---Fires after `delay` seconds, then every `period` seconds; without a period only once.
 ---@param delay number
 ---@param data? any
 ---@param period? number
@@ -97,10 +97,11 @@ function queue:add_process(pid, data) end
 ---@return integer? errno
 function queue:add_trigger(data) end
 
----Waits until something is ready, `timeout` seconds at most: nil waits forever, 0 looks. Returns
----the iterator of a generic `for` with its state, and how many watches are ready. What the loop
----does not take comes with the next wait, before newer events. A wait inside the loop is such a
----wait, and ends the loop. A failed system call raises here too.
+---Waits until something is ready, `timeout` seconds at most: nil waits forever, 0 checks and
+---returns at once. Returns the iterator of a generic `for` with its state, and how many watches
+---are ready. Watches that the loop does not take are delivered by the next wait, before newer
+---events. A wait inside the loop is such a next wait, and ends the loop. Here a failed system call
+---raises an error, too.
 ---@param timeout? number
 ---@param maximum? integer
 ---@return fun(state?: integer): readyq.watch?, integer?, any iterator
@@ -108,21 +109,21 @@ function queue:add_trigger(data) end
 ---@return integer count
 function queue:wait(timeout, maximum) end
 
----Waits, then calls data(watch, ready) of each ready watch, or resumes it if it is a coroutine.
----An error propagates at once; watches that were not taken yet come with the next wait.
+---Waits, then calls data(watch, ready) for each ready watch, or resumes it if it is a coroutine.
+---An error propagates at once; watches that were not taken yet are left to the next wait.
 ---@param timeout? number
 ---@param maximum? integer
 ---@return integer count
 function queue:dispatch(timeout, maximum) end
 
----Ends one wait, running or next. A wake that comes with events ends another wait. A signal
----handler in Lua, as luaposix has, may call it.
+---Ends one wait, a running one or the next. A wake that arrives together with events ends another
+---wait. A signal handler in Lua, such as luaposix has, may call it.
 ---@return true? woken
 ---@return string? message
 ---@return integer? errno
 function queue:wake() end
 
----Changes the interest of a watch, given by itself or by what was added, and arms it again.
+---Changes the interest of a watch, which is given itself or by what was added, and arms it again.
 ---@param watch readyq.watch | readyq.source
 ---@param interest readyq.interest
 ---@return true? modified
@@ -130,8 +131,8 @@ function queue:wake() end
 ---@return integer? errno
 function queue:modify(watch, interest) end
 
----Removes a watch, given by itself or by what was added, which may be closed by now. False if it
----was removed before or has fired and left its queue.
+---Removes a watch, which is given itself or by what was added, even if that is closed. False if it
+---was removed before, or has fired and left its queue.
 ---@param watch readyq.watch | readyq.source
 ---@return boolean? removed
 ---@return string? message
@@ -194,16 +195,16 @@ function queue:stats() end
 ---@return integer? errno
 function queue:record(records) end
 
----Compares what the queue watches with what the kernel says that it watches. The list has a line
----for each difference, and is empty unless a watched descriptor was closed. It reads /proc, and is
----slow: for tests. It fails where the kernel does not tell (kqueue).
+---Compares what the queue watches with what the kernel reports that it watches. The list has a
+---line for each difference, and is empty unless a watched descriptor was closed. The call reads
+---/proc, and is slow: for tests. It fails if the kernel does not report what it watches (kqueue).
 ---@return string[]? differences
 ---@return string? message
 ---@return integer? errno
 function queue:check() end
 
 ---Writes each call and delivery as a line to an io file, or calls a function with it; nil stops
----that.
+---this.
 ---@param out file* | fun(line: string) | nil
 ---@return true
 function queue:trace(out) end
@@ -239,7 +240,7 @@ function queue:trace(out) end
 ---@field events integer
 ---@field deliveries integer
 
----What a queue did, step by step. A variable <close> stops it.
+---What a queue did, step by step. As a variable with <close> it stops at the end of the block.
 ---@class readyq.recording
 ---@operator len: integer
 local recording = {}
@@ -261,7 +262,7 @@ function recording:stop() end
 
 ---Writes the records to a file in the Chrome Trace Event format (JSON), for
 ---https://ui.perfetto.dev, Speedscope and `python -m readyq.timeline`. A file that could not be
----written to its end is removed.
+---written completely is removed.
 ---@param path string
 ---@return true? saved
 ---@return string? message
@@ -272,7 +273,7 @@ function recording:save(path) end
 ---@return fun(): readyq.record?
 function recording:records() end
 
----How many older records had to make room for newer ones.
+---How many older records were dropped for newer ones.
 ---@return integer
 function recording:dropped() end
 
@@ -306,8 +307,8 @@ function watch:modify(interest) end
 ---@return integer? errno
 function watch:remove() end
 
----Restarts a timer, fired or not: it fires `delay` seconds from now, then with its period. One
----that was removed cannot be restarted.
+---Restarts a timer, whether it has fired or not: it fires `delay` seconds from now, then with its
+---period. A timer that was removed cannot be restarted.
 ---@param delay number
 ---@return true? restarted
 ---@return string? message
@@ -345,25 +346,25 @@ local deadline = {}
 ---@return number
 function deadline:left() end
 
----Seconds, or a deadline; nil waits as long as it takes. The event wins if both come at once.
+---Seconds, or a deadline; nil waits as long as it takes. If both occur at once, the event wins.
 ---@alias readyq.timeout number | readyq.deadline | nil
 
----Begins a coroutine that calls f(...), in the next step.
+---Starts a coroutine that calls f(...), in the next step.
 ---@param f function
 ---@param ... any
 ---@return thread
 function loop.spawn(f, ...) end
 
----Begins a coroutine that calls f(...) every `period` seconds; missed turns are left out.
+---Starts a coroutine that calls f(...) every `period` seconds; missed turns are left out.
 ---@param period number
 ---@param f function
 ---@param ... any
 ---@return thread
 function loop.every(period, f, ...) end
 
----As coroutine.wrap, for a function that waits: meanwhile the coroutine that calls the generator
+---Like coroutine.wrap, for a function that waits: meanwhile the coroutine that calls the generator
 ---is suspended, and another one that calls it gets an error. A wait in a generator of
----coroutine.wrap raises.
+---coroutine.wrap raises an error.
 ---@param f function
 ---@return fun(...: any): any ...
 function loop.wrap(f) end
@@ -373,9 +374,9 @@ function loop.wrap(f) end
 ---@return readyq.deadline
 function loop.deadline(seconds) end
 
----Waits; without seconds until others had their turn. Raises outside of a coroutine and inside of
----what a C function calls, as all waits do; and where something else than the loop resumes the
----coroutine meanwhile.
+---Waits; without seconds, until others have had their turn. Like all waits, it raises an error
+---outside a coroutine and inside a call of a C function; and also if something other than the loop
+---resumes the coroutine meanwhile.
 ---@param seconds? readyq.timeout
 function loop.sleep(seconds) end
 
@@ -403,7 +404,7 @@ function loop.writable(s, timeout) end
 ---@return integer? errno
 function loop.priority(s, timeout) end
 
----Waits until the process has ended, and does not reap it. -1 where the status is not known.
+---Waits until the process has ended, and does not reap it. -1 if the status is not known.
 ---@param pid integer
 ---@param timeout? readyq.timeout
 ---@return integer? status as waitpid gives it
@@ -411,19 +412,19 @@ function loop.priority(s, timeout) end
 ---@return integer? errno
 function loop.wait_process(pid, timeout) end
 
----Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback:
----the error is not reported otherwise then; or nil and "timeout"; or nil and "closed" if the
----program closed it before. After closing a coroutine that others join, call cancel for it, too.
----@param co thread begun by spawn or every
+---Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback, and
+---the error is then not reported elsewhere; or nil and "timeout"; or nil and "closed" if the
+---program closed it before. After closing a coroutine that others join, also call cancel for it.
+---@param co thread started by spawn or every
 ---@param timeout? readyq.timeout
 ---@return any ...
 function loop.join(co, timeout) end
 
----An event, which is set or not.
+---An event, which is either set or not.
 ---@class readyq.event
 local event = {}
 
----Ends all waits for it, and those that begin before clear.
+---Ends all waits for it, including those that begin later, until clear.
 function event:set() end
 
 function event:clear() end
@@ -449,7 +450,7 @@ function loop.event() end
 ---@class readyq.process
 ---@field process integer
 
----What loop.any waits for; of a descriptor alone, that it can be read.
+---What loop.any waits for; a descriptor alone means that it can be read.
 ---@alias readyq.waitable
 ---| readyq.source
 ---| readyq.direction
@@ -461,31 +462,31 @@ function loop.event() end
 ---@field [integer] readyq.waitable
 ---@field timeout? readyq.timeout
 
----Waits for the first of several. Returns its number in the list and what a wait for it alone
----would return; or nil and "timeout". A list with a hole is an error.
+---Waits for the first of several items. Returns its position in the list and what a wait for it
+---alone would return; or nil and "timeout". A list with a hole is an error.
 ---@param items readyq.waitables
 ---@return integer? number
 ---@return any ...
 function loop.any(items) end
 
 ---Makes the coroutine's wait, or its next one, raise loop.CANCELLED, which ends it silently.
----@param co thread begun by spawn or every, or the data of a watch
+---@param co thread started by spawn or every, or the data of a watch
 function loop.cancel(co) end
 
----Whether it waits in the loop, or is to have its first step. One that is neither dead nor waits
----has yielded by itself, and the program is to resume it.
+---Whether it waits in the loop, or has not had its first step yet. A coroutine that is neither
+---dead nor waiting has yielded by itself, and the program must resume it.
 ---@param co thread
 ---@return boolean
 function loop.is_waiting(co) end
 
----Forgets what was waited for, ends the waits with "closed", and calls its `close`, if any.
+---Stops watching it, ends the waits for it with "closed", and calls its `close`, if any.
 ---@param s readyq.source
 ---@return any ... what its close returns
 function loop.close(s) end
 
----Resumes what can go on, waiting `timeout` seconds at most for it (nil: as long as it takes). It
----sleeps while only watches of the program are left, and returns at once if nothing is, or only
----watches that the loop keeps for later waits.
+---Resumes the coroutines that can continue, after waiting for them for `timeout` seconds at most
+---(nil: as long as it takes). It sleeps if only watches of the program are left, and returns at
+---once if nothing is left, or only watches that the loop keeps for later waits.
 ---@param timeout? readyq.timeout
 ---@return boolean a coroutine waits, or is the data of a watch
 function loop.step(timeout) end
@@ -493,17 +494,17 @@ function loop.step(timeout) end
 ---Steps until no coroutine waits any more, and none is the data of a watch; or until stop.
 function loop.run() end
 
----Ends the run under way after its step. The waits continue in the next run.
+---Ends the current run after its step. The waits continue in the next run.
 function loop.stop() end
 
 ---`require "readyq.socket"`: a copy of LuaSocket's module `socket`. In a coroutine of readyq.loop
----its calls wait there; elsewhere they block. All results are LuaSocket's.
+---its calls wait in the loop; elsewhere they block. All results are those of LuaSocket.
 ---@class readyq.socket
 ---@field original table LuaSocket's module
 local socket = {}
 
----An object of readyq.socket. It has all methods of the object of LuaSocket or LuaSec in it; those
----that wait are listed here.
+---An object of readyq.socket. It has all methods of the LuaSocket or LuaSec object that it wraps;
+---those that wait are listed here.
 ---@class readyq.socket.object
 ---@field raw userdata the object of LuaSocket or LuaSec
 local object = {}
@@ -562,7 +563,7 @@ function object:settimeout(seconds, mode) end
 ---@return 1
 function object:close() end
 
----An object that waits, for one of LuaSocket or LuaSec.
+---Wraps an object of LuaSocket or LuaSec in one whose calls wait.
 ---@param raw userdata
 ---@return readyq.socket.object
 function socket.wrap(raw) end
@@ -602,7 +603,7 @@ function socket.select(readers, writers, timeout) end
 ---@param seconds number
 function socket.sleep(seconds) end
 
----Has `require` return such copies for "socket", "socket.unix" and "ssl" from now on.
+---Makes `require` return such copies for "socket", "socket.unix" and "ssl" from now on.
 ---@return table original LuaSocket's module
 function socket.install() end
 
@@ -610,8 +611,8 @@ function socket.install() end
 ---@class readyq.select
 local select = {}
 
----Every object is asked in each call. Of a list with methods `insert` and `remove`, as copas has,
----only the members are that these changed and that the call before returned.
+---Every object is asked in each call. In a list with methods `insert` and `remove`, such as copas
+---has, only those members are asked that these methods changed or that the previous call returned.
 ---@param recvt? table
 ---@param sendt? table
 ---@param timeout? number seconds; nil or negative waits as long as it takes
@@ -620,10 +621,10 @@ local select = {}
 ---@return "timeout"? word when both are empty
 function select.select(recvt, sendt, timeout) end
 
----Ends the call that waits, with "timeout" if nothing is ready; for signal handlers in Lua.
+---Ends the waiting call, with "timeout" if nothing is ready; for signal handlers in Lua.
 function select.wake() end
 
----Puts it into LuaSocket.
+---Replaces LuaSocket's select with this one.
 ---@return function original
 function select.install() end
 

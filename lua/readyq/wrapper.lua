@@ -192,8 +192,8 @@ function streams:send(...)
     return done, why, sent
 end
 
--- Goes on with a receive() that got `part` so far, a prefix of `before` bytes included. The parts
--- are joined at the end: each would be copied again and again if it was passed as a prefix.
+-- Continues a receive() that got `part` so far, including a prefix of `before` bytes. The parts
+-- are joined at the end: each would be copied again and again if it were passed as a prefix.
 local function receive_rest(self, pattern, turns, start, before, why, part)
     local size, wanted = #part, pattern ~= "*l" and tonumber(pattern)
     local parts = size > 0 and {part} or nil
@@ -218,9 +218,9 @@ local function receive_rest(self, pattern, turns, start, before, why, part)
     end
 end
 
--- A client answers a line later than it is asked. So where a line was received and the raw object
--- holds no more, the coroutine waits before the first attempt. That saves a system call that would
--- fail, and one with a fast client leaves the others their turns.
+-- A client needs time to answer a line. So if a line was received and the raw object holds no
+-- more, the coroutine waits before the first attempt. That saves a system call that would fail,
+-- and a coroutine with a fast client lets the others have their turns.
 function streams:receive(...)
     if is_outside() then return call_blocking(self, "receive", ...) end
     local turns, start = self.reading, nil
@@ -279,7 +279,7 @@ local function pass_to_raw(name)
     return function(self, ...) return pass(name, nil, pcall(self.raw[name], self.raw, ...)) end
 end
 
--- The class has what that of the raw object has, since libraries look into it.
+-- The class has the same members as that of the raw object, since libraries look into it.
 local function class_of(methods)
     if classes[methods] then return classes[methods] end
     local class = {__index = {}, __tostring = function(self) return tostring(self.raw) end}
@@ -297,7 +297,8 @@ end
 
 local function is_wrapped(object) return type(object) == "table" and object.raw_block ~= nil end
 
--- An object that waits, for one of LuaSocket or LuaSec, which is not to be used itself any more.
+-- Wraps an object of LuaSocket or LuaSec, which must not be used itself any more, in one whose
+-- calls wait.
 function wrap(raw)
     if is_wrapped(raw) then return raw end
     local kind = type(raw) == "userdata" and debug.getmetatable(raw)

@@ -11,14 +11,14 @@ Add sources to a Queue, wait until at least one is ready, take the ready ones:
             print(w.data, readyq.bits(w.ready))
 
 A watch asks for the bits in its interest, and a delivery sets those in ready. They are plain ints,
-which are combined by | and tested by &; bits() gives their names.
+which are combined with | and tested with &; bits() gives their names.
 
 READ          reading would not block: data, end of file, a connection, or an error
 WRITE         writing would not block: space, connected, or an error
 PRIORITY      exceptional data, such as a socket's out-of-band data
 READ_CLOSED   ready only: nothing arrives after what is buffered
 WRITE_CLOSED  ready only: the peer will not read what is written
-ERROR         ready only: an error is pending; it comes with every direction asked for
+ERROR         ready only: an error is pending; every direction asked for is ready with it
 FIRED         ready only: a timer, signal, process or trigger fired
 EDGE          interest only: report once per new arrival
 ONESHOT       interest only: disarm after one delivery; modify() arms again
@@ -27,8 +27,9 @@ EXCLUSIVE     interest only: of several queues that watch one file, wake at leas
 Interest 0 pauses a watch. Without EDGE and ONESHOT it is level-triggered: it is ready again and
 again until the data is read.
 
-This file only lists the names; the queue itself is in the extension module _core. What is written
-in Python is imported when it is first used, with the modules of the standard library it needs.
+This file only lists the names; the queue itself is in the extension module _core. The parts
+in Python are imported when they are first used, with the modules of the standard library that
+they need.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""asyncio on readyq, and a Queue inside an asyncio loop that is already there.
+"""asyncio on readyq, and a Queue inside an existing asyncio loop.
 
 The loop is the standard library's own on a readyq.Selector: timeouts are not rounded to
-milliseconds, and everything in asyncio works. All that is implemented again is a turn of the loop,
-for speed.
+milliseconds, and everything in asyncio works. Only a turn of the loop is implemented again, for
+speed.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ def new_event_loop() -> asyncio.SelectorEventLoop:
 def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
     """asyncio.run() on a loop of new_event_loop(): run a coroutine and return its result.
 
-    debug is the loop's debug mode; None leaves it as asyncio finds it. Raises RuntimeError when a
-    loop runs in this thread, and what the coroutine raises.
+    debug is the loop's debug mode; None leaves it to asyncio. Raises RuntimeError if a loop is
+    already running in this thread, and whatever the coroutine raises.
 
     >>> run(asyncio.sleep(0.0002, "slept"))
     'slept'
@@ -164,7 +164,7 @@ def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
 if sys.version_info < (3, 11):
 
     def _run_without_runner(main: Coroutine[Any, Any, _T], debug: bool | None) -> _T:
-        """What asyncio.run() does there, which takes a loop only from a policy of the process."""
+        """Like asyncio.run() there, which takes a loop only from the policy of the process."""
         if not asyncio.iscoroutine(main):
             raise ValueError(f"a coroutine was expected, got {main!r}")
         loop = new_event_loop()
@@ -234,11 +234,11 @@ def attach(queue: Queue, loop: asyncio.AbstractEventLoop | None = None) -> Calla
     attach() in the thread of the loop. A loop has one attachment per queue: attaching again
     replaces the first.
 
-    Returns a function that ends the attachment, best before the queue is closed. It returns whether
-    it ended one, and may be called again, and after close.
+    Returns a function that ends the attachment, best called before the queue is closed. It returns
+    whether it ended one, and may be called more than once, also after the close.
 
-    What dispatch() raises, the exceptions of data(watch) among them, goes to the loop's exception
-    handler. If dispatch() fails twice and delivers nothing in between, as when the data of a ready
+    Exceptions of dispatch(), including those of data(watch), go to the loop's exception handler. If
+    dispatch() fails twice and delivers nothing in between, for example because the data of a ready
     watch cannot be called, the queue is detached, and the second report says so.
 
     >>> async def main():

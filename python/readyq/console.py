@@ -28,7 +28,7 @@ from readyq import _core, prompt
 from readyq._core import Queue
 
 _HELP = (
-    "q is a queue, and what is added to it is called while you type, as in\n"
+    "q is a queue. It calls the data of its watches while you type, as in\n"
     "    q.add_timer(1, data=lambda w: print('tick'), period=1)\n"
     "print(q) shows it, help(q) explains it, await works. Ctrl-D leaves."
 )
@@ -192,7 +192,10 @@ class Session:
         else:
             sys.excepthook(kind, error, trace)
         if issubclass(kind, RuntimeError) and "from a running event loop" in str(error):
-            print("A loop runs at this prompt: write `await main()` instead.", file=sys.stderr)
+            print(
+                "A loop is already running at this prompt: write `await main()` instead.",
+                file=sys.stderr,
+            )
 
     # ------------------------------------------------------------------ while others wait
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The prompt whose queue keeps running while you type, and the same for the prompts there are.
+"""The prompt whose queue keeps running while you type, and the same for other prompts.
 
 Each prompt calls a function before it waits for a key. Ours waits for the keyboard and the queue
 together, and calls what is ready, until a key is there. The input hook itself is in the extension
@@ -30,10 +30,10 @@ _REST = 100  # milliseconds between looks while what is ready is not ours to cal
 def install_inputhook(queue: Queue) -> None:
     """Have the queue dispatched while the prompt waits for a key: data(watch) is called.
 
-    It is for the plain prompt of python, old and new. A second call takes another queue; closing
-    the queue or uninstall_inputhook() ends it. A callback's exception is shown, and its watch, when
-    it watches a descriptor, paused; Ctrl-C in a callback ends the callback. What has data that
-    cannot be called is left to your own wait(), and shown when that cannot see it any more. Raises
+    It is for the plain prompt of python, old and new. A second call replaces the queue; closing the
+    queue or uninstall_inputhook() ends it. A callback's exception is shown, and its watch is paused
+    if it watches a descriptor; Ctrl-C in a callback ends the callback. Watches whose data cannot be
+    called are left to your own wait(), and shown if that cannot see them any more. Raises
     RuntimeError outside the main interpreter.
     """
     _core.set_inputhook(partial(_pump_python, queue))
@@ -59,12 +59,12 @@ def _fire_above(erase: Callable[[], None], draw: Callable[[], None], queue: Queu
 
 
 def uninstall_inputhook() -> None:
-    """End what install_inputhook() began; does nothing when nothing is installed."""
+    """Undo install_inputhook(); does nothing if nothing is installed."""
     _core.set_inputhook(None)
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """`%load_ext readyq` in IPython and Jupyter: puts a queue `q` there; `%gui readyq` keeps it
+    """`%load_ext readyq` in IPython and Jupyter: defines a queue `q`; `%gui readyq` keeps it
     running, `%gui` stops it.
     """
     queue = ipython.user_ns.setdefault("q", Queue())

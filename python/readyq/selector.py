@@ -95,10 +95,10 @@ class Selector(BaseSelector):
     [('mine', 1)]
     >>> selector.close(); here.close(); there.close()
 
-    It differs from selectors.EpollSelector in this: timeouts are not rounded to milliseconds; files
-    and other descriptors that never block can be registered, and are always ready; if a descriptor
-    was closed without unregister(), register() and modify() work when its number belongs to another
-    file. Its methods may be called from any thread.
+    It differs from selectors.EpollSelector as follows: timeouts are not rounded to milliseconds;
+    files and other descriptors that never block can be registered, and are always ready; if a
+    descriptor was closed without unregister(), register() and modify() work when its number belongs
+    to another file. Its methods may be called from any thread.
     """
 
     def __init__(self) -> None:

@@ -208,7 +208,7 @@ static void test_nobody_reads_the_other_end_of_a_pipe(void)
 
     open_pipe(p);
     close(p[0]);
-    ignore(p[1], READYQ_WRITE, "WRITE|WRITE_CLOSED", "nobody reads its other end any more");
+    ignore(p[1], READYQ_WRITE, "WRITE|WRITE_CLOSED", "its other end is no longer read");
     close(p[1]);
 }
 
@@ -252,7 +252,7 @@ static void test_an_error_is_not_collected(void)
 {
     int fd = open_refused(false);
 
-    ignore(fd, READYQ_READ, "READ|ERROR", "its handler neither reads it nor collects the error");
+    ignore(fd, READYQ_READ, "READ|ERROR", "its handler reads neither its data nor the error");
     CHECK_IS(collect_error(fd), ECONNREFUSED);
     close(fd);
 }
@@ -281,7 +281,7 @@ static void test_connections_are_not_accepted(void)
     int listener = open_listener(&address), client = connect_to(&address);
 
     spin(listener, READYQ_READ);
-    expect_with_epoll("listening", "nobody accepts the connections that wait");
+    expect_with_epoll("listening", "nobody accepts the waiting connections");
     close(client);
     close(listener);
 }
@@ -313,7 +313,7 @@ static void test_no_descriptor_is_left_for_a_listener(void)
     CHECK_IS(setrlimit(RLIMIT_NOFILE, &limit), 0);
     run_with(q, 0, 2 * TURNS, accept_slowly);
     CHECK_IS(refused, 2 * TURNS);
-    expect("listening", "no descriptor is left, so that accept fails");
+    expect("listening", "no descriptor is left, so accept fails");
     readyq_close(q);
     close(client);
     close(listener);

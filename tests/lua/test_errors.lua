@@ -19,7 +19,7 @@ end
 
 function T.test_a_descriptor_must_be_a_whole_number_in_range()
     for _, fd in ipairs {-1, 1.5, 2 ^ 31, 2 ^ 53, -2 ^ 40, math.huge, NAN} do
-        raises("#1 to 'add' %(it is .*, which is no descriptor%)", function()
+        raises("#1 to 'add' %(it is .*, which is not a descriptor%)", function()
             local q = readyq.new()
             q:add(fd, "r")
         end)
@@ -56,8 +56,8 @@ end
 
 function T.test_an_interest_must_be_valid()
     local fd = things.eventfd(1)
-    raises("'rx' has other letters than r, w and p", method, "add", fd, "rx")
-    raises("'1' has other letters", method, "add", fd, "1")
+    raises("'rx' has letters other than r, w and p", method, "add", fd, "rx")
+    raises("'1' has letters other", method, "add", fd, "1")
     for _, interest in ipairs {1.5, -1, 2 ^ 32, NAN, true, {}} do
         raises("an interest is a string of the letters", method, "add", fd, interest)
     end
@@ -88,10 +88,10 @@ end
 
 function T.test_a_timeout_must_be_a_number_of_seconds()
     for _, timeout in ipairs {NAN, -1, -0.001, -math.huge} do
-        raises("is no number of seconds from 0 on", method, "wait", timeout)
-        raises("is no number of seconds from 0 on", method, "dispatch", timeout)
-        raises("is no number of seconds from 0 on", method, "add_timer", timeout)
-        raises("is no number of seconds from 0 on", method, "add_timer", 1, nil, timeout)
+        raises("is not a number of seconds >= 0", method, "wait", timeout)
+        raises("is not a number of seconds >= 0", method, "dispatch", timeout)
+        raises("is not a number of seconds >= 0", method, "add_timer", timeout)
+        raises("is not a number of seconds >= 0", method, "add_timer", 1, nil, timeout)
     end
     raises("number expected", method, "wait", {})
     raises("number expected", method, "add_timer")
@@ -101,7 +101,7 @@ function T.test_a_maximum_must_be_at_least_1()
     raises("at least 1", method, "wait", 0, 0)
     raises("at least 1", method, "wait", 0, -1)
     raises("out of range", method, "wait", 0, 2 ^ 40)
-    raises("not whole", method, "wait", 0, 1.5)
+    raises("not an integer", method, "wait", 0, 1.5)
     raises("number expected", method, "wait", 0, "all")
 end
 
@@ -183,7 +183,7 @@ end
 function T.test_options_are_checked()
     raises("table expected", readyq.new, 5)
     raises("no such option.*'colour'", readyq.new, {colour = "red"})
-    raises("not of its type: 'clock'", readyq.new, {clock = 5})
+    raises("of the wrong type: 'clock'", readyq.new, {clock = 5})
     raises("no such option", readyq.new, {"epoll"})
     raises("#1 to .*clock is 'real' or 'virtual', not 'lunar'", readyq.new, {clock = "lunar"})
 end
@@ -231,7 +231,7 @@ function T.test_only_a_timer_that_was_not_removed_can_be_restarted()
     local timer, trigger = q:add_timer(1), q:add_trigger()
     raises("it is not a timer", trigger.restart, trigger, 1)
     for _, delay in ipairs {NAN, -1, -math.huge} do
-        raises("is no number of seconds from 0 on", timer.restart, timer, delay)
+        raises("is not a number of seconds >= 0", timer.restart, timer, delay)
     end
     raises("number expected", timer.restart, timer)
     timer:remove()

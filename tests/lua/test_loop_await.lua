@@ -33,7 +33,7 @@ local HAS_THEM = _VERSION > "Lua 5.2"
 
 local function need_pcall()
     if _VERSION == "Lua 5.1" and not jit then
-        error({skip = "no coroutine of Lua 5.1 can wait inside of pcall"})
+        error({skip = "no coroutine of Lua 5.1 can wait inside pcall"})
     end
 end
 
@@ -198,7 +198,7 @@ function T.test_a_simple_wait_that_something_else_resumes_raises()
     is_simple(1)
     coroutine.resume(co)
     is_simple(0)
-    assert(tostring(caught):find("resumed by something else", 1, true), caught)
+    assert(tostring(caught):find("resumed by something other", 1, true), caught)
     equal(loop.step(0), false)
     loop.close(file)
 end
@@ -374,7 +374,7 @@ function T.test_a_generator_of_the_loop_waits_besides()
             end
         end)
         for _ = 1, 3 do items[#items + 1] = generator() end
-        raises("was not begun by loop.spawn", coroutine.wrap(function() loop.readable(file) end))
+        raises("was not started by loop.spawn", coroutine.wrap(function() loop.readable(file) end))
     end)
     equal(table.concat(items, " "), "1x 2x 3x")
     loop.close(file)

@@ -145,7 +145,7 @@ end
 function T.test_a_wrong_join_is_an_error_that_names_the_call()
     run(function()
         for _, wrong in ipairs {1, "co", coroutine.create(function() end), {}} do
-            raises("join.lua:%d+: join: a coroutine that loop.spawn%(%) began is expected",
+            raises("join.lua:%d+: join: a coroutine started by loop.spawn%(%) is expected",
                 function() loop.join(wrong) end)
             raises("cancel: a coroutine that loop.spawn", loop.cancel, wrong)
         end

@@ -210,7 +210,7 @@ function T.test_a_file_that_cannot_be_written_is_reported()
         equal(ok, nil)
         assert(message:find("save to /dev/full failed: the disk is full; free space", 1, true))
     end
-    raises("has no zero", r.save, r, "a\0b")
+    raises("cannot contain a zero byte", r.save, r, "a\0b")
     raises("string expected", r.save, r)
     raises("readyq.recording expected, got number", r.save, 5, "x")
 end
@@ -220,9 +220,9 @@ function T.test_a_recording_without_records_or_with_too_many_is_refused()
     raises("a recording has at least one record", q.record, q, 0)
     raises("a recording has at most 1073741824 records", q.record, q, 2 ^ 40)
     raises("a recording has at most 1073741824 records", q.record, q, math.huge)
-    raises("negative or not whole", q.record, q, -1)
-    raises("negative or not whole", q.record, q, 1.5)
-    raises("negative or not whole", q.record, q, 0 / 0)
+    raises("negative or not an integer", q.record, q, -1)
+    raises("negative or not an integer", q.record, q, 1.5)
+    raises("negative or not an integer", q.record, q, 0 / 0)
     raises("number expected", q.record, q, {})
 end
 

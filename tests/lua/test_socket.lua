@@ -601,7 +601,7 @@ function T.test_a_call_in_a_plain_generator_is_an_error_with_the_remedy()
             local line = object:receive()
             return line
         end)
-        raises("test_socket.lua:%d+: receive: this coroutine was not begun by loop.spawn.*wrap",
+        raises("test_socket.lua:%d+: receive: this coroutine was not started by loop.spawn.*wrap",
             generator)
         peer:send("line\n")
         equal(object:receive(), "line")

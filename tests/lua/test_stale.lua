@@ -157,7 +157,7 @@ function T.test_check_tells_what_the_kernel_watches_and_the_queue_does_not()
     things.close(reader)
     watch:remove()
     equal(#q:check(), 1)
-    local ghost = "fd %d: the kernel watches it, and the queue does not any more (a ghost)"
+    local ghost = "fd %d: the kernel still watches it, but the queue does not (a ghost)"
     equal(q:check()[1], ghost:format(reader))
     things.close(copy)
     equal(#q:check(), 0)

@@ -33,7 +33,7 @@ ASYNC = (
     "starts a task, or take the watch from wait()"
 )
 BEFORE = "remove a watch before its descriptor is closed"
-NO_FILENO = "a descriptor is an int or has fileno(), unlike"
+NO_FILENO = "a descriptor must be an int or have fileno(), not"
 
 
 def tick(watch):
@@ -269,8 +269,8 @@ MISTAKES = [
     (lambda w: w.q.add_process(Unborn()), TypeError,
      "add_process: pid of Unborn must be an int, not NoneType None"),
     (lambda w: w.q.add_process(2**22 + 1), ProcessLookupError,
-     ESRCH + "add_process(4194305) failed: there is no such process; watch a process before its "
-     "end is collected (waitpid)"),
+     ESRCH + "add_process(4194305) failed: there is no such process; watch a process before it is "
+     "reaped (waitpid)"),
     # data that dispatch cannot call
     (lambda w: dispatch(w, fetch), TypeError,
      f"dispatch of <readyq.Watch trigger, data={fetch!r}> failed: {ASYNC}"),
@@ -301,7 +301,7 @@ MISTAKES = [
      'Queue: clock must be "real" or "virtual", not 1024'),
     (lambda w: w.q.wait(0)[0], TypeError, "'readyq.Batch' object is not subscriptable"),
     (lambda w: w.q.trace("log.txt"), TypeError,
-     "trace() needs a file, something to call with a line, or None, not str"),
+     "trace() needs a file, a function to call with a line, or None, not str"),
     (lambda w: readyq.bits("rx"), ValueError,
      "bits: value must be made of \"r\", \"w\" and \"p\", not 'rx'"),
     (lambda w: readyq.describe("log.txt"), TypeError, f"describe: {NO_FILENO} str 'log.txt'"),

@@ -157,7 +157,7 @@ def test_check_tells_what_the_kernel_watches_and_the_queue_does_not(queue, make)
     number = here.fileno()
     here.close()
     watch.remove()
-    ghost = f"fd {number}: the kernel watches it, and the queue does not any more (a ghost)"
+    ghost = f"fd {number}: the kernel still watches it, but the queue does not (a ghost)"
     assert queue.check() == [ghost]
     there.send(b"x")
     with pytest.warns(ResourceWarning, match=f"fd {number} was closed"):

@@ -243,11 +243,11 @@ def _add_notes(layout: Layout) -> None:
         if lane.together:
             kind = "watches" if lane.track.kind == "watch" else "threads"
             notes.append(
-                f"{len(lane.tracks):,} {kind}, those that did least, share one lane;"
+                f"The {len(lane.tracks):,} least busy {kind} share one lane;"
                 " the HTML page has a lane for each."
             )
     pixels = text.duration(round(layout.whole * lanes.COLUMN / (layout.end - layout.plot)))
-    narrow = f"What takes less than {pixels} is drawn two pixels wide"
+    narrow = f"Anything shorter than {pixels} is drawn two pixels wide"
     if any(lane.columns for lane in layout.lanes):
         notes.append(
             f"{narrow}; in lanes with many of these, the height of the colour is the share of time"

@@ -134,11 +134,11 @@ def read(source: Source) -> Recording:
     """
     data = _mapping(source if isinstance(source, Mapping) else _parse(source))
     if data is None:
-        raise BadRecordingError("is no recording of readyq: it is JSON, but no object")
+        raise BadRecordingError("is not a recording of readyq: it is JSON, but not an object")
     about, events = _mapping(data.get("otherData")), _list(data.get("traceEvents"))
     if about is None or "readyq" not in about:
         what = "JSON of another kind" if events is None else "a trace of another program"
-        raise BadRecordingError(f"is no recording of readyq, but {what}")
+        raise BadRecordingError(f"is not a recording of readyq, but {what}")
     if events is None:
         raise BadRecordingError("is damaged: it has no list of events")
     recording = Recording(backend=str(about.get("backend", "")), dropped=_dropped(about))
@@ -156,12 +156,13 @@ def _parse(source: str | bytes | bytearray) -> Any:
         rest = error.doc[error.pos :]
         if not rest.strip() or error.msg.startswith("Unterminated string"):
             raise BadRecordingError("is truncated: the JSON ends too early") from error
-        message = f"is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        message = f"is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         raise BadRecordingError(message) from error
     except RecursionError as error:
-        raise BadRecordingError("is no recording of readyq: its JSON is nested too deep") from error
+        message = "is not a recording of readyq: its JSON is nested too deeply"
+        raise BadRecordingError(message) from error
     except ValueError as error:
-        raise BadRecordingError(f"is no JSON: {error}") from error
+        raise BadRecordingError(f"is not valid JSON: {error}") from error
 
 
 def _refuse(constant: str) -> None:
@@ -223,7 +224,7 @@ class _Reader:
             try:
                 event = _mapping(one)
                 if event is None:
-                    raise ValueError("it is no object")
+                    raise ValueError("it is not an object")
                 self.take(event)
             except ValueError as error:
                 message = f"is damaged: event {index + 1} of {len(events)}: {error}"
@@ -240,7 +241,7 @@ class _Reader:
         phase, kind, name = event.get("ph"), _string(event, "cat"), _string(event, "name")
         details = _mapping(event.get("args", {}))
         if details is None:
-            raise ValueError("its args are no object")
+            raise ValueError("its args are not an object")
         if phase == "M":
             self.describe(event, name, details)
         elif phase == "X" and kind in _SPANS:
