@@ -333,8 +333,10 @@ HEAD = """\
 
 What readyq costs, compared with the kernel's own calls and with other event loops of each language.
 Every figure is for one operation, and less is better. Instructions and system calls are counted:
-they are the same in every run, even on a busy machine. Times were measured in interleaved rounds of
-one run, and can be compared only with others in the same table.
+they are the same in every run, even on a busy machine. The instructions are those of the program
+and its libraries; what the kernel does in a system call is not among them, so compare the calls as
+well. Times, if there are any, were measured in interleaved rounds of one run, and can be compared
+only with others in the same table.
 
 ![Bar chart: instructions for each library in C, Python and Lua](images/speed.svg)
 
