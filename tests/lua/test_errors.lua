@@ -182,9 +182,9 @@ end
 
 function T.test_options_are_checked()
     raises("table expected", readyq.new, 5)
-    raises("no such option.*'colour'", readyq.new, {colour = "red"})
+    raises("unknown option.*'colour'", readyq.new, {colour = "red"})
     raises("of the wrong type: 'clock'", readyq.new, {clock = 5})
-    raises("no such option", readyq.new, {"epoll"})
+    raises("unknown option", readyq.new, {"epoll"})
     raises("#1 to .*clock is 'real' or 'virtual', not 'lunar'", readyq.new, {clock = "lunar"})
 end
 
