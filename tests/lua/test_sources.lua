@@ -181,7 +181,7 @@ function T.test_get_finds_a_watch_by_what_was_added_or_by_its_number()
     equal(q:get({}), nil)
     equal(q:get(io.stdin), nil)
     raises("an integer, an io file", q.get, q, "x")
-    raises("no descriptor", q.get, q, -1)
+    raises("not a descriptor", q.get, q, -1)
 end
 
 function T.test_a_queue_can_watch_a_queue()
