@@ -265,7 +265,7 @@ static int64_t ready_at(const readyq *q)
 
         if (batch->own.next == &batch->own.held)
             continue;
-        if (batch->own.hides)
+        if (batch->own.hides || q->pollable_due < 0) /* it was not set yet */
             return 0;
         due = q->pollable_due < due ? q->pollable_due : due;
     }

@@ -371,6 +371,20 @@ static uint64_t count_changes(readyq *q)
     return stats.changes;
 }
 
+static void test_it_is_readable_for_a_batch_that_was_open_before_it_was_asked_for(void)
+{
+    readyq_batch batch = {0};
+    readyq_watch timer = {0};
+    readyq *q = open_queue();
+    CHECK_IS(readyq_add_timer(q, &timer, 0, 0), 0);
+    CHECK_IS(readyq_wait(q, &batch, 0, 0), 1);
+    CHECK_READABLE(q);
+    CHECK(readyq_next(&batch) == &timer);
+    CHECK(readyq_next(&batch) == NULL);
+    readyq_done(&batch);
+    readyq_close(q);
+}
+
 /* A timer in a kqueue that went off is set anew when the kqueue is looked at, and then again. */
 enum { CHANGES = HAS_EPOLL ? 1 : 2 };
 
@@ -419,6 +433,7 @@ TESTS(TEST(test_it_is_readable_while_a_descriptor_is_ready),
       TEST(test_it_stays_readable_while_something_is_left_untaken),
       TEST(test_it_is_readable_for_what_is_always_ready),
       TEST(test_it_is_readable_though_the_number_was_asked_for_afterwards),
+      TEST(test_it_is_readable_for_a_batch_that_was_open_before_it_was_asked_for),
       TEST(test_a_queue_in_a_queue_reports_every_kind_of_source),
       TEST(test_three_nested_queues_still_report),
       TEST(test_a_queue_that_is_watched_for_writing_wakes_nobody),
