@@ -49,6 +49,7 @@ GATES = {
             "bits.test_full_fifo_without_a_name_wakes_nobody",
             "python/test_bits.test_pipe_whose_writer_is_gone_is_readable_without_data[fifo]",
             "python/test_bits.test_writer_of_a_full_pipe_wakes_when_its_reader_goes[fifo]",
+            "lua/test_loop.test_a_coroutine_that_writes_after_it_read_waits_again",
         ],
         NO_TTY_END: [
             "bits.test_terminal_reads_writes_and_ends",
