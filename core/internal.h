@@ -79,7 +79,7 @@
 #define READYQ__FOREVER INT64_MAX  /* a deadline that never comes */
 #define READYQ__NOWHERE UINT32_MAX /* heap_index of a timer that is not in the heap */
 #define READYQ__FETCH 256          /* kernel events taken in one system call at most */
-#define READYQ__GHOSTS 64 /* ghosts kept for readyq_ghost(); more at once are only counted */
+#define READYQ__GHOSTS 64          /* ghosts remembered; of more at once some are counted again */
 
 /* own.place */
 enum readyq__place {
@@ -194,9 +194,8 @@ extern const struct readyq__kind readyq__kind_fd, readyq__kind_timer, readyq__ki
 /* The table by descriptor number. */
 struct readyq__slot {
     readyq_watch *watch;
-    uint32_t generation;   /* of the registration; changes with each change of it */
-    uint32_t changed : 31; /* the end of q->fetches when the generation began */
-    uint32_t counted : 1;  /* a ghost of this number was counted since */
+    uint32_t generation; /* of the registration; changes with each change of it */
+    uint32_t changed;    /* the low half of q->fetches when the generation began */
 };
 
 /* A timer in the heap. Equal deadlines fire in the order they were set. */
@@ -284,6 +283,7 @@ struct readyq {
     readyq *next;                 /* in the registry */
 
     int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
+    uint64_t counted[READYQ__GHOSTS];    /* the keys of the newest ghosts; none is 0 */
     struct readyq_stats stats;
 };
 

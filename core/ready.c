@@ -66,29 +66,38 @@ void readyq__take_off(readyq *q, readyq_watch *w)
 }
 
 /* Whether the present fetch began before the slot's generation did. Of the number of the fetch when
- * that was, the slot has the last 31 bits: it is taken for the newest that fits. */
+ * that was, the slot has the low half: it is taken for the newest that fits. */
 static bool is_late(const readyq *q, const struct readyq__slot *slot)
 {
-    const uint64_t changed = q->fetches - ((q->fetches - slot->changed) & 0x7fffffffu);
+    const uint64_t changed = q->fetches - (uint32_t)(q->fetches - slot->changed);
 
     return q->fetch <= changed;
 }
 
+/* A ghost fires until it is removed, and its number may be registered again in the meantime. One that
+ * was made during a removal is in the next kernel queue as well. */
+static bool is_counted(const readyq *q, uint64_t key)
+{
+    for (size_t i = 0; i < READYQ__GHOSTS; i++)
+        if (q->counted[i] == key)
+            return true;
+    return false;
+}
+
 /* An event of a registration that is gone. It is late if it was fetched by a call that began before
  * the registration ended; otherwise it comes from a ghost, which is counted once. */
-static void count_stale(readyq *q, int fd)
+static void count_stale(readyq *q, uint64_t key)
 {
-    struct readyq__slot *slot = &q->slots[fd];
+    const int fd = (int)(uint32_t)key;
 
     q->stats.stale++;
-    if (!q->backend->has_ghosts || q->closed ||
-        is_late(q, slot)) /* closed: they end with the set */
+    if (!q->backend->has_ghosts || q->closed || /* closed: they end with the set */
+        is_late(q, &q->slots[fd]))
         return;
     q->ghost_found = true;
-    if (slot->counted)
+    if (is_counted(q, key))
         return;
-    slot->counted = 1;
-    q->stats.ghosts++;
+    q->counted[q->stats.ghosts++ % READYQ__GHOSTS] = key;
     readyq__record_ghost(q, fd);
     q->stats.ghost_fd = fd;
     if (q->nghosts < READYQ__GHOSTS)
@@ -100,7 +109,7 @@ void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits)
     const int fd = (int)(uint32_t)key;
 
     if (q->slots[fd].generation != (uint32_t)(key >> 32)) {
-        count_stale(q, fd);
+        count_stale(q, key);
     } else {
         readyq_watch *w = q->slots[fd].watch;
 

@@ -163,8 +163,6 @@ static void replace(readyq *q)
     readyq__exchange_kernels(q);
     readyq__drop_next(q);
     q->ghost_found = false;
-    for (size_t fd = 0; fd < q->nslots; fd++)
-        q->slots[fd].counted = 0; /* they are gone */
 }
 
 int readyq__rebuild(readyq *q)

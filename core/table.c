@@ -27,7 +27,7 @@ uint32_t readyq__kernel_interest(const readyq_watch *w)
 static void begin_generation(readyq *q, struct readyq__slot *slot)
 {
     slot->generation++;
-    slot->changed = q->fetches & 0x7fffffffu;
+    slot->changed = (uint32_t)q->fetches;
 }
 
 void readyq__exchange_kernels(readyq *q)
@@ -67,8 +67,6 @@ int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest)
     if (readyq__is_forked(q) || q->closed)
         return 0;
     begin_generation(q, slot);
-    if (old == 0)
-        slot->counted = 0;
     error = q->backend->update(q, fd, old, interest);
     if (error < 0)
         *slot = before;

@@ -441,6 +441,23 @@ static void test_a_ghost_among_many_is_removed_in_steps(void)
     close_crowd(&c);
 }
 
+static void test_a_ghost_is_counted_once_though_its_number_is_added_before_it_is_removed(void)
+{
+    static struct crowd c;
+    readyq_watch fresh;
+    open_crowd(&c);
+    CHECK_IS(count_ready(c.h.q, 0), 0);
+    CHECK_IS(stats_of(c.h.q).rebuilds, 0);
+    CHECK_IS(c.edge[0], c.h.number); /* the number is in use again */
+    CHECK_IS(readyq_remove(&c.edge_w), 0);
+    add(c.h.q, &fresh, c.h.number, 0);
+    for (int i = 0; i < 4; i++)
+        CHECK_IS(count_ready(c.h.q, 0), 0);
+    check_crowd(&c);
+    CHECK_IS(stats_of(c.h.q).ghosts, has_ghosts(c.h.q));
+    close_crowd(&c);
+}
+
 static void test_an_edge_while_a_ghost_among_many_is_removed_is_reported_once(void)
 {
     static struct crowd c;
@@ -514,6 +531,7 @@ TESTS(TEST(test_ghost_is_reported_once_and_removed), TEST(test_ghost_does_not_ma
       TEST(test_watch_closed_without_a_remove_is_returned_when_a_ghost_is_removed),
       TEST(test_number_reused_unseen_does_not_fire_its_old_watch_when_a_ghost_is_removed),
       TEST(test_a_ghost_among_many_is_removed_in_steps),
+      TEST(test_a_ghost_is_counted_once_though_its_number_is_added_before_it_is_removed),
       TEST(test_an_edge_while_a_ghost_among_many_is_removed_is_reported_once),
       TEST(test_a_wait_removes_a_ghost_among_many_before_it_sleeps),
       TEST(test_fork_and_close_while_a_ghost_among_many_is_removed))
