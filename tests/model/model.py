@@ -20,6 +20,7 @@ it before all others.
 """
 
 import os
+from collections import Counter
 
 from model.files import (
     DIRECTIONS,
@@ -318,15 +319,15 @@ class Queue:
 
     def haunting(self):
         """Numbers of ghosts that the kernel reports when it is asked for everything: surely, and
-        perhaps.
+        perhaps, once for each file.
         """
-        sure, maybe = set(), set()
+        sure, maybe = set(), Counter()
         for watch in self.watches:
-            if watch.doubtful and not all(file.gone for file in [watch.file, *watch.taken_for]):
-                maybe.add(watch.fd)
+            if watch.doubtful:
+                maybe[watch.fd] += sum(not file.gone for file in [watch.file, *watch.taken_for])
         for file, fd, interest in self.ghosts:
             if not file.gone:
-                maybe.add(fd)
+                maybe[fd] += 1
                 level = interest & DIRECTIONS and not interest & (EDGE | ONESHOT)
                 if level and wanted(file, interest):
                     sure.add(fd)

@@ -3,6 +3,8 @@
 for the terms.
 """
 
+from collections import Counter
+
 from model.files import ONESHOT
 from model.model import FOREVER, KQUEUE, DisagreementError
 
@@ -201,12 +203,12 @@ class Turn:
             raise DisagreementError("the wait ended early with nothing")
 
     def tell_of_ghosts(self, told):
-        """The user is warned of each ghost once. Then the kernel queue is a new one, without
-        ghosts.
+        """The user is warned of each ghost once, so of two files under one number twice. Then the
+        kernel queue is a new one, without ghosts.
         """
         sure = self.sure_ghosts if self.limit is None else set()
-        if len(told) != len(set(told)) or not set(told) <= self.ghosts:
-            raise DisagreementError(f"ghosts {told} were reported, of {self.ghosts}")
+        if Counter(told) - self.ghosts:
+            raise DisagreementError(f"ghosts {told} were reported, of {dict(self.ghosts)}")
         if not sure <= set(told):
             raise DisagreementError(f"ghosts {sure} fired and {told} were reported")
         if told:
