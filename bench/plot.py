@@ -8,7 +8,7 @@ from html import escape
 
 WIDTH, EDGE, GAP = 830, 14, 22
 BAR, STEP = 11, 16  # the height of a bar, and from one to the next
-OURS, PEER, LIMIT = "ours", "peer", "limit"  # who a bar is about; LIMIT: what nobody can be below
+OURS, PEER, LIMIT = "ours", "peer", "limit"  # whose bar it is; LIMIT: the lower bound
 
 # For light and dark: the ground, its edge, text, quiet text, grid, readyq, peers.
 COLOURS = {

@@ -212,7 +212,7 @@ def missing():
 
 
 def versions():
-    """Of what is there, by name."""
+    """The versions of the interpreters and libraries that are installed, by name."""
     found = {"Python": text_of(python(), "-V").removeprefix("Python ")}
     found["Lua"] = text_of(LUA, "-v").partition("  ")[0].removeprefix("Lua ")
     for subject in present():

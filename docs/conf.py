@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: MIT
 """The site: `make docs` builds it into build/docs/html, with every warning an error."""
 
-import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(Path(__file__).parent / "ext"), str(ROOT / "python")]
+sys.path[:0] = [str(Path(__file__).parent / "ext"), str(ROOT / "python"), str(ROOT / "tools")]
+
+from project import version as read_version  # noqa: E402
 
 project = "readyq"
 copyright = "the readyq authors, MIT licence"
-version = release = re.search(
-    r'#define READYQ_VERSION "(.+?)"', (ROOT / "core" / "readyq.h").read_text(encoding="utf-8")
-)[1]
+version = release = read_version()
 
 extensions = [
     "myst_parser",  # the pages are Markdown, readable in the repository as well

@@ -2,12 +2,16 @@
 """What the tests of installation share."""
 
 import os
-import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tools"))
+
+from project import BUILT, version  # noqa: E402, F401
+
 MAKE = os.environ.get("MAKE", "make")  # GNU make, which is gmake on the BSDs
 PATHS = ("PYTHONPATH", "LUA_PATH", "LUA_CPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
@@ -21,15 +25,9 @@ def run(*command, **options):
     return result.stdout
 
 
-def version():
-    header = (ROOT / "core" / "readyq.h").read_text(encoding="utf-8")
-    return re.search(r'^#define READYQ_VERSION "(.+)"', header, re.MULTILINE)[1]
-
-
 def copy_sources(target):
     """A tree without build products, as a user has it after unpacking the sources."""
-    built = ("build", ".git", "*.so", "__pycache__", "*.egg-info", ".*_cache")
-    return shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*built))
+    return shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*BUILT))
 
 
 def without_paths():

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 import pythons
 from hardening import GUARDS, guards, symbols
+from installing import copy_sources
 
 import readyq
 
@@ -48,10 +49,8 @@ def packages(tmp_path_factory):
     python = find_builder()
     if python is None:
         pytest.skip("needs the Python packages build and setuptools 77 (make setup)")
-    built = ("build", "dist", ".git", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info")
-    ignored = shutil.ignore_patterns(*built, "*.so")
     folder = tmp_path_factory.mktemp("packages")
-    sources = shutil.copytree(ROOT, folder / "sources", ignore=ignored)
+    sources = copy_sources(folder / "sources")
     command = [python, "-m", "build", "--no-isolation", "-o", folder / "dist", sources]
     result = subprocess.run(
         list(map(str, command)),

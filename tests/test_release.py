@@ -12,12 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from installing import version
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ["CHANGELOG.md", "CITATION.cff", "pyproject.toml", "core/readyq.h", ".gitignore"]
-VERSION = re.search(
-    r'^#define READYQ_VERSION "(.+)"', (ROOT / "core/readyq.h").read_text("utf-8"), re.MULTILINE
-)[1]
+VERSION = version()
 SPEC = f"readyq-{VERSION}-1.rockspec"
 CHANGES = f"# Changelog\n\n## [Unreleased]\n\n## [{VERSION}] - 2026-01-31\n\n- The first.\n"
 AUTHOR = ["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "commit.gpgSign=false"]

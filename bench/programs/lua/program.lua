@@ -73,7 +73,7 @@ function program.main(scenarios, words)
         end
     end
     io.flush()
-    os.exit(0) -- what is left open is not closed: that is not measured
+    os.exit(0) -- without closing anything: closing is not measured
 end
 
 return program

@@ -88,4 +88,4 @@ def main(scenarios, words):
         name, n, turns = words[1:]
         measure(scenarios[name], int(n), int(turns))
     sys.stdout.flush()
-    os._exit(0)  # what is left open is not closed: that is not measured
+    os._exit(0)  # without closing anything: closing is not measured
