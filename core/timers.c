@@ -28,14 +28,12 @@ static void put(struct readyq__timer *place, const struct readyq__timer *heap,
     timer->watch->own.timer.heap_index = (uint32_t)(place - heap);
 }
 
-/* The earliest of the children of the timer at `index`, or the end of the heap. */
+/* The earliest of the children of the timer at `index`, which has one. */
 static struct readyq__timer *first_child(const readyq *q, size_t index)
 {
     struct readyq__timer *child = q->timers + index * 4 + 1, *best = child;
-    struct readyq__timer *const end = q->timers + q->ntimers;
+    const struct readyq__timer *const end = q->timers + q->ntimers;
 
-    if (child >= end)
-        return end;
     for (int i = 1; i < 4 && ++child < end; i++)
         if (is_earlier(child, best))
             best = child;
@@ -45,13 +43,13 @@ static struct readyq__timer *first_child(const readyq *q, size_t index)
 /* Puts a timer where it belongs, up or down from `index`, which is free. */
 static void move(readyq *q, size_t index, const struct readyq__timer *timer)
 {
-    struct readyq__timer *const heap = q->timers, *const end = heap + q->ntimers, *next;
+    struct readyq__timer *const heap = q->timers, *next;
 
     while (index > 0 && is_earlier(timer, next = &heap[(index - 1) / 4])) {
         put(&heap[index], heap, next);
         index = (index - 1) / 4;
     }
-    while ((next = first_child(q, index)) != end && is_earlier(next, timer)) {
+    while (index * 4 + 1 < q->ntimers && is_earlier(next = first_child(q, index), timer)) {
         put(&heap[index], heap, next);
         index = (size_t)(next - heap);
     }
