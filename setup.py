@@ -66,8 +66,8 @@ setup(
     ext_modules=[
         Extension(
             "readyq._core",
-            sources=sorted(glob("core/*.c") + glob("bindings/python/*.c")),
-            depends=sorted(glob("core/*.h") + glob("bindings/python/*.h")),
+            sources=sorted(glob("core/**/*.c", recursive=True) + glob("bindings/python/*.c")),
+            depends=sorted(glob("core/**/*.h", recursive=True) + glob("bindings/python/*.h")),
             include_dirs=["core"],
             define_macros=[("_GNU_SOURCE", "1"), ("READYQ_STATIC", "1")],
             extra_compile_args=[

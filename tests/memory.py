@@ -99,7 +99,7 @@ def build_lua(*flags):
     """Builds the binding and the tests' own modules; returns the directory."""
     directory = ROOT / "build" / "memory" / ("asan" if flags else "plain")
     (directory / "readyq").mkdir(parents=True, exist_ok=True)
-    binding = [*(ROOT / "bindings" / "lua").glob("*.c"), *(ROOT / "core").glob("*.c")]
+    binding = [*(ROOT / "bindings" / "lua").glob("*.c"), *(ROOT / "core").rglob("*.c")]
     for output, sources in {
         "readyq/core.so": binding,
         "unix.so": [TESTS / "lua" / "unix.c"],

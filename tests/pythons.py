@@ -54,7 +54,7 @@ def build(python, folder, *modules):
     if not Path(include, "Python.h").exists():
         pytest.skip(f"needs the headers of {python}")
     package = Path(shutil.copytree(ROOT / "python" / "readyq", folder / "readyq"))
-    sources = [*ROOT.glob("core/*.c"), *ROOT.glob("bindings/python/*.c")]
+    sources = [*ROOT.glob("core/**/*.c"), *ROOT.glob("bindings/python/*.c")]
     flags = [*shlex.split(FLAGS), include, *sources, "-o", package / f"_core{suffix}"]
     subprocess.run([os.environ.get("CC") or "cc", *flags], cwd=ROOT, check=True)
     code = "import importlib.util as u, sys; print(u.find_spec(sys.argv[1]).origin)"

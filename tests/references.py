@@ -40,7 +40,7 @@ def build(include):
     package.mkdir(parents=True)
     for path in ROOT.glob("python/readyq/*.py"):
         (package / path.name).symlink_to(path)
-    sources = [*ROOT.glob("core/*.c"), *ROOT.glob("bindings/python/*.c")]
+    sources = [*ROOT.glob("core/**/*.c"), *ROOT.glob("bindings/python/*.c")]
     command = [os.environ.get("CC", "cc"), *FLAGS, "-isystem", include, f"-I{ROOT}/core"]
     command += [*map(str, sources), "-o", str(package / "_core.so")]
     subprocess.run(command, check=True)

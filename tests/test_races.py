@@ -77,7 +77,7 @@ def may_be_steady():
 
 def build(language, include, output):
     output.parent.mkdir(parents=True, exist_ok=True)
-    sources = [*ROOT.glob("core/*.c"), *ROOT.glob(f"bindings/{language}/*.c")]
+    sources = [*ROOT.glob("core/**/*.c"), *ROOT.glob(f"bindings/{language}/*.c")]
     compile_shared(sources, include, output)
 
 

@@ -168,7 +168,7 @@ def program_that_uses(names, prefix):
 
 def cross(target, config):
     if target not in SYSTEMS:
-        link_program(target, "readyq", PROGRAM, *sorted(ROOT.glob("core/*.c")))
+        link_program(target, "readyq", PROGRAM, *sorted(ROOT.glob("core/**/*.c")))
         return "the core"
     files = make(target, copy_headers(config["lua_include"]), config)
     check_name(files[0], target)

@@ -29,8 +29,9 @@ def read_symbols(path, *options):
 
 def main(folder):
     order = read_order()
-    sources = {path.stem for path in (ROOT / "core").glob("*.c")}
-    objects = {name: Path(folder) / f"{name}.o" for name in sources}
+    core = ROOT / "core"
+    sources = {path.stem: path.relative_to(core) for path in core.rglob("*.c")}
+    objects = {name: Path(folder, path).with_suffix(".o") for name, path in sources.items()}
     wrong = [f"{name}.o is not in the order" for name in sorted(objects.keys() - set(order))]
     wrong += [f"{name}.o is missing" for name in order if name not in objects]
     files = [name for name in order if name in objects]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A kqueue for tests: Linux plays FreeBSD, NetBSD, OpenBSD, macOS or DragonFly, as $KQUEUE_AS says,
- * so that core/kqueue.c runs here. It is linked into a program, or loaded with LD_PRELOAD. The
+ * so that core/kernels/kqueue.c runs here. It is linked into a program, or loaded with LD_PRELOAD. The
  * state and the steps have the kernels' names, so that their sources can be laid beside it;
  * kernels.h lists their differences, each with its source.
  *
