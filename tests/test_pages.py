@@ -28,6 +28,10 @@ import pytest
 import test_lua
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import terminal  # noqa: E402
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = {"readyq.socket": "socket", "socket": "socket", "luv": "luv", "ssl": "ssl"}
@@ -334,6 +338,26 @@ def test_every_image_is_there_and_is_well_formed():
     assert images
     for image in images:
         assert ElementTree.parse(image).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def words_of(image):
+    """The text of an animated picture, without white space."""
+    text = "".join(ElementTree.parse(ROOT / "docs" / "images" / image).getroot().itertext())
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("name", terminal.SESSIONS)
+def test_the_recording_of_a_prompt_shows_the_session_of_its_page(name):
+    words, lines = words_of(f"{name}.svg"), terminal.session(name)
+    assert len(lines) > 5
+    for line in lines:
+        assert "".join(line.split()) in words, "make recordings"
+
+
+def test_the_recording_of_the_demo_shows_what_it_prints():
+    words = words_of("make-demo.svg")
+    for text in ("$ make demo", "in C:", "in Python:", "in Lua:", "6. peer accepted"):
+        assert "".join(text.split()) in words, "make recordings"
 
 
 @pytest.mark.parametrize("language", ["c", "python", "lua"])
