@@ -68,6 +68,15 @@ nanosecond. libev serves one thread, and counts from the time at which its last 
     ("C and Rust", "wake"): """\
 A wake ends exactly one wait, and a wake that comes before the wait is kept; both need the lock and
 an ordered exchange with the thread that is about to sleep.""",
+    ("C and Rust", "oversleep"): """\
+A wait sleeps in epoll, and the kernel adds to each such sleep the timer slack of the thread: 50 us
+unless the program changes it (PR_SET_TIMERSLACK, prctl(2)). libevent's precise timers use a
+timerfd, which has no slack, and cost a system call for each sleep.""",
+    ("C and Rust", "memory"): """\
+A watch is a struct with what was found and its place in the ready list, and the table has an entry
+for each descriptor. polling keeps nothing but what the program does.""",
+    ("Python, a queue", "memory"): """\
+A watch is an object with the program's data; the rival is an entry of a dict.""",
     ("Python, a queue", "event"): """\
 `select.epoll` returns a list of tuples in one call of C; a queue returns watches that know whether
 they were removed in the meantime.""",
@@ -120,8 +129,17 @@ def unique(items):
 
 
 def best(rows, kind):
-    """The row with the least value, of ours or of the peers."""
-    return min((row for row in rows if who(row) == kind), key=lambda row: row.value, default=None)
+    """The row with the least value, of ours or of the peers. Who wakes too early (a negative time)
+    is not better than who wakes late.
+    """
+    mine = (row for row in rows if who(row) == kind and row.value >= 0)
+    return min(mine, key=lambda row: row.value, default=None)
+
+
+def is_less(one, other):
+    """By more than 3 %, and if they are times by more than half of the larger spread."""
+    noise = max(one.spread or 0, other.spread or 0) / 2
+    return other.value > one.value * LEVEL and other.value - one.value > noise
 
 
 def verdict(rows):
@@ -129,10 +147,10 @@ def verdict(rows):
     ours, peer = best(rows, OURS), best(rows, PEER)
     if ours is None or peer is None:
         return ("no peer" if peer is None else "no readyq", "quiet")
-    if peer.value > ours.value * LEVEL:
+    if is_less(ours, peer):
         times = number(peer.value / max(ours.value, 1e-9))
         return (f"readyq beats {peer.subject} {times} to 1", "good")
-    if ours.value > peer.value * LEVEL:
+    if is_less(peer, ours):
         times = number(ours.value / max(peer.value, 1e-9))
         return (f"readyq loses to {peer.subject} {times} to 1", "bad")
     return (f"level with {peer.subject}", "quiet")
@@ -266,8 +284,8 @@ def duels(chapters):
     """(chapter, what, unit, family, the best of readyq, the best peer) of all that both can do."""
     for chapter, rows in chapters:
         for what, unit in unique((row.what, row.unit) for row in rows):
-            if unit not in (chapter.unit, "system calls", "ns"):
-                continue  # more is better, or it compares nothing: rates, shares, percentiles
+            if unit not in (chapter.unit, "system calls"):
+                continue  # the same in time, or it compares nothing: rates, shares, percentiles
             for name in unique(FAMILIES.values()):
                 mine = [r for r in select(rows, chapter.group, what, unit) if family(r) == name]
                 ours, peer = best(mine, OURS), best(mine, PEER)
@@ -281,9 +299,12 @@ def in_short(fights):
     cells, things = {}, []
     for chapter, what, unit, name, ours, peer in fights:
         if unit == chapter.unit and peer.value > 0:
-            ratio = ours.value / peer.value
-            mark = "**" if ratio * LEVEL < 1 else ""
-            cells[chapter.title, what, name] = f"{mark}{number(ratio)}{mark}, {peer.subject}"
+            ratio = number(ours.value / peer.value)
+            if is_less(ours, peer):
+                ratio = f"**{ratio}**"
+            elif not is_less(peer, ours):
+                ratio = f"level, {ratio}"
+            cells[chapter.title, what, name] = f"{ratio}, {peer.subject}"
             things.append((chapter.title, what))
     lines = [
         [f"{title}: {what}", *(cells.get((title, what, name), "") for name in families)]
@@ -291,14 +312,15 @@ def in_short(fights):
     ]
     words = """\
 Each ratio is readyq's best figure divided by that of its best peer, which is named. Below 1 (in
-bold), readyq needs less. A program that uses a queue waits by itself; a loop of tasks or coroutines
-calls or resumes the program."""
+bold), readyq needs less. "Level" means that they differ by less than 3 %, or, if they are times, by
+less than half of the spread of the rounds. A program that uses a queue waits by itself; a loop of tasks or
+coroutines calls or resumes the program."""
     return "\n\n".join(["## In short", words, table(["", *families], lines)])
 
 
 def is_lost(ours, peer):
     least = 0.2 if ours.unit == "system calls" else 0
-    return ours.value > peer.value * LEVEL and ours.value - peer.value > least
+    return is_less(peer, ours) and ours.value - peer.value > least
 
 
 def losses(fights):
