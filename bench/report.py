@@ -313,8 +313,8 @@ def in_short(fights):
     words = """\
 Each ratio is readyq's best figure divided by that of its best peer, which is named. Below 1 (in
 bold), readyq needs less. "Level" means that they differ by less than 3 %, or, if they are times, by
-less than half of the spread of the rounds. A program that uses a queue waits by itself; a loop of tasks or
-coroutines calls or resumes the program."""
+less than half of the spread of the rounds. A program that uses a queue waits by itself; a loop of
+tasks or coroutines calls or resumes the program."""
     return "\n\n".join(["## In short", words, table(["", *families], lines)])
 
 
