@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -33,8 +34,16 @@ sys.path.insert(0, str(ROOT / "tools"))
 import terminal  # noqa: E402
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NEEDS = {"readyq.socket": "socket", "socket": "socket", "luv": "luv", "ssl": "ssl"}
+BLOCK = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+CODE = ("python", "lua", "c", "pycon")
+NEEDS = {
+    "readyq.socket": "socket",
+    "socket": "socket",
+    "luv": "luv",
+    "ssl": "ssl",
+    "copas": "copas",
+}
+NEEDS["posix.signal"] = "posix.signal"
 LIBRARIES = {"glib-unix.h": "glib-2.0", "uv.h": "libuv"}  # by header: names for pkg-config
 PACKAGES = {"glib-2.0": "libglib2.0-dev", "libuv": "libuv1-dev"}
 LONG = 60
@@ -46,15 +55,18 @@ def blocks(page):
     text = page.read_text(encoding="utf-8")
     found = list(BLOCK.finditer(text))
     for one, after in zip(found, [*found[1:], None]):
-        if one[1] not in ("python", "lua", "c", "pycon"):
+        if one[2] not in CODE:
             continue
-        follows = after and after[1] == "text" and not text[one.end() : after.start()].strip()
+        follows = after and after[2] == "text" and not text[one.end() : after.start()].strip()
         line = text.count("\n", 0, one.start()) + 1
-        yield line, one[1], one[2], after[2] if follows else None
+        output = textwrap.dedent(after[3]) if follows else None
+        yield line, one[2], textwrap.dedent(one[3]), output
 
 
 def missing_for(code, language):
     """What a program needs that is not installed, or None."""
+    if "/proc/" in code and not Path("/proc/self/mounts").exists():
+        return "/proc is missing: only Linux has it"
     if language == "python":
         for module in re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE):
             if importlib.util.find_spec(module) is None:
@@ -327,6 +339,22 @@ def test_every_block_is_run():
     run = [case.id for kind in KINDS for case in kind]
     assert sorted(run) == sorted(case.id for case in CASES)
     assert len(run) > 60
+
+
+def test_a_block_that_is_not_run_is_a_command_or_a_session_that_is_typed():
+    found = {one[2] for page in PAGES for one in BLOCK.finditer(page.read_text(encoding="utf-8"))}
+    others = {one for one in found if not one.startswith("{")} - set(CODE)
+    assert others == {"text", "console", "sh", "cmake"}
+
+
+def test_the_core_can_be_compiled_with_a_program_by_the_command_on_its_page(tmp_path):
+    page = ROOT / "docs" / "recipes" / "c.md"
+    (command,) = re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    (program,) = [code for _, language, code, _ in blocks(page) if language == "c"]
+    (tmp_path / "program.c").write_text(program)
+    (tmp_path / "core").symlink_to(ROOT / "core")
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert subprocess.check_output([tmp_path / "a.out"], text=True) == "ann says hello\n"
 
 
 def test_every_image_is_there_and_is_well_formed():
