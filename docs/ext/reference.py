@@ -163,10 +163,12 @@ class Examples(Reference):
     def write(self):
         index = self.source.read_text(encoding="utf-8").partition("\n")[2]
         names = re.findall(r"\]\((\w+\.\w+)\)", index)
-        lines = re.sub(r"\]\((\w+\.\w+)\)", lambda m: f"](#{label(m[1])})", index).splitlines()
+        index = re.sub(r"\]\((\w+\.\w+)\)", lambda m: f"](#{label(m[1])})", index)
+        lines = ["## Index", *index.splitlines()]  # what stands above a heading would come last
         for name in names:
+            language = {".c": "c", ".py": "python", ".lua": "lua"}[Path(name).suffix]
             lines += ["", f"({label(name)})=", f"## {name}", ""]
-            lines += [f"```{{literalinclude}} ../examples/{name}", "```"]
+            lines += [f"```{{literalinclude}} ../examples/{name}", f":language: {language}", "```"]
         return lines
 
 
