@@ -280,7 +280,8 @@ def test_a_chat_drops_a_receiver_that_makes_no_room_and_serves_the_others(start)
 
 def test_a_chat_does_not_wait_for_a_stuck_client_when_it_ends(start):
     chat = start(GOODBYE="0.5", STALL=LONG)
-    flood, _stuck = Flood(chat.client()), chat.client()
+    writer, _stuck = chat.client(), chat.client()
+    flood = Flood(writer)
     before = -1
     while before != flood.sent:
         before = flood.sent
