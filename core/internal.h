@@ -10,10 +10,10 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  lock  clock  record  wakeup  handlers  ready  kevents  progress
- *     watchdog  spins  turns  oversights  epoll  kqueue  pollable  table  rebuild  fork  circles
- *     gate  warnings  watches  timers  signals  processes  triggers  queue  check  batches  wait
- *     recording  json  lanes  save
+ *     describe  explain  epoch  lock  clock  record  sleeps  wakeup  handlers  ready  batches
+ *     kevents  progress  watchdog  spins  turns  oversights  epoll  kqueue  pollable  table  rebuild
+ *     fork  circles  gate  warnings  watches  timers  signals  processes  triggers  queue  check
+ *     deliveries  wait  recording  json  lanes  save
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -241,7 +241,7 @@ struct readyq {
     uint64_t timer_order;
 
     bool virtual_clock, interruptible;
-    bool slept;         /* the last call that was to sleep did so */
+    bool slept_last;    /* the last call that may sleep did so for longer than a moment */
     bool observed;      /* it is recorded, or has a watchdog */
     bool counts_only;   /* it is recorded with the cycle counter, and has no watchdog */
     bool closed;        /* readyq_close() was called */
@@ -356,6 +356,16 @@ static inline int64_t readyq__next_due(const readyq *q)
 
 #include "recording/record.h"
 
+/* ------------------------------------------------------------------ sleeps.c */
+
+/* This thread is about to ask the kernel, which may sleep; the kernel has returned. `now`: on the
+ * monotonic clock. */
+void readyq__count_sleep(readyq *q, int64_t now, int64_t timeout);
+void readyq__count_sleep_end(readyq *q, int64_t now);
+
+/* When this thread last slept in any queue: when that began, or when it ended. */
+int64_t readyq__last_sleep(void);
+
 /* ------------------------------------------------------------------ wakeup.c */
 
 /* Opens and closes the wake-up; it is registered by the caller. */
@@ -396,8 +406,22 @@ void readyq__handlers_child(void);
 /* An event that does not take the short path: a stale one, or of a watch that is not plain. */
 void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits);
 
-/* Adds bits to the watch's event. An idle watch goes to the end of the ready list. */
+/* Adds bits to the watch's event. An idle watch goes to the end of the ready list. The second does
+ * not count and record it as a new event. */
 void readyq__list(readyq *q, readyq_watch *w, uint32_t bits);
+void readyq__enlist(readyq *q, readyq_watch *w, uint32_t bits);
+
+static inline readyq_batch *readyq__batch_at(struct readyq__link *opened)
+{
+    return (readyq_batch *)(void *)((char *)opened - offsetof(readyq_batch, own.opened));
+}
+
+/* Where the next watch of a batch is. */
+static inline void readyq__set_next(readyq *q, readyq_batch *batch, struct readyq__link *next)
+{
+    batch->own.next = next;
+    batch->own.stop = q->observed ? next : &batch->own.held;
+}
 
 void readyq__recount(readyq *q);
 
@@ -414,18 +438,6 @@ static inline void readyq__unlist(readyq *q, readyq_watch *w)
 {
     if (w->own.place != READYQ__IDLE)
         readyq__take_off(q, w);
-}
-
-void readyq__open_batch(readyq *q, readyq_batch *batch);  /* takes a reference to the queue */
-void readyq__give_back(readyq *q, readyq_batch *batch);   /* what it holds; it stays open */
-void readyq__close_batch(readyq *q, readyq_batch *batch); /* the caller drops the reference */
-
-/* Closes batches that this thread waited with last, or all others; not `but`. */
-void readyq__close_batches(readyq *q, bool own, const readyq_batch *but);
-
-static inline readyq_batch *readyq__batch_at(struct readyq__link *opened)
-{
-    return (readyq_batch *)(void *)((char *)opened - offsetof(readyq_batch, own.opened));
 }
 
 bool readyq__is_level(const readyq_watch *w); /* a level-triggered descriptor in the kernel queue */
@@ -515,6 +527,15 @@ static inline void readyq__event_plain(struct readyq__events *events, uint64_t k
         readyq__event_other(events, key, bits);
     }
 }
+
+/* ------------------------------------------------------------------ batches.c */
+
+void readyq__open_batch(readyq *q, readyq_batch *batch);  /* takes a reference to the queue */
+void readyq__give_back(readyq *q, readyq_batch *batch);   /* what it holds; it stays open */
+void readyq__close_batch(readyq *q, readyq_batch *batch); /* the caller drops the reference */
+
+/* Closes batches that this thread waited with last, or all others; not `but`. */
+void readyq__close_batches(readyq *q, bool own, const readyq_batch *but);
 
 /* ------------------------------------------------------------------ kevents.c */
 

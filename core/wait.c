@@ -423,7 +423,7 @@ static bool is_sleep_certain(const struct call *call)
 {
     const readyq *q = call->q;
 
-    return call->leaves_wake && q->slept && !q->any_unconfirmed && !q->ghost_found &&
+    return call->leaves_wake && q->slept_last && !q->any_unconfirmed && !q->ghost_found &&
            readyq__list_empty(&q->ready);
 }
 
