@@ -84,10 +84,10 @@ static READYQ__OUT_OF_LINE void give_back_all_listed(readyq *q, readyq_batch *ba
 
 /* Watches that were not taken are armed first, so that the kernel reports them first. The short
  * path is a descriptor that was taken while one batch is open: it only becomes idle. Its link is
- * not cleared, as the whole list is. `plain` matches no watch while several batches are open. */
+ * not cleared, as the whole list is. `untouched` matches no watch while several batches are open. */
 void readyq__give_back(readyq *q, readyq_batch *batch)
 {
-    const uint64_t plain = q->nbatches > 1 ? UINT64_MAX : readyq__word_of(READYQ__TAKEN);
+    const uint64_t untouched = q->nbatches > 1 ? UINT64_MAX : readyq__word_of(READYQ__TAKEN);
     struct readyq__link *const held = &batch->own.held, *link, *next;
 
     if (batch->own.next != held)
@@ -96,7 +96,7 @@ void readyq__give_back(readyq *q, readyq_batch *batch)
         readyq_watch *w = readyq__owner(link, link);
 
         next = link->next;
-        if (readyq__word(w) == plain)
+        if (readyq__word(w) == untouched)
             w->own.place = READYQ__IDLE;
         else
             give_back_taken(q, w);

@@ -72,9 +72,9 @@ static READYQ__OUT_OF_LINE readyq_watch *next_slow(readyq *q, readyq_batch *batc
     return w;
 }
 
-static bool is_plain(const readyq_batch *batch)
+static bool next_has_flags(const readyq_batch *batch)
 {
-    return readyq__owner(batch->own.next, link)->own.flags == 0;
+    return readyq__owner(batch->own.next, link)->own.flags != 0;
 }
 
 /* Where the short path stops: at the end of a batch, or at each watch of a queue that is observed. It
@@ -90,7 +90,7 @@ static READYQ__OUT_OF_LINE readyq_watch *next_special(readyq_batch *batch)
         return NULL;
     if (batch->own.next == &batch->own.held)
         return q->observed || q->pollable >= 0 ? next_slow(q, batch) : NULL;
-    if (!is_plain(batch) || thread == 0 || !q->counts_only)
+    if (next_has_flags(batch) || thread == 0 || !q->counts_only)
         return next_slow(q, batch);
     ticks = readyq__cycles();
     w = next_of(batch);
@@ -99,13 +99,13 @@ static READYQ__OUT_OF_LINE readyq_watch *next_special(readyq_batch *batch)
     return w;
 }
 
-/* The short path, in a process with one thread and for a plain watch, makes no call and has no
- * stack frame: 19 instructions instead of 46. */
+/* The short path, in a process with one thread and for a watch without flags, makes no call and has
+ * no stack frame: less than half of the instructions. */
 readyq_watch *readyq_next(readyq_batch *batch)
 {
     if (!readyq__alone())
         return next_slow(batch->own.queue, batch);
-    if (batch->own.next == batch->own.stop || !is_plain(batch))
+    if (batch->own.next == batch->own.stop || next_has_flags(batch))
         return next_special(batch);
     return next_of(batch);
 }

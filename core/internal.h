@@ -48,8 +48,8 @@
  *     TAKEN           event 0, or what was noted meanwhile
  *     STALE           event 0; flags 0
  * and by flag:
- *     ONCE            level-triggered descriptors only; MUTED with it: the kernel disarmed it
- *     FILE            descriptors only; never with ONCE or MUTED
+ *     ONE_EVENT       level-triggered descriptors only; MUTED with it: the kernel disarmed it
+ *     FILE            descriptors only; never with ONE_EVENT or MUTED
  */
 #ifndef READYQ_INTERNAL_H
 #define READYQ_INTERNAL_H
@@ -89,17 +89,17 @@
 /* own.place */
 enum readyq__place {
     READYQ__IDLE = 0, /* in no list; also while it is in no queue */
-    READYQ__LISTED,   /* in q->ready, or in a batch and not taken */
+    READYQ__LISTED,   /* on the ready list, or in a batch and not yet taken */
     READYQ__TAKEN,    /* in a batch, taken */
     READYQ__STALE,    /* in q->stale: its descriptor was closed */
 };
 
 /* own.flags. 0 with place IDLE and event 0 is the plain watch, which takes the short path. */
 enum {
-    READYQ__SLOW = 1,  /* anything but a descriptor that is armed and not ONESHOT */
-    READYQ__FILE = 2,  /* never blocks: always ready, unknown to the kernel queue */
-    READYQ__ONCE = 4,  /* level-triggered, but registered for one event: several batches are open */
-    READYQ__MUTED = 8, /* level-triggered and held: the kernel does not report it */
+    READYQ__SLOW = 1,      /* anything but a descriptor that is armed and not ONESHOT */
+    READYQ__FILE = 2,      /* never blocks: always ready, unknown to the kernel queue */
+    READYQ__ONE_EVENT = 4, /* level-triggered, registered for one event: several batches are open */
+    READYQ__MUTED = 8,     /* level-triggered and held: the kernel does not report it */
     READYQ__REPLACES = 16, /* of a signal: readyq_replace_signal() */
     READYQ__TOLD = 32      /* of a signal: the watchdog has warned that it is blocked */
 };
@@ -225,8 +225,8 @@ struct readyq {
     bool exclusive; /* one of them is, or was, EXCLUSIVE */
 
     struct readyq__link ready; /* events that no batch holds, in order */
-    size_t nready;             /* its length; too much by those of the `skipped` that were on it */
-    size_t skipped;            /* watches that were unlinked from it or from a batch, untaken */
+    size_t nready;             /* its length, plus those of the `unlinked` that were on it */
+    size_t unlinked;           /* watches that were taken off it or out of a batch, untaken */
     bool may_be_level;         /* false: no watch on it is level-triggered */
     bool any_unconfirmed;      /* false: no watch on it is unconfirmed */
     size_t nfiles;             /* watches that are FILE */
@@ -245,10 +245,10 @@ struct readyq {
     bool observed;      /* it is recorded, or has a watchdog */
     bool counts_only;   /* it is recorded with the cycle counter, and has no watchdog */
     bool closed;        /* readyq_close() was called */
-    bool ghost_found;   /* a ghost fires: the next kernel queue is filled */
-    bool rebuild_due;   /* that is done: replace the kernel queue */
-    bool edges_ignored; /* while the events of the next one are fetched */
-    bool lock_kept;     /* while that is done: fetching events does not release the lock */
+    bool ghost_found;   /* a ghost fires: the next kernel queue is being filled */
+    bool rebuild_due;   /* the next kernel queue is full, and has to replace the present one */
+    bool edges_ignored; /* of events fetched from the next one before it replaces the present one */
+    bool lock_kept;     /* while the kernel queue is replaced: fetching does not release the lock */
     int64_t now;        /* the virtual clock */
     int refs;
     uint32_t id;    /* never used twice: for timers that have left the queue */
@@ -257,8 +257,8 @@ struct readyq {
 
     int in_kernel;              /* threads in the kernel to wait or to look */
     int asleep;                 /* those of them that may sleep */
-    uint64_t fetches;           /* calls of backend->wait begun */
-    uint64_t fetch;             /* the one whose events are being processed */
+    uint64_t fetches;           /* calls of backend->wait begun; each has a number */
+    uint64_t fetch;             /* the number of the one whose events are being processed */
     pthread_cond_t kernel_left; /* with rebuild_due: in_kernel is 0, or rebuild_due was cleared */
     readyq_batch *timekeeper;   /* whose thread sleeps until `covered` at most, or NULL */
     int64_t covered;            /* a deadline, or READYQ__FOREVER */
@@ -287,8 +287,8 @@ struct readyq {
     bool pollable_forked;         /* they are still the parent's */
     readyq *next;                 /* in the registry */
 
-    int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
-    uint64_t counted[READYQ__GHOSTS];    /* the keys of the newest ghosts; none is 0 */
+    uint64_t ghosts[READYQ__GHOSTS]; /* the keys of the newest ones: a ring; no key is 0 */
+    uint64_t ghosts_told;            /* how many readyq_ghost() has returned, or passed over */
     struct readyq_stats stats;
 };
 
@@ -427,7 +427,7 @@ void readyq__recount(readyq *q);
 
 static inline size_t readyq__count_ready(readyq *q) /* the length of the ready list */
 {
-    if (q->skipped > 0)
+    if (q->unlinked > 0)
         readyq__recount(q);
     return q->nready;
 }
@@ -496,7 +496,7 @@ static inline void readyq__end_events(struct readyq__events *events)
     q->ready.prev = events->last;
 }
 
-/* It was counted as a plain one. */
+/* An event that is not plain after all: readyq__begin_events() has counted it in advance. */
 static inline void readyq__drop_event(struct readyq__events *events)
 {
     readyq__count_events(events->q, (size_t)-1);
@@ -652,11 +652,11 @@ static inline int readyq__enter(readyq *q)
 }
 
 /* Kicks a sleeping thread if something is left for it, and releases the lock. */
-void readyq__rouse(readyq *q); /* the first of these, and the same for readyq_fileno() */
+void readyq__kick_if_needed(readyq *q); /* also makes readyq_fileno() readable */
 static inline void readyq__leave(readyq *q)
 {
     if (q->asleep > 0 || q->pollable >= 0)
-        readyq__rouse(q);
+        readyq__kick_if_needed(q);
     readyq__unlock(q);
 }
 

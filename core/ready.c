@@ -30,7 +30,8 @@ void readyq__list(readyq *q, readyq_watch *w, uint32_t bits)
     readyq__enlist(q, w, bits);
 }
 
-/* Those that were skipped and not on the list were in a batch: they are no deliveries. */
+/* Those of the unlinked that were not on the list were in a batch. A delivery was counted for each
+ * when the batch was filled, and does not happen. */
 void readyq__recount(readyq *q)
 {
     const size_t before = q->nready;
@@ -38,16 +39,16 @@ void readyq__recount(readyq *q)
     q->nready = 0;
     for (struct readyq__link *at = q->ready.next; at != &q->ready; at = at->next)
         q->nready++;
-    q->stats.deliveries -= q->skipped - (before - q->nready);
-    q->skipped = 0;
+    q->stats.deliveries -= q->unlinked - (before - q->nready);
+    q->unlinked = 0;
 }
 
 /* A listed watch is about to be unlinked. Whether it is on the ready list or in a batch is not
  * known: the list has to be counted again, and a batch that would take this watch next takes the
  * one after it. */
-static void skip(readyq *q, readyq_watch *w)
+static void note_unlinked(readyq *q, readyq_watch *w)
 {
-    q->skipped++;
+    q->unlinked++;
     for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next) {
         readyq_batch *batch = readyq__batch_at(at);
 
@@ -59,27 +60,26 @@ static void skip(readyq *q, readyq_watch *w)
 void readyq__take_off(readyq *q, readyq_watch *w)
 {
     if (w->own.place == READYQ__LISTED)
-        skip(q, w);
+        note_unlinked(q, w);
     readyq__unlink(&w->own.link);
     w->own.place = READYQ__IDLE;
     w->own.event = 0;
 }
 
-/* Whether the present fetch began before the slot's generation did. Of the number of the fetch when
- * that was, the slot has the low half: it is taken for the newest that fits. */
+/* Whether the slot has changed since the present fetch began: compares how many fetches ago each of
+ * the two was. The slot has only the low half of the number. */
 static bool is_late(const readyq *q, const struct readyq__slot *slot)
 {
-    const uint64_t changed = q->fetches - (uint32_t)(q->fetches - slot->changed);
-
-    return q->fetch <= changed;
+    return (uint32_t)(q->fetches - slot->changed) <= q->fetches - q->fetch;
 }
 
-/* A ghost fires until it is removed, and its number may be registered again in the meantime. One that
- * was made during a removal is in the next kernel queue as well. */
+/* A ghost fires until it is removed, and its number may be registered again in the meantime. If it
+ * was made while another one was being removed, it is in the next kernel queue as well, and fires
+ * again with the same key. */
 static bool is_counted(const readyq *q, uint64_t key)
 {
     for (size_t i = 0; i < READYQ__GHOSTS; i++)
-        if (q->counted[i] == key)
+        if (q->ghosts[i] == key)
             return true;
     return false;
 }
@@ -91,17 +91,15 @@ static void count_stale(readyq *q, uint64_t key)
     const int fd = (int)(uint32_t)key;
 
     q->stats.stale++;
-    if (!q->backend->has_ghosts || q->closed || /* closed: they end with the set */
+    if (!q->backend->has_ghosts || q->closed || /* closed: they end with the kernel queue */
         is_late(q, &q->slots[fd]))
         return;
     q->ghost_found = true;
     if (is_counted(q, key))
         return;
-    q->counted[q->stats.ghosts++ % READYQ__GHOSTS] = key;
+    q->ghosts[q->stats.ghosts++ % READYQ__GHOSTS] = key;
     readyq__record_ghost(q, fd);
     q->stats.ghost_fd = fd;
-    if (q->nghosts < READYQ__GHOSTS)
-        q->ghosts[q->nghosts++] = fd;
 }
 
 void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits)

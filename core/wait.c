@@ -40,15 +40,15 @@ struct call { /* of readyq_wait(), readyq_wait_until() or readyq_look() */
     int64_t timeout, deadline; /* with a timeout > 0 the deadline is computed from it */
     int64_t time; /* on the monotonic clock, when it began or last returned from the kernel */
     size_t max;
-    bool leaves_wake; /* to the next wait */
-    bool woken;       /* a wake has ended it */
+    bool is_look; /* of readyq_look(): leaves a wake to the next wait */
+    bool woken;   /* a wake has ended it */
 };
 
 /* ------------------------------------------------------------------ observing */
 
 static uint32_t look_bit(const struct call *call)
 {
-    return call->leaves_wake ? READYQ_RECORD_LOOKS : 0;
+    return call->is_look ? READYQ_RECORD_LOOKS : 0;
 }
 
 static void record_wait(const struct call *call)
@@ -178,7 +178,7 @@ static bool take_wake(struct call *call)
 {
     readyq *q = call->q;
 
-    if (call->leaves_wake || !atomic_load(&q->woken) || (call->timeout == 0 && q->asleep > 0))
+    if (call->is_look || !atomic_load(&q->woken) || (call->timeout == 0 && q->asleep > 0))
         return false;
     atomic_exchange(&q->woken, false);
     call->woken = true;
@@ -278,14 +278,14 @@ static void leave_kernel(const struct call *call, bool slept)
 
 /* Fetches as many events as the batch has room for beside what is listed, at least one, so that a
  * list that is never empty does not keep the kernel's events away. Fetches again, without sleeping,
- * if the kernel may have more, or if stale events were dropped: their watches may have been armed
- * again since, and be ready. To confirm, fetches everything: a watch that stays unconfirmed is not
+ * if the kernel may have more, or if all that it got was stale: the watches may have been changed by
+ * another thread during the fetch, and be ready. To confirm, fetches everything: a watch that stays unconfirmed is not
  * ready, or was fetched by another thread, which lists it. */
 static int fetch_some(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
-    const size_t ready = readyq__count_ready(q), left = ready < call->max ? call->max - ready : 1;
-    const int room = left < READYQ__FETCH ? (int)left : READYQ__FETCH;
+    const size_t ready = readyq__count_ready(q), space = ready < call->max ? call->max - ready : 1;
+    const int most = space < READYQ__FETCH ? (int)space : READYQ__FETCH;
     const uint64_t stale = q->stats.stale;
     bool more;
     int n;
@@ -293,8 +293,8 @@ static int fetch_some(const struct call *call, int64_t timeout)
     if (q->any_unconfirmed)
         return readyq__fetch_all(q);
     q->stats.kernel_waits++;
-    n = q->backend->wait(q, room, timeout);
-    if (n == room)
+    n = q->backend->wait(q, most, timeout);
+    if (n == most)
         more = readyq__count_ready(q) < call->max;
     else
         more = n > 0 && q->stats.stale != stale && readyq__list_empty(&q->ready);
@@ -423,7 +423,7 @@ static bool is_sleep_certain(const struct call *call)
 {
     const readyq *q = call->q;
 
-    return call->leaves_wake && q->slept_last && !q->any_unconfirmed && !q->ghost_found &&
+    return call->is_look && q->slept_last && !q->any_unconfirmed && !q->ghost_found &&
            readyq__list_empty(&q->ready);
 }
 
@@ -522,7 +522,7 @@ int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max)
 
 int readyq_look(readyq *q, readyq_batch *batch, int max)
 {
-    struct call call = {.q = q, .batch = batch, .deadline = READYQ__FOREVER, .leaves_wake = true};
+    struct call call = {.q = q, .batch = batch, .deadline = READYQ__FOREVER, .is_look = true};
 
     return wait_once(&call, max);
 }
