@@ -5,8 +5,9 @@
  *
  * Folders. core/ itself holds the queue: its table of watches, its ready list, batches and waiting.
  * kernels/ translates epoll and kqueue, sources/ has a file for each kind of source but descriptors.
- * recording/ and watchdog/ only observe: they write down what the queue does (readyq_record(),
- * timelines) and warn about mistakes of the program (debug mode). The queue works without them.
+ * recording/ and watchdog/ observe: they write down what the queue does (readyq_record(), timelines)
+ * and warn about mistakes of the program (debug mode, which also wakes up once a second to look).
+ * The queue works without them.
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
@@ -26,11 +27,12 @@
  *
  * Invariants
  *  1. A watch that is in a queue has one place (enum readyq__place); own.link is in the list of
- *     that place. Only `done`, the next wait of the thread, `modify` and `remove` move a watch out
- *     of TAKEN.
- *  2. While a batch holds a watch no other batch gets it. What happens to it is noted in own.event
- *     and listed when the batch gives it back. A level-triggered watch is muted instead, and armed
- *     again when it is given back.
+ *     that place. A watch stays TAKEN until `done`, the next wait of the thread, `modify` or
+ *     `remove`, or until its descriptor or the queue is closed.
+ *  2. While a batch holds a watch no other batch gets it. What happens to it meanwhile is noted in
+ *     own.event: it is part of the delivery if the watch was not taken yet, and otherwise listed
+ *     when the batch gives it back. With several batches open a level-triggered watch is registered
+ *     for one event (ONE_EVENT) or muted when it is reported again, and armed when it is given back.
  *  3. An event counts only if its generation is that of the slot. Each change of a registration
  *     gives a new generation.
  *  4. A level-triggered watch that was ready and not taken may have been drained since: it is
@@ -38,7 +40,7 @@
  *     again, by the kernel or by a thread that has fetched its event and waits for the lock. Taking
  *     it off the list costs it only its place in the order.
  *  5. When something is left for a wait and a thread sleeps, a kick is under way. Every call that
- *     holds the lock ensures this in readyq__leave(); wake() and signal handlers publish first
+ *     may leave something ensures this in readyq__leave(); wake() and signal handlers publish first
  *     and read `sleepers` afterwards, and a thread that is about to sleep does the reverse.
  *  6. No thread is in the kernel (`in_kernel` is 0) while the kernel queue is replaced or closed.
  *

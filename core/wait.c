@@ -11,8 +11,9 @@
  * lock is released in 3 while the thread is in the kernel, and in await_replacement().
  *
  * Level-triggered watches that earlier waits left on the ready list may have been drained since.
- * Step 1 makes them unconfirmed, and armed; step 3 then fetches everything that is ready, without
- * sleeping; those that it does not report leave the list before step 4.
+ * mark_unconfirmed() clears their events and arms them before step 2, and so does a batch that is
+ * given back while this thread sleeps (batches.c). Step 3 then fetches everything that is ready,
+ * without sleeping, and drop_unready() takes those off the list that it did not report.
  *
  * Sleeping. readyq_wake() and signal handlers take no lock, so they may come between a thread's
  * last look at the queue and its sleep. They publish (`woken`, `signalled`) and then read
@@ -28,7 +29,8 @@
  * readyq__leave() kicks a successor.
  *
  * Ghosts. To remove one the kernel queue is replaced (rebuild.c). Each wait fills the next one by a
- * step, and does not sleep until that is done. It is put in place while no thread is in the kernel:
+ * step before and after it asks the kernel, and does not sleep until that one is full. It is put in
+ * place while no thread is in the kernel:
  * each sleeping thread is kicked, newly arriving ones wait, and the thread that finds no other in
  * the kernel replaces it.
  */
@@ -321,8 +323,8 @@ static void end_cancelled(void *argument)
     readyq__release(q); /* the batch's reference */
 }
 
-/* Sleeps until there are events, if nothing is listed. Returns the number of kernel events, a kick
- * included; 0 also before the time is over; or -errno. A thread is also counted as asleep if the
+/* Sleeps until there are events, if nothing is listed. Returns how many the last system call gave, a
+ * kick included; 0 also before the time is over; or -errno. A thread is also counted as asleep if the
  * last look (begin_sleep) makes it return at once. */
 static int fetch(struct call *call, int64_t wanted)
 {
@@ -427,7 +429,9 @@ static bool is_sleep_certain(const struct call *call)
            readyq__list_empty(&q->ready);
 }
 
-/* The ends of a wait, in this order: the close, events, an error, a wake, a signal, the time. */
+/* The ends of a wait, in this order: the close, events, an error, a wake, a signal, the time. What
+ * was due or caught before the kernel is asked is listed before its events. A ghost that was found
+ * by this call is removed by it, if the next kernel queue needs one step only. */
 static int wait_for(struct call *call)
 {
     readyq *q = call->q;
