@@ -246,7 +246,7 @@ struct readyq {
     bool counts_only;   /* it is recorded with the cycle counter, and has no watchdog */
     bool closed;        /* readyq_close() was called */
     bool ghost_found;   /* a ghost fires: the next kernel queue is filled */
-    bool rebuild_due;   /* that is done: replace the kernel queue */
+    bool rebuild_due;   /* that is done, too: replace the kernel queue */
     bool edges_ignored; /* while the events of the next one are fetched */
     bool lock_kept;     /* while that is done: fetching events does not release the lock */
     int64_t now;        /* the virtual clock */

@@ -161,7 +161,7 @@ static void read_clock(struct call *call)
         call->time = readyq__monotonic();
 }
 
-static void collect(const struct call *call)
+static inline void collect(const struct call *call)
 {
     readyq *q = call->q;
 
@@ -343,10 +343,10 @@ static int fetch(struct call *call, int64_t wanted)
     return n;
 }
 
-/* Fills the next kernel queue by a step, if a ghost was found and it is not complete. 0 or -errno. */
+/* A ghost was found: fills the next kernel queue by a step if it is not complete. 0 or -errno. */
 static int prepare_if_due(readyq *q)
 {
-    return q->ghost_found && !q->rebuild_due && !q->closed ? readyq__prepare_rebuild(q) : 0;
+    return !q->rebuild_due && !q->closed ? readyq__prepare_rebuild(q) : 0;
 }
 
 /* Replaces the kernel queue if that is due and no thread is in the kernel. 0 or -errno. */
@@ -435,12 +435,12 @@ static int wait_for(struct call *call)
 
     mark_unconfirmed(q);
     for (;;) {
-        error = await_replacement(call);
+        error = q->ghost_found ? await_replacement(call) : 0;
         if (q->closed)
             return -ESHUTDOWN;
         collect(call);
         n = is_sleep_certain(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
-        if (error == 0 && (error = prepare_if_due(q)) == 0)
+        if (q->ghost_found && error == 0 && (error = prepare_if_due(q)) == 0)
             error = replace_if_possible(q);
         if (q->closed)
             return -ESHUTDOWN;
