@@ -254,7 +254,7 @@ static int64_t begin_sleep(const struct call *call, int64_t timeout)
 }
 
 /* The last thread to leave a closed queue closes its descriptors. */
-static void leave_kernel(const struct call *call, bool slept)
+static inline void leave_kernel(const struct call *call, bool slept)
 {
     readyq *q = call->q;
 
@@ -281,7 +281,7 @@ static void leave_kernel(const struct call *call, bool slept)
  * if the kernel may have more, or if stale events were dropped: their watches may have been armed
  * again since, and be ready. To confirm, fetches everything: a watch that stays unconfirmed is not
  * ready, or was fetched by another thread, which lists it. */
-static int fetch_some(const struct call *call, int64_t timeout)
+static inline int fetch_some(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
     const size_t ready = readyq__count_ready(q), left = ready < call->max ? call->max - ready : 1;
