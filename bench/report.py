@@ -68,6 +68,10 @@ nanosecond. libev serves one thread, and counts from the time at which its last 
     ("C and Rust", "wake"): """\
 A wake ends exactly one wait, and a wake that comes before the wait is kept; both need the lock and
 an ordered exchange with the thread that is about to sleep.""",
+    ("C and Rust", "rare"): """\
+To remove a ghost, readyq asks the old kernel queue of each descriptor whether its number still is
+the file that was added, which takes a second call; libev adds whatever the numbers are now. libev
+also has no wake-up descriptor to close until a program asks for one.""",
     ("Python, a queue", "event"): """\
 `select.epoll` returns a list of tuples in one call of C; a queue returns watches that know whether
 they were removed in the meantime.""",
