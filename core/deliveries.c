@@ -110,18 +110,29 @@ readyq_watch *readyq_next(readyq_batch *batch)
     return next_of(batch);
 }
 
-readyq_watch *readyq_first(readyq_batch *batch)
+static readyq_watch *first_of(const readyq_batch *batch)
+{
+    struct readyq__link *const next = batch->own.next;
+
+    return next != NULL && next != &batch->own.held ? readyq__owner(next, link) : NULL;
+}
+
+static READYQ__OUT_OF_LINE readyq_watch *first_locked(readyq_batch *batch)
 {
     readyq *q = batch->own.queue;
-    readyq_watch *w = NULL;
+    readyq_watch *w;
 
     if (q == NULL)
         return NULL;
     readyq__lock(q);
-    if (batch->own.next != &batch->own.held)
-        w = readyq__owner(batch->own.next, link);
+    w = first_of(batch);
     readyq__unlock(q);
     return w;
+}
+
+readyq_watch *readyq_first(readyq_batch *batch)
+{
+    return readyq__alone() ? first_of(batch) : first_locked(batch);
 }
 
 size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[], size_t size)

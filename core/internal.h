@@ -248,7 +248,7 @@ struct readyq {
     bool counts_only;   /* it is recorded with the cycle counter, and has no watchdog */
     bool closed;        /* readyq_close() was called */
     bool ghost_found;   /* a ghost fires: the next kernel queue is being filled */
-    bool rebuild_due;   /* the next kernel queue is full, and has to replace the present one */
+    bool rebuild_due;   /* and that one is full, so that it has to replace the present one */
     bool edges_ignored; /* of events fetched from the next one before it replaces the present one */
     bool lock_kept;     /* while the kernel queue is replaced: fetching does not release the lock */
     int64_t now;        /* the virtual clock */

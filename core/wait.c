@@ -163,7 +163,7 @@ static void read_clock(struct call *call)
         call->time = readyq__monotonic();
 }
 
-static void collect(const struct call *call)
+static inline void collect(const struct call *call)
 {
     readyq *q = call->q;
 
@@ -256,7 +256,7 @@ static int64_t begin_sleep(const struct call *call, int64_t timeout)
 }
 
 /* The last thread to leave a closed queue closes its descriptors. */
-static void leave_kernel(const struct call *call, bool slept)
+static inline void leave_kernel(const struct call *call, bool slept)
 {
     readyq *q = call->q;
 
@@ -283,7 +283,7 @@ static void leave_kernel(const struct call *call, bool slept)
  * if the kernel may have more, or if all that it got was stale: the watches may have been changed by
  * another thread during the fetch, and be ready. To confirm, fetches everything: a watch that stays unconfirmed is not
  * ready, or was fetched by another thread, which lists it. */
-static int fetch_some(const struct call *call, int64_t timeout)
+static inline int fetch_some(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
     const size_t ready = readyq__count_ready(q), space = ready < call->max ? call->max - ready : 1;
@@ -345,10 +345,10 @@ static int fetch(struct call *call, int64_t wanted)
     return n;
 }
 
-/* Fills the next kernel queue by a step, if a ghost was found and it is not complete. 0 or -errno. */
+/* A ghost was found: fills the next kernel queue by a step if it is not complete. 0 or -errno. */
 static int prepare_if_due(readyq *q)
 {
-    return q->ghost_found && !q->rebuild_due && !q->closed ? readyq__prepare_rebuild(q) : 0;
+    return !q->rebuild_due && !q->closed ? readyq__prepare_rebuild(q) : 0;
 }
 
 /* Replaces the kernel queue if that is due and no thread is in the kernel. 0 or -errno. */
@@ -439,12 +439,12 @@ static int wait_for(struct call *call)
 
     mark_unconfirmed(q);
     for (;;) {
-        error = await_replacement(call);
+        error = q->ghost_found ? await_replacement(call) : 0;
         if (q->closed)
             return -ESHUTDOWN;
         collect(call);
         n = is_sleep_certain(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
-        if (error == 0 && (error = prepare_if_due(q)) == 0)
+        if (q->ghost_found && error == 0 && (error = prepare_if_due(q)) == 0)
             error = replace_if_possible(q);
         if (q->closed)
             return -ESHUTDOWN;
