@@ -71,6 +71,10 @@ timerfd, which has no slack, and cost a system call for each sleep.""",
     ("C and Rust", "memory"): """\
 A watch is a struct with what was found and its place in the ready list, and the table has an entry
 for each descriptor. polling keeps nothing but what the program does.""",
+    ("C and Rust", "rare"): """\
+To remove a ghost, readyq asks the old kernel queue of each descriptor whether its number still is
+the file that was added, which takes a second call; libev adds whatever the numbers are now. libev
+also has no wake-up descriptor to close until a program asks for one.""",
     ("Python, a queue", "memory"): """\
 A watch is an object; the peer keeps an entry of a dict.""",
     ("Python, a queue", "event"): """\
