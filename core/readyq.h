@@ -145,8 +145,8 @@ struct readyq_watch {
  *     written or changed it, with the reason: unread data, an end, an error or an error queue that
  *     is not handled, connections that cannot be accepted as no descriptor is left, WRITE asked for
  *     though nothing is sent;
- *   - a turn, in which a thread handles what a wait has found, longer than `turn`; at most one in a
- *     second;
+ *   - a turn, in which a thread handles what a wait has found, that is longer than `turn`; at most
+ *     one report a second;
  *   - a watch whose descriptor was closed, or whose number is another file's now;
  *   - an EDGE watch whose data has not all been read for the time `rest` while a thread sleeps;
  *   - a signal that is blocked in every thread.

@@ -78,7 +78,7 @@ end
 
 -- ---------------------------------------------------------------- leaving
 
--- Nobody waits for it any more, and the others are told once.
+-- No client waits for it any more, and the others are told once.
 function Client:is_gone()
     self:has_room()
     local name = self.name
@@ -86,7 +86,7 @@ function Client:is_gone()
     if name then self:say_to_others(name .. " left") end
 end
 
--- What waits for the client is sent, then the reason, and then its connection is closed.
+-- Sends what is waiting and the reason, and then closes the connection.
 function Client:leave(reason)
     if self.leaving then return end
     if reason then self:say(reason) end
@@ -108,7 +108,7 @@ function Client:take(line)
     end
 end
 
--- Takes the whole lines of the text. Returns the rest; or nil if a line is too long.
+-- Takes the complete lines of the text. Returns the rest; or nil if a line is too long.
 function Client:split(text)
     local first = 1
     for last in text:gmatch "()\n" do

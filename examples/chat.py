@@ -130,7 +130,7 @@ class Client:
             self.leave("you were silent for too long")
 
     def leave(self, *reason):
-        """Sends what waits and the reason, and then closes."""
+        """Sends what is waiting and the reason, and then closes."""
         if self.leaving:
             return
         for line in reason:
