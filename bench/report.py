@@ -343,7 +343,7 @@ def item(words):
 
 
 def calls(row):
-    return f"{max(row.value, 0):.3g}"
+    return in_full(row.value) if row.value >= 100 else f"{max(row.value, 0):.3g}"
 
 
 COMPARED = ("instructions", "system calls", "time", "bytes")
