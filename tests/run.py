@@ -38,7 +38,7 @@ COMMAND = re.compile(
 def run(number, words):
     begun = time.monotonic()
     command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={RESULTS}/tests.{number}.xml"]
-    result = subprocess.run(
+    process = subprocess.Popen(
         [*command, "-p", "no:cacheprovider", *words],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
@@ -47,9 +47,14 @@ def run(number, words):
         text=True,
         errors="replace",
     )
-    seconds = time.monotonic() - begun
-    print(f"\n---- {shlex.join(words)} ({seconds:.0f} s)\n{result.stdout}", end="", flush=True)
-    return result.returncode == 0
+    with process.stdout:
+        output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds, busy = time.monotonic() - begun, usage.ru_utime + usage.ru_stime
+    title = f"{shlex.join(words)} ({seconds:.0f} s, {busy:.0f} s of processor time)"
+    print(f"\n---- {title}\n{output}", end="", flush=True)
+    return process.returncode == 0
 
 
 def run_all():
