@@ -494,16 +494,17 @@ run_apt() {
         -o Dpkg::Use-Pty=0 "$@" >&2
 }
 
-# pip for build/venv. If the Python has no ensurepip, its own pip is used. Python compiles a module
-# when it is first used: to compile all that pip installs takes as long as to fetch it.
+# pip for build/venv. If the Python has no ensurepip, its own pip is used. The program bin/pip is not:
+# in a tree that was copied or moved it installs into the first place. Python compiles a module when
+# it is first used: to compile all that pip installs takes as long as to fetch it.
 venv_pip() {
     if ! is_venv_of_wanted; then
         rm -rf "$venv"
         "$wanted_python" -m venv "$venv" >/dev/null 2>&1 ||
             "$wanted_python" -m venv --clear --without-pip "$venv"
     fi
-    if [ -x "$venv/bin/pip" ]; then
-        PIP_NO_COMPILE=1 "$venv/bin/pip" -q "$@"
+    if "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+        PIP_NO_COMPILE=1 "$venv/bin/python" -m pip -q "$@"
     else
         PIP_NO_COMPILE=1 "$wanted_python" -m pip -q --python "$venv/bin/python" "$@"
     fi >&2
