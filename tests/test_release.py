@@ -173,3 +173,16 @@ def test_the_list_of_contents_is_valid_and_names_every_file(tmp_path):
     assert [one["name"] for one in document["components"]] == ["one.whl", "two.tar.gz"]
     assert document["metadata"]["timestamp"] == "2023-11-14T22:13:20+00:00"
     assert document["metadata"]["component"]["version"] == VERSION
+
+
+def test_wheels_are_built_with_the_headers_of_debians_python(tmp_path):
+    """Which are in two directories below /usr/include, where zig does not look."""
+    headers = tmp_path / "include" / "x86_64-linux-gnu" / "python3.9"
+    headers.mkdir(parents=True)
+    (headers / "pyconfig.h").write_text("", encoding="utf-8")
+    code = "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import wheels; "
+    code += "python = wheels.Python('', (3, 9), False, '', sys.argv[2] + '/include/python3.9'); "
+    code += "wheels.add_headers(pathlib.Path(sys.argv[2], 'found'), python)"
+    subprocess.run([sys.executable, "-c", code, ROOT / "tools", tmp_path], check=True)
+    assert (tmp_path / "found" / "x86_64-linux-gnu" / "python3.9" / "pyconfig.h").exists()
+    assert (tmp_path / "found" / "sys" / "single_threaded.h").exists()

