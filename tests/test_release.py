@@ -15,7 +15,7 @@ import pytest
 from installing import version
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ["CHANGELOG.md", "CITATION.cff", "pyproject.toml", "core/readyq.h", ".gitignore"]
+FILES = ["CHANGELOG.md", "CITATION.cff", "pyproject.toml", "core/readyq.h"]
 VERSION = version()
 SPEC = f"readyq-{VERSION}-1.rockspec"
 CHANGES = f"# Changelog\n\n## [Unreleased]\n\n## [{VERSION}] - 2026-01-31\n\n- The first.\n"
@@ -28,6 +28,7 @@ class Clone:
         for name in [*FILES, SPEC]:
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, path / name)
+        (path / ".gitignore").write_text("build/\ndist/\n__pycache__/\n", encoding="utf-8")
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "tools", path / "tools", ignore=ignored)
         self.change("CHANGELOG.md", ".*", CHANGES, re.DOTALL)
