@@ -55,9 +55,9 @@ function readyq.fire(handle) end
 ---@operator len: integer
 local queue = {}
 
----Watches a descriptor. A second watch of the same one fails.
+---Watches a descriptor, for reading if no interest is given. A second watch of the same one fails.
 ---@param source readyq.source
----@param interest readyq.interest
+---@param interest? readyq.interest
 ---@param data? any
 ---@return readyq.watch? watch
 ---@return string? message
