@@ -110,7 +110,7 @@ readyq_watch *readyq_next(readyq_batch *batch)
     return next_of(batch);
 }
 
-readyq_watch *readyq_first(readyq_batch *batch)
+static READYQ__OUT_OF_LINE readyq_watch *first_slow(const readyq_batch *batch)
 {
     readyq *q = batch->own.queue;
     readyq_watch *w = NULL;
@@ -122,6 +122,14 @@ readyq_watch *readyq_first(readyq_batch *batch)
         w = readyq__owner(batch->own.next, link);
     readyq__unlock(q);
     return w;
+}
+
+/* Its short path is like that of readyq_next(). */
+readyq_watch *readyq_first(readyq_batch *batch)
+{
+    if (!readyq__alone() || batch->own.next == batch->own.stop)
+        return first_slow(batch);
+    return readyq__owner(batch->own.next, link);
 }
 
 size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[], size_t size)
