@@ -154,6 +154,7 @@ local function new(bit)
         answer = nil, -- what it said
         is_awaitable = false, -- it may have a simple wait (await.lua)
         dirty = false, -- a function that says whether the object itself holds bytes
+        turns = false, -- what a simple wait for it belongs to (turns.lua)
     }
     return setmetatable(descriptor, Descriptor)
 end
@@ -267,6 +268,19 @@ function Descriptor.waiter(call, bit)
         local task, co = scheduler.current_task(call)
         return wait(task, co, s, timeout)
     end
+end
+
+-- A simple wait of `turns` for an object of readyq.socket. Returns as a waiter does; nothing if it
+-- is not possible.
+function Descriptor.await(call, s, turns)
+    local self = descriptors[s]
+    if not self or self[READ] ~= false or self.ask(s) ~= self.answer then return end
+    local watch = self.watch
+    self.turns, turns.descriptor = turns, self
+    local why = begin_await(watch, readers, s, self.dirty)
+    if why ~= watch and why ~= readers then return await.conclude(call, why) end
+    self.turns = false
+    return why == watch or nil
 end
 
 -- The object is about to be closed: the waits for its descriptor return nil and "closed".
