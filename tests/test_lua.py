@@ -119,7 +119,7 @@ def environment(lua):
         compile_module(lua, *binding, library, output=directory / "readyq" / "core.so")
     return {
         **os.environ,
-        "LUA_PATH": f"{ROOT}/lua/?.lua;;",
+        "LUA_PATH": f"{ROOT}/lua/?.lua;{os.environ.get('LUA_PATH', ';;')}",
         "LUA_CPATH": f"{modules}/?.so;{directory}/?.so;;",
     }
 
