@@ -22,6 +22,7 @@ local suspend, end_now = scheduler.suspend, scheduler.end_now
 local begin_await, take_over = await.begin, await.take_over
 local READ, WRITE, PRIORITY = readyq.READ, readyq.WRITE, readyq.PRIORITY
 local DIRECTIONS = {READ, WRITE, PRIORITY}
+local NAMES = {"getfd", "fileno", "pollfd"} -- methods or fields that give a number
 local EBADF, EEXIST = 9, 17 -- on all platforms
 
 local descriptors = setmetatable({}, {__mode = "k"}) -- by object or number
@@ -115,7 +116,7 @@ local function ask_number(s)
     local kind = debug.getmetatable(s)
     if kind == debug.getmetatable(queue) then return number_of_queue, number_of_queue(s) end
     if type(s) == "userdata" and not (kind and kind.__index) then return nil end
-    for _, name in ipairs {"getfd", "fileno", "pollfd"} do
+    for _, name in ipairs(NAMES) do
         local field = s[name]
         if type(field) == "function" then return field, field(s) end
         if field ~= nil then return nil, field end

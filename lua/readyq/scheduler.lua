@@ -29,17 +29,13 @@ local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yi
 local isyieldable = coroutine.isyieldable or function() return false end -- since Lua 5.3
 local unpack = table.unpack or unpack
 local READ = readyq.READ
-
-local function pack(...) return {n = select("#", ...), ...} end
-
 local READY = {} -- what a coroutine is resumed with when its event came
 local VOID = {} -- the wait has ended before
 local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
 
 local queue = assert(readyq.new())
 local tasks = setmetatable({}, {__mode = "k"}) -- by coroutine
--- By generator of loop.wrap: the coroutine of the loop that called it, perhaps through others.
-local roots = setmetatable({}, {__mode = "kv"})
+local roots = setmetatable({}, {__mode = "kv"}) -- by generator of loop.wrap: whose wait it has
 local handlers = setmetatable({}, {__mode = "k"}) -- by data of a watch of the loop: a function
 local waiting = 0 -- how many tasks wait, but for the waits of await.lua
 local turn = 0 -- how often the queue was asked
@@ -86,7 +82,7 @@ local function finish(task, ...)
     local joiners = task.joiners or {}
     if task.co then task:abandon() end -- its last wait could not yield
     drop_arguments(task) -- if the program closed it before its first step
-    task.values, task.joiners = pack(...), false
+    task.values, task.joiners = {n = select("#", ...), ...}, nil
     for _, other in ipairs(joiners) do end_soon(other, READY, task) end
 end
 
@@ -265,7 +261,7 @@ function scheduler.release(task)
     return is_ending
 end
 
--- Resumes a coroutine for the first time.
+-- Resumes a coroutine of spawn() for the first time.
 local function start(task)
     local arguments = task.arguments
     local co = arguments.co
@@ -312,15 +308,18 @@ function drop_arguments(task)
     if task.ending then task.ending = VOID end -- it was not the loop
 end
 
+-- What each coroutine of spawn() runs.
+local function run_task(...)
+    local task = tasks[running()]
+    local f = task.arguments.f
+    drop_arguments(task)
+    finish(task, f(...))
+end
+
 function scheduler.spawn(f, ...)
-    local task
-    local co = coroutine.create(function(...)
-        drop_arguments(task)
-        finish(task, f(...))
-    end)
-    task = adopt(co)
-    task.is_spawned, task.arguments = true, pack(...)
-    task.arguments.co = co
+    local co = coroutine.create(run_task)
+    local task = adopt(co)
+    task.arguments = {co = co, f = f, n = select("#", ...), ...}
     waiting = waiting + 1
     end_unless_event(task, READY)
     return co
@@ -329,7 +328,7 @@ end
 function scheduler.is_waiting(co)
     local task = tasks[co]
     scheduler.take_over_of(co)
-    return task ~= nil and (task.co or task.arguments) ~= false
+    return task ~= nil and (task.co or task.arguments or false) ~= false
 end
 
 -- ---------------------------------------------------------------- steps
@@ -345,9 +344,10 @@ local function deliver(data, watch, ready)
 end
 
 local function is_anything_left() return does_any_wait() or program.keeps_running(queue) end
--- A step: asks the queue, and sleeps there unless a task is scheduled or nothing is left to wait
--- for. Tasks that were scheduled before are resumed first, unless an error may have left timeouts
--- among them: an event that came meanwhile must win. Returns whether anything is left to wait for.
+
+-- A step: asks the queue, and sleeps there unless a task is scheduled or nothing is left. Those
+-- scheduled before are resumed first, unless an error may have left timeouts among them: an event
+-- that came meanwhile must win. Returns whether anything is left to wait for.
 local function advance(seconds, is_nested)
     local did_wait = does_any_wait()
     if notice then notice:remove(); notice = nil end

@@ -66,8 +66,8 @@ function Turns:enter(call, seconds)
     return suspend(call, task, co, self, seconds)
 end
 
--- Waits until the object can be read, if that can be a simple wait, while no other call is current.
--- Returns true; nil and why not, and the call is over; or nothing if it cannot.
+-- Waits until the object can be read, if that can be a simple wait and no other call is current.
+-- Returns true; nil and why not, and the call is over; or nothing if it can be no simple wait.
 function Turns:await(call, raw)
     self.current = SIMPLE
     local ok, why = Descriptor.await(call, raw, self)

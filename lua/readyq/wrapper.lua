@@ -231,8 +231,8 @@ local function receive_rest(self, pattern, turns, start, before, why, part)
     end
 end
 
--- Waits for its turn, and for the next line if the call `is_next`. Returns why it fails, if it does,
--- and when it began.
+-- Waits for its turn, and if the call `is_next`, for the next line. Returns why the call fails, if
+-- it does, and when it began.
 local function begin_receive(self, turns, is_next)
     local start
     if turns.current then
