@@ -36,7 +36,8 @@ class Scenario:
 
     def word(self, factor):
         """For the command line: name, n, turns. Those in USED_UP do one operation in each turn."""
-        turns = factor * (FEW_TURNS if self.n == 100 else MANY_TURNS)
+        is_long = self.n == 100 or self.name in ("close", "ghost")
+        turns = factor * (FEW_TURNS if is_long else MANY_TURNS)
         n = self.n * 5 * turns if self.name in USED_UP else self.n
         return f"{self.name}:{n}:{turns}"
 
@@ -44,7 +45,7 @@ class Scenario:
 # The first run of turns is to warm up; few are measured, and three times as many.
 FEW_TURNS, MANY_TURNS = 4, 100
 FACTORS = {"C": 5, "Rust": 5, "Lua": 2, "Python": 1}  # what is fast to count is repeated more often
-USED_UP = ("add", "remove", "timer_add", "timer_cancel")
+USED_UP = ("add", "remove", "timer_add", "timer_cancel", "close")
 IDLE = 5 * MANY_TURNS * max(FACTORS.values())
 SCENARIOS = [
     Scenario("ready", 1, "event", "1 ready"),
@@ -66,7 +67,12 @@ SCENARIOS = [
     Scenario("sleep", 100, "coroutine", "sleep(0), 100"),
 ]
 POOL = Scenario("pool", 100, "pool", "a message answered by one of four threads")
-
+COUNTED_ONLY = [  # by timed.py not at all
+    Scenario("close", 1, "rare", "close, 1,000 watched"),
+    Scenario("embedded", 1, "rare", "embedded, 1 ready"),
+    Scenario("ghost", 1, "rare", "a ghost among 1,000"),
+]
+IMPORTS = ("readyq", "select", "selectors", "asyncio", "uvloop", "gevent", "trio")
 
 REPEAT = "make bench BENCH=counted"
 CHAPTERS = [
@@ -77,7 +83,9 @@ CHAPTERS = [
 One wait, and taking its events: each event leads to the object that the program attached to the
 descriptor, and nothing is done with that object. With 100 ready, 100 events share the cost of the
 wait; with 1 ready, one event pays for it, as in an idle server. One-shot watches are armed again in
-each turn, which takes a system call for each watch in every library.""",
+each turn, which takes a system call for each watch in every library. Where the library calls a
+function (libev, libuv, libevent, `dispatch`, asyncio, uvloop, gevent, luv, luaevent), the call of
+one that does nothing is included.""",
         REPEAT,
         unit="instructions",
         what=("100 ready", "1 ready"),
@@ -97,8 +105,11 @@ removed before the next wait.""",
         "Timers",
         """\
 Adding a timer that is due in an hour, restarting it, cancelling it, and timers that are due at
-once: add, wait and take, one or a hundred per turn. asyncio has no restart; a timer is cancelled
-and another is added. uvloop counts in milliseconds.""",
+once: add, wait and take, one or a hundred per turn. The timers that are restarted are always those
+that are due first, as connections with the same timeout that are all in use. In C, those that are
+added and cancelled are a millisecond apart: libev and libuv read the clock once per turn, and equal
+times would leave nothing to do for their heaps. asyncio has no restart; a timer is cancelled and
+another is added. uvloop counts in milliseconds.""",
         REPEAT,
         unit="instructions",
     ),
@@ -129,6 +140,26 @@ four threads, without those of locks, whose number depends on timing. Two of the
 the answer.""",
         REPEAT,
         unit="system calls",
+    ),
+    Chapter(
+        "rare",
+        "Closing, embedding, ghosts",
+        """\
+Closing a queue that watches 1,000 descriptors. A queue in another event loop: that loop's wait for
+its descriptor, and one batch with one event. A ghost: a descriptor is closed before its watch is
+removed, while a duplicate keeps its file open and ready, so that the kernel reports it again and
+again, until the library has moved 1,000 others to another kernel queue. readyq asks the kernel of
+each whether it still is the file that was added, which takes a second call.""",
+        REPEAT,
+        unit="system calls",
+    ),
+    Chapter(
+        "import",
+        "Importing",
+        """\
+The first `import` of a module in a Python program, compiled before.""",
+        REPEAT,
+        unit="instructions",
     ),
 ]
 
@@ -221,6 +252,28 @@ def rows_of(subject, scenarios, unit, measure, factor=1):
     ]
 
 
+def import_cost(module):
+    """Instructions, without those of the interpreter's own start; None if it cannot be imported."""
+    python, code = subjects.python(), f"import os; os.getppid(); import {module}; os.getppid()"
+    if subprocess.run([python, "-c", code], capture_output=True, check=False).returncode != 0:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        tool = ["valgrind", "-q", "--tool=callgrind", "--dump-before=getppid"]
+        command = ["setarch", "-R", *tool, "--callgrind-out-file=out", python, "-c", code]
+        environment = {**os.environ, **ENVIRONMENT}
+        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+        return int(re.search(r"^totals: (\d+)", (Path(folder) / "out.2").read_text(), re.M)[1])
+
+
+def imports(quick):
+    for module in IMPORTS:
+        if quick and not module.startswith("readyq"):
+            continue
+        cost = import_cost(module)
+        if cost is not None:
+            yield Row("import", "import", module, "Python", "instructions", cost)
+
+
 def lacking():
     """The commands that get what the counting itself needs."""
     return [get for tool, get in NEEDS.items() if shutil.which(tool) is None]
@@ -229,8 +282,9 @@ def lacking():
 def count(subject):
     """The rows of one subject."""
     factor = FACTORS[subject.language]
-    rows = rows_of(subject, SCENARIOS, "instructions", instructions, factor)
-    rows += rows_of(subject, SCENARIOS, "system calls", system_calls)
+    scenarios = SCENARIOS + COUNTED_ONLY
+    rows = rows_of(subject, scenarios, "instructions", instructions, factor)
+    rows += rows_of(subject, scenarios, "system calls", system_calls)
     return rows + rows_of(subject, [POOL], "system calls", pool_calls)
 
 
@@ -261,3 +315,5 @@ def run(quick, languages=None):
         for subject, rows in zip(chosen, pool.map(count_or_leave_out, chosen)):
             print(f"  {subject.language}: {subject.name}", file=sys.stderr, flush=True)
             yield from rows
+    if languages is None or "Python" in languages:
+        yield from imports(quick)

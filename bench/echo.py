@@ -25,7 +25,7 @@ client's own core is busy. Both cores are kept from halting meanwhile.
 
 In Lua, servers with `bytes` in their names send back what comes; the others put lines together,
 as most protocols need. asyncio reads into a buffer of 256 KiB, which the C library maps and
-unmaps for each message; with `MALLOC_` it is told to keep such buffers
+unmaps for each message; *buffers kept*: it is told not to
 (`MALLOC_MMAP_THRESHOLD_=8388608 MALLOC_TRIM_THRESHOLD_=33554432`).""",
         "make bench BENCH=echo",
         unit="us of processor time per message",
@@ -98,7 +98,11 @@ SERVERS = [
     ),
     *(
         Server(
-            f"{name} protocol, MALLOC_", "Python", (f"{loop} protocol",), "", (*KEEPING.items(),)
+            f"{name} protocol, buffers kept",
+            "Python",
+            (f"{loop} protocol",),
+            "",
+            (*KEEPING.items(),),
         )
         for loop, name in (("readyq", "readyq asyncio"), ("asyncio", "asyncio"))
     ),

@@ -81,7 +81,7 @@ def build(library):
 MESSAGES = [
     Way("readyq wake", "C", ("readyq", "wake")),
     Way("readyq trigger", "C", ("readyq", "trigger")),
-    Way("eventfd, epoll", "C", ("bare", "eventfd")),
+    Way("bare eventfd, epoll", "C", ("bare", "eventfd")),
     Way("condition variable", "C", ("bare", "condition")),
     Way("libev async", "C", ("libev", "async"), "libev"),
     Way("libuv async", "C", ("libuv", "async"), "libuv"),

@@ -111,7 +111,8 @@ class Lines:
         points = [point for _, some, _ in self.lines for point in some]
         low, high = (math.log10(f(px for px, _ in points)) for f in (min, max))
         top = max(py for _, py in points) * 1.05 or 1
-        left, right, above, below = x + 30, x + width - 96, y + 26, y + self.height - 24
+        names = max(len(label) for label, _, _ in self.lines) * 6.2 + 8
+        left, right, above, below = x + 30, x + width - names, y + 26, y + self.height - 24
 
         def place(px, py):
             across = (math.log10(px) - low) / ((high - low) or 1)
@@ -133,10 +134,18 @@ class Lines:
             path = "L".join("{:.1f} {:.1f}".format(*place(*point)) for point in sorted(some))
             yield f'<path class="line {who}" d="M{path}"/>'
             ends.append([place(*max(some))[1], label, who])
-        last = above - 12
-        for at, label, who in sorted(ends):
-            last = max(at, last + 12)
-            yield text(right + 6, last + 4, label, 11, "", "", bold=who == OURS)
+        ends.sort()
+        for at, (_, label, who) in zip(apart([at for at, *_ in ends], below), ends):
+            yield text(right + 6, at + 4, label, 11, "", "", bold=who == OURS)
+
+
+def apart(places, lowest):
+    """The heights of labels, sorted, with 12 pixels between them and none below the lowest."""
+    found, limit = [], lowest
+    for at in reversed(places):
+        found.append(min(at, limit))
+        limit = found[-1] - 12
+    return found[::-1]
 
 
 def figure(title, subtitle, rows):

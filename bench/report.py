@@ -22,6 +22,7 @@ PARTS = ("counted", "timed", "echo", "latency")
 SCALING = ("timed", "echo", "scaling")  # what docs/scaling.md is made of: page.py
 UNITS = {"ns": "nanoseconds", "us": "microseconds"}
 LEVEL = 1.03  # closer than that is the same
+TUNED = "buffers kept"
 
 # Subjects are compared with those that are used in the same way: in the order of the columns.
 FAMILIES = {
@@ -40,14 +41,9 @@ COROUTINES = ("loop", "socket", "cqueues", "copas")
 # The rows of the plot in the README: group, what, unit, title.
 ECHO = "us of processor time per message"
 OVERVIEW = [
-    (
-        "event",
-        "100 ready",
-        "instructions",
-        "A busy loop, 100 ready in a wait: instructions per event",
-    ),
-    ("event", "1 ready", "instructions", "An idle loop, 1 ready in a wait: instructions per event"),
-    ("echo", "100 x 64 bytes", ECHO, "Echo of 64 bytes on 100 connections: µs of processor each"),
+    ("event", "100 ready", "ns", "Heavy load, 100 ready in a wait: nanoseconds per event"),
+    ("event", "1 ready", "ns", "Light load, 1 ready in a wait: nanoseconds per event"),
+    ("echo", "100 x 64 bytes", ECHO, "Echo of 64 bytes on 100 connections: microseconds each"),
 ]
 
 # Why readyq loses, by family and group.
@@ -68,6 +64,19 @@ nanosecond. libev serves one thread, and counts from the time at which its last 
     ("C and Rust", "wake"): """\
 A wake ends exactly one wait, and a wake that comes before the wait is kept; both need the lock and
 an ordered exchange with the thread that is about to sleep.""",
+    ("C and Rust", "oversleep"): """\
+A wait sleeps in epoll, and the kernel adds to each such sleep the timer slack of the thread: 50 us
+unless the program changes it (PR_SET_TIMERSLACK, prctl(2)). libevent's precise timers use a
+timerfd, which has no slack, and cost a system call for each sleep.""",
+    ("C and Rust", "memory"): """\
+A watch is a struct with what was found and its place in the ready list, and the table has an entry
+for each descriptor. polling keeps nothing but what the program does.""",
+    ("C and Rust", "rare"): """\
+To remove a ghost, readyq asks the old kernel queue of each descriptor whether its number still is
+the file that was added, which takes a second call; libev adds whatever the numbers are now. libev
+also has no wake-up descriptor to close until a program asks for one.""",
+    ("Python, a queue", "memory"): """\
+A watch is an object; the peer keeps an entry of a dict.""",
     ("Python, a queue", "event"): """\
 `select.epoll` returns a list of tuples in one call of C; a queue returns watches that know whether
 they were removed in the meantime.""",
@@ -107,9 +116,10 @@ def family(row):
 
 
 def who(row):
-    if row.subject.startswith("readyq"):
-        return OURS
-    return LIMIT if row.subject.startswith("bare") else PEER
+    """Subjects with changed settings are shown, and compared with nothing."""
+    if row.subject.startswith("bare") or TUNED in row.subject:
+        return LIMIT
+    return OURS if row.subject.startswith("readyq") else PEER
 
 
 def unique(items):
@@ -120,8 +130,17 @@ def unique(items):
 
 
 def best(rows, kind):
-    """The row with the least value, of ours or of the peers."""
-    return min((row for row in rows if who(row) == kind), key=lambda row: row.value, default=None)
+    """The row with the least value, of ours or of the peers. Who wakes too early (a negative time)
+    is not better than who wakes late.
+    """
+    mine = (row for row in rows if who(row) == kind and row.value >= 0)
+    return min(mine, key=lambda row: row.value, default=None)
+
+
+def is_less(one, other):
+    """By more than 3 %, and if they are times by more than half of the larger spread."""
+    noise = max(one.spread or 0, other.spread or 0) / 2
+    return other.value > one.value * LEVEL and other.value - one.value > noise
 
 
 def verdict(rows):
@@ -129,10 +148,10 @@ def verdict(rows):
     ours, peer = best(rows, OURS), best(rows, PEER)
     if ours is None or peer is None:
         return ("no peer" if peer is None else "no readyq", "quiet")
-    if peer.value > ours.value * LEVEL:
+    if is_less(ours, peer):
         times = number(peer.value / max(ours.value, 1e-9))
         return (f"readyq beats {peer.subject} {times} to 1", "good")
-    if ours.value > peer.value * LEVEL:
+    if is_less(peer, ours):
         times = number(ours.value / max(peer.value, 1e-9))
         return (f"readyq loses to {peer.subject} {times} to 1", "bad")
     return (f"level with {peer.subject}", "quiet")
@@ -211,11 +230,10 @@ def plot(chapter, rows, conditions):
 
 
 def overview(rows, conditions):
-    there = [one for one in OVERVIEW if select(rows, *one[:3])]
-    panels = [row_of_bars(title, rows, *key) for *key, title in there]
-    subtitle = "shorter is better; instructions are counted, the same in every run; + calls: more"
-    subtitle += " system calls than others"
-    words = f"{subtitle} · readyq {conditions['readyq']}, {conditions['date']}"
+    rows = [row for row in rows if TUNED not in row.subject]
+    panels = [row_of_bars(title, rows, *key) for *key, title in OVERVIEW if select(rows, *key)]
+    words = "processor time, with the kernel's; medians of interleaved rounds; shorter is better"
+    words += f" · readyq {conditions['readyq']}, {conditions['date']}"
     save("speed", figure("What an event loop costs", words, panels))
 
 
@@ -262,66 +280,79 @@ def chapter_text(chapter, rows, conditions):
     return "\n\n".join(parts)
 
 
-def duels(chapters):
-    """(chapter, what, unit, family, the best of readyq, the best peer) of all that both can do."""
-    for chapter, rows in chapters:
-        for what, unit in unique((row.what, row.unit) for row in rows):
-            if unit not in (chapter.unit, "system calls", "ns"):
-                continue  # more is better, or it compares nothing: rates, shares, percentiles
-            for name in unique(FAMILIES.values()):
-                mine = [r for r in select(rows, chapter.group, what, unit) if family(r) == name]
+def duels(chapters, name):
+    """(chapter, what, {unit: (the best of readyq, the best peer)}) in one family."""
+    for chapter, every in chapters:
+        rows = [row for row in every if family(row) == name]
+        for what in unique(row.what for row in rows):
+            pairs = {}
+            for unit in unique([chapter.unit, "instructions", "system calls", "ns"]):
+                mine = select(rows, chapter.group, what, unit)
                 ours, peer = best(mine, OURS), best(mine, PEER)
                 if ours is not None and peer is not None:
-                    yield chapter, what, unit, name, ours, peer
+                    pairs[unit] = (ours, peer)
+            if pairs:
+                yield chapter, what, pairs
 
 
-def in_short(fights):
-    """A table of ratios: things below each other, families beside each other."""
-    families = unique(FAMILIES.values())
-    cells, things = {}, []
-    for chapter, what, unit, name, ours, peer in fights:
-        if unit == chapter.unit and peer.value > 0:
-            ratio = ours.value / peer.value
-            mark = "**" if ratio * LEVEL < 1 else ""
-            cells[chapter.title, what, name] = f"{mark}{number(ratio)}{mark}, {peer.subject}"
-            things.append((chapter.title, what))
-    lines = [
-        [f"{title}: {what}", *(cells.get((title, what, name), "") for name in families)]
-        for title, what in unique(things)
-    ]
-    words = """\
-Each ratio is readyq's best figure divided by that of its best peer, which is named. Below 1 (in
-bold), readyq needs less. A program that uses a queue waits by itself; a loop of tasks or coroutines
-calls or resumes the program."""
-    return "\n\n".join(["## In short", words, table(["", *families], lines)])
+def ratio(ours, peer):
+    """How much of what the peer needs readyq needs, in words."""
+    if ours.unit == "system calls":
+        differ = abs(ours.value - peer.value) > CALLS
+        return f"{calls(ours)} : {calls(peer)}, {label(peer)}" if differ else "the same"
+    if peer.value == 0:
+        return ""
+    words = number(ours.value / peer.value)
+    if is_less(ours, peer):
+        words = f"**{words}**"
+    elif not is_less(peer, ours):
+        words = f"level ({words})"
+    return f"{words}, {label(peer)}"
 
 
-def is_lost(ours, peer):
-    least = 0.2 if ours.unit == "system calls" else 0
-    return ours.value > peer.value * LEVEL and ours.value - peer.value > least
-
-
-def losses(fights):
-    """Where the best of readyq needs more than the best peer of the same family, and why."""
-    order = unique(FAMILIES.values())
-    lost = [fight for fight in fights if is_lost(*fight[-2:])]
-    lost.sort(key=lambda fight: order.index(fight[3]))
-    lines = [
-        [name, f"{chapter.title}: {what}", unit, *in_words(ours, peer)]
-        for chapter, what, unit, name, ours, peer in lost
-    ]
-    head = ["family", "what", "unit", "readyq's best", "the best peer", "ratio"]
-    parts = ["## Where readyq loses", table(head, lines, 3)]
-    for name, group in unique((fight[3], fight[0].group) for fight in lost):
-        if reason := REASONS.get((name, group)):
-            words = f"**{name}, {group}:** {reason}"
-            parts.append(textwrap.fill(words, 98, initial_indent="- ", subsequent_indent="  "))
+def in_short(chapters):
+    """For each family a table of ratios: things below each other, units beside each other."""
+    parts = ["## In short", IN_SHORT]
+    for name in unique(FAMILIES.values()):
+        lines, lost = [], []
+        for chapter, what, pairs in duels(chapters, name):
+            cells = dict.fromkeys(COMPARED, "")
+            for unit, pair in pairs.items():
+                cells[COLUMN_OF.get(unit, "time")] = ratio(*pair)
+            if any(is_less(peer, ours) for ours, peer in pairs.values()):
+                lost.append((chapter.group, chapter.title))
+            lines.append([f"{chapter.title}: {what}", *cells.values()])
+        used = [n for n in range(len(COMPARED) + 1) if any(line[n] for line in lines)]
+        head = ["", *COMPARED]
+        lines = [[line[n] for n in used] for line in lines]
+        parts += [f"### {name}", table([head[n] for n in used], lines)]
+        reasons = [
+            item(f"**{title}.** {REASONS[name, group]}")
+            for group, title in unique(lost)
+            if (name, group) in REASONS
+        ]
+        if reasons:
+            parts += ["Where it needs more:", "\n".join(reasons)]
     return "\n\n".join(parts)
 
 
-def in_words(ours, peer):
-    ratio = number(ours.value / peer.value) if peer.value > 0.05 else "-"
-    return [f"{ours.subject}: {cell(ours)}", f"{label(peer)}: {cell(peer)}", ratio]
+def item(words):
+    return textwrap.fill(words, 98, initial_indent="- ", subsequent_indent="  ")
+
+
+def calls(row):
+    return f"{max(row.value, 0):.3g}"
+
+
+COMPARED = ("instructions", "system calls", "time", "bytes")
+COLUMN_OF = {"instructions": "instructions", "system calls": "system calls", "bytes": "bytes"}
+CALLS = 0.2  # a smaller difference in system calls is none
+IN_SHORT = """\
+Each ratio is readyq's best figure divided by that of its best peer, which is named: below 1 (in
+bold), readyq needs less. Instructions are what the library and the program themselves execute; time
+is the processor's, with what the kernel does in the system calls, which is most of it. So a large
+ratio of instructions is often a small one of time. *Level* means that the figures differ by less
+than 3 % or, if they are times, by less than half of the larger spread."""
 
 
 HEAD = """\
@@ -334,16 +365,34 @@ HEAD = """\
 What readyq costs, compared with the kernel's own calls and with other event loops of each language.
 Every figure is for one operation, and less is better. Instructions and system calls are counted:
 they are the same in every run, even on a busy machine. The instructions are those of the program
-and its libraries; what the kernel does in a system call is not among them, so compare the calls as
-well. Times, if there are any, were measured in interleaved rounds of one run, and can be compared
-only with others in the same table.
+and its libraries; what the kernel does in a system call is not among them. Times contain it. They
+are medians of interleaved rounds; ± is their interquartile range, from the first quarter to the
+third. Compare them only with others in the same table.
 
-![Bar chart: instructions for each library in C, Python and Lua](images/speed.svg)
-
-Libraries are compared with others that are used in the same way. `bare epoll` is the lower bound: a
-loop written for a single purpose, with none of what a library provides.
+![Bar chart: processor time for each library in C, Python and Lua](images/speed.svg)
 
 """
+
+WHO = """\
+## Who is who
+
+Libraries are compared with others that are used in the same way. A program that uses a *queue*
+waits by itself; a loop of tasks, greenlets or *coroutines* calls or resumes the program. The bare
+loops are the lower bound, written for a single purpose with none of what a library provides.
+
+| name | what it is |
+| --- | --- |
+| readyq for | `for w in q.wait()`, in Lua `for w, ready, data in q:wait()` |
+| readyq dispatch | `q.dispatch()`, which calls a function for each watch |
+| readyq Selector | `readyq.Selector` in the place of `selectors.DefaultSelector` |
+| readyq asyncio | asyncio on `readyq.new_event_loop()`; with protocols or with streams |
+| readyq, loop.py | `examples/loop.py`: async and await in thirty lines |
+| readyq loop, readyq.loop | `require "readyq.loop"`: coroutines |
+| readyq.socket | `require "readyq.socket"`: LuaSocket's calls, with all that they promise |
+| bare epoll | epoll's system calls in C |
+| select.epoll, dict | the class of the standard library, and a dict from descriptors to objects |
+| buffers kept | with malloc told to keep asyncio's buffers of 256 KiB; compared with nothing |
+| luv, bytes | what arrives is sent back; the others split it into lines |"""
 
 
 def conditions_text(parts):
@@ -375,8 +424,7 @@ def page(parts):
             if rows := [row for row in every if row.group == chapter.group]:
                 chapters.append((chapter, rows, part["conditions"]))
     overview(every, parts["counted"]["conditions"])
-    fights = list(duels([one[:2] for one in chapters]))
-    words = [in_short(fights), losses(fights)]
+    words = [in_short([one[:2] for one in chapters]), WHO]
     words += [chapter_text(*one) for one in chapters]
     words.append(conditions_text(parts))
     return HEAD + "\n\n".join(words) + "\n"

@@ -1,167 +1,106 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a thread does with its batch: taking the watches one at a time, looking at them, giving them
- * back. A wait fills it (wait.c); what giving back means for a watch is in ready.c.
+ * The open batches of a queue, and what giving back means for the watches that they hold. A wait
+ * fills a batch (wait.c), and its thread takes the watches one at a time (deliveries.c).
  */
 #include "internal.h"
 
-static readyq_watch *next_of(readyq_batch *batch)
+void readyq__open_batch(readyq *q, readyq_batch *batch)
 {
-    struct readyq__link *link = batch->own.next;
-    readyq_watch *w = readyq__owner(link, link);
-
-    batch->own.next = link->next;
-    w->ready = w->own.event;
-    w->own.event = 0;
-    w->own.place = READYQ__TAKEN;
-    return w;
+    batch->own.queue = q;
+    batch->own.next = batch->own.stop = &batch->own.held;
+    readyq__list_init(&batch->own.held);
+    readyq__link_before(&q->batches, &batch->own.opened);
+    q->nbatches++;
+    q->refs++;
 }
 
-/* Not in line: the short path needs no stack frame then. */
-static READYQ__OUT_OF_LINE void observe(readyq *q, const readyq_watch *w)
+void readyq__close_batch(readyq *q, readyq_batch *batch)
 {
-    if (readyq__is_recorded(q))
-        readyq__record_delivery(q, w, w->kind, readyq__number_of(w), (int64_t)w->count,
-                                readyq__ticks(), readyq__thread());
-    if (q->watchdog != NULL)
-        readyq__watchdog_take(q, w);
+    readyq__give_back(q, batch);
+    readyq__unlink(&batch->own.opened);
+    q->nbatches--;
+    batch->own.queue = NULL;
+    batch->own.next = batch->own.stop = NULL;
 }
 
-static void observe_end(readyq *q)
+void readyq__close_batches(readyq *q, bool own, const readyq_batch *but)
 {
-    readyq__record(q, READYQ_RECORD_DONE, NULL, 0, 0);
-    if (q->watchdog != NULL)
-        readyq__watchdog_take(q, NULL);
-}
+    const uintptr_t thread = (uintptr_t)pthread_self();
+    struct readyq__link *at, *next;
 
-/* A watch that fires once leaves the queue by its delivery. */
-static readyq_watch *deliver_next(readyq *q, readyq_batch *batch)
-{
-    readyq_watch *w = next_of(batch);
+    for (at = q->batches.next; at != &q->batches; at = next) {
+        readyq_batch *batch = readyq__batch_at(at);
 
-    readyq__set_next(q, batch, batch->own.next);
-    if (w->own.flags != 0) {
-        q->stats.kinds[w->kind].deliveries++;
-        q->kinds[w->kind]->deliver(q, w);
+        next = at->next;
+        if (batch == but || (batch->own.thread == thread) != own)
+            continue;
+        readyq__close_batch(q, batch);
+        q->refs--; /* not the last one: `but` has one, or the queue is open */
     }
-    if (q->observed)
-        observe(q, w);
-    if (w->queue == NULL)
-        readyq__record_remove(q, w, READYQ_REMOVAL_FIRED);
-    return w;
 }
 
-/* A delivery changes nothing that another thread could take before this batch gives its watch back,
- * so no sleeping thread is kicked. */
-static READYQ__OUT_OF_LINE readyq_watch *next_slow(readyq *q, readyq_batch *batch)
+/* A watch that was not taken goes to the front of the ready list. A level-triggered one is
+ * unconfirmed there, and armed: its give_back() lists nothing. */
+static void give_back_listed(readyq *q, readyq_watch *w)
 {
-    readyq_watch *w = NULL;
-
-    if (q == NULL)
-        return NULL;
-    readyq__lock(q);
-    if (batch->own.next != &batch->own.held) {
-        w = deliver_next(q, batch);
-    } else {
-        if (q->observed)
-            observe_end(q);
-        if (q->pollable >= 0)
-            readyq__pollable_update(q);
+    readyq__unlink(&w->own.link);
+    if (readyq__is_level(w)) {
+        w->own.event = 0;
+        w->own.place = READYQ__IDLE;
+        q->kinds[w->kind]->give_back(q, w);
+        if (w->own.place == READYQ__STALE) /* its descriptor was closed */
+            return;
+        w->own.place = READYQ__LISTED;
+        q->any_unconfirmed = q->may_be_level = true;
     }
-    readyq__unlock(q);
-    return w;
+    readyq__link_before(q->ready.next, &w->own.link);
+    q->nready++;
 }
 
-static bool is_plain(const readyq_batch *batch)
+/* What was noted while the watch was taken is listed now. */
+static READYQ__OUT_OF_LINE void give_back_taken(readyq *q, readyq_watch *w)
 {
-    return readyq__owner(batch->own.next, link)->own.flags == 0;
+    const uint32_t noted = w->own.event;
+
+    readyq__unlist(q, w);
+    if (noted != 0)
+        readyq__enlist(q, w, noted);
+    if (q->kinds[w->kind]->give_back != NULL)
+        q->kinds[w->kind]->give_back(q, w);
 }
 
-/* Where the short path stops: at the end of a batch, or at each watch of a queue that is observed. It
- * has no stack frame either, and takes no lock. */
-static READYQ__OUT_OF_LINE readyq_watch *next_special(readyq_batch *batch)
+/* The last one first, so that they keep their order. */
+static READYQ__OUT_OF_LINE void give_back_all_listed(readyq *q, readyq_batch *batch)
 {
-    readyq *q = batch->own.queue;
-    const uint32_t thread = readyq__thread_id;
-    readyq_watch *w;
-    int64_t ticks;
+    struct readyq__link *const taken = batch->own.next->prev, *link, *prev;
 
-    if (q == NULL)
-        return NULL;
-    if (batch->own.next == &batch->own.held)
-        return q->observed || q->pollable >= 0 ? next_slow(q, batch) : NULL;
-    if (!is_plain(batch) || thread == 0 || !q->counts_only)
-        return next_slow(q, batch);
-    ticks = readyq__cycles();
-    w = next_of(batch);
-    batch->own.stop = batch->own.next;
-    readyq__record_delivery(q, w, READYQ_KIND_FD, w->fd, 1, ticks, thread);
-    return w;
-}
-
-/* The short path, in a process with one thread and for a plain watch, makes no call and has no
- * stack frame: 19 instructions instead of 46. */
-readyq_watch *readyq_next(readyq_batch *batch)
-{
-    if (!readyq__alone())
-        return next_slow(batch->own.queue, batch);
-    if (batch->own.next == batch->own.stop || !is_plain(batch))
-        return next_special(batch);
-    return next_of(batch);
-}
-
-static READYQ__OUT_OF_LINE readyq_watch *first_slow(const readyq_batch *batch)
-{
-    readyq *q = batch->own.queue;
-    readyq_watch *w = NULL;
-
-    if (q == NULL)
-        return NULL;
-    readyq__lock(q);
-    if (batch->own.next != &batch->own.held)
-        w = readyq__owner(batch->own.next, link);
-    readyq__unlock(q);
-    return w;
-}
-
-/* Its short path is like that of readyq_next(). */
-readyq_watch *readyq_first(readyq_batch *batch)
-{
-    if (!readyq__alone() || batch->own.next == batch->own.stop)
-        return first_slow(batch);
-    return readyq__owner(batch->own.next, link);
-}
-
-size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[], size_t size)
-{
-    readyq *q = batch->own.queue;
-    size_t n = 0;
-
-    if (q == NULL)
-        return 0;
-    readyq__lock(q);
-    for (struct readyq__link *at = batch->own.next; at != &batch->own.held; at = at->next, n++) {
-        if (n < size && watches != NULL)
-            watches[n] = readyq__owner(at, link);
-        if (n < size && ready != NULL)
-            ready[n] = readyq__owner(at, link)->own.event;
+    for (link = batch->own.held.prev; link != taken; link = prev) {
+        prev = link->prev;
+        give_back_listed(q, readyq__owner(link, link));
+        q->stats.deliveries--; /* counted when it was put into the batch */
     }
-    readyq__unlock(q);
-    return n;
 }
 
-/* Works on a closed queue, too. In a child whose kernel queue is still the parent's, nothing is
- * changed in the kernel. */
-int readyq_done(readyq_batch *batch)
+/* Watches that were not taken are armed first, so that the kernel reports them first. The short
+ * path is a descriptor that was taken while one batch is open: it only becomes idle. Its link is
+ * not cleared, as the whole list is. `untouched` matches no watch while several batches are open. */
+void readyq__give_back(readyq *q, readyq_batch *batch)
 {
-    readyq *q = batch->own.queue;
+    const uint64_t untouched = q->nbatches > 1 ? UINT64_MAX : readyq__word_of(READYQ__TAKEN);
+    struct readyq__link *const held = &batch->own.held, *link, *next;
 
-    if (q == NULL)
-        return 0;
-    readyq__lock(q);
-    if (q->observed)
-        observe_end(q);
-    readyq__close_batch(q, batch);
-    readyq__release(q);
-    return 0;
+    if (batch->own.next != held)
+        give_back_all_listed(q, batch);
+    for (link = held->next; link != held; link = next) {
+        readyq_watch *w = readyq__owner(link, link);
+
+        next = link->next;
+        if (readyq__word(w) == untouched)
+            w->own.place = READYQ__IDLE;
+        else
+            give_back_taken(q, w);
+    }
+    readyq__list_init(held);
+    readyq__set_next(q, batch, held);
 }

@@ -25,7 +25,7 @@ static bool is_work_left(const readyq *q)
            readyq__next_due(q) < q->covered || atomic_load(&q->woken) || atomic_load(&q->signalled);
 }
 
-void readyq__rouse(readyq *q)
+void readyq__kick_if_needed(readyq *q)
 {
     if (q->asleep > 0 && is_work_left(q))
         readyq__kick(q);

@@ -5,15 +5,16 @@
  *
  * Folders. core/ itself holds the queue: its table of watches, its ready list, batches and waiting.
  * kernels/ translates epoll and kqueue, sources/ has a file for each kind of source but descriptors.
- * recording/ and watchdog/ only observe: they write down what the queue does (readyq_record(),
- * timelines) and warn about mistakes of the program (debug mode). The queue works without them.
+ * recording/ and watchdog/ observe: they write down what the queue does (readyq_record(), timelines)
+ * and warn about mistakes of the program (debug mode, which also wakes up once a second to look).
+ * The queue works without them.
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  lock  clock  record  wakeup  handlers  ready  kevents  progress
- *     watchdog  spins  turns  oversights  epoll  kqueue  pollable  table  rebuild  fork  circles
- *     gate  warnings  watches  timers  signals  processes  triggers  queue  check  batches  wait
- *     recording  json  lanes  save
+ *     describe  explain  epoch  lock  clock  record  sleeps  wakeup  handlers  ready  batches
+ *     kevents  progress  watchdog  spins  turns  oversights  epoll  kqueue  pollable  table  rebuild
+ *     fork  circles  gate  warnings  watches  timers  signals  processes  triggers  queue  check
+ *     deliveries  wait  recording  json  lanes  save
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -26,11 +27,12 @@
  *
  * Invariants
  *  1. A watch that is in a queue has one place (enum readyq__place); own.link is in the list of
- *     that place. Only `done`, the next wait of the thread, `modify` and `remove` move a watch out
- *     of TAKEN.
- *  2. While a batch holds a watch no other batch gets it. What happens to it is noted in own.event
- *     and listed when the batch gives it back. A level-triggered watch is muted instead, and armed
- *     again when it is given back.
+ *     that place. A watch stays TAKEN until `done`, the next wait of the thread, `modify` or
+ *     `remove`, or until its descriptor or the queue is closed.
+ *  2. While a batch holds a watch no other batch gets it. What happens to it meanwhile is noted in
+ *     own.event: it is part of the delivery if the watch was not taken yet, and otherwise listed
+ *     when the batch gives it back. With several batches open a level-triggered watch is registered
+ *     for one event (ONE_EVENT) or muted when it is reported again, and armed when it is given back.
  *  3. An event counts only if its generation is that of the slot. Each change of a registration
  *     gives a new generation.
  *  4. A level-triggered watch that was ready and not taken may have been drained since: it is
@@ -38,7 +40,7 @@
  *     again, by the kernel or by a thread that has fetched its event and waits for the lock. Taking
  *     it off the list costs it only its place in the order.
  *  5. When something is left for a wait and a thread sleeps, a kick is under way. Every call that
- *     holds the lock ensures this in readyq__leave(); wake() and signal handlers publish first
+ *     may leave something ensures this in readyq__leave(); wake() and signal handlers publish first
  *     and read `sleepers` afterwards, and a thread that is about to sleep does the reverse.
  *  6. No thread is in the kernel (`in_kernel` is 0) while the kernel queue is replaced or closed.
  *
@@ -48,8 +50,8 @@
  *     TAKEN           event 0, or what was noted meanwhile
  *     STALE           event 0; flags 0
  * and by flag:
- *     ONCE            level-triggered descriptors only; MUTED with it: the kernel disarmed it
- *     FILE            descriptors only; never with ONCE or MUTED
+ *     ONE_EVENT       level-triggered descriptors only; MUTED with it: the kernel disarmed it
+ *     FILE            descriptors only; never with ONE_EVENT or MUTED
  */
 #ifndef READYQ_INTERNAL_H
 #define READYQ_INTERNAL_H
@@ -89,17 +91,17 @@
 /* own.place */
 enum readyq__place {
     READYQ__IDLE = 0, /* in no list; also while it is in no queue */
-    READYQ__LISTED,   /* in q->ready, or in a batch and not taken */
+    READYQ__LISTED,   /* on the ready list, or in a batch and not yet taken */
     READYQ__TAKEN,    /* in a batch, taken */
     READYQ__STALE,    /* in q->stale: its descriptor was closed */
 };
 
 /* own.flags. 0 with place IDLE and event 0 is the plain watch, which takes the short path. */
 enum {
-    READYQ__SLOW = 1,  /* anything but a descriptor that is armed and not ONESHOT */
-    READYQ__FILE = 2,  /* never blocks: always ready, unknown to the kernel queue */
-    READYQ__ONCE = 4,  /* level-triggered, but registered for one event: several batches are open */
-    READYQ__MUTED = 8, /* level-triggered and held: the kernel does not report it */
+    READYQ__SLOW = 1,      /* anything but a descriptor that is armed and not ONESHOT */
+    READYQ__FILE = 2,      /* never blocks: always ready, unknown to the kernel queue */
+    READYQ__ONE_EVENT = 4, /* level-triggered, registered for one event: several batches are open */
+    READYQ__MUTED = 8,     /* level-triggered and held: the kernel does not report it */
     READYQ__REPLACES = 16, /* of a signal: readyq_replace_signal() */
     READYQ__TOLD = 32      /* of a signal: the watchdog has warned that it is blocked */
 };
@@ -225,8 +227,8 @@ struct readyq {
     bool exclusive; /* one of them is, or was, EXCLUSIVE */
 
     struct readyq__link ready; /* events that no batch holds, in order */
-    size_t nready;             /* its length; too much by those of the `skipped` that were on it */
-    size_t skipped;            /* watches that were unlinked from it or from a batch, untaken */
+    size_t nready;             /* its length, plus those of the `unlinked` that were on it */
+    size_t unlinked;           /* watches that were taken off it or out of a batch, untaken */
     bool may_be_level;         /* false: no watch on it is level-triggered */
     bool any_unconfirmed;      /* false: no watch on it is unconfirmed */
     size_t nfiles;             /* watches that are FILE */
@@ -241,14 +243,14 @@ struct readyq {
     uint64_t timer_order;
 
     bool virtual_clock, interruptible;
-    bool slept;         /* the last call that was to sleep did so */
+    bool slept_last;    /* the last call that may sleep did so for longer than a moment */
     bool observed;      /* it is recorded, or has a watchdog */
     bool counts_only;   /* it is recorded with the cycle counter, and has no watchdog */
     bool closed;        /* readyq_close() was called */
-    bool ghost_found;   /* a ghost fires: the next kernel queue is filled */
-    bool rebuild_due;   /* that is done: replace the kernel queue */
-    bool edges_ignored; /* while the events of the next one are fetched */
-    bool lock_kept;     /* while that is done: fetching events does not release the lock */
+    bool ghost_found;   /* a ghost fires: the next kernel queue is being filled */
+    bool rebuild_due;   /* and that one is full, so that it has to replace the present one */
+    bool edges_ignored; /* of events fetched from the next one before it replaces the present one */
+    bool lock_kept;     /* while the kernel queue is replaced: fetching does not release the lock */
     int64_t now;        /* the virtual clock */
     int refs;
     uint32_t id;    /* never used twice: for timers that have left the queue */
@@ -257,8 +259,8 @@ struct readyq {
 
     int in_kernel;              /* threads in the kernel to wait or to look */
     int asleep;                 /* those of them that may sleep */
-    uint64_t fetches;           /* calls of backend->wait begun */
-    uint64_t fetch;             /* the one whose events are being processed */
+    uint64_t fetches;           /* calls of backend->wait begun; each has a number */
+    uint64_t fetch;             /* the number of the one whose events are being processed */
     pthread_cond_t kernel_left; /* with rebuild_due: in_kernel is 0, or rebuild_due was cleared */
     readyq_batch *timekeeper;   /* whose thread sleeps until `covered` at most, or NULL */
     int64_t covered;            /* a deadline, or READYQ__FOREVER */
@@ -287,8 +289,8 @@ struct readyq {
     bool pollable_forked;         /* they are still the parent's */
     readyq *next;                 /* in the registry */
 
-    int ghosts[READYQ__GHOSTS], nghosts; /* for readyq_ghost() */
-    uint64_t counted[READYQ__GHOSTS];    /* the keys of the newest ghosts; none is 0 */
+    uint64_t ghosts[READYQ__GHOSTS]; /* the keys of the newest ones: a ring; no key is 0 */
+    uint64_t ghosts_told;            /* how many readyq_ghost() has returned, or passed over */
     struct readyq_stats stats;
 };
 
@@ -356,6 +358,16 @@ static inline int64_t readyq__next_due(const readyq *q)
 
 #include "recording/record.h"
 
+/* ------------------------------------------------------------------ sleeps.c */
+
+/* This thread is about to ask the kernel, which may sleep; the kernel has returned. `now`: on the
+ * monotonic clock. */
+void readyq__count_sleep(readyq *q, int64_t now, int64_t timeout);
+void readyq__count_sleep_end(readyq *q, int64_t now);
+
+/* When this thread last slept in any queue: when that began, or when it ended. */
+int64_t readyq__last_sleep(void);
+
 /* ------------------------------------------------------------------ wakeup.c */
 
 /* Opens and closes the wake-up; it is registered by the caller. */
@@ -396,14 +408,28 @@ void readyq__handlers_child(void);
 /* An event that does not take the short path: a stale one, or of a watch that is not plain. */
 void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits);
 
-/* Adds bits to the watch's event. An idle watch goes to the end of the ready list. */
+/* Adds bits to the watch's event. An idle watch goes to the end of the ready list. The second does
+ * not count and record it as a new event. */
 void readyq__list(readyq *q, readyq_watch *w, uint32_t bits);
+void readyq__enlist(readyq *q, readyq_watch *w, uint32_t bits);
+
+static inline readyq_batch *readyq__batch_at(struct readyq__link *opened)
+{
+    return (readyq_batch *)(void *)((char *)opened - offsetof(readyq_batch, own.opened));
+}
+
+/* Where the next watch of a batch is. */
+static inline void readyq__set_next(readyq *q, readyq_batch *batch, struct readyq__link *next)
+{
+    batch->own.next = next;
+    batch->own.stop = q->observed ? next : &batch->own.held;
+}
 
 void readyq__recount(readyq *q);
 
 static inline size_t readyq__count_ready(readyq *q) /* the length of the ready list */
 {
-    if (q->skipped > 0)
+    if (q->unlinked > 0)
         readyq__recount(q);
     return q->nready;
 }
@@ -414,18 +440,6 @@ static inline void readyq__unlist(readyq *q, readyq_watch *w)
 {
     if (w->own.place != READYQ__IDLE)
         readyq__take_off(q, w);
-}
-
-void readyq__open_batch(readyq *q, readyq_batch *batch);  /* takes a reference to the queue */
-void readyq__give_back(readyq *q, readyq_batch *batch);   /* what it holds; it stays open */
-void readyq__close_batch(readyq *q, readyq_batch *batch); /* the caller drops the reference */
-
-/* Closes batches that this thread waited with last, or all others; not `but`. */
-void readyq__close_batches(readyq *q, bool own, const readyq_batch *but);
-
-static inline readyq_batch *readyq__batch_at(struct readyq__link *opened)
-{
-    return (readyq_batch *)(void *)((char *)opened - offsetof(readyq_batch, own.opened));
 }
 
 bool readyq__is_level(const readyq_watch *w); /* a level-triggered descriptor in the kernel queue */
@@ -484,7 +498,7 @@ static inline void readyq__end_events(struct readyq__events *events)
     q->ready.prev = events->last;
 }
 
-/* It was counted as a plain one. */
+/* An event that is not plain after all: readyq__begin_events() has counted it in advance. */
 static inline void readyq__drop_event(struct readyq__events *events)
 {
     readyq__count_events(events->q, (size_t)-1);
@@ -515,6 +529,15 @@ static inline void readyq__event_plain(struct readyq__events *events, uint64_t k
         readyq__event_other(events, key, bits);
     }
 }
+
+/* ------------------------------------------------------------------ batches.c */
+
+void readyq__open_batch(readyq *q, readyq_batch *batch);  /* takes a reference to the queue */
+void readyq__give_back(readyq *q, readyq_batch *batch);   /* what it holds; it stays open */
+void readyq__close_batch(readyq *q, readyq_batch *batch); /* the caller drops the reference */
+
+/* Closes batches that this thread waited with last, or all others; not `but`. */
+void readyq__close_batches(readyq *q, bool own, const readyq_batch *but);
 
 /* ------------------------------------------------------------------ kevents.c */
 
@@ -631,11 +654,11 @@ static inline int readyq__enter(readyq *q)
 }
 
 /* Kicks a sleeping thread if something is left for it, and releases the lock. */
-void readyq__rouse(readyq *q); /* the first of these, and the same for readyq_fileno() */
+void readyq__kick_if_needed(readyq *q); /* also makes readyq_fileno() readable */
 static inline void readyq__leave(readyq *q)
 {
     if (q->asleep > 0 || q->pollable >= 0)
-        readyq__rouse(q);
+        readyq__kick_if_needed(q);
     readyq__unlock(q);
 }
 

@@ -2,7 +2,7 @@
  *
  * The ready list: watches that have an event and that no batch holds, in the order of the events.
  * Kernel events enter by readyq__event_plain(), everything else by readyq__list(). A wait moves the
- * front of the list to its batch (wait.c); a batch gives back here what it holds.
+ * front of the list to its batch (wait.c), and a batch gives back what it holds (batches.c).
  */
 #include "internal.h"
 
@@ -12,7 +12,7 @@ bool readyq__is_level(const readyq_watch *w)
            !(w->interest & (READYQ_EDGE | READYQ_ONESHOT));
 }
 
-static void enlist(readyq *q, readyq_watch *w, uint32_t bits)
+void readyq__enlist(readyq *q, readyq_watch *w, uint32_t bits)
 {
     if (w->own.place == READYQ__IDLE) {
         w->own.place = READYQ__LISTED;
@@ -27,10 +27,11 @@ void readyq__list(readyq *q, readyq_watch *w, uint32_t bits)
 {
     q->stats.kinds[w->kind].events++;
     readyq__record(q, READYQ_RECORD_EVENT, w, bits, 0);
-    enlist(q, w, bits);
+    readyq__enlist(q, w, bits);
 }
 
-/* Those that were skipped and not on the list were in a batch: they are no deliveries. */
+/* Those of the unlinked that were not on the list were in a batch. A delivery was counted for each
+ * when the batch was filled, and does not happen. */
 void readyq__recount(readyq *q)
 {
     const size_t before = q->nready;
@@ -38,16 +39,16 @@ void readyq__recount(readyq *q)
     q->nready = 0;
     for (struct readyq__link *at = q->ready.next; at != &q->ready; at = at->next)
         q->nready++;
-    q->stats.deliveries -= q->skipped - (before - q->nready);
-    q->skipped = 0;
+    q->stats.deliveries -= q->unlinked - (before - q->nready);
+    q->unlinked = 0;
 }
 
 /* A listed watch is about to be unlinked. Whether it is on the ready list or in a batch is not
  * known: the list has to be counted again, and a batch that would take this watch next takes the
  * one after it. */
-static void skip(readyq *q, readyq_watch *w)
+static void note_unlinked(readyq *q, readyq_watch *w)
 {
-    q->skipped++;
+    q->unlinked++;
     for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next) {
         readyq_batch *batch = readyq__batch_at(at);
 
@@ -59,27 +60,26 @@ static void skip(readyq *q, readyq_watch *w)
 void readyq__take_off(readyq *q, readyq_watch *w)
 {
     if (w->own.place == READYQ__LISTED)
-        skip(q, w);
+        note_unlinked(q, w);
     readyq__unlink(&w->own.link);
     w->own.place = READYQ__IDLE;
     w->own.event = 0;
 }
 
-/* Whether the present fetch began before the slot's generation did. Of the number of the fetch when
- * that was, the slot has the low half: it is taken for the newest that fits. */
+/* Whether the slot has changed since the present fetch began: compares how many fetches ago each of
+ * the two was. The slot has only the low half of the number. */
 static bool is_late(const readyq *q, const struct readyq__slot *slot)
 {
-    const uint64_t changed = q->fetches - (uint32_t)(q->fetches - slot->changed);
-
-    return q->fetch <= changed;
+    return (uint32_t)(q->fetches - slot->changed) <= q->fetches - q->fetch;
 }
 
-/* A ghost fires until it is removed, and its number may be registered again in the meantime. One that
- * was made during a removal is in the next kernel queue as well. */
+/* A ghost fires until it is removed, and its number may be registered again in the meantime. If it
+ * was made while another one was being removed, it is in the next kernel queue as well, and fires
+ * again with the same key. */
 static bool is_counted(const readyq *q, uint64_t key)
 {
     for (size_t i = 0; i < READYQ__GHOSTS; i++)
-        if (q->counted[i] == key)
+        if (q->ghosts[i] == key)
             return true;
     return false;
 }
@@ -91,17 +91,15 @@ static void count_stale(readyq *q, uint64_t key)
     const int fd = (int)(uint32_t)key;
 
     q->stats.stale++;
-    if (!q->backend->has_ghosts || q->closed || /* closed: they end with the set */
+    if (!q->backend->has_ghosts || q->closed || /* closed: they end with the kernel queue */
         is_late(q, &q->slots[fd]))
         return;
     q->ghost_found = true;
     if (is_counted(q, key))
         return;
-    q->counted[q->stats.ghosts++ % READYQ__GHOSTS] = key;
+    q->ghosts[q->stats.ghosts++ % READYQ__GHOSTS] = key;
     readyq__record_ghost(q, fd);
     q->stats.ghost_fd = fd;
-    if (q->nghosts < READYQ__GHOSTS)
-        q->ghosts[q->nghosts++] = fd;
 }
 
 void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits)
@@ -115,106 +113,4 @@ void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits)
 
         q->kinds[w->kind]->event(q, w, bits);
     }
-}
-
-/* ------------------------------------------------------------------ batches */
-
-void readyq__open_batch(readyq *q, readyq_batch *batch)
-{
-    batch->own.queue = q;
-    batch->own.next = batch->own.stop = &batch->own.held;
-    readyq__list_init(&batch->own.held);
-    readyq__link_before(&q->batches, &batch->own.opened);
-    q->nbatches++;
-    q->refs++;
-}
-
-void readyq__close_batch(readyq *q, readyq_batch *batch)
-{
-    readyq__give_back(q, batch);
-    readyq__unlink(&batch->own.opened);
-    q->nbatches--;
-    batch->own.queue = NULL;
-    batch->own.next = batch->own.stop = NULL;
-}
-
-void readyq__close_batches(readyq *q, bool own, const readyq_batch *but)
-{
-    const uintptr_t thread = (uintptr_t)pthread_self();
-    struct readyq__link *at, *next;
-
-    for (at = q->batches.next; at != &q->batches; at = next) {
-        readyq_batch *batch = readyq__batch_at(at);
-
-        next = at->next;
-        if (batch == but || (batch->own.thread == thread) != own)
-            continue;
-        readyq__close_batch(q, batch);
-        q->refs--; /* not the last one: `but` has one, or the queue is open */
-    }
-}
-
-/* A watch that was not taken goes to the front of the ready list. A level-triggered one is
- * unconfirmed there, and armed: its give_back() lists nothing. */
-static void give_back_listed(readyq *q, readyq_watch *w)
-{
-    readyq__unlink(&w->own.link);
-    if (readyq__is_level(w)) {
-        w->own.event = 0;
-        w->own.place = READYQ__IDLE;
-        q->kinds[w->kind]->give_back(q, w);
-        if (w->own.place == READYQ__STALE) /* its descriptor was closed */
-            return;
-        w->own.place = READYQ__LISTED;
-        q->any_unconfirmed = q->may_be_level = true;
-    }
-    readyq__link_before(q->ready.next, &w->own.link);
-    q->nready++;
-}
-
-/* What was noted while the watch was taken is listed now. */
-static READYQ__OUT_OF_LINE void give_back_taken(readyq *q, readyq_watch *w)
-{
-    const uint32_t noted = w->own.event;
-
-    readyq__unlist(q, w);
-    if (noted != 0)
-        enlist(q, w, noted);
-    if (q->kinds[w->kind]->give_back != NULL)
-        q->kinds[w->kind]->give_back(q, w);
-}
-
-/* The last one first, so that they keep their order. */
-static READYQ__OUT_OF_LINE void give_back_all_listed(readyq *q, readyq_batch *batch)
-{
-    struct readyq__link *const taken = batch->own.next->prev, *link, *prev;
-
-    for (link = batch->own.held.prev; link != taken; link = prev) {
-        prev = link->prev;
-        give_back_listed(q, readyq__owner(link, link));
-        q->stats.deliveries--; /* counted when it was put into the batch */
-    }
-}
-
-/* Watches that were not taken are armed first, so that the kernel reports them first. The short
- * path is a descriptor that was taken while one batch is open: it only becomes idle. Its link is
- * not cleared, as the whole list is. `plain` matches no watch while several batches are open. */
-void readyq__give_back(readyq *q, readyq_batch *batch)
-{
-    const uint64_t plain = q->nbatches > 1 ? UINT64_MAX : readyq__word_of(READYQ__TAKEN);
-    struct readyq__link *const held = &batch->own.held, *link, *next;
-
-    if (batch->own.next != held)
-        give_back_all_listed(q, batch);
-    for (link = held->next; link != held; link = next) {
-        readyq_watch *w = readyq__owner(link, link);
-
-        next = link->next;
-        if (readyq__word(w) == plain)
-            w->own.place = READYQ__IDLE;
-        else
-            give_back_taken(q, w);
-    }
-    readyq__list_init(held);
-    readyq__set_next(q, batch, held);
 }

@@ -20,7 +20,7 @@ uint32_t readyq__kernel_interest(const readyq_watch *w)
         return READYQ_READ | READYQ_ONESHOT;
     if (!w->armed || (w->own.flags & READYQ__MUTED))
         return READYQ_EDGE;
-    return w->interest | (w->own.flags & READYQ__ONCE ? READYQ_ONESHOT : 0);
+    return w->interest | (w->own.flags & READYQ__ONE_EVENT ? READYQ_ONESHOT : 0);
 }
 
 /* From now on events of the registration that the number had are stale. */
@@ -234,9 +234,9 @@ void readyq__mute(readyq *q, readyq_watch *w)
  * muted: another thread may have fetched an event of it, which is stale by the new generation. */
 void readyq__unmute(readyq *q, readyq_watch *w)
 {
-    const unsigned once = q->nbatches > 1 ? READYQ__ONCE : 0;
+    const unsigned once = q->nbatches > 1 ? READYQ__ONE_EVENT : 0;
 
-    set_flags(q, w, (w->own.flags & ~(unsigned)(READYQ__MUTED | READYQ__ONCE)) | once);
+    set_flags(q, w, (w->own.flags & ~(unsigned)(READYQ__MUTED | READYQ__ONE_EVENT)) | once);
 }
 
 /* ------------------------------------------------------------------ in and out of a queue */

@@ -11,8 +11,9 @@
  * lock is released in 3 while the thread is in the kernel, and in await_replacement().
  *
  * Level-triggered watches that earlier waits left on the ready list may have been drained since.
- * Step 1 makes them unconfirmed, and armed; step 3 then fetches everything that is ready, without
- * sleeping; those that it does not report leave the list before step 4.
+ * mark_unconfirmed() clears their events and arms them before step 2, and so does a batch that is
+ * given back while this thread sleeps (batches.c). Step 3 then fetches everything that is ready,
+ * without sleeping, and drop_unready() takes those off the list that it did not report.
  *
  * Sleeping. readyq_wake() and signal handlers take no lock, so they may come between a thread's
  * last look at the queue and its sleep. They publish (`woken`, `signalled`) and then read
@@ -28,7 +29,8 @@
  * readyq__leave() kicks a successor.
  *
  * Ghosts. To remove one the kernel queue is replaced (rebuild.c). Each wait fills the next one by a
- * step, and does not sleep until that is done. It is put in place while no thread is in the kernel:
+ * step before and after it asks the kernel, and does not sleep until that one is full. It is put in
+ * place while no thread is in the kernel:
  * each sleeping thread is kicked, newly arriving ones wait, and the thread that finds no other in
  * the kernel replaces it.
  */
@@ -40,15 +42,15 @@ struct call { /* of readyq_wait(), readyq_wait_until() or readyq_look() */
     int64_t timeout, deadline; /* with a timeout > 0 the deadline is computed from it */
     int64_t time; /* on the monotonic clock, when it began or last returned from the kernel */
     size_t max;
-    bool leaves_wake; /* to the next wait */
-    bool woken;       /* a wake has ended it */
+    bool is_look; /* of readyq_look(): leaves a wake to the next wait */
+    bool woken;   /* a wake has ended it */
 };
 
 /* ------------------------------------------------------------------ observing */
 
 static uint32_t look_bit(const struct call *call)
 {
-    return call->leaves_wake ? READYQ_RECORD_LOOKS : 0;
+    return call->is_look ? READYQ_RECORD_LOOKS : 0;
 }
 
 static void record_wait(const struct call *call)
@@ -161,7 +163,7 @@ static void read_clock(struct call *call)
         call->time = readyq__monotonic();
 }
 
-static void collect(const struct call *call)
+static inline void collect(const struct call *call)
 {
     readyq *q = call->q;
 
@@ -178,7 +180,7 @@ static bool take_wake(struct call *call)
 {
     readyq *q = call->q;
 
-    if (call->leaves_wake || !atomic_load(&q->woken) || (call->timeout == 0 && q->asleep > 0))
+    if (call->is_look || !atomic_load(&q->woken) || (call->timeout == 0 && q->asleep > 0))
         return false;
     atomic_exchange(&q->woken, false);
     call->woken = true;
@@ -254,7 +256,7 @@ static int64_t begin_sleep(const struct call *call, int64_t timeout)
 }
 
 /* The last thread to leave a closed queue closes its descriptors. */
-static void leave_kernel(const struct call *call, bool slept)
+static inline void leave_kernel(const struct call *call, bool slept)
 {
     readyq *q = call->q;
 
@@ -278,14 +280,14 @@ static void leave_kernel(const struct call *call, bool slept)
 
 /* Fetches as many events as the batch has room for beside what is listed, at least one, so that a
  * list that is never empty does not keep the kernel's events away. Fetches again, without sleeping,
- * if the kernel may have more, or if stale events were dropped: their watches may have been armed
- * again since, and be ready. To confirm, fetches everything: a watch that stays unconfirmed is not
+ * if the kernel may have more, or if all that it got was stale: the watches may have been changed by
+ * another thread during the fetch, and be ready. To confirm, fetches everything: a watch that stays unconfirmed is not
  * ready, or was fetched by another thread, which lists it. */
-static int fetch_some(const struct call *call, int64_t timeout)
+static inline int fetch_some(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
-    const size_t ready = readyq__count_ready(q), left = ready < call->max ? call->max - ready : 1;
-    const int room = left < READYQ__FETCH ? (int)left : READYQ__FETCH;
+    const size_t ready = readyq__count_ready(q), space = ready < call->max ? call->max - ready : 1;
+    const int most = space < READYQ__FETCH ? (int)space : READYQ__FETCH;
     const uint64_t stale = q->stats.stale;
     bool more;
     int n;
@@ -293,8 +295,8 @@ static int fetch_some(const struct call *call, int64_t timeout)
     if (q->any_unconfirmed)
         return readyq__fetch_all(q);
     q->stats.kernel_waits++;
-    n = q->backend->wait(q, room, timeout);
-    if (n == room)
+    n = q->backend->wait(q, most, timeout);
+    if (n == most)
         more = readyq__count_ready(q) < call->max;
     else
         more = n > 0 && q->stats.stale != stale && readyq__list_empty(&q->ready);
@@ -321,8 +323,8 @@ static void end_cancelled(void *argument)
     readyq__release(q); /* the batch's reference */
 }
 
-/* Sleeps until there are events, if nothing is listed. Returns the number of kernel events, a kick
- * included; 0 also before the time is over; or -errno. A thread is also counted as asleep if the
+/* Sleeps until there are events, if nothing is listed. Returns how many the last system call gave, a
+ * kick included; 0 also before the time is over; or -errno. A thread is also counted as asleep if the
  * last look (begin_sleep) makes it return at once. */
 static int fetch(struct call *call, int64_t wanted)
 {
@@ -343,10 +345,10 @@ static int fetch(struct call *call, int64_t wanted)
     return n;
 }
 
-/* Fills the next kernel queue by a step, if a ghost was found and it is not complete. 0 or -errno. */
+/* A ghost was found: fills the next kernel queue by a step if it is not complete. 0 or -errno. */
 static int prepare_if_due(readyq *q)
 {
-    return q->ghost_found && !q->rebuild_due && !q->closed ? readyq__prepare_rebuild(q) : 0;
+    return !q->rebuild_due && !q->closed ? readyq__prepare_rebuild(q) : 0;
 }
 
 /* Replaces the kernel queue if that is due and no thread is in the kernel. 0 or -errno. */
@@ -423,11 +425,13 @@ static bool is_sleep_certain(const struct call *call)
 {
     const readyq *q = call->q;
 
-    return call->leaves_wake && q->slept && !q->any_unconfirmed && !q->ghost_found &&
+    return call->is_look && q->slept_last && !q->any_unconfirmed && !q->ghost_found &&
            readyq__list_empty(&q->ready);
 }
 
-/* The ends of a wait, in this order: the close, events, an error, a wake, a signal, the time. */
+/* The ends of a wait, in this order: the close, events, an error, a wake, a signal, the time. What
+ * was due or caught before the kernel is asked is listed before its events. A ghost that was found
+ * by this call is removed by it, if the next kernel queue needs one step only. */
 static int wait_for(struct call *call)
 {
     readyq *q = call->q;
@@ -435,12 +439,12 @@ static int wait_for(struct call *call)
 
     mark_unconfirmed(q);
     for (;;) {
-        error = await_replacement(call);
+        error = q->ghost_found ? await_replacement(call) : 0;
         if (q->closed)
             return -ESHUTDOWN;
         collect(call);
         n = is_sleep_certain(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
-        if (error == 0 && (error = prepare_if_due(q)) == 0)
+        if (q->ghost_found && error == 0 && (error = prepare_if_due(q)) == 0)
             error = replace_if_possible(q);
         if (q->closed)
             return -ESHUTDOWN;
@@ -522,7 +526,7 @@ int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max)
 
 int readyq_look(readyq *q, readyq_batch *batch, int max)
 {
-    struct call call = {.q = q, .batch = batch, .deadline = READYQ__FOREVER, .leaves_wake = true};
+    struct call call = {.q = q, .batch = batch, .deadline = READYQ__FOREVER, .is_look = true};
 
     return wait_once(&call, max);
 }

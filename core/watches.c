@@ -47,7 +47,7 @@ static void handle_event(readyq *q, readyq_watch *w, uint32_t bits)
         readyq__list(q, w, bits);
         return;
     }
-    if (w->own.flags & READYQ__ONCE)
+    if (w->own.flags & READYQ__ONE_EVENT)
         w->own.flags |= READYQ__MUTED; /* by the kernel */
     if (w->own.place == READYQ__IDLE || q->nbatches < 2 ||
         (w->own.place == READYQ__LISTED && w->own.event == 0))
@@ -69,7 +69,7 @@ static void give_back(readyq *q, readyq_watch *w)
         if (!(w->interest & READYQ_EDGE))
             readyq__list_file(q, w);
     } else if (readyq__is_level(w)) {
-        if (q->nbatches > 1 || (w->own.flags & (READYQ__MUTED | READYQ__ONCE)))
+        if (q->nbatches > 1 || (w->own.flags & (READYQ__MUTED | READYQ__ONE_EVENT)))
             readyq__unmute(q, w);
     }
 }
@@ -155,7 +155,7 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
 
     w->interest = interest;
     readyq__arm(w, interest != 0);
-    w->own.flags &= (uint8_t) ~(READYQ__MUTED | READYQ__ONCE);
+    w->own.flags &= (uint8_t) ~(READYQ__MUTED | READYQ__ONE_EVENT);
     readyq__forget_refusal();
     if (w->own.place == READYQ__STALE)
         error = -ENOENT;

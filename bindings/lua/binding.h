@@ -27,7 +27,7 @@ struct queue {
     readyq *core;            /* NULL once it is closed */
     readyq_batch batch;      /* of the last wait */
     lua_Integer wait;        /* the number of the last wait, from 1 on */
-    bool ended;              /* the loop of the last wait has run to its end */
+    bool ended;              /* the loop of the last wait has run to its end, or had nothing */
     bool numbered;           /* the loop of an earlier one has not: it may still run (wait.c) */
     int left;                /* watches in the batch, at most */
     int awaited;             /* how many watches coroutines await */
@@ -81,8 +81,9 @@ void luaq_keep(lua_State *L, int watch);
 /* The watch at `watch` has left the core: its slot becomes free. [-0, +0, -] */
 void luaq_forget(lua_State *L, int watch);
 
-/* Forgets watches whose descriptor the core found closed, and warns of ghosts. [-0, +0, e] */
-void luaq_tidy(lua_State *L, int queue);
+/* Forgets watches whose descriptor the core found closed, and gives its warnings. `queue` is where
+ * `q` stands, which may be closed. [-0, +0, e] */
+void luaq_tidy(lua_State *L, struct queue *q, int queue);
 
 /* ------------------------------------------------------------------ watch.c */
 
@@ -100,9 +101,9 @@ void luaq_watch_members(lua_State *L); /* [-0, +0, m] adds to the table on top *
 
 /* ------------------------------------------------------------------ wait.c */
 
-/* Waits with the arguments of q:wait(), at 1 to 3, and begins a batch. Returns how many are ready.
- * A failed system call raises, since a `for` would call whatever is returned. [-0, +0, e] */
-int luaq_begin_wait(lua_State *L);
+/* Waits with the arguments of q:wait(), at 1 to 3, and begins a batch. Returns the queue; `left` are
+ * ready. A failed system call raises, since a `for` would call whatever is returned. [-0, +0, e] */
+struct queue *luaq_begin_wait(lua_State *L);
 
 /* What became of the next watch of a batch. */
 enum taken {
@@ -172,7 +173,7 @@ extern const luaL_Reg luaq_recording_methods[];
 void luaq_read_debug(lua_State *L, struct readyq_options *options, struct readyq_debug *debug);
 
 /* Gives the watchdog's warnings. Returns how many there were. [-0, +0, e] */
-int luaq_warn(lua_State *L, int queue);
+int luaq_warn(lua_State *L, const struct queue *q, int queue);
 
 /* ------------------------------------------------------------------ trace.c */
 

@@ -91,9 +91,8 @@ static void push_data(lua_State *L, int queue, const readyq_watch *w)
     lua_settop(L, top + 1);
 }
 
-int luaq_warn(lua_State *L, int queue)
+int luaq_warn(lua_State *L, const struct queue *q, int queue)
 {
-    const struct queue *q = lua_touserdata(L, queue);
     readyq_watch *w;
     char text[640];
     int n = 0;

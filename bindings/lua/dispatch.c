@@ -136,10 +136,10 @@ continuation(continue_dispatch, dispatch_rest, count)
 /* [-n, +1, e] */
 static int dispatch(lua_State *L)
 {
-    const struct queue *q = luaq_check_queue(L);
+    const struct queue *q;
 
     lua_settop(L, 3);
-    luaq_begin_wait(L);
+    q = luaq_begin_wait(L);
     lua_getiuservalue(L, AT_QUEUE, QUEUE_WATCHES);
     lua_replace(L, AT_WATCHES);
     lua_pushinteger(L, q->wait);

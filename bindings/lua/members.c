@@ -51,25 +51,35 @@ void luaq_forget(lua_State *L, int watch)
     w->kept = false;
 }
 
-void luaq_tidy(lua_State *L, int queue)
+/* [-0, +0, -] */
+static void forget_dead(lua_State *L, int queue, const readyq_watch *dead)
 {
-    struct queue *q = lua_touserdata(L, queue);
-    readyq_watch *dead;
+    lua_getiuservalue(L, queue, QUEUE_WATCHES);
+    lua_rawgeti(L, -1, luaq_slot(dead));
+    luaq_forget(L, lua_gettop(L));
+    lua_pop(L, 2);
+}
+
+/* [-0, +0, e] */
+static void warn_of_ghost(lua_State *L, int fd)
+{
     char text[256];
+
+    lua_pushfstring(L, "readyq: %s", readyq_explain_ghost(fd, text, sizeof text));
+    lua_warning(L, lua_tostring(L, -1), 0);
+    lua_pop(L, 1);
+}
+
+void luaq_tidy(lua_State *L, struct queue *q, int queue)
+{
+    readyq_watch *dead;
     int fd;
 
-    luaq_warn(L, queue);
-    while (q->core != NULL && (dead = readyq_stale(q->core)) != NULL) {
-        lua_getiuservalue(L, queue, QUEUE_WATCHES);
-        lua_rawgeti(L, -1, luaq_slot(dead));
-        luaq_forget(L, lua_gettop(L));
-        lua_pop(L, 2);
-    }
-    while (q->core != NULL && (fd = readyq_ghost(q->core)) >= 0) {
-        lua_pushfstring(L, "readyq: %s", readyq_explain_ghost(fd, text, sizeof text));
-        lua_warning(L, lua_tostring(L, -1), 0);
-        lua_pop(L, 1);
-    }
+    luaq_warn(L, q, queue);
+    while (q->core != NULL && (dead = readyq_stale(q->core)) != NULL)
+        forget_dead(L, queue, dead);
+    while (q->core != NULL && (fd = readyq_ghost(q->core)) >= 0)
+        warn_of_ghost(L, fd);
 }
 
 /* ------------------------------------------------------------------ finding */

@@ -35,7 +35,7 @@ static struct watch *push_watch(lua_State *L, int source, int data, int values)
 static int added(lua_State *L, int arg, const char *call, int fd, int error)
 {
     const int watch = lua_gettop(L);
-    const struct queue *q = lua_touserdata(L, 1);
+    struct queue *q = lua_touserdata(L, 1);
 
     if (error < 0) {
         luaq_forget(L, watch);
@@ -43,7 +43,7 @@ static int added(lua_State *L, int arg, const char *call, int fd, int error)
     }
     if (q->traced)
         luaq_trace(L, 1, watch);
-    luaq_tidy(L, 1);
+    luaq_tidy(L, q, 1);
     return 1;
 }
 
@@ -99,7 +99,7 @@ static int queue_add_signal(lua_State *L)
         result = readyq_replace_signal(q->core, &w->core, number);
     else
         result = readyq_add_signal(q->core, &w->core, number);
-    if (result > 0 && luaq_warn(L, 1) == 0) /* in debug mode the watchdog warns of it */
+    if (result > 0 && luaq_warn(L, q, 1) == 0) /* in debug mode the watchdog warns of it */
         warn_blocked(L, number);
     return added(L, 2, "add_signal", -1, result);
 }

@@ -51,14 +51,14 @@ static int wait_interruptibly(lua_State *L, struct queue *q, int64_t timeout, in
 
     while (n == -EINTR) {
         run_hooks(L);
-        luaq_warn(L, 1);
+        luaq_warn(L, q, 1);
         luaq_check_queue(L);
         n = readyq_wait_until(q->core, &q->batch, deadline, max);
     }
     return n;
 }
 
-int luaq_begin_wait(lua_State *L)
+struct queue *luaq_begin_wait(lua_State *L)
 {
     struct queue *q = luaq_check_queue(L);
     const int64_t timeout = luaq_timeout(L, 2);
@@ -77,22 +77,22 @@ int luaq_begin_wait(lua_State *L)
     q->left = n;
     q->wait++;
     q->numbered |= !q->ended;
-    q->ended = false;
+    q->ended = n == 0;
     if (q->traced)
         luaq_trace_wait(L, timeout);
-    luaq_tidy(L, 1);
-    return n;
+    luaq_tidy(L, q, 1);
+    return q;
 }
 
 /* [-3, +3, e] q:wait(timeout, max): for a generic `for` the iterator and its state, which is the
  * number of the wait; and how many watches are ready. */
 int luaq_wait(lua_State *L)
 {
-    const int n = luaq_begin_wait(L);
+    const struct queue *q = luaq_begin_wait(L);
 
     lua_getiuservalue(L, 1, QUEUE_NEXT);
-    lua_pushinteger(L, ((struct queue *)lua_touserdata(L, 1))->wait);
-    lua_pushinteger(L, n);
+    lua_pushinteger(L, q->wait);
+    lua_pushinteger(L, q->left);
     return 3;
 }
 

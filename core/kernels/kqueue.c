@@ -464,7 +464,7 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
         touch(q, event, READ_FILTER, EV_DISABLE);
         return;
     }
-    once = (w->interest & READYQ_ONESHOT) || (w->own.flags & READYQ__ONCE);
+    once = (w->interest & READYQ_ONESHOT) || (w->own.flags & READYQ__ONE_EVENT);
     bits = readyq__from_kevent(event, w->interest);
     if (bits == 0) { /* note 9 */
         readyq__drop_event(events);

@@ -126,20 +126,8 @@ void readyq__record_wakes(readyq *q);
 
 void readyq__record_ghost(readyq *q, int fd);
 
-/* This thread is about to ask the kernel, which may sleep; the kernel has returned. `now`: on the
- * monotonic clock. */
-void readyq__count_sleep(readyq *q, int64_t now, int64_t timeout);
-void readyq__count_sleep_end(readyq *q, int64_t now);
-
-/* Where the next watch of a batch is. */
-static inline void readyq__set_next(readyq *q, readyq_batch *batch, struct readyq__link *next)
-{
-    batch->own.next = next;
-    batch->own.stop = q->observed ? next : &batch->own.held;
-}
-
-/* When this thread last slept in any queue: when that began, or when it ended. */
-int64_t readyq__last_sleep(void);
+/* SLEEP or SLEEP_END; the queue is recorded. */
+void readyq__record_sleep(readyq *q, enum readyq_record_type type, int64_t now, int64_t value);
 
 /* ------------------------------------------------------------------ recording.c */
 

@@ -21,39 +21,49 @@ static bool is_earlier(const struct readyq__timer *a, const struct readyq__timer
     return a->due < b->due || (a->due == b->due && a->order < b->order);
 }
 
-static void put(struct readyq__timer *place, const struct readyq__timer *heap,
-                const struct readyq__timer *timer)
+static void put(struct readyq__timer *heap, size_t index, const struct readyq__timer *timer)
 {
-    *place = *timer;
-    timer->watch->own.timer.heap_index = (uint32_t)(place - heap);
+    heap[index] = *timer;
+    timer->watch->own.timer.heap_index = (uint32_t)index;
 }
 
-/* The earliest of the children of the timer at `index`, which has one. */
-static struct readyq__timer *first_child(const readyq *q, size_t index)
+/* The earliest of up to four children; `n` are in the heap from the first one on. */
+static struct readyq__timer *earliest(struct readyq__timer *child, size_t n)
 {
-    struct readyq__timer *child = q->timers + index * 4 + 1, *best = child;
-    const struct readyq__timer *const end = q->timers + q->ntimers;
+    struct readyq__timer *best = child;
 
-    for (int i = 1; i < 4 && ++child < end; i++)
-        if (is_earlier(child, best))
-            best = child;
+    if (n > 1 && is_earlier(&child[1], best))
+        best = &child[1];
+    if (n > 2 && is_earlier(&child[2], best))
+        best = &child[2];
+    if (n > 3 && is_earlier(&child[3], best))
+        best = &child[3];
     return best;
 }
 
-/* Puts a timer where it belongs, up or down from `index`, which is free. */
-static void move(readyq *q, size_t index, const struct readyq__timer *timer)
+/* Where a timer belongs, at `index`, which is free, or below it. What is earlier moves up. */
+static size_t sink(readyq *q, size_t index, const struct readyq__timer *timer)
 {
     struct readyq__timer *const heap = q->timers, *next;
+    const size_t n = q->ntimers;
+    size_t child;
 
-    while (index > 0 && is_earlier(timer, next = &heap[(index - 1) / 4])) {
-        put(&heap[index], heap, next);
-        index = (index - 1) / 4;
-    }
-    while (index * 4 + 1 < q->ntimers && is_earlier(next = first_child(q, index), timer)) {
-        put(&heap[index], heap, next);
+    while ((child = index * 4 + 1) < n &&
+           is_earlier(next = earliest(&heap[child], n - child), timer)) {
+        put(heap, index, next);
         index = (size_t)(next - heap);
     }
-    put(&heap[index], heap, timer);
+    return index;
+}
+
+/* The same, at `index` or above it. What is later moves down. */
+static inline size_t rise(readyq *q, size_t index, const struct readyq__timer *timer)
+{
+    struct readyq__timer *const heap = q->timers;
+
+    for (; index > 0 && is_earlier(timer, &heap[(index - 1) / 4]); index = (index - 1) / 4)
+        put(heap, index, &heap[(index - 1) / 4]);
+    return index;
 }
 
 /* Room for one more timer, also while those that are due are out of the heap. */
@@ -77,12 +87,14 @@ static int reserve(readyq *q)
 static void take_out(readyq *q, readyq_watch *w)
 {
     const size_t index = w->own.timer.heap_index;
+    const struct readyq__timer *last;
 
     if (index == READYQ__NOWHERE)
         return;
     w->own.timer.heap_index = READYQ__NOWHERE;
-    if (index != --q->ntimers)
-        move(q, index, &q->timers[q->ntimers]);
+    last = &q->timers[--q->ntimers];
+    if (last->watch != w)
+        put(q->timers, rise(q, sink(q, index, last), last), last);
 }
 
 /* ------------------------------------------------------------------ firing */
@@ -99,12 +111,13 @@ void readyq__expire(readyq *q, int64_t now)
 }
 
 /* The timer is in the heap or not. */
-static void set(readyq *q, readyq_watch *w, int64_t due)
+static inline void set(readyq *q, readyq_watch *w, int64_t due)
 {
     const struct readyq__timer timer = {due, q->timer_order++, w};
-    const uint32_t index = w->own.timer.heap_index;
+    size_t index = w->own.timer.heap_index;
 
-    move(q, index == READYQ__NOWHERE ? q->ntimers++ : index, &timer);
+    index = index == READYQ__NOWHERE ? q->ntimers++ : sink(q, index, &timer);
+    put(q->timers, rise(q, index, &timer), &timer);
 }
 
 /* ------------------------------------------------------------------ the kind */

@@ -26,19 +26,28 @@ local readyq = require "readyq"
 local Task = require "readyq.task"
 
 local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yield
-local isyieldable = coroutine.isyieldable or function() return false end -- since Lua 5.3
+local isyieldable = coroutine.isyieldable -- since Lua 5.3
+local count, current = coroutines.count, coroutines.current
 local unpack = table.unpack or unpack
 local READ = readyq.READ
+
+-- Resumes a coroutine that waits. Returns nothing, or true and its error.
+local go = coroutines.resume or function(co, why)
+    local ok, message = resume(co, why)
+    if not ok then return true, message end
+end
+
 local READY = {} -- what a coroutine is resumed with when its event came
 local VOID = {} -- the wait has ended before
 local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
 
 local queue = assert(readyq.new())
+local wait = queue.wait
 local tasks = setmetatable({}, {__mode = "k"}) -- by coroutine
 local roots = setmetatable({}, {__mode = "kv"}) -- by generator of loop.wrap: whose wait it has
 local handlers = setmetatable({}, {__mode = "k"}) -- by data of a watch of the loop: a function
 local waiting = 0 -- how many tasks wait, but for the waits of await.lua
-local turn = 0 -- how often the queue was asked
+local turn = 0 -- the number of the last wait of the queue
 local scheduled, last_scheduled = {}, 0 -- tasks to resume soon
 local due, next_due, last_due = {}, 1, 0 -- tasks that the step resumes now
 local is_stepping, is_stopped = false, false
@@ -88,14 +97,14 @@ end
 
 -- ---------------------------------------------------------------- waiting
 
--- What current_task() does if anything is unusual. Before Lua 5.3 it always calls this, because it
--- cannot ask whether the coroutine can yield.
+-- What current_task() does if anything is unusual. Before Lua 5.3 it always calls this, because C
+-- code cannot ask whether the coroutine can yield.
 local function check_task(call)
     local co, is_main = running()
     co = roots[co] or co
     local task = tasks[co]
     if not task then misuse.refuse_coroutine(call, is_main or not co) end
-    if coroutine.isyieldable and not isyieldable() then
+    if isyieldable and not isyieldable() then
         misuse.raise("%s: cannot wait inside a call of a C function such as gsub or sort", call)
     end
     if task.co then task:abandon() end -- an earlier wait could not yield
@@ -110,9 +119,8 @@ end
 -- The task of the coroutine that runs, and the coroutine that the loop resumes. Raises if it
 -- cannot wait, or was cancelled.
 local function current_task(call)
-    local co = running()
-    local task = tasks[co]
-    if not task or task.is_cancelled or not isyieldable() then return check_task(call) end
+    local co, task = current(tasks)
+    if not task or task.is_cancelled then return check_task(call) end
     return task, co
 end
 
@@ -150,8 +158,6 @@ function scheduler.note_wait(task, co, descriptor, is_new)
     waiting = waiting + 1
 end
 
-local function does_any_wait() return waiting > 0 or coroutines.count(queue) > 0 end
-
 -- Waits for a source, and returns its result; or nil and why there is none.
 function scheduler.wait(call, source, timeout)
     local task, co = current_task(call)
@@ -172,14 +178,13 @@ local function sleep(timeout)
 end
 
 -- Without seconds the coroutine is resumed after the others that are due. What current_task(),
--- end_unless_event() and suspend() do then is written out: it saves 1,100 of 7,100 instructions.
+-- end_unless_event() and suspend() do then is written out: it saves 1,000 of 6,300 instructions.
 function scheduler.sleep(timeout)
-    local co = running()
-    local task = tasks[co]
-    if timeout and timeout ~= 0 or not task or task.is_cancelled or task.ending
-        or not isyieldable() or not is_stepping then return sleep(timeout) end
-    last_scheduled = last_scheduled + 1
-    scheduled[last_scheduled] = task
+    local co, task = current(tasks)
+    if timeout ~= 0 and timeout or not task or task.is_cancelled or task.ending
+        or not is_stepping then return sleep(timeout) end
+    local last = last_scheduled + 1
+    scheduled[last], last_scheduled = task, last
     task.co, task.source, task.ending = co, false, READY
     waiting = waiting + 1
     local why = yield()
@@ -206,8 +211,8 @@ local function go_on(task, why)
     local co = task.co
     task.co = false
     waiting = waiting - 1
-    local ok, message = resume(co, why)
-    if not ok then fail(task, co, message) end
+    local failed, message = go(co, why)
+    if failed then fail(task, co, message) end
 end
 
 -- Ends a wait now, because the event of the source came.
@@ -282,11 +287,11 @@ local function run_scheduled()
         local task = due[i]
         local co, why = task.co, task.ending
         due[i], next_due, task.ending = false, i + 1, false
-        if co and why == READY then -- go_on() written out: 600 of 6,300 instructions of a sleep(0)
+        if co and why == READY then -- go_on() written out: 1,000 of 6,300 instructions a sleep(0)
             task.co = false
             waiting = waiting - 1
-            local ok, message = resume(co, READY)
-            if not ok then fail(task, co, message) end
+            local failed, message = go(co, READY)
+            if failed then fail(task, co, message) end
         elseif co and why ~= VOID then
             let_go(task)
             if why == CANCELLED then task.is_cancelled = false end
@@ -343,31 +348,45 @@ local function deliver(data, watch, ready)
     if not ok then fail(task, data, message) end
 end
 
-local function is_anything_left() return does_any_wait() or program.keeps_running(queue) end
+local function is_anything_left()
+    return waiting > 0 or count(queue) > 0 or program.keeps_running(queue)
+end
 
--- A step: asks the queue, and sleeps there unless a task is scheduled or nothing is left. Those
--- scheduled before are resumed first, unless an error may have left timeouts among them: an event
--- that came meanwhile must win. Returns whether anything is left to wait for.
+-- A step: asks the queue, and sleeps there unless a task is scheduled or nothing is left to wait
+-- for. Tasks that were scheduled before are resumed first, unless an error may have left timeouts
+-- among them: an event that came meanwhile must win. Returns whether anything is left to wait for.
 local function advance(seconds, is_nested)
-    local did_wait = does_any_wait()
-    if notice then notice:remove(); notice = nil end
-    is_stepping = true
-    if not is_nested and not has_leftovers then run_scheduled() end
-    has_leftovers = false
-    if last_scheduled > 0 or next_due <= last_due or not does_any_wait()
+    local did_wait = waiting > 0 or count(queue) > 0
+    if has_leftovers then
+        has_leftovers = false
+    elseif not is_nested then
+        run_scheduled()
+    end
+    if last_scheduled > 0 or next_due <= last_due or waiting == 0 and count(queue) == 0
         and (did_wait or not program.has_watch(queue, handlers)) then
         seconds = 0
     end
-    turn = turn + 1
-    for watch, ready, data, message in queue:wait(seconds) do
-        if ready == 0 then -- the coroutine was resumed by the queue, and has raised
-            fail(tasks[data], data, message)
-        else
-            (handlers[data] or deliver)(data, watch, ready, turn)
+    local take, number, n = wait(queue, seconds)
+    turn = number
+    if n > 0 then
+        for watch, ready, data, message in take, number do
+            if ready == 0 then -- the coroutine was resumed by the queue, and has raised
+                fail(tasks[data], data, message)
+            else
+                (handlers[data] or deliver)(data, watch, ready, turn)
+            end
         end
     end
     run_scheduled()
-    return is_anything_left()
+    return waiting > 0 or is_anything_left()
+end
+
+-- Returns whether this one is inside another.
+local function begin_step()
+    local was_stepping = is_stepping
+    if notice then notice:remove(); notice = nil end
+    is_stepping = true
+    return was_stepping
 end
 
 -- An error leaves the others to be resumed in the next step.
@@ -379,15 +398,16 @@ local function end_step(was_stepping, ok, result)
 end
 
 function scheduler.step(seconds)
-    return end_step(is_stepping, pcall(advance, seconds, is_stepping))
+    local is_nested = begin_step()
+    return end_step(is_nested, pcall(advance, seconds, is_nested))
 end
 
 function scheduler.run()
-    local is_nested = is_stepping
+    local is_nested = begin_step()
     is_stopped = false
     end_step(is_nested, xpcall(function()
-        local is_left = is_anything_left() or advance(0, is_nested)
-        while is_left and not is_stopped do is_left = advance(nil, is_nested) end
+        if not is_anything_left() and not advance(0, is_nested) then return end
+        while not is_stopped and advance(nil, is_nested) do end
     end, program.add_traceback))
     is_stopped = false
 end

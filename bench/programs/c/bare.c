@@ -214,6 +214,49 @@ static long run_pool(long turns)
     return turns * count;
 }
 
+static int *sets;
+
+static void setup_close(int n)
+{
+    sets = calloc((size_t)n, sizeof(int));
+    for (int i = 0; i < n; i++) {
+        setup_idle(WATCHED);
+        sets[i] = set;
+        set = -1;
+        objects = NULL;
+    }
+}
+
+static long run_close(long turns)
+{
+    for (long turn = 0; turn < turns; turn++)
+        close(sets[next++]);
+    return turns;
+}
+
+static int outer;
+
+/* Another set, which has this one in it. */
+static void setup_embedded(int n)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    setup_ready(n);
+    need(outer = epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+    need(epoll_ctl(outer, EPOLL_CTL_ADD, set, &event), "epoll_ctl");
+}
+
+static long run_embedded(long turns)
+{
+    struct epoll_event event;
+
+    for (long turn = 0; turn < turns; turn++) {
+        epoll_wait(outer, &event, 1, -1);
+        run_ready(1);
+    }
+    return turns;
+}
+
 const struct scenario scenarios[] = {
     {"ready", setup_ready, run_ready},
     {"rearm", setup_rearm, run_rearm},
@@ -222,6 +265,8 @@ const struct scenario scenarios[] = {
     {"add_remove", start, run_add_remove},
     {"modify", setup_idle, run_modify},
     {"wake", setup_wake, run_wake},
+    {"close", setup_close, run_close},
+    {"embedded", setup_embedded, run_embedded},
     {"pool", setup_pool, run_pool},
     {NULL, NULL, NULL},
 };

@@ -7,8 +7,9 @@
 
 #include <ev.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-static const double HOUR = 3600;
+static const double HOUR = 3600, MS = 0.001;
 
 struct object {
     ev_io io;
@@ -150,14 +151,14 @@ static void setup_timers(int n)
 {
     start(n);
     for (int i = 0; i < n; i++)
-        add_timer(i, HOUR);
+        add_timer(i, HOUR + i * MS);
     look();
 }
 
 static long run_timer_add(long turns)
 {
-    for (long turn = 0; turn < turns; turn++)
-        add_timer(next++, HOUR);
+    for (long turn = 0; turn < turns; turn++, next++)
+        add_timer(next, HOUR + next * MS);
     look();
     return turns;
 }
@@ -208,6 +209,51 @@ static long run_wake(long turns)
     return turns;
 }
 
+static struct ev_loop **loops;
+
+static void setup_close(int n)
+{
+    loops = calloc((size_t)n, sizeof(struct ev_loop *));
+    for (int i = 0; i < n; i++) {
+        setup_idle(WATCHED);
+        loops[i] = loop;
+        loop = NULL;
+        objects = NULL;
+    }
+}
+
+static long run_close(long turns)
+{
+    for (long turn = 0; turn < turns; turn++)
+        ev_loop_destroy(loops[next++]);
+    return turns;
+}
+
+/* A descriptor is closed before its watcher is stopped, and a duplicate of it is readable. libev
+ * makes another epoll set when it sees that, and looks again with it. */
+static long run_ghost(long turns)
+{
+    ev_io ghost;
+
+    for (long turn = 0; turn < turns; turn++) {
+        ev_io_init(&ghost, on_ready, dup(READY), EV_READ);
+        ghost.data = &objects[0];
+        ev_io_start(loop, &ghost);
+        look();
+        close(ghost.fd);
+        ev_io_stop(loop, &ghost);
+        look();
+        look();
+    }
+    return turns;
+}
+
+static void setup_ghost(int n)
+{
+    (void)n;
+    setup_idle(WATCHED);
+}
+
 const struct scenario scenarios[] = {
     {"ready", setup_ready, run_ready},
     {"add", start, run_add},
@@ -219,5 +265,7 @@ const struct scenario scenarios[] = {
     {"timer_restart", setup_timers, run_timer_restart},
     {"timer_fire", start, run_timer_fire},
     {"wake", setup_wake, run_wake},
+    {"close", setup_close, run_close},
+    {"ghost", setup_ghost, run_ghost},
     {NULL, NULL, NULL},
 };

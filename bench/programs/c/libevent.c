@@ -132,11 +132,18 @@ static void init_timers(int n)
         evtimer_assign(&objects[i].event, base, on_event, &objects[i]);
 }
 
+static void add_later(int i)
+{
+    const struct timeval later = {HOUR.tv_sec + i / 1000, i % 1000 * 1000};
+
+    event_add(&objects[i].event, &later);
+}
+
 static void setup_timers(int n)
 {
     init_timers(n);
     for (int i = 0; i < n; i++)
-        event_add(&objects[i].event, &HOUR);
+        add_later(i);
     look();
 }
 
@@ -144,7 +151,7 @@ static long run_timer_add(long turns)
 {
     for (long turn = 0; turn < turns; turn++, next++) {
         evtimer_assign(&objects[next].event, base, on_event, &objects[next]);
-        event_add(&objects[next].event, &HOUR);
+        add_later(next);
     }
     look();
     return turns;
@@ -170,10 +177,36 @@ static long run_timer_fire(long turns)
     return turns * count;
 }
 
+static struct event_base **bases;
+
+static void setup_close(int n)
+{
+    bases = calloc((size_t)n, sizeof(struct event_base *));
+    for (int i = 0; i < n; i++) {
+        setup_idle(WATCHED);
+        bases[i] = base;
+        base = NULL;
+        objects = NULL;
+    }
+}
+
+static long run_close(long turns)
+{
+    for (long turn = 0; turn < turns; turn++)
+        event_base_free(bases[next++]);
+    return turns;
+}
+
 const struct scenario scenarios[] = {
-    {"ready", setup_ready, run_ready},           {"add", start, run_add},
-    {"remove", setup_idle, run_remove},          {"add_remove", start, run_add_remove},
-    {"modify", setup_idle, run_modify},          {"timer_add", start, run_timer_add},
-    {"timer_cancel", setup_timers, run_remove},  {"timer_restart", setup_timers, run_timer_restart},
-    {"timer_fire", init_timers, run_timer_fire}, {NULL, NULL, NULL},
+    {"ready", setup_ready, run_ready},
+    {"add", start, run_add},
+    {"remove", setup_idle, run_remove},
+    {"add_remove", start, run_add_remove},
+    {"modify", setup_idle, run_modify},
+    {"timer_add", start, run_timer_add},
+    {"timer_cancel", setup_timers, run_remove},
+    {"timer_restart", setup_timers, run_timer_restart},
+    {"timer_fire", init_timers, run_timer_fire},
+    {"close", setup_close, run_close},
+    {NULL, NULL, NULL},
 };

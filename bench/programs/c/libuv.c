@@ -6,6 +6,7 @@
 #include "program.h"
 
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <uv.h>
 
 enum { HOUR = 3600000 };
@@ -148,7 +149,7 @@ static void setup_timers(int n)
 {
     init_timers(n);
     for (int i = 0; i < n; i++)
-        uv_timer_start(&objects[i].timer, on_timer, HOUR, 0);
+        uv_timer_start(&objects[i].timer, on_timer, (uint64_t)(HOUR + i), 0);
     look();
 }
 
@@ -157,7 +158,7 @@ static long run_timer_add(long turns)
     for (long turn = 0; turn < turns; turn++, next++) {
         uv_timer_init(loop, &objects[next].timer);
         objects[next].timer.data = &objects[next];
-        uv_timer_start(&objects[next].timer, on_timer, HOUR, 0);
+        uv_timer_start(&objects[next].timer, on_timer, (uint64_t)(HOUR + next), 0);
     }
     look();
     return turns;
@@ -206,6 +207,60 @@ static long run_wake(long turns)
     return turns;
 }
 
+struct closing {
+    uv_loop_t *loop;
+    struct object *objects;
+};
+
+static struct closing *closings;
+
+static void setup_close(int n)
+{
+    closings = calloc((size_t)n, sizeof(struct closing));
+    for (int i = 0; i < n; i++) {
+        setup_idle(WATCHED);
+        closings[i] = (struct closing){loop, objects};
+    }
+    next = 0;
+}
+
+static long run_close(long turns)
+{
+    for (long turn = 0; turn < turns; turn++, next++) {
+        for (int i = 0; i < WATCHED; i++)
+            uv_close((uv_handle_t *)&closings[next].objects[i].poll, NULL);
+        uv_run(closings[next].loop, UV_RUN_DEFAULT);
+        need(uv_loop_close(closings[next].loop), "uv_loop_close");
+    }
+    return turns;
+}
+
+static int outer;
+
+/* Another loop, which waits for this loop's descriptor. */
+static void setup_embedded(int n)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    start(n);
+    for (int i = 0; i < n; i++)
+        add(i, READY + i, on_ready);
+    look();
+    need(outer = epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+    need(epoll_ctl(outer, EPOLL_CTL_ADD, uv_backend_fd(loop), &event), "epoll_ctl");
+}
+
+static long run_embedded(long turns)
+{
+    struct epoll_event event;
+
+    for (long turn = 0; turn < turns; turn++) {
+        epoll_wait(outer, &event, 1, -1);
+        look();
+    }
+    return turns;
+}
+
 const struct scenario scenarios[] = {
     {"ready", setup_ready, run_ready},
     {"add", start, run_add},
@@ -217,5 +272,7 @@ const struct scenario scenarios[] = {
     {"timer_restart", setup_timers, run_timer_restart},
     {"timer_fire", init_timers, run_timer_fire},
     {"wake", setup_wake, run_wake},
+    {"close", setup_close, run_close},
+    {"embedded", setup_embedded, run_embedded},
     {NULL, NULL, NULL},
 };

@@ -13,6 +13,7 @@
 /* The descriptors that a program inherits: READY and up to 99 more are readable for ever, IDLE and
  * those above it never are. */
 enum { READY = 100, IDLE = 200, MOST_READY = 100 };
+enum { WATCHED = 1000 }; /* in each of the queues that are closed, and beside a ghost */
 
 struct scenario {
     const char *name;

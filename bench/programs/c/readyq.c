@@ -8,10 +8,11 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const int64_t HOUR = INT64_C(3600000000000);
+static const int64_t HOUR = INT64_C(3600000000000), MS = 1000000;
 
 struct object { /* what a program would have for each descriptor or timer */
     readyq_watch watch;
@@ -146,14 +147,14 @@ static void setup_timers(int n)
 {
     start(n);
     for (int i = 0; i < n; i++)
-        need(readyq_add_timer(queue, &objects[i].watch, HOUR, 0), "readyq_add_timer");
+        need(readyq_add_timer(queue, &objects[i].watch, HOUR + i * MS, 0), "readyq_add_timer");
     look();
 }
 
 static long run_timer_add(long turns)
 {
-    for (long turn = 0; turn < turns; turn++)
-        readyq_add_timer(queue, &objects[next++].watch, HOUR, 0);
+    for (long turn = 0; turn < turns; turn++, next++)
+        readyq_add_timer(queue, &objects[next].watch, HOUR + next * MS, 0);
     look();
     return turns;
 }
@@ -190,6 +191,88 @@ static long run_wake(long turns)
         need(readyq_wait(queue, &batch, -1, 0), "readyq_wait");
     }
     return turns;
+}
+
+/* ------------------------------------------------------------------ closing, embedding, ghosts */
+
+static readyq **queues;
+
+static void setup_close(int n)
+{
+    queues = calloc((size_t)n, sizeof(readyq *));
+    for (int i = 0; i < n; i++) {
+        setup_idle(WATCHED);
+        readyq_done(&batch);
+        queues[i] = queue;
+        queue = NULL;
+        objects = NULL;
+    }
+}
+
+static long run_close(long turns)
+{
+    for (long turn = 0; turn < turns; turn++)
+        readyq_close(queues[next++]);
+    return turns;
+}
+
+static int outer;
+
+/* Another loop, which waits for this queue's descriptor. */
+static void setup_embedded(int n)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    setup_ready(n);
+    need(outer = epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+    need(epoll_ctl(outer, EPOLL_CTL_ADD, readyq_fileno(queue), &event), "epoll_ctl");
+}
+
+static long run_embedded(long turns)
+{
+    struct epoll_event event;
+    readyq_watch *w;
+
+    for (long turn = 0; turn < turns; turn++) {
+        epoll_wait(outer, &event, 1, -1);
+        readyq_wait(queue, &batch, 0, 0);
+        while ((w = readyq_next(&batch)) != NULL)
+            ((struct object *)w)->hits++;
+        readyq_done(&batch);
+    }
+    return turns;
+}
+
+static uint64_t count_rebuilds(void)
+{
+    struct readyq_stats stats;
+
+    readyq_stats(queue, &stats);
+    return stats.rebuilds;
+}
+
+/* A descriptor is closed before its watch is removed, and a duplicate of it is readable. */
+static long run_ghost(long turns)
+{
+    readyq_watch ghost = {0};
+
+    for (long turn = 0; turn < turns; turn++) {
+        const uint64_t before = count_rebuilds();
+        const int fd = dup(READY);
+
+        need(readyq_add(queue, &ghost, fd, READYQ_READ), "readyq_add");
+        close(fd);
+        readyq_remove(&ghost);
+        while (count_rebuilds() == before)
+            look();
+    }
+    return turns;
+}
+
+static void setup_ghost(int n)
+{
+    (void)n;
+    setup_idle(WATCHED);
 }
 
 /* ------------------------------------------------------------------ a pool of threads */
@@ -248,6 +331,9 @@ const struct scenario scenarios[] = {
     {"timer_restart", setup_timers, run_timer_restart},
     {"timer_fire", start, run_timer_fire},
     {"wake", start, run_wake},
+    {"close", setup_close, run_close},
+    {"embedded", setup_embedded, run_embedded},
+    {"ghost", setup_ghost, run_ghost},
     {"pool", setup_pool, run_pool},
     {NULL, NULL, NULL},
 };

@@ -24,12 +24,13 @@ HOUR = 3600
 
 
 class Object:
-    """What a program would have for each descriptor or timer."""
+    """What a program would have for each descriptor or timer. Its method is called with the watch
+    by `dispatch()`, and without an argument by asyncio and gevent."""
 
     def __init__(self, fd=-1):
         self.fd = fd
 
-    def handle(self, *_):
+    def handle(self, watch=None):
         pass
 
 
@@ -40,7 +41,7 @@ class Counter(Object):
         super().__init__(fd)
         self.left, self.stop = 0, stop
 
-    def handle(self, *_):
+    def handle(self):
         self.left -= 1
         if not self.left:
             self.stop()
