@@ -110,8 +110,8 @@ function queue:add_trigger(data) end
 function queue:wait(timeout, maximum) end
 
 ---Waits, then calls data(watch, ready) for each ready watch, or resumes it if it is a coroutine.
----An error propagates at once; watches that were not taken yet are left to the next wait, as is one
----whose data can be neither called nor resumed.
+---An error propagates at once; watches that were not taken yet are left to the next wait. So is a
+---watch whose data can be neither called nor resumed.
 ---@param timeout? number
 ---@param maximum? integer
 ---@return integer count
