@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_lua import LUAS, ROOT, environment, has_module
+from test_lua import LUAS, environment, has_module
 
 SOURCES = os.environ.get("READYQ_COPAS")
 NEEDED = ("socket", "ssl", "binaryheap", "timerwheel")
