@@ -33,9 +33,9 @@ function await.take_over(descriptor)
     if descriptor.watch then co, is_new = coroutines.release(descriptor.watch) end
     if not co then return end
     local task, turns = tasks[co], descriptor.turns
-    descriptor[READ], descriptor.turns = task, false
-    if turns then turns.current = task end
-    scheduler.note_wait(task, co, turns or descriptor, is_new)
+    local source = turns and turns:take_over(task) or descriptor
+    descriptor[READ] = task
+    scheduler.note_wait(task, co, source, is_new)
 end
 
 -- The same for the simple wait of this coroutine.

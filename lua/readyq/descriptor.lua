@@ -155,7 +155,7 @@ local function new(bit)
         answer = nil, -- what it said
         is_awaitable = false, -- it may have a simple wait (await.lua)
         dirty = false, -- a function that says whether the object itself holds bytes
-        turns = false, -- what a simple wait for it belongs to (turns.lua)
+        turns = false, -- of the object, if it is one of readyq.socket (turns.lua)
     }
     return setmetatable(descriptor, Descriptor)
 end
@@ -271,17 +271,15 @@ function Descriptor.waiter(call, bit)
     end
 end
 
--- A simple wait of `turns` for an object of readyq.socket. Returns as a waiter does; nothing if it
--- is not possible.
-function Descriptor.await(call, s, turns)
+-- A simple wait for reading an object of readyq.socket. Returns true; nil and why not; or nothing
+-- if it is not possible.
+function Descriptor.await(call, s)
     local self = descriptors[s]
     if not self or self[READ] ~= false or self.ask(s) ~= self.answer then return end
     local watch = self.watch
-    self.turns, turns.descriptor = turns, self
     local why = begin_await(watch, readers, s, self.dirty)
-    if why ~= watch and why ~= readers then return await.conclude(call, why) end
-    self.turns = false
-    return why == watch or nil
+    if why == watch then return true end
+    if why ~= readers then return await.conclude(call, why) end
 end
 
 -- The object is about to be closed: the waits for its descriptor return nil and "closed".

@@ -12,7 +12,7 @@ local Descriptor = require "readyq.descriptor"
 
 local current_task, suspend = scheduler.current_task, scheduler.suspend
 
-local SIMPLE = {} -- the call has a simple wait (await.lua), which take_over() makes a task's
+local SIMPLE = {} -- the call has a simple wait (await.lua)
 
 local Turns = {}
 Turns.__index = Turns
@@ -66,11 +66,18 @@ function Turns:enter(call, seconds)
     return suspend(call, task, co, self, seconds)
 end
 
+-- The simple wait of the current call, if it has one, becomes a general one. Returns its source.
+function Turns:take_over(task)
+    if self.current ~= SIMPLE then return nil end
+    self.current = task
+    return self
+end
+
 -- Waits until the object can be read, if that can be a simple wait and no other call is current.
 -- Returns true; nil and why not, and the call is over; or nothing if it can be no simple wait.
 function Turns:await(call, raw)
     self.current = SIMPLE
-    local ok, why = Descriptor.await(call, raw, self)
+    local ok, why = Descriptor.await(call, raw)
     if self.current == SIMPLE then
         self.current = false
     elseif not ok then
@@ -99,7 +106,10 @@ function Turns:wait(call, raw, bit, seconds)
     end
     if not descriptor then return result, message end
     self.current, self.descriptor = task, descriptor
-    if bit == READ and descriptor.is_kept then await.allow(co, descriptor) end
+    if bit == READ and descriptor.is_kept then
+        descriptor.turns = self
+        await.allow(co, descriptor)
+    end
     return suspend(call, task, co, self, seconds)
 end
 
