@@ -120,9 +120,9 @@ local function suspend(call, task, co, source, seconds)
     return conclude(call, task, why)
 end
 
--- Notes that the task waits for a Descriptor, and if that began after the queue was asked.
-function scheduler.note_wait(task, co, descriptor, is_new)
-    task.co, task.source, task.turn = co, descriptor, is_new and turn or turn - 1
+-- Notes a wait that began in its simple form, and whether that was after the queue was asked.
+function scheduler.note_wait(task, co, source, is_new)
+    task.co, task.source, task.turn = co, source, is_new and turn or turn - 1
     waiting = waiting + 1
 end
 
