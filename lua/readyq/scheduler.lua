@@ -38,7 +38,7 @@ local go = coroutines.resume or function(co, why)
     if not ok then return true, message end
 end
 
-local queue = assert(readyq.new())
+local queue = assert(readyq.new(readyq.loop_options))
 local wait = queue.wait
 local handlers = setmetatable({}, {__mode = "k"}) -- by data of a watch of the loop: a function
 local waiting = 0 -- how many tasks wait, but for the waits of await.lua
