@@ -232,6 +232,8 @@ def plot(chapter, rows, conditions):
 def overview(rows, conditions):
     rows = [row for row in rows if TUNED not in row.subject]
     panels = [row_of_bars(title, rows, *key) for *key, title in OVERVIEW if select(rows, *key)]
+    if not panels:  # nothing was timed
+        return
     words = "processor time, with the kernel's; medians of interleaved rounds; shorter is better"
     words += f" · readyq {conditions['readyq']}, {conditions['date']}"
     save("speed", figure("What an event loop costs", words, panels))
@@ -341,7 +343,7 @@ def item(words):
 
 
 def calls(row):
-    return f"{max(row.value, 0):.3g}"
+    return in_full(row.value) if row.value >= 100 else f"{max(row.value, 0):.3g}"
 
 
 COMPARED = ("instructions", "system calls", "time", "bytes")

@@ -153,8 +153,9 @@ struct readyq_watch {
  * A value of 0 stands for the default. When it is off, it costs nothing. When it is on, it asks the
  * kernel about a watch that is reported again and again, and sleeps are divided into seconds. */
 struct readyq_debug {
-    uint64_t turns;     /* 10,000 */
-    int64_t turn, rest; /* nanoseconds: 100 ms, 1 s */
+    uint64_t turns; /* how often a watch is reported; 0: 10,000 */
+    int64_t turn;   /* how long a turn may take, in nanoseconds; 0: 100 ms */
+    int64_t rest;   /* how long an EDGE watch may be left with data, in nanoseconds; 0: 1 s */
 
     /* Called in a wait, without a lock, with the watch if it is still in the queue. It must not
      * wait on the queue. Another thread may remove the watch at any time. NULL writes to the
@@ -357,8 +358,10 @@ READYQ_API int64_t readyq_due(readyq_watch *w);
     FIGURE(fires, "calls of fire")                                                                 \
     FIGURE(wakes, "calls of wake that did not merge with an earlier one")                          \
     FIGURE(slept, "nanoseconds in waits that may sleep, summed over threads")                      \
-    FIGURE(busy, "nanoseconds between such waits of one thread, summed over threads")              \
-    FIGURE(longest_turn, "the longest of those times between two waits, in nanoseconds")           \
+    FIGURE(busy, "nanoseconds from a wait that may sleep to the next one of the same thread, "     \
+                 "summed over threads")                                                            \
+    FIGURE(longest_turn, "the longest time from a wait that may sleep to the next one of the "     \
+                         "same thread, in nanoseconds")                                            \
     FIGURE(system_calls, "kernel_waits, changes and kicks together")                               \
     FIGURE(kernel_waits, "system calls that asked the kernel what is ready")                       \
     FIGURE(changes, "system calls that changed what the kernel watches")                           \
@@ -458,7 +461,8 @@ enum readyq_removal {
 /* One step, 40 bytes. */
 struct readyq_record {
     uint64_t watch;
-    uint8_t type, kind; /* enum readyq_record_type; enum readyq_kind of the watch */
+    uint8_t type; /* enum readyq_record_type */
+    uint8_t kind; /* enum readyq_kind of the watch */
     uint16_t unused;
     int number;
     int64_t time; /* nanoseconds, CLOCK_MONOTONIC, whatever clock the queue has */

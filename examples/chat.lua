@@ -1,56 +1,63 @@
 -- SPDX-License-Identifier: MIT
 --
--- A chat server on readyq.loop: `chat.lua [port]`. Try it with `nc 127.0.0.1 PORT`. Each client
--- has two coroutines. One reads lines. The other sends the lines that wait for the client, so that
--- a slow client gets all of them, whole and in order, and delays no other one. Ctrl-C and SIGTERM
--- end it.
+-- A chat server on readyq.loop: `chat.lua [port]`. The same chat as chat.py, and the last step of
+-- the tutorial with names. Try it with `nc 127.0.0.1 PORT`. Each client has two coroutines: one
+-- reads its lines, the other sends what waits for it. Nothing is lost: while more than FULL bytes
+-- wait for a client nobody is read, until that client has taken them, or STALL seconds have passed
+-- and its connection is closed. Ctrl-C and SIGTERM end the server.
 local loop = require "readyq.loop"
 local socket = require "socket"
 
 local NAME_TIME = 60 -- seconds to say who one is
-local IDLE_TIME = tonumber(os.getenv("CHAT_IDLE")) or 3600 -- seconds without a line
-local STALL_TIME = 60 -- seconds without reading anything of what waits
-local GOODBYE_TIME = 2 -- seconds to read the rest, for one who leaves
-local BACKLOG = 64 * 1024 * 1024 -- bytes that may wait for a client
+local IDLE = tonumber(os.getenv("CHAT_IDLE")) or 3600 -- seconds without a line
+local STALL = tonumber(os.getenv("CHAT_STALL")) or 10 -- seconds that a client has to take a part
+local GOODBYE = 2 -- seconds that a leaving client has to take the rest
 local LONGEST = 4096 -- bytes in a line
-local TURN = 100 -- lines, after which others have their turn
+local FULL = 65536 -- bytes that may wait for a client before nobody is read any more
+local PAUSE = 0.1 -- seconds after which accept is tried again if no descriptor was free
 
-local clients = {} -- a set
+local clients, full = {}, {} -- sets
+local room = loop.event() -- set while no client is full
+room:set()
+
 local Client = {}
 Client.__index = Client
 
 -- ---------------------------------------------------------------- sending
 
+-- Keeps the line until the coroutine that writes sends it.
 function Client:say(line)
-    if self.leaving:is_set() then return end
+    if self.leaving then return end
     table.insert(self.lines, line .. "\n")
-    self.waiting = self.waiting + #line + 1
+    self.size = self.size + #line + 1
     self.news:set()
-    if self.waiting > BACKLOG then self:leave() end
+    if self.size > FULL then
+        full[self] = true
+        room:clear()
+    end
 end
 
-local function say_to_others(sender, line)
+function Client:say_to_others(line)
     for client in pairs(clients) do
-        if client ~= sender and client.name then client:say(line) end
+        if client ~= self and client.name then client:say(line) end
     end
 end
 
--- Waits until the client has read something. Returns false if it does not, or has gone.
-function Client:wait_for_room()
-    if self.leaving:is_set() then return loop.writable(self.socket, self.limit) end
-    local first, ok = loop.any {{self.socket, "w"}, self.leaving, timeout = STALL_TIME}
-    return first == 2 or ok
+function Client:has_room()
+    full[self] = nil
+    if not next(full) then room:set() end
 end
 
--- send() may take a part of the data: it returns the place up to which it did.
-function Client:send(data)
-    local sent = 0
-    while sent < #data do
-        local last, message, last_of_part = self.socket:send(data, sent + 1)
+-- send() may take only a part of the text. Returns whether all was sent.
+function Client:send(text)
+    local limit, sent = loop.deadline(STALL), 0
+    while sent < #text do
+        local last, message, last_of_part = self.socket:send(text, sent + 1)
         sent = last or last_of_part
-        if not last and (message ~= "timeout" or not self:wait_for_room()) then return false end
+        if not last and (message ~= "timeout" or not loop.writable(self.socket, limit)) then
+            return false
+        end
     end
-    self.waiting = self.waiting - #data
     return true
 end
 
@@ -58,70 +65,80 @@ function Client:write()
     repeat
         self.news:wait()
         self.news:clear()
-        local data = table.concat(self.lines)
+        local text = table.concat(self.lines)
         self.lines = {}
-        local ok = self:send(data)
-    until not ok or self.leaving:is_set() and #self.lines == 0
+        local ok = self:send(text)
+        self.size = self.size - #text
+        if self.size <= FULL then self:has_room() end
+    until not ok or self.leaving and self.size == 0
     clients[self] = nil
+    self:is_gone()
     loop.close(self.socket) -- ends the wait of the coroutine that reads
 end
 
--- What waits for the client is sent, and then its connection is closed.
-function Client:leave()
-    if self.leaving:is_set() then return end
-    self.idle:remove()
-    self.limit = loop.deadline(GOODBYE_TIME)
-    self.leaving:set()
+-- ---------------------------------------------------------------- leaving
+
+-- Nobody waits for it any more, and the others are told once.
+function Client:is_gone()
+    self:has_room()
+    local name = self.name
+    self.name = nil
+    if name then self:say_to_others(name .. " left") end
+end
+
+-- What waits for the client is sent, then the reason, and then its connection is closed.
+function Client:leave(reason)
+    if self.leaving then return end
+    if reason then self:say(reason) end
+    self.leaving = true
     self.news:set()
+    self:is_gone()
+    loop.queue:add_timer(GOODBYE, function() loop.close(self.socket) end)
 end
 
 -- ---------------------------------------------------------------- receiving
 
--- The next line, or nil. LuaSocket has a buffer, so that it is asked first and the loop only if it
--- has no whole line; it returns the part that it has.
-function Client:receive(limit)
-    self.turn = self.turn + 1
-    if self.turn % TURN == 0 then loop.sleep() end
-    local line, message, part = self.socket:receive("*l", self.part)
-    while not line do
-        if message ~= "timeout" or #part > LONGEST then return nil end
-        self.part = part
-        if not loop.readable(self.socket, limit) then return nil end
-        line, message, part = self.socket:receive("*l", self.part)
+function Client:take(line)
+    line = line:gsub("\r$", "")
+    if self.name then
+        self:say_to_others(self.name .. ": " .. line)
+    else
+        self.name = line
+        self:say_to_others(line .. " came")
     end
-    self.part = ""
-    return line
 end
 
-function Client:talk()
+-- Takes the whole lines of the text. Returns the rest; or nil if a line is too long.
+function Client:split(text)
+    local first = 1
+    for last in text:gmatch "()\n" do
+        if last - first > LONGEST then return nil end
+        self:take(text:sub(first, last - 1))
+        first = last + 1
+    end
+    local rest = text:sub(first)
+    return #rest <= LONGEST and rest or nil
+end
+
+function Client:read()
     self:say("who are you?")
-    self.name = self:receive(loop.deadline(NAME_TIME))
-    if not self.name then return end
-    say_to_others(self, self.name .. " came")
-    local line = self:receive()
-    while line do
-        self.idle:restart(IDLE_TIME)
-        say_to_others(self, self.name .. ": " .. line)
-        line = self:receive()
-    end
-    say_to_others(self, self.name .. " left")
-end
-
-local function serve(connection)
-    connection:settimeout(0)
-    local self = setmetatable({
-        socket = connection,
-        lines = {}, waiting = 0, -- lines to send, and their bytes
-        part = "", turn = 0,
-        news = loop.event(), leaving = loop.event(),
-    }, Client)
-    self.idle = loop.queue:add_timer(IDLE_TIME, function()
-        self:say("you were silent for too long")
-        self:leave()
-    end)
-    clients[self] = true
-    loop.spawn(self.write, self)
-    self:talk()
+    local rest, limit = "", loop.deadline(math.min(NAME_TIME, IDLE))
+    repeat
+        local ready, why = loop.readable(self.socket, limit)
+        while not room:is_set() do -- somebody takes too little: whoever writes has to wait
+            room:wait()
+            limit = loop.deadline(IDLE)
+        end
+        if self.leaving then return end
+        if not ready then
+            return self:leave(why == "timeout" and "you were silent for too long" or nil)
+        end
+        local text, message, part = self.socket:receive(8192)
+        text = text or part
+        if text:find "\n" then limit = loop.deadline(IDLE) end
+        rest = self:split(rest .. text)
+        if not rest then return self:leave("your line is too long") end
+    until message == "closed"
     self:leave()
 end
 
@@ -136,9 +153,13 @@ loop.spawn(function()
     while loop.readable(listener) do
         local connection, message = listener:accept()
         if connection then
-            loop.spawn(serve, connection)
+            connection:settimeout(0)
+            local client = {socket = connection, lines = {}, size = 0, news = loop.event()}
+            clients[setmetatable(client, Client)] = true
+            loop.spawn(client.write, client)
+            loop.spawn(client.read, client)
         elseif message ~= "timeout" then
-            loop.sleep(0.1) -- no descriptor is free
+            loop.sleep(PAUSE) -- no descriptor is free
         end
     end
 end)
@@ -147,10 +168,8 @@ local signals = {}
 local function finish()
     for _, watch in ipairs(signals) do watch:remove() end
     loop.close(listener)
-    for client in pairs(clients) do
-        client:say("the server ends")
-        client:leave()
-    end
+    for client in pairs(clients) do client.name = nil end -- nobody is told who leaves
+    for client in pairs(clients) do client:leave("the server ends") end
 end
 for i, name in ipairs {"INT", "TERM"} do
     signals[i] = assert(loop.queue:add_signal(name, finish))

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""A chat server with callbacks: `chat.py [port]`. The same chat as chat.lua.
+"""A chat server with callbacks: `chat.py [port]`. The same chat as chat.lua, and the last step of
+the tutorial with names.
 
-Try it with `nc 127.0.0.1 PORT`. Output for a slow client is kept, up to a limit, and
-delays no other client. Ctrl-C and SIGTERM end the server.
+Try it with `nc 127.0.0.1 PORT`. Nothing is lost: while more than FULL bytes wait for a client
+nobody is read, until that client has taken them, or STALL seconds have passed and its connection is
+closed. Ctrl-C and SIGTERM end the server.
 """
 
-import errno
 import os
 import socket
 import sys
@@ -13,50 +14,65 @@ import sys
 import readyq
 
 NAME_TIME = 60.0  # seconds to say who one is
-IDLE_TIME = float(os.environ.get("CHAT_IDLE", "3600"))  # seconds without a line
-GOODBYE_TIME = 2.0  # seconds to read the rest, for one who leaves
-BACKLOG = 64 << 20  # bytes that may wait for a client
+IDLE = float(os.environ.get("CHAT_IDLE", "3600"))  # seconds without a line
+STALL = float(os.environ.get("CHAT_STALL", "10"))  # seconds that a full client has to make room
+GOODBYE = 2.0  # seconds that a leaving client has to take the rest
 LONGEST = 4096  # bytes in a line
+FULL = 65536  # bytes that may wait for a client before nobody is read any more
+PAUSE = 0.1  # seconds after which accept is tried again if no descriptor was free
 
 q = readyq.Queue()
-clients = set()
+clients, full, paused = set(), set(), set()
 
 
 class Client:
     def __init__(self, sock):
         sock.setblocking(False)
-        self.sock = sock
+        self.sock, self.received, self.unsent = sock, b"", bytearray()
         self.name = None
         self.leaving = False
-        self.received, self.unsent = b"", bytearray()
         self.watch = q.add(sock, data=self.serve)
-        self.timer = q.add_timer(min(NAME_TIME, IDLE_TIME), data=self.time_is_over)
+        self.timer = q.add_timer(min(NAME_TIME, IDLE), data=self.time_is_over)
         clients.add(self)
         self.say("who are you?")
 
     def serve(self, w):
-        if w.readable and not self.leaving:
-            self.receive()
-        if w.writable and w.active:
+        if w.writable:
             self.send()
+        if w.readable and w.active:
+            self.receive()
+
+    def update(self):
+        """Asks for what this client can do now."""
+        may_read = not self.leaving and self not in paused
+        interest = (readyq.READ if may_read else 0) | (readyq.WRITE if self.unsent else 0)
+        if interest != self.watch.interest:
+            self.watch.modify(interest)
 
     # ---------------------------------------------------------------- receiving
 
     def receive(self):
+        if full:  # somebody takes too little: whoever writes has to wait
+            paused.add(self)
+            self.update()
+            return
         try:
-            data = self.sock.recv(65536)
+            text = self.sock.recv(65536)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        *lines, self.received = (self.received + data).split(b"\n")
+            text = b""
+        *lines, self.received = (self.received + text).split(b"\n")
+        if max(map(len, [*lines, self.received])) > LONGEST:
+            self.leave("your line is too long")
+            return
         for line in lines:
             self.take(line.decode(errors="replace").rstrip("\r"))
-        if not data or len(self.received) > LONGEST:
+        if not text:
             self.leave()
 
     def take(self, line):
-        self.timer.restart(IDLE_TIME)
+        self.timer.restart(IDLE)
         if self.name is None:
             self.name = line
             self.say_to_others(f"{self.name} came")
@@ -64,79 +80,100 @@ class Client:
             self.say_to_others(f"{self.name}: {line}")
 
     def say_to_others(self, line):
-        for client in list(clients):
+        for client in clients:
             if client is not self and client.name is not None:
                 client.say(line)
 
     # ---------------------------------------------------------------- sending
 
     def say(self, line):
+        """Keeps the line until the socket can be written."""
         if self.leaving:
             return
-        was_empty = not self.unsent
         self.unsent += line.encode() + b"\n"
-        if was_empty:
-            self.send()
-        elif len(self.unsent) > BACKLOG:
-            self.close()
+        if len(self.unsent) > FULL and self not in full:
+            full.add(self)
+            self.timer.restart(STALL)
+        self.update()
 
     def send(self):
         try:
             del self.unsent[: self.sock.send(self.unsent)]
         except BlockingIOError:
-            pass
+            return
         except OSError:
             self.close()
             return
-        if self.leaving and not self.unsent:
+        if self.unsent:
+            return
+        if self.leaving:
             self.close()
             return
-        interest = 0 if self.leaving else readyq.READ
-        interest |= readyq.WRITE if self.unsent else 0
-        if interest != self.watch.interest:
-            self.watch.modify(interest)
+        if self in full:
+            self.timer.restart(IDLE)
+            self.has_room()
+        self.update()
+
+    def has_room(self):
+        full.discard(self)
+        while paused and not full:
+            client = paused.pop()
+            client.timer.restart(IDLE)  # its silence was not its own
+            client.update()
 
     # ---------------------------------------------------------------- leaving
 
-    def time_is_over(self, w):
-        if self.leaving:
+    def time_is_over(self, timer):
+        if self.leaving or self in full:
             self.close()
-        else:
-            self.say("you were silent for too long")
-            self.leave()
+        elif self not in paused:
+            self.leave("you were silent for too long")
 
-    def leave(self):
-        """What waits for the client is sent, and then its connection is closed."""
-        if self.leaving or not self.watch.active:
+    def leave(self, *reason):
+        """Sends what waits and the reason, and then closes."""
+        if self.leaving:
             return
+        for line in reason:
+            self.say(line)
         self.leaving = True
-        self.timer.restart(GOODBYE_TIME)
-        self.say_that_it_left()
-        self.send()
-
-    def say_that_it_left(self):
-        name, self.name = self.name, None
-        if name is not None:
-            self.say_to_others(f"{name} left")
+        self.timer.restart(GOODBYE)
+        self.is_gone()
+        if self.unsent:
+            self.update()
+        else:
+            self.close()
 
     def close(self):
-        clients.discard(self)
         self.timer.remove()
         self.watch.remove()
         self.sock.close()
-        self.say_that_it_left()
-        if listener.active and listener.interest == 0:
-            listener.modify(readyq.READ)
+        clients.discard(self)
+        self.is_gone()
+
+    def is_gone(self):
+        """Nobody waits for it any more, and the others are told once."""
+        paused.discard(self)
+        self.has_room()
+        name, self.name = self.name, None
+        if name is not None:
+            self.say_to_others(f"{name} left")
 
 
 def accept(w):
     try:
         sock, _ = w.source.accept()
-    except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            w.modify(0)  # no descriptor is free: paused until a client leaves
+    except BlockingIOError:
         return
-    Client(sock)
+    except OSError:  # no descriptor is free: try again soon
+        w.modify(0)
+        q.add_timer(PAUSE, data=accept_again)
+    else:
+        Client(sock)
+
+
+def accept_again(timer):
+    if listener.active:
+        listener.modify(readyq.READ)
 
 
 def finish(w):
@@ -145,8 +182,7 @@ def finish(w):
     for client in clients:
         client.name = None  # nobody is told who leaves
     for client in list(clients):
-        client.say("the server ends")
-        client.leave()
+        client.leave("the server ends")
 
 
 server = socket.create_server(("127.0.0.1", int((sys.argv[1:] or ["0"])[0])), backlog=128)

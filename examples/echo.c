@@ -17,7 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROOM 65536 /* how many bytes a client may send ahead of what it reads back */
+#define ROOM 65536      /* how many bytes a client may send ahead of what it reads back */
+#define PAUSE 100000000 /* ns after which accept is tried again if no descriptor was free */
 
 struct client {
     readyq_watch watch;
@@ -28,14 +29,13 @@ struct client {
 
 static readyq *queue;
 static readyq_watch listener, interrupt;
+static readyq_watch pause_timer; /* runs while no descriptor is free */
 
 static void drop(struct client *client)
 {
     readyq_remove(&client->watch);
     close(client->watch.fd);
     free(client);
-    if (listener.interest == 0)
-        readyq_modify(&listener, READYQ_READ);
 }
 
 static void accept_clients(void)
@@ -51,8 +51,10 @@ static void accept_clients(void)
         }
         client->watch.data = client;
     }
-    if (errno == EMFILE || errno == ENFILE)
-        readyq_modify(&listener, 0); /* no free descriptor: paused until a client leaves */
+    if (errno == EMFILE || errno == ENFILE) {
+        readyq_modify(&listener, 0);
+        readyq_add_timer(queue, &pause_timer, PAUSE, 0);
+    }
 }
 
 /* Reads everything that has arrived. False when the connection is broken. */
@@ -142,6 +144,8 @@ int main(int argc, char **argv)
                 running = false;
             else if (w == &listener)
                 accept_clients();
+            else if (w == &pause_timer)
+                readyq_modify(&listener, READYQ_READ);
             else
                 serve(w->data);
         }

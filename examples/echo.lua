@@ -11,6 +11,7 @@ local readyq = require "readyq"
 local socket = require "socket"
 
 local ROOM = 65536 -- how many bytes a client may send ahead of what it reads back
+local PAUSE = 0.1 -- seconds after which accept is tried again if no descriptor was free
 
 local queue = assert(readyq.new())
 local listener, interrupt
@@ -28,7 +29,6 @@ end
 local function drop(client)
     client.watch:remove()
     client.sock:close()
-    if listener.interest == 0 then listener:modify(readyq.READ) end
 end
 
 local function accept_clients()
@@ -38,7 +38,8 @@ local function accept_clients()
         sock, message = listener.source:accept()
     end
     if message:find("Too many open files", 1, true) then
-        listener:modify(0) -- no free descriptor: paused until a client leaves
+        listener:modify(0)
+        queue:add_timer(PAUSE, listener)
     end
 end
 
@@ -85,6 +86,8 @@ local function run()
                 return
             elseif w == listener then
                 accept_clients()
+            elseif w.kind == "timer" then
+                listener:modify(readyq.READ) -- the end of its pause
             else
                 serve(client)
             end

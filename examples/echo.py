@@ -13,6 +13,7 @@ import sys
 import readyq
 
 ROOM = 65536  # how many bytes a client may send ahead of what it reads back
+PAUSE = 0.1  # seconds after which accept is tried again if no descriptor was free
 
 
 class Client:
@@ -26,8 +27,6 @@ class Client:
 def drop(client):
     client.watch.remove()
     client.sock.close()
-    if listener.interest == 0:
-        listener.modify(readyq.READ)
 
 
 def accept_clients():
@@ -40,7 +39,8 @@ def accept_clients():
         return
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            listener.modify(0)  # no free descriptor: paused until a client leaves
+            listener.modify(0)
+            queue.add_timer(PAUSE, data=listener)
 
 
 def read_from(client):
@@ -100,6 +100,8 @@ def run():
                 return
             elif w is listener:
                 accept_clients()
+            elif w.kind == "timer":
+                w.data.modify(readyq.READ)  # the end of the listener's pause
             else:
                 serve(w.data)
 

@@ -17,6 +17,7 @@ import readyq
 
 IDLE = 30.0  # seconds
 LONGEST = 16384  # bytes of a request
+PAUSE = 0.1  # seconds after which accept is tried again if no descriptor was free
 folder = Path(sys.argv[2] if len(sys.argv) > 2 else ".").resolve()
 
 
@@ -113,8 +114,6 @@ class Client:
         self.sock.close()
         if self.file:
             self.file.close()
-        if listener.interest == 0:
-            listener.modify(readyq.READ)
 
 
 def accept(w):
@@ -123,7 +122,8 @@ def accept(w):
             Client(w.source.accept()[0])
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            w.modify(0)  # no descriptor is free: paused until a client leaves
+            w.modify(0)
+            q.add_timer(PAUSE, data=lambda timer: w.modify(readyq.READ))
 
 
 with readyq.Queue() as q:

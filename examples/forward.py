@@ -13,6 +13,7 @@ import sys
 import readyq
 
 ROOM = 65536  # bytes of one direction that may wait
+PAUSE = 0.1  # seconds after which accept is tried again if no descriptor was free
 
 
 class End:
@@ -70,8 +71,6 @@ class End:
         for end in (self, self.other):
             end.watch.remove()
             end.sock.close()
-        if listener.interest == 0:
-            listener.modify(readyq.READ)
 
 
 def accept(w):
@@ -80,7 +79,8 @@ def accept(w):
         target = socket.socket()
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            w.modify(0)  # no descriptor is free: paused until a connection ends
+            w.modify(0)
+            q.add_timer(PAUSE, data=lambda timer: w.modify(readyq.READ))
         return
     near, far = End(client), End(target)
     near.other, far.other = far, near

@@ -15,6 +15,7 @@ import readyq
 
 ROUND = float(os.environ.get("GAME_ROUND", "60"))  # seconds
 LARGEST = 100
+PAUSE = 0.1  # seconds after which accept is tried again if no descriptor was free
 
 q = readyq.Queue()
 players = {}  # names by watch
@@ -82,7 +83,11 @@ def serve(w):
 def accept(w):
     try:
         sock, _ = w.source.accept()
-    except OSError:
+    except BlockingIOError:
+        return
+    except OSError:  # no descriptor is free: try again soon
+        w.modify(0)
+        q.add_timer(PAUSE, data=lambda timer: w.modify(readyq.READ))
         return
     sock.setblocking(False)
     player = q.add(sock, data=serve)

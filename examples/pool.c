@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -16,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MOST_THREADS = 64 };
+enum { MOST_THREADS = 64, PAUSE = 100000000 /* ns, while no descriptor is free */ };
 
 struct client {
     readyq_watch watch; /* the first member: a watch is converted to its client */
@@ -24,15 +25,20 @@ struct client {
 };
 
 static readyq *q;
-static readyq_watch accepting, interrupt;
+static readyq_watch accepting, pause_timer, interrupt;
 
 static void accept_client(void)
 {
     const int fd = accept(accepting.fd, NULL, NULL);
     struct client *client = fd < 0 ? NULL : calloc(1, sizeof *client);
 
-    if (fd < 0)
-        return; /* another thread was quicker */
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE) { /* otherwise another thread was quicker */
+            readyq_modify(&accepting, 0);
+            readyq_add_timer(q, &pause_timer, PAUSE, 0);
+        }
+        return;
+    }
     fcntl(fd, F_SETFL, O_NONBLOCK);
     if (!client || readyq_add(q, &client->watch, fd, READYQ_READ) < 0) {
         free(client);
@@ -79,6 +85,8 @@ static void *work(void *unused)
         while ((w = readyq_next(&batch)) != NULL)
             if (w == &accepting)
                 accept_client();
+            else if (w == &pause_timer)
+                readyq_modify(&accepting, READYQ_READ);
             else if (w == &interrupt)
                 readyq_close(q); /* wakes all threads */
             else

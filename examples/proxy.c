@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ROOM = 65536 };
+enum { ROOM = 65536, PAUSE = 100000000 /* ns, while no descriptor is free */ };
 
 /* One of the two sockets of a connection, and what waits to be sent to it. */
 struct end {
@@ -28,6 +28,7 @@ struct end {
 };
 
 static readyq *q;
+static readyq_watch accepting, pause_timer, interrupt;
 
 static struct sockaddr_in local(const char *port)
 {
@@ -109,13 +110,15 @@ static void serve(struct end *end)
     free(end);
 }
 
-static void accept_client(int listener, const char *port)
+static void accept_client(const char *port)
 {
     const struct sockaddr_in address = local(port);
-    const int near = accept(listener, NULL, NULL), far = socket(AF_INET, SOCK_STREAM, 0);
+    const int near = accept(accepting.fd, NULL, NULL), far = socket(AF_INET, SOCK_STREAM, 0);
     struct end *client = near < 0 ? NULL : add_end(near), *target = far < 0 ? NULL : add_end(far);
 
-    if (!client || !target) { /* no descriptor or no memory: this client is refused */
+    if (!client || !target) { /* no descriptor, no memory: try again soon */
+        readyq_modify(&accepting, 0);
+        readyq_add_timer(q, &pause_timer, PAUSE, 0);
         if (client)
             readyq_remove(&client->watch);
         if (target)
@@ -140,9 +143,10 @@ int main(int count, char **words)
     struct sockaddr_in address = local(count > 1 ? words[1] : "0");
     socklen_t size = sizeof address;
     const int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-    readyq_watch accepting = {0}, interrupt = {0}, *w;
+    readyq_watch *w;
     readyq_batch batch = {0};
 
+    fcntl(listener, F_SETFL, O_NONBLOCK);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (count < 3 || bind(listener, (struct sockaddr *)&address, size) < 0 ||
         listen(listener, 128) < 0 || readyq_open(&q, NULL) < 0)
@@ -155,7 +159,9 @@ int main(int count, char **words)
     while (!interrupt.ready && readyq_wait(q, &batch, -1, 0) >= 0)
         while ((w = readyq_next(&batch)) != NULL)
             if (w == &accepting)
-                accept_client(listener, words[2]);
+                accept_client(words[2]);
+            else if (w == &pause_timer)
+                readyq_modify(&accepting, READYQ_READ);
             else if (w != &interrupt)
                 serve((struct end *)w);
     readyq_done(&batch);

@@ -4,19 +4,24 @@
 A block in ```python, ```lua or ```c is a program; the ```text block that follows is its output. A
 program in Lua runs on each Lua that has the modules it requires; a program whose library is missing
 is skipped. A block in ```pycon is a session. The sessions in ```console are typed into a terminal
-by tests/test_prompt*.py. A program that has no output below it is a chat server.
+by tests/test_prompt*.py. A program that has no output below it is a chat server, which has tests of
+its own.
 """
 
 import contextlib
 import doctest
 import importlib.util
 import os
+import queue
 import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
+import threading
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -25,9 +30,21 @@ import pythons
 import test_lua
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import terminal  # noqa: E402
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NEEDS = {"readyq.socket": "socket", "socket": "socket", "luv": "luv", "ssl": "ssl"}
+BLOCK = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+CODE = ("python", "lua", "c", "pycon")
+NEEDS = {
+    "readyq.socket": "socket",
+    "socket": "socket",
+    "luv": "luv",
+    "ssl": "ssl",
+    "copas": "copas",
+}
+NEEDS["posix.signal"] = "posix.signal"
 LIBRARIES = {"glib-unix.h": "glib-2.0", "uv.h": "libuv"}  # by header: names for pkg-config
 PACKAGES = {"glib-2.0": "libglib2.0-dev", "libuv": "libuv1-dev"}
 LONG = 60
@@ -39,15 +56,18 @@ def blocks(page):
     text = page.read_text(encoding="utf-8")
     found = list(BLOCK.finditer(text))
     for one, after in zip(found, [*found[1:], None]):
-        if one[1] not in ("python", "lua", "c", "pycon"):
+        if one[2] not in CODE:
             continue
-        follows = after and after[1] == "text" and not text[one.end() : after.start()].strip()
+        follows = after and after[2] == "text" and not text[one.end() : after.start()].strip()
         line = text.count("\n", 0, one.start()) + 1
-        yield line, one[1], one[2], after[2] if follows else None
+        output = textwrap.dedent(after[3]) if follows else None
+        yield line, one[2], textwrap.dedent(one[3]), output
 
 
 def missing_for(code, language):
     """What a program needs that is not installed, or None."""
+    if "/proc/" in code and not Path("/proc/self/mounts").exists():
+        return "/proc is missing: only Linux has it"
     if language == "python" and python_for(code) is None:
         return f"a Python package of {modules_of(code)} is missing: make setup"
     if language == "c":
@@ -158,65 +178,194 @@ def test_a_session_shows_what_the_page_says(code, output, runner, tmp_path):
 
 
 class Chat:
-    """The chat server of a tutorial, and clients for it."""
+    """The chat server of a tutorial, with some of its limits changed, and clients for it."""
 
-    def __init__(self, command, environment):
+    def __init__(self, code, runner, folder, **limits):
+        for name, value in limits.items():
+            code, found = re.subn(
+                rf"^((?:local )?{name} = )\S+", rf"\g<1>{value}", code, flags=re.M
+            )
+            assert found == 1
+        command, environment = command_of(code, runner, folder)
         self.server = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
         self.port = int(self.server.stdout.readline().split()[-1])
+        self.clients = contextlib.ExitStack()
 
-    @contextlib.contextmanager
+    def connect(self):
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=LONG)
+        return self.clients.enter_context(sock)
+
     def client(self):
-        with (
-            socket.create_connection(("127.0.0.1", self.port), timeout=LONG) as sock,
-            sock.makefile("rwb") as client,
-        ):
-            assert client.readline() == b"welcome\n"
-            yield client
+        client = self.clients.enter_context(self.connect().makefile("rwb"))
+        assert client.readline() == b"welcome\n"
+        return client
+
+    def processor_time(self):
+        fields = Path(f"/proc/{self.server.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self):
         self.server.send_signal(signal.SIGTERM)
+        assert self.server.wait(LONG) == 0
+        assert self.server.stderr.read() == ""
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
+        with contextlib.suppress(OSError):  # what was not sent
+            self.clients.close()
         self.server.kill()
         self.server.communicate()
 
 
 @pytest.fixture(params=[pytest.param(case.values, id=case.id) for case in SERVERS])
-def chat(request, tmp_path):
+def start(request, tmp_path):
+    """Starts a chat server; its limits can be given."""
     code, _, runner = request.param
-    with Chat(*command_of(code, runner, tmp_path)) as chat:
-        yield chat
+    with contextlib.ExitStack() as stack:
+
+        def start(**limits):
+            chat = Chat(code, runner, tmp_path, **limits)
+            stack.callback(chat.close)
+            return chat
+
+        yield start
 
 
-def test_a_chat_server_delays_nobody_for_a_slow_reader_and_says_good_bye(chat):
-    """One client floods with more than the kernel buffers, one reads nothing, one reads: it gets
-    all lines, in order."""
-    lines = [b"line %04d %s\n" % (number, b"x" * 4000) for number in range(3000)]
-    with chat.client() as writer, chat.client() as reader, chat.client() as slow:
-        for start in range(0, len(lines), 100):  # a reader that keeps up is never far behind
-            part = lines[start : start + 100]
-            writer.write(b"".join(part))
-            writer.flush()
-            assert [reader.readline() for _ in part] == part
-        chat.end()
-        for client in (writer, reader):
-            assert client.readline() == b"the server ends\n"
-            assert client.readline() == b""
-        received = slow.read()  # what the server kept for it, or nothing more if it was dropped
-        assert b"".join(lines).startswith(received.removesuffix(b"the server ends\n"))
-    assert chat.server.wait(LONG) == 0
-    assert chat.server.stderr.read() == ""
+LINES = [b"line %05d %s\n" % (number, b"x" * 4000) for number in range(6000)]
+TEXT = b"".join(LINES)  # more than the kernel buffers
+
+
+class Flood(threading.Thread):
+    """Sends everything, as fast as the server reads."""
+
+    def __init__(self, client):
+        super().__init__(daemon=True)
+        self.client, self.sent = client, 0
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError, ValueError):  # the server or the test has ended
+            for line in LINES:
+                self.client.write(line)
+                self.client.flush()
+                self.sent += len(line)
+
+
+def read_in_background(client):
+    answer = queue.SimpleQueue()
+    threading.Thread(target=lambda: answer.put(client.read(len(TEXT))), daemon=True).start()
+    return answer
+
+
+def test_a_chat_pauses_the_sender_while_a_receiver_is_slow_and_loses_nothing(start):
+    chat = start(STALL=LONG)
+    writer, reader, slow = chat.client(), chat.client(), chat.client()
+    flood, read = Flood(writer), read_in_background(reader)
+    before = -1
+    while before != flood.sent:
+        before = flood.sent
+        time.sleep(1)
+    assert before < len(TEXT)
+    used = chat.processor_time()
+    time.sleep(0.5)
+    assert chat.processor_time() - used <= 0.1
+    assert slow.read(len(TEXT)) == TEXT
+    assert read.get(timeout=LONG) == TEXT
+    chat.end()
+    assert [one.read() for one in (writer, reader, slow)] == [b"the server ends\n"] * 3
+
+
+def test_a_chat_drops_a_receiver_that_makes_no_room_and_serves_the_others(start):
+    chat = start(STALL="0.5")
+    writer, reader, stuck = chat.client(), chat.client(), chat.client()
+    Flood(writer)
+    assert reader.read(len(TEXT)) == TEXT
+    with contextlib.suppress(ConnectionResetError):
+        received = stuck.read()
+        assert TEXT.startswith(received)
+        assert len(received) < len(TEXT)
+    chat.end()
+
+
+def test_a_chat_does_not_wait_for_a_stuck_client_when_it_ends(start):
+    chat = start(GOODBYE="0.5", STALL=LONG)
+    writer, _stuck = chat.client(), chat.client()
+    flood = Flood(writer)
+    before = -1
+    while before != flood.sent:
+        before = flood.sent
+        time.sleep(0.5)
+    before = time.monotonic()
+    chat.end()
+    assert time.monotonic() - before < LONG / 2
+
+
+@pytest.mark.parametrize("text", [b"x" * 5000, b"y" * 4097 + b"\n"])
+def test_a_chat_refuses_a_line_that_is_too_long(start, text):
+    chat = start()
+    other, client = chat.client(), chat.client()
+    client.write(b"z" * 4096 + b"\n")
+    client.flush()
+    assert other.readline() == b"z" * 4096 + b"\n"
+    client.write(text)
+    client.flush()
+    assert client.read() == b"your line is too long\n"
+    chat.end()
+
+
+def test_a_chat_closes_the_connection_of_a_client_that_is_silent(start):
+    chat = start(IDLE="1.5")
+    client = chat.client()
+    before = time.monotonic()
+    for _ in range(3):
+        time.sleep(0.6)
+        client.write(b"still here\n")
+        client.flush()
+    assert client.read() == b"you were silent for too long\n"
+    assert time.monotonic() - before > 3
+    chat.end()
+
+
+def test_a_chat_without_a_free_descriptor_accepts_later_although_no_client_leaves(start):
+    resource = pytest.importorskip("resource", reason="no rlimits on this platform")
+    chat = start()
+    chat.client()
+    _, hard = resource.prlimit(chat.server.pid, resource.RLIMIT_NOFILE)
+    full = len(os.listdir(f"/proc/{chat.server.pid}/fd"))
+    resource.prlimit(chat.server.pid, resource.RLIMIT_NOFILE, (full, hard))
+    waiting = chat.connect()
+    waiting.settimeout(0.5)
+    used = chat.processor_time()
+    with pytest.raises(TimeoutError):
+        waiting.recv(100)
+    assert chat.processor_time() - used <= 0.1
+    resource.prlimit(chat.server.pid, resource.RLIMIT_NOFILE, (full + 10, hard))
+    waiting.settimeout(LONG)
+    assert waiting.recv(100) == b"welcome\n"
+    chat.end()
 
 
 def test_every_block_is_run():
     run = [case.id for kind in KINDS for case in kind]
     assert sorted(run) == sorted(case.id for case in CASES)
     assert len(run) > 60
+
+
+def test_a_block_that_is_not_run_is_a_command_or_a_session_that_is_typed():
+    found = {one[2] for page in PAGES for one in BLOCK.finditer(page.read_text(encoding="utf-8"))}
+    others = {one for one in found if not one.startswith("{")} - set(CODE)
+    assert others == {"text", "console", "sh", "cmake"}
+
+
+def test_the_core_can_be_compiled_with_a_program_by_the_command_on_its_page(tmp_path):
+    page = ROOT / "docs" / "recipes" / "c.md"
+    (command,) = re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    (program,) = [code for _, language, code, _ in blocks(page) if language == "c"]
+    (tmp_path / "program.c").write_text(program)
+    (tmp_path / "core").symlink_to(ROOT / "core")
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert subprocess.check_output([tmp_path / "a.out"], text=True) == "ann says hello\n"
 
 
 def test_every_image_is_there_and_is_well_formed():
@@ -228,6 +377,26 @@ def test_every_image_is_there_and_is_well_formed():
     assert images
     for image in images:
         assert ElementTree.parse(image).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def words_of(image):
+    """The text of an animated picture, without white space."""
+    text = "".join(ElementTree.parse(ROOT / "docs" / "images" / image).getroot().itertext())
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("name", terminal.SESSIONS)
+def test_the_recording_of_a_prompt_shows_the_session_of_its_page(name):
+    words, lines = words_of(f"{name}.svg"), terminal.session(name)
+    assert len(lines) > 5
+    for line in lines:
+        assert "".join(line.split()) in words, "make recordings"
+
+
+def test_the_recording_of_the_demo_shows_what_it_prints():
+    words = words_of("make-demo.svg")
+    for text in ("$ make demo", "in C:", "in Python:", "in Lua:", "6. peer accepted"):
+        assert "".join(text.split()) in words, "make recordings"
 
 
 @pytest.mark.parametrize("language", ["c", "python", "lua"])

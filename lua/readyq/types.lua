@@ -34,6 +34,7 @@
 ---@field ONESHOT integer interest: disarm after one delivery; modify arms again
 ---@field EXCLUSIVE integer interest: of several queues wake at least one, not all
 ---@field VERSION string
+---@field loop_options? readyq.options for the queue of readyq.loop; set it before that is loaded
 local readyq = {}
 
 ---Opens a queue. A wrong option raises; a failed system call returns nil, message, errno.
@@ -209,8 +210,8 @@ function queue:check() end
 ---@return true
 function queue:trace(out) end
 
----The figures of a queue: what each counts is in core/readyq.h, at READYQ_FIGURES. Times are in
----nanoseconds.
+---The figures of a queue. The reference of C says at readyq_stats what each counts (READYQ_FIGURES
+---in core/readyq.h). Times are in nanoseconds.
 ---@class readyq.stats
 ---@field watches integer
 ---@field adds integer
@@ -245,7 +246,8 @@ function queue:trace(out) end
 ---@operator len: integer
 local recording = {}
 
----One step. core/readyq.h states what bits and value mean for each type (READYQ_RECORD_...).
+---One step. The reference of C says at readyq_record_type what bits and value mean for each type
+---(READYQ_RECORD_... in core/readyq.h).
 ---@class readyq.record
 ---@field time integer nanoseconds, on the monotonic clock
 ---@field thread integer the thread that did it

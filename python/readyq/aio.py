@@ -243,10 +243,10 @@ def attach(queue: Queue, loop: asyncio.AbstractEventLoop | None = None) -> Calla
 
     >>> async def main():
     ...     queue, done = Queue(), asyncio.Event()
-    ...     end = attach(queue)
+    ...     detach = attach(queue)
     ...     watch = queue.add_timer(0.01, data=lambda watch: done.set())
     ...     await done.wait()
-    ...     end()
+    ...     detach()
     >>> asyncio.run(main())
     """
     loop = loop or asyncio.get_running_loop()

@@ -222,7 +222,9 @@ static void settle(struct world *o, struct queue *of, struct batch *b)
     for (int i = 0; i < BATCHES; i++) /* as its readyq_fileno() indicates */
         if (of->nest >= 0 && o->batches[i].of == of && o->batches[i].thread == 0)
             finish(o, &o->batches[i]);
-    if (b->of != of) /* as the wait would: that may arm watches of a queue which this one watches */
+    /* As the wait would: that may list what the other thread's batch has noted, and arm watches of a
+     * queue that this one watches. */
+    if (b->of != of || b->thread != 0)
         finish(o, b);
     shown = of->nest < 0 || poll(&nest, 1, 0) == 1;
     n = wait_for(o, of, b, 0, 0, 0);

@@ -35,12 +35,22 @@ end
 -- A loop on the virtual clock: time stands still while something runs, and jumps instead of
 -- sleeping.
 local function virtual_loop()
-    local new = readyq.new
-    package.loaded["readyq.loop"] = nil
-    readyq.new = function() return new {clock = "virtual"} end
+    package.loaded["readyq.loop"], readyq.loop_options = nil, {clock = "virtual"}
     local virtual = require "readyq.loop"
-    readyq.new, package.loaded["readyq.loop"] = new, loop
+    package.loaded["readyq.loop"], readyq.loop_options = loop, nil
     return virtual
+end
+
+function T.test_a_loop_refuses_a_queue_or_options_that_it_was_not_loaded_with()
+    readyq.loop_options = {clock = "virtual"}
+    raises("before the first require", loop.run)
+    raises("before the first require", loop.step, 0)
+    readyq.loop_options = nil
+    local queue = loop.queue
+    loop.queue = readyq.new {clock = "virtual"}
+    raises("before the first require", loop.run)
+    loop.queue = queue
+    loop.run()
 end
 
 function T.test_sleepers_wake_in_the_order_of_their_time()

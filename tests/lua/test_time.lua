@@ -26,12 +26,11 @@ function T.test_a_timer_goes_off_once_and_removes_itself()
 end
 
 function T.test_timers_go_off_in_the_order_of_their_deadlines()
-    local q = readyq.new()
-    for _, delay in ipairs {0.003, 0.001, 0.002} do q:add_timer(delay, delay) end
-    unix.sleep(0.005)
+    local q = readyq.new {clock = "virtual"}
+    for _, delay in ipairs {3, 1, 2} do q:add_timer(delay, delay) end
     local order = {}
-    for _, event in ipairs(things.events(q)) do order[#order + 1] = event.data end
-    equal(table.concat(order, " "), "0.001 0.002 0.003")
+    for i = 1, 3 do order[i] = select(3, things.event(q)) end
+    equal(table.concat(order, " "), "1 2 3")
 end
 
 function T.test_a_removed_timer_does_not_go_off()
