@@ -106,7 +106,7 @@ def environment(lua):
     programs.make(TESTS, BUILD, f"LUA={name}", f"INCLUDE={include}", *targets)
     return {
         **os.environ,
-        "LUA_PATH": f"{ROOT}/lua/?.lua;;",
+        "LUA_PATH": f"{ROOT}/lua/?.lua;{os.environ.get('LUA_PATH', ';;')}",
         "LUA_CPATH": f"{modules}/?.so;{directory}/?.so;;",
     }
 

@@ -96,7 +96,7 @@ fi
 check clang-tidy each '*.c' with_include tidy
 check 'order of calls' python3 tools/order.py build/core
 # The splitting of words is meant: items, packages and flags are lists.
-check shellcheck shellcheck --severity=warning --exclude=SC2044,SC2046 .ci/run tools/*.sh
+check shellcheck shellcheck --severity=warning --exclude=SC2044,SC2046 .ci/run tools/*.sh tests/*.sh
 if command -v actionlint >/dev/null; then
     check actionlint actionlint
 else
