@@ -44,12 +44,13 @@ list() {
         -o -print | awk '!/__pycache__|ld\.so\.cache/ || /readyq/' | LC_ALL=C sort
 }
 
-# Fails if other files than before exist, without those that match $2.
+# Fails if other files exist than before this package, without those that match $2.
 removed() {
     list >"$work/after"
     left=$(diff "$work/before" "$work/after" | grep '^[<>]' | grep -v "${2:-^$}") || left=
     [ -z "$left" ] || fail "$1: these files differ:
 $left"
+    mv "$work/after" "$work/before"
     say "$1: removed without a trace"
 }
 
