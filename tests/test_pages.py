@@ -67,6 +67,8 @@ def missing_for(code, language):
     """What a program needs that is not installed, or None."""
     if "/proc/" in code and not Path("/proc/self/mounts").exists():
         return "/proc is missing: only Linux has it"
+    if "/proc/pressure/" in code and not can_trigger():
+        return "pressure triggers are missing: Linux with CONFIG_PSI, and root on older kernels"
     if language == "python":
         for module in re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE):
             if importlib.util.find_spec(module) is None:
@@ -78,6 +80,16 @@ def missing_for(code, language):
     if language == "lua" and not luas_for(code):
         return f"a module of {sorted(set(NEEDS.values()))} is missing: make setup"
     return None
+
+
+def can_trigger():
+    """Whether the kernel takes a trigger for its pressure files."""
+    try:
+        with open("/proc/pressure/memory", "r+b", buffering=0) as file:
+            file.write(b"some 150000 2000000\0")
+    except OSError:
+        return False
+    return True
 
 
 def packages_of(code):
