@@ -44,6 +44,8 @@ NEEDS = {
     "copas": "copas",
 }
 NEEDS["posix.signal"] = "posix.signal"
+NEEDS["lgi"] = "lgi"
+INSTALL = {"gi": "pip install PyGObject", "lgi": "apt install lua-lgi"}  # others: make setup
 LIBRARIES = {"glib-unix.h": "glib-2.0", "uv.h": "libuv"}  # by header: names for pkg-config
 PACKAGES = {"glib-2.0": "libglib2.0-dev", "libuv": "libuv1-dev"}
 LONG = 60
@@ -72,13 +74,15 @@ def missing_for(code, language):
     if language == "python":
         for module in re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE):
             if importlib.util.find_spec(module) is None:
-                return f"{module} is missing: make setup"
+                return f"{module} is missing: {INSTALL.get(module, 'make setup')}"
     if language == "c":
         for name in packages_of(code):
             if subprocess.run(["pkg-config", "--exists", name], check=False).returncode != 0:
                 return f"{name} is missing: apt install {PACKAGES[name]}"
     if language == "lua" and not luas_for(code):
-        return f"a module of {sorted(set(NEEDS.values()))} is missing: make setup"
+        needed = modules_of(code)
+        commands = {INSTALL.get(module, "make setup") for module in needed}
+        return f"no Lua has all of {sorted(needed)}: {', '.join(sorted(commands))}"
     return None
 
 
@@ -97,9 +101,14 @@ def packages_of(code):
     return [name for file, name in LIBRARIES.items() if f"#include <{file}>" in code]
 
 
+def modules_of(code):
+    """The modules that a program in Lua requires, and that not every Lua has."""
+    return {NEEDS[name] for name in re.findall(r'require\(?\s*"(.+?)"', code) if name in NEEDS}
+
+
 def luas_for(code):
     """Each Lua that has the modules that the program requires."""
-    modules = {NEEDS[name] for name in re.findall(r'require "(.+?)"', code) if name in NEEDS}
+    modules = modules_of(code)
     return [lua for lua in test_lua.LUAS if all(test_lua.has_module(lua, name) for name in modules)]
 
 
