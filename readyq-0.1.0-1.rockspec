@@ -1,5 +1,4 @@
 -- SPDX-License-Identifier: MIT
-rockspec_format = "3.0"
 package = "readyq"
 version = "0.1.0-1"
 source = { url = "." }

@@ -1,5 +1,4 @@
 -- SPDX-License-Identifier: MIT
-rockspec_format = "3.0"
 package = "readyq"
 version = "scm-1"
 source = { url = "." }

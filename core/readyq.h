@@ -212,8 +212,8 @@ READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
 /* Fires when this process receives `signal`, in any number of queues; `count` is how many were
  * caught. A default or ignoring action is replaced while the signal is watched. A handler that was
  * installed before is called, too. So is a handler that replaces the library's while the signal is
- * watched: the next call for the signal, or the next wait that sleeps, installs the library's on
- * top of it. When the last watch is removed, the action below is restored, unless another is on
+ * watched: the next call for the signal, or the next readyq_wait() of a queue that watches it,
+ * installs the library's on top of it. Until then only the other handler gets the signal. When the last watch is removed, the action below is restored, unless another is on
  * top. Returns 1 instead of 0 if every thread currently blocks the signal: the watch is active, and
  * fires when a thread unblocks the signal.
  * -EINVAL: not a signal, or one that cannot or must not be caught (SIGKILL, SIGSTOP, SIGSEGV,

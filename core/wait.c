@@ -239,14 +239,19 @@ static int64_t time_to_sleep(const struct call *call)
     return until > 0 ? until : 0;
 }
 
+/* Another library may have replaced the handler of a watched signal since the last wait. */
+static void check_handlers(readyq *q)
+{
+    for (struct readyq__link *at = q->signals.next; at != &q->signals; at = at->next)
+        readyq__check_handler(readyq__owner(at, source.group)->signal);
+}
+
 /* Counts the thread as a sleeper, and then looks for what was published before it was counted: see
  * the head of this file. Returns the timeout, 0 if there is something. */
 static int64_t begin_sleep(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
 
-    for (struct readyq__link *at = q->signals.next; at != &q->signals; at = at->next)
-        readyq__check_handler(readyq__owner(at, source.group)->signal);
     if (q->watchdog != NULL)
         timeout = readyq__watchdog_sleep(q, timeout);
     readyq__count_sleep(q, call->time, timeout);
@@ -443,6 +448,8 @@ static int wait_for(struct call *call)
         if (q->closed)
             return -ESHUTDOWN;
         collect(call);
+        if (!call->is_look)
+            check_handlers(q);
         n = is_sleep_certain(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
         if (q->ghost_found && error == 0 && (error = prepare_if_due(q)) == 0)
             error = replace_if_possible(q);

@@ -8,9 +8,11 @@ local core = require "readyq.core"
 local methods = core.methods
 local trace = methods.trace
 
+local INTERNAL = {methods = true, coroutines = true, check_first = true}
+
 local readyq = {}
 for name, value in pairs(core) do
-    if value ~= methods and value ~= core.coroutines then readyq[name] = value end
+    if not INTERNAL[name] then readyq[name] = value end
 end
 
 local function resume(thread, watch, ready)
@@ -20,25 +22,23 @@ local function resume(thread, watch, ready)
     error(message, 0)
 end
 
-local function refuse(watch)
-    error("dispatch: " .. tostring(watch) .. " has no function or coroutine as its data", 3)
-end
-
 -- The dispatch of bindings/lua/dispatch.c for Lua 5.1 and LuaJIT, where no callback can yield
 -- through a C function.
 local function dispatch(self, timeout, max)
+    local next_watch, state = self:wait(timeout, max)
     local count = 0
-    for watch, ready, data in self:wait(timeout, max) do
+    while true do
+        local fault = core.check_first(self, state)
+        if fault then error(fault, 2) end
+        local watch, ready, data = next_watch(state)
+        if not watch then return count end
         count = count + 1
         if type(data) == "thread" then
             resume(data, watch, ready)
-        elseif type(data) == "function" or (getmetatable(data) or {}).__call then
-            data(watch, ready)
         else
-            refuse(watch)
+            data(watch, ready)
         end
     end
-    return count
 end
 
 methods.dispatch = methods.dispatch or dispatch

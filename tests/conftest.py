@@ -65,7 +65,7 @@ class Terminal:
         while not is_so():
             if time.monotonic() > end:
                 raise AssertionError(f"{what} did not appear; the screen:\n{self.screen()}")
-            time.sleep(0.02)
+            time.sleep(0.05)  # each look starts a process
         return self.screen()
 
     def expect(self, pattern):

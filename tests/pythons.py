@@ -4,6 +4,7 @@ virtual environment under build/ into which set-up installs packages from PyPI; 
 for which the package is built into a folder of the test.
 """
 
+import functools
 import glob
 import os
 import shlex
@@ -26,12 +27,18 @@ FLAGS = f"{MODULE} -fPIC -O0 -std=c11 -D_GNU_SOURCE -DREADYQ_STATIC -pthread -Ic
 def find(*modules):
     """A Python of the version that readyq is built for that has these modules; else a skip."""
     names = " and ".join(PACKAGES.get(module, module) for module in modules)
+    return with_modules(*modules) or pytest.skip(f"needs the Python packages {names} (make setup)")
+
+
+@functools.cache
+def with_modules(*modules):
+    """The same, or None."""
     code = SAME + "import " + ", ".join(modules)
     for python in (sys.executable, VENV):
         command = [python, "-c", code]
         if Path(python).exists() and subprocess.run(command, capture_output=True).returncode == 0:
             return str(python)
-    pytest.skip(f"needs the Python packages {names} (make setup)")
+    return None
 
 
 def find_version(number):

@@ -6,7 +6,7 @@ They are built with AddressSanitizer and UndefinedBehaviorSanitizer where the co
 once they are built: `build/tests/address,undefined/flow test_...`.
 """
 
-import fcntl
+import collections
 import functools
 import os
 import pathlib
@@ -16,11 +16,12 @@ import subprocess
 import sys
 import tempfile
 
+import programs
 import pytest
 from kqueue.gates import LINUX_ONLY
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SOURCES = ROOT / "tests" / "c"
+SOURCES, BUILD = ROOT / "tests" / "c", ROOT / "build" / "tests"
 MEMORY, THREADS = "" if "COVERAGE" in os.environ else "address,undefined", "thread"
 # Where the linker replaces functions by those of the test.
 WRAPPED = {
@@ -35,8 +36,8 @@ PLAIN = ("cancel", "cancelled")  # sanitizers do not follow the stack of a threa
 REASON = "a child registers by number, and only the parent's set knew the file of a closed one"
 LIMITS = {"test_child_does_not_take_a_reused_number_for_the_closed_file": REASON}
 ON_LINUX = sys.platform == "linux"
-# A forked child cannot join the threads of its parent.
-ENVIRONMENT = {**os.environ, "TSAN_OPTIONS": "report_thread_leaks=0"}
+# What takes longest begins first.
+LONG = ("watchdog", "pool", "strange", "forks")
 
 
 def marks_of(program, name):
@@ -72,37 +73,55 @@ def can_wrap():
     return result.returncode == 0
 
 
-@functools.cache
-def build(program, sanitizer):
-    make = os.environ.get("MAKE", "make")
-    command = [make, "-s", "-C", str(SOURCES), f"SANITIZE={sanitizer}", program]
-    (ROOT / "build" / "tests").mkdir(parents=True, exist_ok=True)
-    with open(ROOT / "build" / "tests" / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs in one tree build one after the other
-        result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return ROOT / "build" / "tests" / (sanitizer or "plain") / program
+def sanitizer_of(test, program):
+    if test is test_c_without_a_race:
+        return THREADS
+    return MEMORY if program not in PLAIN and can_sanitize(MEMORY) else ""
 
 
-def run(program, sanitizer, name):
+def lacking(program, sanitizer):
+    """Why it cannot be built."""
     if program in WRAPPED and not can_wrap():
-        pytest.skip("the linker cannot replace functions (--wrap): Apple's has no such option")
-    command = [build(program, sanitizer), name]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
-    assert result.returncode == 0, result.stdout + result.stderr
+        return "the linker cannot replace functions (--wrap): Apple's has no such option"
+    if sanitizer == THREADS and not can_sanitize(THREADS):
+        return "the C compiler cannot link -fsanitize=thread: install libtsan (gcc) or compiler-rt"
+    return None
+
+
+@pytest.fixture(scope="module")
+def runs(request):
+    """The programs of the selected tests, each run once with these."""
+    selected = collections.defaultdict(lambda: collections.defaultdict(list))
+    for item in request.session.items:
+        if item.path == request.path and not item.get_closest_marker("skip"):
+            program, name = item.callspec.params["program"], item.callspec.params["name"]
+            sanitizer = sanitizer_of(item.function, program)
+            if lacking(program, sanitizer) is None:
+                selected[sanitizer][program].append(name)
+    with programs.Runs() as runs:
+        for sanitizer, names in selected.items():
+            programs.make(SOURCES, BUILD, f"SANITIZE={sanitizer}", *names)
+            for program in sorted(names, key=lambda program: program not in LONG):
+                # A forked child cannot join the threads of its parent.
+                command = [BUILD / (sanitizer or "plain") / program, *names[program]]
+                runs.start((sanitizer, program), *command, TSAN_OPTIONS="report_thread_leaks=0")
+        yield runs
+
+
+def check(runs, test, program, name):
+    sanitizer = sanitizer_of(test, program)
+    if reason := lacking(program, sanitizer):
+        pytest.skip(reason)
+    runs.check((sanitizer, program), name)
 
 
 @pytest.mark.parametrize(("program", "name"), TESTS)
-def test_c(program, name):
-    run(program, MEMORY if program not in PLAIN and can_sanitize(MEMORY) else "", name)
+def test_c(runs, program, name):
+    check(runs, test_c, program, name)
 
 
 @pytest.mark.parametrize(
     ("program", "name"), [test for test in TESTS if test.values[0] in THREADED]
 )
-def test_c_without_a_race(program, name):
-    if not can_sanitize(THREADS):
-        pytest.skip(
-            "the C compiler cannot link -fsanitize=thread: install libtsan (gcc) or compiler-rt"
-        )
-    run(program, THREADS, name)
+def test_c_without_a_race(runs, program, name):
+    check(runs, test_c_without_a_race, program, name)

@@ -5,15 +5,14 @@
 model and the fuzzer of operations so.
 """
 
-import concurrent.futures
-import functools
+import collections
 import os
 import pathlib
 import re
 import signal
-import subprocess
 import sys
 
+import programs
 import pytest
 from kqueue.gates import GATES, LINUX_ONLY
 
@@ -26,40 +25,31 @@ EVERY = ("freebsd", "netbsd", "openbsd", "macos", "dragonfly")
 RELATED = ("netbsd7", "netbsd2023")  # the core is the same for them as for netbsd
 KERNELS = tuple(os.environ.get("KQUEUE_KERNELS", " ".join(EVERY)).split())
 CASES = sorted(path.stem for path in HERE.glob("test_*.c"))
-TIMEOUT = 600  # of a program; each of its tests has $TEST_SECONDS
 
 
 def make(*arguments):
-    command = ["make", "-s", "-C", str(HERE), *arguments]
-    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-def run(program, kernel, *names, **more):
-    environment = {"TEST_SECONDS": "200", **os.environ, "KQUEUE_AS": kernel, **more}
-    return subprocess.run(
-        [program, *names], capture_output=True, text=True, timeout=TIMEOUT, env=environment
-    )
+    programs.make(HERE, BUILD, *arguments)
 
 
 # ------------------------------------------------------------------ the kqueue for tests itself
 
 
-@functools.cache
-def cases(kernel):
-    """What each program prints as this kernel. They mostly sleep, so they run at once."""
+@pytest.fixture(scope="module")
+def cases():
+    """What each program prints as each kernel."""
     make("cases")
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        results = pool.map(lambda name: run(BUILD / "cases" / name, kernel), CASES)
-        return dict(zip(CASES, results, strict=True))
+    with programs.Runs() as runs:
+        for kernel in [*EVERY, *RELATED]:
+            for name in CASES:
+                runs.start((kernel, name), BUILD / "cases" / name, KQUEUE_AS=kernel)
+        yield runs
 
 
 @pytest.mark.parametrize("program", CASES)
 @pytest.mark.parametrize("kernel", [*EVERY, *RELATED])
-def test_it_does_what_the_kernel_does(kernel, program):
-    result = cases(kernel)[program]
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_it_does_what_the_kernel_does(cases, kernel, program):
+    result = cases.result((kernel, program))
+    assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.parametrize(
@@ -71,9 +61,10 @@ def test_it_does_what_the_kernel_does(kernel, program):
 )
 def test_it_aborts_where_the_kernel_would_panic(kernel, name):
     make("cases")
-    result = run(BUILD / "cases" / "test_queues", kernel, name, KQUEUE_PANIC="1")
-    assert result.returncode == -signal.SIGABRT, result.stdout + result.stderr
-    assert f"{kernel} would panic" in result.stderr
+    environment = {"KQUEUE_AS": kernel, "KQUEUE_PANIC": "1"}
+    result = programs.run([BUILD / "cases" / "test_queues", name], environment)
+    assert result.returncode == -signal.SIGABRT, result.stdout
+    assert f"{kernel} would panic" in result.stdout
 
 
 # ------------------------------------------------------------------ the C tests on it
@@ -83,7 +74,7 @@ PROGRAMS = {
     for path in sorted((ROOT / "tests" / "c").glob("*.c"))
     if path.stem not in LINUX_ONLY
 }
-LOAD = ("memory", "pool")  # what they cost matters more than the kernel: they run as one of them
+LOAD = ("memory", "pool", "watchdog")  # they take longest, and hardly depend on the kernel
 RUNS = [
     (kernel, program)
     for kernel in KERNELS
@@ -93,24 +84,26 @@ RUNS = [
 TESTS = [(kernel, program, name) for kernel, program in RUNS for name in PROGRAMS[program]]
 
 
-@functools.cache
-def outputs(kernel):
-    """What each C test prints as this kernel."""
-    make(f"AS={kernel}", "c")
-    programs = BUILD / kernel / "c"
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        names = [program for one, program in RUNS if one == kernel]
-        results = pool.map(lambda name: run(programs / name, kernel), names)
-        return dict(zip(names, results, strict=True))
+@pytest.fixture(scope="module")
+def runs(request):
+    """The C programs of the selected tests, each run once as each kernel, with these tests."""
+    selected = collections.defaultdict(list)
+    for item in request.session.items:
+        if item.function is test_c:
+            values = item.callspec.params
+            selected[values["kernel"], values["program"]].append(values["name"])
+    with programs.Runs() as runs:
+        for kernel in dict.fromkeys(kernel for kernel, _ in selected):
+            make(f"AS={kernel}", "c")
+        for (kernel, program), names in selected.items():
+            command = [BUILD / kernel / "c" / program, *names]
+            runs.start((kernel, program), *command, KQUEUE_AS=kernel)
+        yield runs
 
 
 @pytest.mark.parametrize(("kernel", "program", "name"), TESTS)
-def test_c(kernel, program, name):
-    result = outputs(kernel)[program]
-    why, verdict = re.search(
-        rf"^((?:#.*\n)*)(.*ok) \d+ - {name}$", result.stdout + "\n", re.MULTILINE
-    ).groups()
-    assert verdict == "ok", why + result.stderr
+def test_c(runs, kernel, program, name):
+    runs.check((kernel, program), name)
 
 
 @pytest.mark.parametrize("kernel", EVERY)

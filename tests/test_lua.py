@@ -16,7 +16,6 @@ import pty
 import re
 import resource
 import select
-import shlex
 import shutil
 import signal
 import socket
@@ -25,6 +24,7 @@ import termios
 import threading
 import time
 
+import programs
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -41,7 +41,6 @@ OTHERS = {
     "luajit": "/usr/include/luajit-2.1",
 }
 SKIPPED = 77
-COMPILE = "-std=c11 -D_GNU_SOURCE -O2 -fPIC -fvisibility=hidden -pthread".split()
 
 
 def is_other(name):
@@ -94,34 +93,30 @@ CASES = [
 ]
 
 
-def compile_module(lua, *sources, output):
-    include = OTHERS.get(lua, CONFIG["lua_include"])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    paths = [f"-I{include}", f"-I{ROOT / 'core'}", *map(str, sources)]
-    link = [*CONFIG["module_ldflags"].split(), "-o", str(output)]
-    command = [*shlex.split(os.environ.get("CC", "cc")), *COMPILE, *paths, *link]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
 @functools.cache
 def environment(lua):
     """The environment in which this Lua finds the modules, which are built for it if make has not
     done so.
     """
-    directory = BUILD / pathlib.Path(lua).name
+    name = pathlib.Path(lua).name
+    directory = BUILD / name
     modules = pathlib.Path(OTHER_MODULES or ROOT / "build" / "lua") if lua == MAIN else directory
-    for module in ("unix", "poor"):
-        compile_module(lua, TESTS / f"{module}.c", output=directory / f"{module}.so")
-    if lua != MAIN:
-        binding = sorted((ROOT / "bindings" / "lua").glob("*.c"))
-        library = ROOT / "build" / "libreadyq.a"
-        compile_module(lua, *binding, library, output=directory / "readyq" / "core.so")
+    include = OTHERS.get(lua, CONFIG["lua_include"])
+    targets = ["modules"] if lua == MAIN else ["modules", "binding"]
+    programs.make(TESTS, BUILD, f"LUA={name}", f"INCLUDE={include}", *targets)
     return {
         **os.environ,
-        "LUA_PATH": f"{ROOT}/lua/?.lua;;",
+        "LUA_PATH": f"{ROOT}/lua/?.lua;{os.environ.get('LUA_PATH', ';;')}",
         "LUA_CPATH": f"{modules}/?.so;{directory}/?.so;;",
     }
+
+
+def explain(reason):
+    """Without the command that installs a module, if it is there, but not for this Lua."""
+    lacks = re.search(r"(.* has no module (\S+)): ", reason)
+    if lacks and any(has_module(lua, lacks[2]) for lua in LUAS):
+        return f"{lacks[1]}: its package is for other versions"
+    return reason
 
 
 @pytest.mark.parametrize(("module", "function", "lua"), CASES)
@@ -134,7 +129,7 @@ def test_lua(module, function, lua):
         timeout=120,
     )
     if result.returncode == SKIPPED:
-        pytest.skip(result.stderr.strip())
+        pytest.skip(explain(result.stderr.strip()))
     assert result.returncode == 0, result.stdout + result.stderr
 
 

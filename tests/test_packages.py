@@ -206,7 +206,7 @@ def test_pip_installs_it_editable_without_isolation(packages, tmp_path):
     )
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "home"], check=True)
     python = tmp_path / "home" / "bin" / "python"
-    quickly = {"CFLAGS": "-O0", "PYTHONPATH": str(Path(setuptools).parent)}
+    quickly = {"CFLAGS": "-O0 -g0", "PYTHONPATH": str(Path(setuptools).parent)}
     command = [python, "-m", "pip", "install", "--no-build-isolation", "--no-index", "-e", sources]
     result = subprocess.run(
         list(map(str, command)),

@@ -26,6 +26,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import pythons
 import test_lua
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +46,7 @@ NEEDS = {
 }
 NEEDS["posix.signal"] = "posix.signal"
 NEEDS["lgi"] = "lgi"
-INSTALL = {"gi": "pip install PyGObject", "lgi": "apt install lua-lgi"}  # others: make setup
+INSTALL = {"gi": "apt install python3-gi", "lgi": "apt install lua-lgi"}  # others: make setup
 LIBRARIES = {"glib-unix.h": "glib-2.0", "uv.h": "libuv"}  # by header: names for pkg-config
 PACKAGES = {"glib-2.0": "libglib2.0-dev", "libuv": "libuv1-dev"}
 LONG = 60
@@ -71,19 +72,20 @@ def missing_for(code, language):
         return "/proc is missing: only Linux has it"
     if "/proc/pressure/" in code and not can_trigger():
         return "pressure triggers are missing: Linux with CONFIG_PSI, and root on older kernels"
-    if language == "python":
-        for module in re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE):
-            if importlib.util.find_spec(module) is None:
-                return f"{module} is missing: {INSTALL.get(module, 'make setup')}"
+    if language == "python" and python_for(code) is None:
+        return how_to_get([m for m in modules_of(code) if not importlib.util.find_spec(m)])
     if language == "c":
         for name in packages_of(code):
             if subprocess.run(["pkg-config", "--exists", name], check=False).returncode != 0:
                 return f"{name} is missing: apt install {PACKAGES[name]}"
     if language == "lua" and not luas_for(code):
-        needed = modules_of(code)
-        commands = {INSTALL.get(module, "make setup") for module in needed}
-        return f"no Lua has all of {sorted(needed)}: {', '.join(sorted(commands))}"
+        return how_to_get(lua_modules_of(code))
     return None
+
+
+def how_to_get(modules):
+    commands = {INSTALL.get(module, "make setup") for module in modules}
+    return f"one of {sorted(modules)} is missing: {', '.join(sorted(commands))}"
 
 
 def can_trigger():
@@ -96,19 +98,30 @@ def can_trigger():
     return True
 
 
+def modules_of(code):
+    return re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE)
+
+
+def python_for(code):
+    """A Python that has the modules that the program imports, or None."""
+    if all(importlib.util.find_spec(module) for module in modules_of(code)):
+        return sys.executable
+    return pythons.with_modules(*modules_of(code))
+
+
 def packages_of(code):
     """The names by which pkg-config knows the libraries that a C program includes."""
     return [name for file, name in LIBRARIES.items() if f"#include <{file}>" in code]
 
 
-def modules_of(code):
+def lua_modules_of(code):
     """The modules that a program in Lua requires, and that not every Lua has."""
     return {NEEDS[name] for name in re.findall(r'require\(?\s*"(.+?)"', code) if name in NEEDS}
 
 
 def luas_for(code):
     """Each Lua that has the modules that the program requires."""
-    modules = modules_of(code)
+    modules = lua_modules_of(code)
     return [lua for lua in test_lua.LUAS if all(test_lua.has_module(lua, name) for name in modules)]
 
 
@@ -156,7 +169,7 @@ def command_of(code, runner, folder):
     if runner == "python":
         source = folder / "program.py"
         source.write_text(code)
-        return [sys.executable, source], None
+        return [python_for(code), source], None
     source = folder / "program.lua"
     source.write_text(code)
     return [runner, source], test_lua.environment(runner)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the screen shows while output appears above the line that is edited, with prompt_toolkit and
-at Python 3.13's own prompt, in terminals of 80 and 40 columns, on Python 3.11 and 3.13.
+at Python 3.13's own prompt, on Python 3.11 and 3.13. A terminal has 80 columns; where lines wrap,
+also 40.
 """
 
 import re
@@ -30,9 +31,12 @@ def python(request, tmp_path_factory):
     return python, pythons.build(python, folder, "prompt_toolkit", "wcwidth")
 
 
-@pytest.fixture(params=[80, 40])
+@pytest.fixture
 def columns(request):
-    return request.param
+    return getattr(request, "param", 80)
+
+
+in_both_widths = pytest.mark.parametrize("columns", [80, 40], indirect=True)
 
 
 @pytest.fixture
@@ -53,6 +57,7 @@ def console(start):
     return start("-m", "readyq")
 
 
+@in_both_widths
 def test_a_long_line_is_edited_in_its_middle_while_a_timer_prints(console, columns):
     assert len(LINE) >= 120
     console.enter(TICKS)
@@ -73,7 +78,7 @@ def test_a_long_line_is_edited_in_its_middle_while_a_timer_prints(console, colum
     console.expect(r"^\(106, True\)\n>>>$")
 
 
-def test_a_block_of_lines_is_edited_while_a_timer_prints(console, columns):
+def test_a_block_of_lines_is_edited_while_a_timer_prints(console):
     console.enter(TICKS)
     console.write("def two():\n    number = 1\n    return number\n")
     console.expect(r"^\.\.\.     return number\n\.\.\.(     )?$")
@@ -112,6 +117,7 @@ def test_what_threads_and_loggers_write_appears_above_the_line(console):
     console.expect(r"^thread\nlog careful\n>>> half a line$")
 
 
+@in_both_widths
 def test_wide_characters_are_edited_while_a_timer_prints(console, columns):
     console.enter(TICKS)
     console.write("text = '" + "日本" * 8 + "'")
@@ -159,6 +165,7 @@ def test_a_second_ctrl_c_ends_a_task_that_blocks_the_loop(console):
     console.expect(r"^42$")
 
 
+@in_both_widths
 @pytest.mark.parametrize("python", ["3.13"], indirect=True)
 def test_at_pythons_own_prompt_a_long_line_is_edited_in_its_middle(start, columns):
     console = start("-q", TERM="xterm-256color")

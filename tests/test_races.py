@@ -17,6 +17,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import programs
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,8 +78,9 @@ def may_be_steady():
 
 def build(language, include, output):
     output.parent.mkdir(parents=True, exist_ok=True)
-    sources = [*ROOT.glob("core/**/*.c"), *ROOT.glob(f"bindings/{language}/*.c")]
-    compile_shared(sources, include, output)
+    programs.make(ROOT / "tests" / "c", BUILD.parent, "SANITIZE=thread", "archive")
+    core = BUILD.parent / "thread" / "core.a"
+    compile_shared([*ROOT.glob(f"bindings/{language}/*.c"), core], include, output)
 
 
 def compile_shared(sources, include, output):

@@ -15,7 +15,7 @@ import pytest
 from installing import version
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ["CHANGELOG.md", "CITATION.cff", "pyproject.toml", "core/readyq.h", ".gitignore"]
+FILES = ["CHANGELOG.md", "CITATION.cff", "pyproject.toml", "core/readyq.h"]
 VERSION = version()
 SPEC = f"readyq-{VERSION}-1.rockspec"
 CHANGES = f"# Changelog\n\n## [Unreleased]\n\n## [{VERSION}] - 2026-01-31\n\n- The first.\n"
@@ -28,6 +28,7 @@ class Clone:
         for name in [*FILES, SPEC]:
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, path / name)
+        (path / ".gitignore").write_text("build/\ndist/\n__pycache__/\n", encoding="utf-8")
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "tools", path / "tools", ignore=ignored)
         self.change("CHANGELOG.md", ".*", CHANGES, re.DOTALL)
@@ -173,3 +174,16 @@ def test_the_list_of_contents_is_valid_and_names_every_file(tmp_path):
     assert [one["name"] for one in document["components"]] == ["one.whl", "two.tar.gz"]
     assert document["metadata"]["timestamp"] == "2023-11-14T22:13:20+00:00"
     assert document["metadata"]["component"]["version"] == VERSION
+
+
+def test_wheels_are_built_with_the_headers_of_debians_python(tmp_path):
+    """Which are in two directories below /usr/include, where zig does not look."""
+    headers = tmp_path / "include" / "x86_64-linux-gnu" / "python3.9"
+    headers.mkdir(parents=True)
+    (headers / "pyconfig.h").write_text("", encoding="utf-8")
+    code = "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import wheels; "
+    code += "python = wheels.Python('', (3, 9), False, '', sys.argv[2] + '/include/python3.9'); "
+    code += "wheels.add_headers(pathlib.Path(sys.argv[2], 'found'), python)"
+    subprocess.run([sys.executable, "-c", code, ROOT / "tools", tmp_path], check=True)
+    assert (tmp_path / "found" / "x86_64-linux-gnu" / "python3.9" / "pyconfig.h").exists()
+    assert (tmp_path / "found" / "sys" / "single_threaded.h").exists()

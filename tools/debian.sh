@@ -5,18 +5,19 @@
 #
 #   tools/debian.sh build         builds them on this system, into build/deb, and runs lintian
 #   tools/debian.sh try SUITE...  makes a bare root of each suite below build/debian, which stays for
-#                                 the next time; builds the packages in a copy of it, installs them
-#                                 in another, runs debian/tests, removes them, and compares the files
-#                                 with those before. For root, because it uses chroot.
+#                                 the next time; builds the packages in a copy of it, and runs
+#                                 tests/bare.sh in another, which installs them and those in dist/,
+#                                 runs the programs of README.md and removes them. For root, because
+#                                 it uses chroot.
 #
 # Environment: MIRROR, where mmdebstrap fetches packages; without it, where it always does.
 set -eu
 cd "$(dirname "$0")/.."
 
 version=$(sed -n 's/^#define READYQ_VERSION "\(.*\)".*/\1/p' core/readyq.h)
-packages='libreadyq0 libreadyq-dev python3-readyq lua-readyq'
-# Those that debian/tests/control names.
-for_tests='gcc libc6-dev pkgconf python3-all lua5.1 lua5.2 lua5.3 lua5.4'
+# What debian/tests/control names, and what tests/bare.sh uses.
+for_tests='gcc libc6-dev pkgconf python3-all lua5.1 lua5.2 lua5.3 lua5.4
+    make python3-dev python3-pip luarocks liblua5.1-0-dev liblua5.2-dev liblua5.3-dev liblua5.4-dev'
 
 say() {
     echo "debian: $*" >&2
@@ -106,36 +107,27 @@ build_in() {
         --suppress-tags newer-standards-version *.changes"
 }
 
-# What exists, except what dpkg and apt keep for themselves.
-list_root() {
-    (cd "$1" && find . -xdev \( -path ./proc -o -path ./tmp -o -path ./var/log -o \
-        -path ./var/cache/apt -o -path ./var/lib/apt -o -name '*-old' -o -name '*.pyc' \
-        -o -path ./readyq \) -prune -o -printf '%y %m %p %l\n' | LC_ALL=C sort)
+# With setuptools, so that the root does not need a package index to build the source package.
+copy_dist() {
+    cp dist/readyq-* "$1/"
+    build/venv/bin/python -m pip -q download --no-deps -d "$1" \
+        "$(sed -n 's/^SETUPTOOLS = "\(.*\)".*/\1/p' tools/wheels.py)"
 }
 
+# tests/bare.sh tries all packages: these, and those of `make dist` if there are any.
 try_in() {
-    say "$1: installing, testing and removing"
+    say "$1: installing, running and removing"
     root=build/debian/$1.bare
     copy_root "build/debian/$1" "$root"
-    mkdir "$root/readyq"
-    cp "build/debian/$1.build/readyq/"*.deb "$root/readyq/"
-    cp -R README.md debian "$root/readyq/"
-    run "$root" "apt-get update && apt-get install --simulate /readyq/*.deb"
-    run "$root" "apt-get install -y $for_tests"
-    list_root "$root" >"$root.before"
-    run "$root" "apt-get install -y \$(ls /readyq/*.deb | grep -v dbgsym)"
-    for test in c python lua; do
-        run "$root" "cd /readyq && debian/tests/$test"
-        cat "$root.log"
-    done
-    run "$root" "apt-get purge -y $packages"
-    list_root "$root" >"$root.after"
-    diff "$root.before" "$root.after" >&2 || {
-        say "$1: the packages leave traces"
-        exit 1
-    }
+    mkdir -p "$root/readyq/packages" "$root/readyq/sources"
+    cp "build/debian/$1.build/readyq/"*.deb "$root/readyq/packages/"
+    [ ! -d dist ] || copy_dist "$root/readyq/packages"
+    list_files | tar -cf - -T - | tar -xf - -C "$root/readyq/sources"
+    run "$root" "apt-get update && apt-get install -y $(echo $for_tests)"
+    run "$root" "apt-get install -y lua5.5 liblua5.5-dev || true" # newer Debians have it
+    run "$root" "sh /readyq/sources/tests/bare.sh /readyq/packages"
+    cat "$root.log"
     rm -rf "build/debian/$1.build" "$root"
-    say "$1: removed without a trace"
 }
 
 command=$1

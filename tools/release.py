@@ -96,8 +96,8 @@ def wrong_tree(version):
         return
     changed = project.git("status", "--porcelain").splitlines()
     if changed:
-        others = f" and {len(changed) - 1} others" * (len(changed) > 1)
-        yield f"the tree is not clean: {changed[0].strip()}{others}"
+        more = f" (and {len(changed) - 1} more)" * (len(changed) > 1)
+        yield f"the tree is not clean: {changed[0].strip()}{more}"
     if project.git("tag", "--list", f"v{version}"):
         yield f"the tag v{version} exists"
 

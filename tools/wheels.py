@@ -32,9 +32,10 @@ FLAGS = "-O2 -g0"
 ASK = """
 import sys, sysconfig, os
 of = sysconfig.get_config_var
-headers = os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))
+include = sysconfig.get_path("include")
+headers = os.path.exists(os.path.join(include, "Python.h"))
 print(sys.implementation.name, *sys.version_info[:3], int(bool(of("Py_GIL_DISABLED"))),
-      int(bool(of("Py_DEBUG"))), int(headers), of("EXT_SUFFIX"))
+      int(bool(of("Py_DEBUG"))), int(headers), of("EXT_SUFFIX"), include)
 """
 
 
@@ -43,6 +44,7 @@ class Python(NamedTuple):
     version: tuple
     free_threaded: bool
     suffix: str  # of a module for glibc
+    include: str
 
     @property
     def name(self):
@@ -74,14 +76,14 @@ def libraries():
 def ask(program):
     """The Python that this program is, or None if no wheel can be built for it."""
     result = subprocess.run([program, "-c", ASK], capture_output=True, text=True, check=False)
-    words = result.stdout.split()
-    if result.returncode != 0 or len(words) != 8 or words[0] != "cpython":
+    words = result.stdout.strip().split(" ", 8)
+    if result.returncode != 0 or len(words) != 9 or words[0] != "cpython":
         return None
     numbers = tuple(map(int, words[1:4]))
     free_threaded, debug, headers = (word == "1" for word in words[4:7])
     if numbers < OLDEST or debug or not headers:
         return None
-    return numbers, Python(program, numbers[:2], free_threaded, words[7])
+    return numbers, Python(program, numbers[:2], free_threaded, *words[7:])
 
 
 def installed():
@@ -97,10 +99,16 @@ def installed():
 
 
 def named(program):
+    """The Python of this path or name. pyenv's python3.12 on the path may be one that it refuses to
+    run here, but has.
+    """
     found = ask(shutil.which(program) or program)
-    if found is None:
-        raise FailedError(f"{program} is not a CPython 3.9 or later with its headers")
-    return found[1]
+    if found is not None:
+        return found[1]
+    for python in installed():
+        if program == "python{}.{}".format(*python.version) + "t" * python.free_threaded:
+            return python
+    raise FailedError(f"{program} is not a CPython 3.9 or later with its headers")
 
 
 def build(sdist, folder, pythons=None):
@@ -134,12 +142,23 @@ def linker(path, compiler, library):
     return path
 
 
+def add_headers(folder, python):
+    """What zig's headers lack. Debian's pyconfig.h includes the processor's, which is found in
+    /usr/include, where the headers of this machine's C library are, too.
+    """
+    (folder / "sys").mkdir(parents=True)
+    (folder / "sys" / "single_threaded.h").write_text(NO_SINGLE_THREADED, encoding="utf-8")
+    include = Path(python.include)
+    for one in include.parent.glob(f"*-linux-gnu*/{include.name}"):
+        (folder / one.parent.name).mkdir()
+        (folder / one.parent.name / one.name).symlink_to(one)
+
+
 def build_one(sdist, folder, python, library):
     with tempfile.TemporaryDirectory() as work:
-        header = Path(work, "headers", "sys", "single_threaded.h")
-        header.parent.mkdir(parents=True)
-        header.write_text(NO_SINGLE_THREADED, encoding="utf-8")
-        compiler = f"{find_zig()} cc -target {library.target} -I{work}/headers"
+        headers = Path(work, "headers")
+        add_headers(headers, python)
+        compiler = f"{find_zig()} cc -target {library.target} -I{headers}"
         constraint = Path(work, "constraint.txt")
         constraint.write_text(SETUPTOOLS + "\n", encoding="utf-8")
         variables = environment(

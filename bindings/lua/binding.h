@@ -42,9 +42,10 @@ struct queue {
 enum { QUEUE_WATCHES = 1, QUEUE_NEXT, QUEUE_TRACE, QUEUE_VALUES = QUEUE_TRACE };
 
 struct watch {
-    readyq_watch core;   /* first: a pointer to one is a pointer to the other */
-    lua_Number period;   /* of a timer, in seconds as given; 0 for none */
-    bool kept;           /* it is in its queue's table, in the slot luaq_slot() */
+    readyq_watch core; /* first: a pointer to one is a pointer to the other */
+    lua_Number period; /* of a timer, in seconds as given; 0 for none */
+    bool kept;         /* it is in its queue's table, in the slot luaq_slot() */
+    bool is_function;  /* its data is one: dispatch() need not look, which costs 140 instructions */
     lua_Integer awaited; /* after which wait of the queue a coroutine began to await it; 0: none */
 };
 
@@ -70,6 +71,9 @@ static inline int luaq_slot(const readyq_watch *w)
 {
     return (int)(intptr_t)w->data;
 }
+
+/* Makes the value on top the data of the watch at `watch`. [-1, +0, -] */
+void luaq_set_data(lua_State *L, int watch);
 
 /* Puts the watch at `watch` into the table of its queue. [-0, +0, m] */
 void luaq_keep(lua_State *L, int watch);
@@ -126,7 +130,8 @@ enum taken luaq_end_await(lua_State *L, struct queue *q, int watch);
 
 /* ------------------------------------------------------------------ dispatch.c */
 
-extern const luaL_Reg luaq_dispatch_methods[]; /* empty where lua/readyq.lua has it */
+extern const luaL_Reg luaq_dispatch_methods[];   /* empty where lua/readyq.lua has it */
+extern const luaL_Reg luaq_dispatch_functions[]; /* for lua/readyq.lua; empty elsewhere */
 
 /* ------------------------------------------------------------------ arguments.c */
 

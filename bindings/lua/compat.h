@@ -151,6 +151,10 @@ static inline lua_State *main_thread(lua_State *L)
 
 #else
 
+#ifndef LUA_OK
+#define LUA_OK 0
+#endif
+
 /* Lua 5.1 does not reveal its main thread; it is known if the module was loaded in it. */
 static inline void remember_main_thread(lua_State *L)
 {

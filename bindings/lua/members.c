@@ -28,6 +28,12 @@ void luaq_keep(lua_State *L, int watch)
     w->kept = true;
 }
 
+void luaq_set_data(lua_State *L, int watch)
+{
+    ((struct watch *)lua_touserdata(L, watch))->is_function = lua_isfunction(L, -1);
+    lua_setiuservalue(L, watch, WATCH_DATA);
+}
+
 void luaq_forget(lua_State *L, int watch)
 {
     struct watch *w = lua_touserdata(L, watch);

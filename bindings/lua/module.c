@@ -84,6 +84,7 @@ READYQ_API int luaopen_readyq_core(lua_State *L)
     push_turn(L);    /* TURN */
     lua_newtable(L);
     add_functions(L, functions);
+    add_functions(L, luaq_dispatch_functions);
     for (unsigned i = 0; (name = readyq_bit_name(i, &bit)) != NULL; i++) {
         lua_pushinteger(L, bit);
         lua_setfield(L, -2, name);

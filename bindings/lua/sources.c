@@ -25,7 +25,7 @@ static struct watch *push_watch(lua_State *L, int source, int data, int values)
         lua_setiuservalue(L, index, WATCH_SOURCE);
     }
     lua_pushvalue(L, data);
-    lua_setiuservalue(L, index, WATCH_DATA);
+    luaq_set_data(L, index);
     luaq_keep(L, index);
     luaq_check_queue(L);
     return w;
@@ -47,12 +47,12 @@ static int added(lua_State *L, int arg, const char *call, int fd, int error)
     return 1;
 }
 
-/* [-4, +n, e] q:add(source, interest, data) */
+/* [-4, +n, e] q:add(source, interest, data); without an interest: READ */
 static int queue_add(lua_State *L)
 {
     struct queue *q = luaq_check_queue(L);
     const int fd = luaq_descriptor(L, 2);
-    const uint32_t interest = luaq_interest(L, 3);
+    const uint32_t interest = lua_isnoneornil(L, 3) ? READYQ_READ : luaq_interest(L, 3);
     struct watch *w;
 
     lua_settop(L, 4);

@@ -137,7 +137,7 @@ static int watch_newindex(lua_State *L)
     if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "data") != 0)
         return luaL_error(L, "a readyq.watch has no field '%s' that can be set, only 'data'",
                           lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
-    lua_setiuservalue(L, 1, WATCH_DATA);
+    luaq_set_data(L, 1);
     return 0;
 }
 

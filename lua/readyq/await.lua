@@ -26,13 +26,16 @@ function await.allow(co, descriptor)
     readers[co], descriptor.is_awaitable = descriptor, true
 end
 
--- Gives the simple wait for this Descriptor, if any, the general form.
+-- Gives the simple wait for this Descriptor, if any, the general form. If it is that of a call of
+-- readyq.socket, its source is the Turns of that call.
 function await.take_over(descriptor)
     local co, is_new
     if descriptor.watch then co, is_new = coroutines.release(descriptor.watch) end
     if not co then return end
-    descriptor[READ] = tasks[co]
-    scheduler.note_wait(tasks[co], co, descriptor, is_new)
+    local task, turns = tasks[co], descriptor.turns
+    local source = turns and turns:take_over(task) or descriptor
+    descriptor[READ] = task
+    scheduler.note_wait(task, co, source, is_new)
 end
 
 -- The same for the simple wait of this coroutine.

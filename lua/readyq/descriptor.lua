@@ -22,6 +22,7 @@ local suspend, end_now = scheduler.suspend, scheduler.end_now
 local begin_await, take_over = await.begin, await.take_over
 local READ, WRITE, PRIORITY = readyq.READ, readyq.WRITE, readyq.PRIORITY
 local DIRECTIONS = {READ, WRITE, PRIORITY}
+local NAMES = {"getfd", "fileno", "pollfd"} -- methods or fields that give a number
 local EBADF, EEXIST = 9, 17 -- on all platforms
 
 local descriptors = setmetatable({}, {__mode = "k"}) -- by object or number
@@ -115,7 +116,7 @@ local function ask_number(s)
     local kind = debug.getmetatable(s)
     if kind == debug.getmetatable(queue) then return number_of_queue, number_of_queue(s) end
     if type(s) == "userdata" and not (kind and kind.__index) then return nil end
-    for _, name in ipairs {"getfd", "fileno", "pollfd"} do
+    for _, name in ipairs(NAMES) do
         local field = s[name]
         if type(field) == "function" then return field, field(s) end
         if field ~= nil then return nil, field end
@@ -154,6 +155,7 @@ local function new(bit)
         answer = nil, -- what it said
         is_awaitable = false, -- it may have a simple wait (await.lua)
         dirty = false, -- a function that says whether the object itself holds bytes
+        turns = false, -- of the object, if it is one of readyq.socket (turns.lua)
     }
     return setmetatable(descriptor, Descriptor)
 end
@@ -267,6 +269,17 @@ function Descriptor.waiter(call, bit)
         local task, co = scheduler.current_task(call)
         return wait(task, co, s, timeout)
     end
+end
+
+-- A simple wait for reading an object of readyq.socket. Returns true; nil and why not; or nothing
+-- if it is not possible.
+function Descriptor.await(call, s)
+    local self = descriptors[s]
+    if not self or self[READ] ~= false or self.ask(s) ~= self.answer then return end
+    local watch = self.watch
+    local why = begin_await(watch, readers, s, self.dirty)
+    if why == watch then return true end
+    if why ~= readers then return await.conclude(call, why) end
 end
 
 -- The object is about to be closed: the waits for its descriptor return nil and "closed".

@@ -64,10 +64,12 @@ function loop.wrap(f)
     local generator = coroutine.create(f)
     local tasks, roots = scheduler.tasks, scheduler.roots
     local waiter = nil -- the coroutine that called the generator, while the generator waits
+    -- Takes what the generator yielded, and returns it if it is an item. If the generator waits,
+    -- yields to the loop, and resumes the generator with what the loop passes.
     local function pass(co, task, ok, ...)
         waiter = nil
         if not ok then error((...), 0) end
-        local is_waiting = task and task.co -- that is set as long as the task waits
+        local is_waiting = task and task.co -- it is set as long as the task waits
         if not is_waiting then return ... end -- an item, or the end
         waiter = co
         return pass(co, task, coroutine.resume(generator, coroutine.yield()))

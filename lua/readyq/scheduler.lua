@@ -6,7 +6,7 @@
 -- Descriptor (descriptor.lua); an Event, a Process, or a Choice of several (sources.lua); or a
 -- Task, for the end of its coroutine. A wait goes like this:
 --
--- 1. current_task() returns the task of the coroutine that runs, or raises.
+-- 1. Task.current() returns the task of the coroutine that runs, or raises.
 -- 2. source:attach(task) tells the source which task waits for it.
 -- 3. suspend() notes the wait in the task, and yields.
 -- 4. One of these ends the wait:
@@ -26,12 +26,11 @@ local readyq = require "readyq"
 local Task = require "readyq.task"
 
 local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yield
-local isyieldable = coroutine.isyieldable -- since Lua 5.3
 local count, current = coroutines.count, coroutines.current
 local unpack = table.unpack or unpack
 local READ = readyq.READ
-
-local function pack(...) return {n = select("#", ...), ...} end
+local READY, VOID, CANCELLED = Task.READY, Task.VOID, Task.CANCELLED
+local tasks, current_task = Task.by_coroutine, Task.current
 
 -- Resumes a coroutine that waits. Returns nothing, or true and its error.
 local go = coroutines.resume or function(co, why)
@@ -39,15 +38,8 @@ local go = coroutines.resume or function(co, why)
     if not ok then return true, message end
 end
 
-local READY = {} -- what a coroutine is resumed with when its event came
-local VOID = {} -- the wait has ended before
-local CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end})
-
 local queue = assert(readyq.new(readyq.loop_options))
 local wait = queue.wait
-local tasks = setmetatable({}, {__mode = "k"}) -- by coroutine
--- By generator of loop.wrap: the coroutine of the loop that called it, perhaps through others.
-local roots = setmetatable({}, {__mode = "kv"})
 local handlers = setmetatable({}, {__mode = "k"}) -- by data of a watch of the loop: a function
 local waiting = 0 -- how many tasks wait, but for the waits of await.lua
 local turn = 0 -- the number of the last wait of the queue
@@ -58,15 +50,15 @@ local has_leftovers = false -- an error has left a step, perhaps with timeouts s
 local notice -- a trigger that has fired, for a host that sleeps on the queue
 
 local scheduler = {READY = READY, CANCELLED = CANCELLED, queue = queue, handlers = handlers,
-    tasks = tasks, roots = roots, loop = nil} -- `loop` may have an on_error
+    tasks = tasks, roots = Task.roots, loop = nil} -- `loop` may have an on_error
 
 -- ---------------------------------------------------------------- tasks
 
 local drop_arguments, end_unless_event, end_soon -- below
 
 local function adopt(co)
-    local task = Task.new()
-    tasks[co], handlers[task] = task, Task.on_timer
+    local task = Task.new(co)
+    handlers[task] = Task.on_timer
     return task
 end
 
@@ -94,38 +86,11 @@ local function finish(task, ...)
     local joiners = task.joiners or {}
     if task.co then task:abandon() end -- its last wait could not yield
     drop_arguments(task) -- if the program closed it before its first step
-    task.values, task.joiners = pack(...), false
+    task.values, task.joiners = {n = select("#", ...), ...}, nil
     for _, other in ipairs(joiners) do end_soon(other, READY, task) end
 end
 
 -- ---------------------------------------------------------------- waiting
-
--- What current_task() does if anything is unusual. Before Lua 5.3 it always calls this, because C
--- code cannot ask whether the coroutine can yield.
-local function check_task(call)
-    local co, is_main = running()
-    co = roots[co] or co
-    local task = tasks[co]
-    if not task then misuse.refuse_coroutine(call, is_main or not co) end
-    if isyieldable and not isyieldable() then
-        misuse.raise("%s: cannot wait inside a call of a C function such as gsub or sort", call)
-    end
-    if task.co then task:abandon() end -- an earlier wait could not yield
-    if task.is_cancelled then
-        task.is_cancelled = false
-        if task.ending then task.ending = VOID end -- an event came first
-        error(CANCELLED, 0)
-    end
-    return task, co
-end
-
--- The task of the coroutine that runs, and the coroutine that the loop resumes. Raises if it
--- cannot wait, or was cancelled.
-local function current_task(call)
-    local co, task = current(tasks)
-    if not task or task.is_cancelled then return check_task(call) end
-    return task, co
-end
 
 -- A wait that ended without its event.
 local function conclude(call, task, why)
@@ -155,9 +120,9 @@ local function suspend(call, task, co, source, seconds)
     return conclude(call, task, why)
 end
 
--- Notes that the task waits for a Descriptor, and if that began after the queue was asked.
-function scheduler.note_wait(task, co, descriptor, is_new)
-    task.co, task.source, task.turn = co, descriptor, is_new and turn or turn - 1
+-- Notes a wait that began in its simple form, and whether that was after the queue was asked.
+function scheduler.note_wait(task, co, source, is_new)
+    task.co, task.source, task.turn = co, source, is_new and turn or turn - 1
     waiting = waiting + 1
 end
 
@@ -180,7 +145,7 @@ local function sleep(timeout)
     if not ok and why ~= "timeout" then misuse.raise("sleep: %s (errno %s)", why, errno) end
 end
 
--- Without seconds the coroutine is resumed after the others that are due. What current_task(),
+-- Without seconds the coroutine is resumed after the others that are due. What Task.current(),
 -- end_unless_event() and suspend() do then is written out: it saves 1,000 of 6,300 instructions.
 function scheduler.sleep(timeout)
     local co, task = current(tasks)
@@ -269,7 +234,7 @@ function scheduler.release(task)
     return is_ending
 end
 
--- Resumes a coroutine for the first time.
+-- Resumes a coroutine of spawn() for the first time.
 local function start(task)
     local arguments = task.arguments
     local co = arguments.co
@@ -316,15 +281,18 @@ function drop_arguments(task)
     if task.ending then task.ending = VOID end -- it was not the loop
 end
 
+-- What each coroutine of spawn() runs.
+local function run_task(...)
+    local task = tasks[running()]
+    local f = task.arguments.f
+    drop_arguments(task)
+    finish(task, f(...))
+end
+
 function scheduler.spawn(f, ...)
-    local task
-    local co = coroutine.create(function(...)
-        drop_arguments(task)
-        finish(task, f(...))
-    end)
-    task = adopt(co)
-    task.is_spawned, task.arguments = true, pack(...)
-    task.arguments.co = co
+    local co = coroutine.create(run_task)
+    local task = adopt(co)
+    task.arguments = {co = co, f = f, n = select("#", ...), ...}
     waiting = waiting + 1
     end_unless_event(task, READY)
     return co
@@ -333,7 +301,7 @@ end
 function scheduler.is_waiting(co)
     local task = tasks[co]
     scheduler.take_over_of(co)
-    return task ~= nil and (task.co or task.arguments) ~= false
+    return task ~= nil and (task.co or task.arguments or false) ~= false
 end
 
 -- ---------------------------------------------------------------- steps

@@ -45,7 +45,7 @@ end
 -- a generator.
 function sources.end_of(call, co)
     local task = task_of(call, co)
-    if not task.is_spawned then refuse(call, co) end
+    if task.arguments == nil then refuse(call, co) end
     local running = coroutine.running()
     if co == (scheduler.roots[running] or running) then
         misuse.raise("%s: a coroutine cannot wait for its own end", call)

@@ -5,17 +5,21 @@
 -- One at a time is in a call that reads the object, and one in a call that writes it. The others
 -- have their turns after it, in order. A Turns is what they wait for: a source, as scheduler.lua
 -- describes it. Its array has the tasks that wait for their turns.
+local await = require "readyq.await"
+local READ = require "readyq".READ
 local scheduler = require "readyq.scheduler"
 local Descriptor = require "readyq.descriptor"
 
 local current_task, suspend = scheduler.current_task, scheduler.suspend
+
+local SIMPLE = {} -- the call has a simple wait (await.lua)
 
 local Turns = {}
 Turns.__index = Turns
 
 function Turns.new()
     return setmetatable({
-        current = false, -- the task whose call it is, if it has waited
+        current = false, -- the task whose call it is, if it has waited; or SIMPLE
         descriptor = false, -- what that one waits for
     }, Turns)
 end
@@ -53,11 +57,33 @@ end
 -- Waits for its turn. Returns true; or nil and why not.
 function Turns:enter(call, seconds)
     local task, co = current_task(call)
+    if self.current == SIMPLE then await.take_over(self.descriptor) end
+    if self.current == SIMPLE then self.current = false end -- an error has ended that wait
     local current = self.current
-    if is_dead(current) then current:abandon() end
+    if current and is_dead(current) then current:abandon() end
     if not self.current then return true end
     table.insert(self, task)
     return suspend(call, task, co, self, seconds)
+end
+
+-- The simple wait of the current call, if it has one, becomes a general one. Returns its source.
+function Turns:take_over(task)
+    if self.current ~= SIMPLE then return nil end
+    self.current = task
+    return self
+end
+
+-- Waits until the object can be read, if that can be a simple wait and no other call is current.
+-- Returns true; nil and why not, and the call is over; or nothing if it can be no simple wait.
+function Turns:await(call, raw)
+    self.current = SIMPLE
+    local ok, why = Descriptor.await(call, raw)
+    if self.current == SIMPLE then
+        self.current = false
+    elseif not ok then
+        self:pass_on()
+    end
+    return ok, why
 end
 
 local function attach(call, raw, bit)
@@ -80,6 +106,10 @@ function Turns:wait(call, raw, bit, seconds)
     end
     if not descriptor then return result, message end
     self.current, self.descriptor = task, descriptor
+    if bit == READ and descriptor.is_kept then
+        descriptor.turns = self
+        await.allow(co, descriptor)
+    end
     return suspend(call, task, co, self, seconds)
 end
 

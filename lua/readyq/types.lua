@@ -56,9 +56,9 @@ function readyq.fire(handle) end
 ---@operator len: integer
 local queue = {}
 
----Watches a descriptor. A second watch of the same one fails.
+---Watches a descriptor, for reading if no interest is given. A second watch of the same one fails.
 ---@param source readyq.source
----@param interest readyq.interest
+---@param interest? readyq.interest
 ---@param data? any
 ---@return readyq.watch? watch
 ---@return string? message
@@ -111,7 +111,8 @@ function queue:add_trigger(data) end
 function queue:wait(timeout, maximum) end
 
 ---Waits, then calls data(watch, ready) for each ready watch, or resumes it if it is a coroutine.
----An error propagates at once; watches that were not taken yet are left to the next wait.
+---An error propagates at once; watches that were not taken yet are left to the next wait. So is a
+---watch whose data can be neither called nor resumed.
 ---@param timeout? number
 ---@param maximum? integer
 ---@return integer count

@@ -224,7 +224,7 @@ static ssize_t read_through_signal(void)
     CHECK_IS(pipe(p), 0);
     const pid_t reader = getpid(), pid = fork();
     if (pid == 0) {
-        sleep_ns(SOON);
+        sleep_ns(5 * SOON); /* until it sleeps in read() */
         CHECK_IS(kill(reader, SIGUSR1), 0);
         sleep_ns(SOON);
         put(p[1]);

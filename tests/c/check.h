@@ -4,7 +4,7 @@
  * alarm, so that it cannot affect or block another one. A test that leaves a descriptor open fails.
  * Helpers that make things to watch are in things.h.
  *
- *     build/tests/flow [test]      prints TAP; $TEST_SECONDS is the alarm
+ *     build/tests/flow [test...]   prints TAP; $TEST_SECONDS is the alarm
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -143,11 +143,19 @@ static inline bool run_test(const struct test *test)
     return status == 0;
 }
 
+static inline bool is_asked_for(const struct test *test, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], test->name) == 0)
+            return true;
+    return argc == 1;
+}
+
 static inline int run_tests(int argc, char **argv, const struct test *tests, size_t ntests)
 {
     int number = 0, failed = 0;
     for (size_t i = 0; i < ntests; i++) {
-        if (argc > 1 && strcmp(argv[1], tests[i].name) != 0)
+        if (!is_asked_for(&tests[i], argc, argv))
             continue;
         bool passed = run_test(&tests[i]);
         failed += !passed;

@@ -312,6 +312,22 @@ static void test_a_handler_that_was_installed_in_the_meantime_stays(void)
     readyq_close(q);
 }
 
+static void test_a_wait_that_does_not_sleep_notices_a_handler_that_replaced_ours(void)
+{
+    readyq_watch w = {0};
+    readyq_batch batch = {0};
+    struct sigaction other = {.sa_handler = on_other};
+    readyq *q = open_queue();
+    CHECK_IS(readyq_add_signal(q, &w, SIGUSR1), 0);
+    CHECK_IS(sigaction(SIGUSR1, &other, NULL), 0);
+    CHECK_IS(readyq_wait(q, &batch, 0, 0), 0);
+    CHECK_IS(raise(SIGUSR1), 0);
+    CHECK_IS(readyq_wait(q, &batch, 0, 0), 1);
+    CHECK(readyq_next(&batch) == &w && w.count == 1);
+    readyq_done(&batch);
+    readyq_close(q);
+}
+
 TESTS(TEST(test_signal_fires_with_its_count),
       TEST(test_signal_from_another_process_ends_a_running_wait),
       TEST(test_signal_is_reported_to_every_queue_and_every_watch),
@@ -324,4 +340,5 @@ TESTS(TEST(test_signal_fires_with_its_count),
       TEST(test_signals_the_c_library_reserves_are_refused_and_change_nothing),
       TEST(test_adding_and_removing_in_a_storm_of_signals_works),
       TEST(test_no_signal_is_lost_between_waits),
-      TEST(test_a_handler_that_was_installed_in_the_meantime_stays))
+      TEST(test_a_handler_that_was_installed_in_the_meantime_stays),
+      TEST(test_a_wait_that_does_not_sleep_notices_a_handler_that_replaced_ours))

@@ -15,7 +15,7 @@ function T.test_a_controller_waits_on_a_queue()
     local r, w = things.pipe()
     local log = {}
     q:add(r, "r", "pipe")
-    q:add_timer(0.05, "timer")
+    local timer = q:add_timer(3600, "timer")
     local trigger = q:add_trigger("trigger")
     controller:wrap(function()
         while #log < 3 do
@@ -26,11 +26,16 @@ function T.test_a_controller_waits_on_a_queue()
             end
         end
     end)
+    local function wait_for_events(n)
+        while #log < n do cqueues.sleep(0.001) end
+    end
     controller:wrap(function()
         cqueues.sleep(0.005)
         unix.write(w, "x")
-        cqueues.sleep(0.005)
+        wait_for_events(1)
         trigger:fire()
+        wait_for_events(2)
+        timer:restart(0.005)
     end)
     assert(controller:loop(30))
     equal(table.concat(log, " "), "pipe trigger timer")

@@ -130,13 +130,45 @@ end
 function T.test_data_that_cannot_be_called_is_an_error_that_names_the_watch()
     local q = readyq.new()
     for _, data in ipairs {"text", 7, {}, false} do
-        q:add_trigger(data):fire()
+        local trigger = q:add_trigger(data)
+        trigger:fire()
         raises("dispatch.lua:%d+: dispatch: readyq.watch: trigger.* has no function or coroutine",
             function() q:dispatch(0) end)
+        trigger:remove()
     end
     q:add_trigger():fire()
     raises("has no function or coroutine as its data", q.dispatch, q, 0)
-    equal(q:dispatch(0), 0)
+end
+
+function T.test_data_that_cannot_be_called_keeps_the_event()
+    local ended = coroutine.create(function() end)
+    coroutine.resume(ended)
+    for data, message in pairs {text = "no function or coroutine", [ended] = "dead coroutine"} do
+        local q = readyq.new()
+        local got
+        local watch = q:add_timer(0, data)
+        for _ = 1, 2 do
+            raises(message, q.dispatch, q, 5)
+            assert(watch.active)
+        end
+        watch.data = function(w) got = w end
+        equal(q:dispatch(0), 1)
+        equal(got, watch)
+        equal(watch.active, false)
+    end
+end
+
+function T.test_what_comes_before_data_that_cannot_be_called_is_called()
+    local q = readyq.new()
+    local calls = 0
+    local function call() calls = calls + 1 end
+    local watches = {q:add_trigger(call), q:add_trigger("text"), q:add_trigger(call)}
+    for _, watch in ipairs(watches) do watch:fire() end
+    raises("no function or coroutine", q.dispatch, q, 0)
+    equal(calls, 1)
+    watches[2].data = call
+    equal(q:dispatch(0), 2)
+    equal(calls, 3)
 end
 
 function T.test_a_callback_that_yields_twice_is_resumed_and_the_rest_is_called()

@@ -27,6 +27,15 @@ function T.test_a_new_watch_shows_what_was_added()
     equal(watch.colour, nil)
 end
 
+function T.test_read_is_asked_for_by_default()
+    local q = readyq.new()
+    local here, there = things.pair()
+    local watch = q:add(here, nil, "mine")
+    equal(watch.interest, readyq.READ)
+    equal(watch.data, "mine")
+    equal(q:add(there).interest, readyq.READ)
+end
+
 function T.test_a_delivered_watch_shows_what_was_found()
     local q = readyq.new()
     q:add(things.pair(), "rw")

@@ -85,6 +85,7 @@ local CASES = {
     {function(s) return s:send("abcdef", 3, 4) end},
     {function(s) return s:send("abcdef", -3, -2) end},
     {function(s) return s:send("abcdef", 4, 3) end},
+    {function(s) return s:send("abcdef", nil, 3) end},
     {function(s) return s:send("") end},
     {function(s) return s:send(12.5) end},
     {function(s) return s:shutdown() end},
@@ -454,6 +455,79 @@ function T.test_a_turn_that_ends_by_a_timeout_or_a_cancellation_is_passed_on()
     object:close()
     peer:close()
     equal(#loop.queue, 0)
+end
+
+-- A coroutine that receives lines, and so many already that its waits are simple ones (await.lua).
+-- Calls f in another coroutine with that one, and returns the log.
+local function beside_a_reader(f)
+    local object, peer = pair(socket)
+    local log = {}
+    local function note(name, line, why) log[#log + 1] = name .. " " .. (line or why) end
+    local reader = loop.spawn(function()
+        while true do
+            local line, why = object:receive()
+            if line ~= "" then note("reader", line, why) end
+            if not line then return end
+        end
+    end)
+    local function send(line)
+        loop.sleep(0.002)
+        peer:send(line .. "\n")
+        loop.sleep(0.002)
+    end
+    local function receive(name) note(name, object:receive()) end
+    run(function()
+        for _ = 1, 3 do send("") end
+        f(object, reader, send, receive)
+        loop.close(object)
+    end)
+    peer:close()
+    equal(#loop.queue, 0)
+    return table.concat(log, ", ")
+end
+
+function T.test_a_call_waits_until_the_simple_wait_of_another_is_over()
+    local log = beside_a_reader(function(object, _, send, receive)
+        loop.spawn(receive, "other")
+        send("one")
+        send("two")
+        send("three")
+        object:settimeout(0.01)
+        receive("late")
+        object:settimeout(nil)
+    end)
+    equal(log, "reader one, other two, reader three, late timeout, reader closed")
+end
+
+function T.test_a_simple_wait_that_is_cancelled_passes_its_turn_on()
+    equal(beside_a_reader(function(_, reader, send, receive)
+        loop.spawn(receive, "other")
+        loop.sleep(0.002)
+        loop.cancel(reader)
+        send("one")
+    end), "other one")
+    equal(beside_a_reader(function(_, reader, send, receive)
+        loop.cancel(reader)
+        loop.spawn(receive, "other")
+        send("one")
+    end), "other one")
+end
+
+function T.test_a_simple_wait_whose_coroutine_is_closed_passes_its_turn_on()
+    if not coroutine.close then error({skip = _VERSION .. " cannot close coroutines"}) end
+    equal(beside_a_reader(function(_, reader, send, receive)
+        coroutine.close(reader)
+        loop.spawn(receive, "other")
+        send("one")
+    end), "other one")
+end
+
+function T.test_a_simple_wait_that_something_else_resumes_raises_and_passes_its_turn_on()
+    equal(beside_a_reader(function(_, reader, send, receive)
+        raises("resumed by something other", function() assert(coroutine.resume(reader)) end)
+        loop.spawn(receive, "other")
+        send("one")
+    end), "other one")
 end
 
 function T.test_a_coroutine_that_fails_as_its_turn_comes_passes_it_on()
