@@ -403,6 +403,16 @@ def test_every_image_is_there_and_is_well_formed():
         assert ElementTree.parse(image).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
+def test_every_link_to_an_example_leads_to_a_program():
+    links = [
+        page.parent / link
+        for page in PAGES
+        for link in re.findall(r"\]\(([^)#]*examples/\w+\.\w+)\)", page.read_text(encoding="utf-8"))
+    ]
+    assert len(links) > 10
+    assert [link for link in links if not link.exists()] == []
+
+
 def words_of(image):
     """The text of an animated picture, without white space."""
     text = "".join(ElementTree.parse(ROOT / "docs" / "images" / image).getroot().itertext())
