@@ -70,7 +70,7 @@ unless the program changes it (PR_SET_TIMERSLACK, prctl(2)). libevent's precise 
 timerfd, which has no slack, and cost a system call for each sleep.""",
     ("C and Rust", "memory"): """\
 A watch is a struct with what was found and its place in the ready list, and the table has an entry
-for each descriptor. polling keeps nothing but what the program does.""",
+for each descriptor. polling keeps nothing of its own; only the program's object counts.""",
     ("C and Rust", "rare"): """\
 To remove a ghost, readyq asks the old kernel queue of each descriptor whether its number still is
 the file that was added, which takes a second call; libev adds whatever the numbers are now. libev
@@ -116,7 +116,7 @@ def family(row):
 
 
 def who(row):
-    """Subjects with changed settings are shown, and compared with nothing."""
+    """Subjects with changed settings are shown, and not used in the ratios."""
     if row.subject.startswith("bare") or TUNED in row.subject:
         return LIMIT
     return OURS if row.subject.startswith("readyq") else PEER
@@ -376,7 +376,7 @@ third. Compare them only with others in the same table.
 """
 
 WHO = """\
-## Who is who
+## What is compared
 
 Libraries are compared with others that are used in the same way. A program that uses a *queue*
 waits by itself; a loop of tasks, greenlets or *coroutines* calls or resumes the program. The bare
@@ -390,10 +390,10 @@ loops are the lower bound, written for a single purpose with none of what a libr
 | readyq asyncio | asyncio on `readyq.new_event_loop()`; with protocols or with streams |
 | readyq, loop.py | `examples/loop.py`: async and await in thirty lines |
 | readyq loop, readyq.loop | `require "readyq.loop"`: coroutines |
-| readyq.socket | `require "readyq.socket"`: LuaSocket's calls, with all that they promise |
+| readyq.socket | `require "readyq.socket"`: LuaSocket's calls, with the same guarantees |
 | bare epoll | epoll's system calls in C |
 | select.epoll, dict | the class of the standard library, and a dict from descriptors to objects |
-| buffers kept | with malloc told to keep asyncio's buffers of 256 KiB; compared with nothing |
+| buffers kept | with malloc told to keep asyncio's buffers of 256 KiB; not used in the ratios |
 | luv, bytes | what arrives is sent back; the others split it into lines |"""
 
 

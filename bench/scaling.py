@@ -291,7 +291,7 @@ class TeamLoad:
 
 
 def load(quick, client):
-    """Messages on 100 connections to more and more workers, with SO_REUSEPORT."""
+    """Messages on 100 connections to a growing number of workers, with SO_REUSEPORT."""
     own, teams, loads = [], [], []
     try:
         for program in programs():

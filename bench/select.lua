@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- The cost of one select() with ten sockets ready, among more and more idle ones: in a plain
+-- The cost of one select() with ten sockets ready, among a growing number of idle ones: in a plain
 -- array, and in a set as copas has it. LuaSocket's own beside it, as far as it can go. `select.lua
 -- [CALLS]`.
 local socket = require "socket"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The timed part: processor time of the counted scenarios, of 100 ready descriptors among more and
-more idle ones and of timers beside a million others, and memory for each watch.
+"""The timed part: processor time of the counted scenarios, of 100 ready descriptors among a
+growing number of idle ones and of timers beside a million others, and memory for each watch.
 """
 
 import resource
@@ -13,7 +13,7 @@ from results import Chapter, Row
 CHAPTERS = [
     Chapter(
         "growth",
-        "100 ready among more and more",
+        "100 ready among a growing number",
         """\
 One wait that returns 100 ready descriptors, while others that are not ready are watched as well:
 processor time for each event. A flat line means that the cost does not depend on how many are

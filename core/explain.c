@@ -44,7 +44,7 @@ int readyq__refuse_own(void)
 
 int readyq__refuse_depth(void)
 {
-    return readyq__refuse(ELOOP, "the chain of queues that watch each other would be too long",
+    return readyq__refuse(ELOOP, "the chain of queues, each watching the next, would be too long",
                           "the kernel allows two queues below a queue");
 }
 

@@ -14,7 +14,7 @@
  *           sleeps and in no other call. From a signal handler only readyq_wake() may be called.
  * Fork      The child's first call on a queue gives it a kernel queue of its own with the same
  *           watches. Parent and child do not affect each other. exec inherits no descriptor.
- * Politeness  A watched descriptor is never read, closed, duplicated or made non-blocking.
+ * Descriptors  A watched descriptor is never read, closed, duplicated or made non-blocking.
  */
 #ifndef READYQ_H
 #define READYQ_H
@@ -87,7 +87,7 @@ struct readyq__link { /* private: an element of a circular list */
 struct readyq_watch {
     void *data;        /* the caller's; never read by the library */
     readyq *queue;     /* the queue it is in, or NULL */
-    uint64_t count;    /* expirations, signals or fires since the delivery before; else 1 */
+    uint64_t count;    /* expirations, signals or fires since the previous delivery; else 1 */
     uint32_t interest; /* as last set; 0 pauses the watch */
     uint32_t ready;    /* what the last delivery found; 0 once it is removed */
     int fd;            /* the descriptor; of a process its pidfd; or -1 */
@@ -145,17 +145,18 @@ struct readyq_watch {
  *     written or changed it, with the reason: unread data, an end, an error or an error queue that
  *     is not handled, connections that cannot be accepted as no descriptor is left, WRITE asked for
  *     though nothing is sent;
- *   - a turn, in which a thread handles what a wait has found, longer than `turn`; at most one in a
- *     second;
+ *   - a turn, in which a thread handles what a wait has found, that is longer than `turn`; at most
+ *     one report a second;
  *   - a watch whose descriptor was closed, or whose number is another file's now;
- *   - an EDGE watch that was left with data for the time `rest` while a thread sleeps;
+ *   - an EDGE watch whose data has not all been read for the time `rest` while a thread sleeps;
  *   - a signal that is blocked in every thread.
- * A value of 0 stands for the default. When it is off, it costs nothing. When it is on, it asks the
- * kernel about a watch that is reported again and again, and sleeps are divided into seconds. */
+ * A value of 0 stands for the default. Without debug mode there is no cost. With it, the watchdog
+ * asks the kernel about a watch that is reported again and again, and no sleep is longer than a
+ * second. */
 struct readyq_debug {
-    uint64_t turns; /* how often a watch is reported; 0: 10,000 */
+    uint64_t turns; /* how often a watch may be reported; 0: 10,000 */
     int64_t turn;   /* how long a turn may take, in nanoseconds; 0: 100 ms */
-    int64_t rest;   /* how long an EDGE watch may be left with data, in nanoseconds; 0: 1 s */
+    int64_t rest;   /* how long data may stay unread after an EDGE delivery, in ns; 0: 1 s */
 
     /* Called in a wait, without a lock, with the watch if it is still in the queue. It must not
      * wait on the queue. Another thread may remove the watch at any time. NULL writes to the
@@ -213,9 +214,10 @@ READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
  * caught. A default or ignoring action is replaced while the signal is watched. A handler that was
  * installed before is called, too. So is a handler that replaces the library's while the signal is
  * watched: the next call for the signal, or the next readyq_wait() of a queue that watches it,
- * installs the library's on top of it. Until then only the other handler gets the signal. When the last watch is removed, the action below is restored, unless another is on
- * top. Returns 1 instead of 0 if every thread currently blocks the signal: the watch is active, and
- * fires when a thread unblocks the signal.
+ * installs the library's on top of it. Until then only the other handler gets the signal. When the
+ * last watch is removed, the action below is restored, unless another is on top. Returns 1 instead
+ * of 0 if every thread currently blocks the signal: the watch is active, and fires when a thread
+ * unblocks the signal.
  * -EINVAL: not a signal, or one that cannot or must not be caught (SIGKILL, SIGSTOP, SIGSEGV,
  * SIGBUS, SIGFPE, SIGILL, those that the C library reserves). -EBUSY. */
 READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
@@ -294,7 +296,8 @@ READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
 /* readyq_wait() with timeout 0 that leaves a wake to the next wait: for a binding that looks before
  * it releases its interpreter's lock to sleep. If the last wait that could sleep found nothing
- * ready at once and slept, the kernel is not asked now: it would be asked twice for each sleep. */
+ * ready at once and slept, the kernel is not asked now; otherwise it would be asked twice for each
+ * sleep. */
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
 /* Takes the next watch of the batch, or returns NULL if all are taken, the batch is not open, or
@@ -349,8 +352,8 @@ READYQ_API int64_t readyq_due(readyq_watch *w);
  * figures together. */
 #define READYQ_FIGURES(FIGURE)                                                                     \
     FIGURE(watches, "in the queue now")                                                            \
-    FIGURE(adds, "watches that were added, fired timers that were restarted included")             \
-    FIGURE(removes, "watches that left: removed, fired, closed, or with the queue")                \
+    FIGURE(adds, "watches that were added, including fired timers that were restarted")            \
+    FIGURE(removes, "watches that left: removed, fired, closed, or because the queue was closed")  \
     FIGURE(waits, "calls of wait, and looks that a binding makes before it sleeps")                \
     FIGURE(events, "what sources reported: kernel events, deadlines, signals, fires")              \
     FIGURE(deliveries, "watches that were taken from batches")                                     \
@@ -409,9 +412,9 @@ READYQ_API readyq_watch *readyq_stale(readyq *q);
 /* What the watchdog reports (struct readyq_debug). */
 enum readyq_warning {
     READYQ_WARNING_SPIN = 1, /* a watch is reported again and again */
-    READYQ_WARNING_TURN,     /* a turn takes long */
+    READYQ_WARNING_TURN,     /* a turn takes too long */
     READYQ_WARNING_CLOSED,   /* the descriptor of a watch was closed */
-    READYQ_WARNING_LEFT,     /* an EDGE watch was left with data */
+    READYQ_WARNING_LEFT,     /* the data of an EDGE watch was not all read */
     READYQ_WARNING_BLOCKED,  /* a signal is blocked */
 };
 

@@ -3,17 +3,17 @@
 -- A chat server on readyq.loop: `chat.lua [port]`. The same chat as chat.py, and the last step of
 -- the tutorial with names. Try it with `nc 127.0.0.1 PORT`. Each client has two coroutines: one
 -- reads its lines, the other sends what waits for it. Nothing is lost: while more than FULL bytes
--- wait for a client nobody is read, until that client has taken them, or STALL seconds have passed
--- and its connection is closed. Ctrl-C and SIGTERM end the server.
+-- wait for a client, the server reads from no client, until that one has taken them, or STALL
+-- seconds have passed and its connection is closed. Ctrl-C and SIGTERM end the server.
 local loop = require "readyq.loop"
 local socket = require "socket"
 
-local NAME_TIME = 60 -- seconds to say who one is
+local NAME_TIME = 60 -- seconds for a new client to give its name
 local IDLE = tonumber(os.getenv("CHAT_IDLE")) or 3600 -- seconds without a line
-local STALL = tonumber(os.getenv("CHAT_STALL")) or 10 -- seconds that a client has to take a part
-local GOODBYE = 2 -- seconds that a leaving client has to take the rest
+local STALL = tonumber(os.getenv("CHAT_STALL")) or 10 -- seconds for a client to take a part
+local GOODBYE = 2 -- seconds for a leaving client to take the rest
 local LONGEST = 4096 -- bytes in a line
-local FULL = 65536 -- bytes that may wait for a client before nobody is read any more
+local FULL = 65536 -- bytes that may wait for a client before the server stops reading
 local PAUSE = 0.1 -- seconds after which accept is tried again if no descriptor was free
 
 local clients, full = {}, {} -- sets
@@ -78,7 +78,7 @@ end
 
 -- ---------------------------------------------------------------- leaving
 
--- Nobody waits for it any more, and the others are told once.
+-- No client waits for it any more, and the others are told once.
 function Client:is_gone()
     self:has_room()
     local name = self.name
@@ -86,7 +86,7 @@ function Client:is_gone()
     if name then self:say_to_others(name .. " left") end
 end
 
--- What waits for the client is sent, then the reason, and then its connection is closed.
+-- Sends what is waiting and the reason, and then closes the connection.
 function Client:leave(reason)
     if self.leaving then return end
     if reason then self:say(reason) end
@@ -104,11 +104,11 @@ function Client:take(line)
         self:say_to_others(self.name .. ": " .. line)
     else
         self.name = line
-        self:say_to_others(line .. " came")
+        self:say_to_others(line .. " joined")
     end
 end
 
--- Takes the whole lines of the text. Returns the rest; or nil if a line is too long.
+-- Takes the complete lines of the text. Returns the rest; or nil if a line is too long.
 function Client:split(text)
     local first = 1
     for last in text:gmatch "()\n" do
@@ -125,7 +125,7 @@ function Client:read()
     local rest, limit = "", loop.deadline(math.min(NAME_TIME, IDLE))
     repeat
         local ready, why = loop.readable(self.socket, limit)
-        while not room:is_set() do -- somebody takes too little: whoever writes has to wait
+        while not room:is_set() do -- a client reads too slowly: those that send have to wait
             room:wait()
             limit = loop.deadline(IDLE)
         end
@@ -168,8 +168,8 @@ local signals = {}
 local function finish()
     for _, watch in ipairs(signals) do watch:remove() end
     loop.close(listener)
-    for client in pairs(clients) do client.name = nil end -- nobody is told who leaves
-    for client in pairs(clients) do client:leave("the server ends") end
+    for client in pairs(clients) do client.name = nil end -- so that nobody is told
+    for client in pairs(clients) do client:leave("the server is shutting down") end
 end
 for i, name in ipairs {"INT", "TERM"} do
     signals[i] = assert(loop.queue:add_signal(name, finish))

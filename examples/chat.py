@@ -2,9 +2,9 @@
 """A chat server with callbacks: `chat.py [port]`. The same chat as chat.lua, and the last step of
 the tutorial with names.
 
-Try it with `nc 127.0.0.1 PORT`. Nothing is lost: while more than FULL bytes wait for a client
-nobody is read, until that client has taken them, or STALL seconds have passed and its connection is
-closed. Ctrl-C and SIGTERM end the server.
+Try it with `nc 127.0.0.1 PORT`. Nothing is lost: while more than FULL bytes wait for a client, the
+server reads from no client, until that one has taken them, or STALL seconds have passed and its
+connection is closed. Ctrl-C and SIGTERM end the server.
 """
 
 import os
@@ -13,12 +13,12 @@ import sys
 
 import readyq
 
-NAME_TIME = 60.0  # seconds to say who one is
+NAME_TIME = 60.0  # seconds for a new client to give its name
 IDLE = float(os.environ.get("CHAT_IDLE", "3600"))  # seconds without a line
-STALL = float(os.environ.get("CHAT_STALL", "10"))  # seconds that a full client has to make room
-GOODBYE = 2.0  # seconds that a leaving client has to take the rest
+STALL = float(os.environ.get("CHAT_STALL", "10"))  # seconds for a full client to make room
+GOODBYE = 2.0  # seconds for a leaving client to take the rest
 LONGEST = 4096  # bytes in a line
-FULL = 65536  # bytes that may wait for a client before nobody is read any more
+FULL = 65536  # bytes that may wait for a client before the server stops reading
 PAUSE = 0.1  # seconds after which accept is tried again if no descriptor was free
 
 q = readyq.Queue()
@@ -52,7 +52,7 @@ class Client:
     # ---------------------------------------------------------------- receiving
 
     def receive(self):
-        if full:  # somebody takes too little: whoever writes has to wait
+        if full:  # a client reads too slowly: those that send have to wait
             paused.add(self)
             self.update()
             return
@@ -75,7 +75,7 @@ class Client:
         self.timer.restart(IDLE)
         if self.name is None:
             self.name = line
-            self.say_to_others(f"{self.name} came")
+            self.say_to_others(f"{self.name} joined")
         else:
             self.say_to_others(f"{self.name}: {line}")
 
@@ -118,7 +118,7 @@ class Client:
         full.discard(self)
         while paused and not full:
             client = paused.pop()
-            client.timer.restart(IDLE)  # its silence was not its own
+            client.timer.restart(IDLE)  # it was silent only because it was paused
             client.update()
 
     # ---------------------------------------------------------------- leaving
@@ -130,7 +130,7 @@ class Client:
             self.leave("you were silent for too long")
 
     def leave(self, *reason):
-        """Sends what waits and the reason, and then closes."""
+        """Sends what is waiting and the reason, and then closes."""
         if self.leaving:
             return
         for line in reason:
@@ -180,9 +180,9 @@ def finish(w):
     listener.remove()
     listener.source.close()
     for client in clients:
-        client.name = None  # nobody is told who leaves
+        client.name = None  # so that nobody is told who leaves
     for client in list(clients):
-        client.leave("the server ends")
+        client.leave("the server is shutting down")
 
 
 server = socket.create_server(("127.0.0.1", int((sys.argv[1:] or ["0"])[0])), backlog=128)

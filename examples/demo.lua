@@ -2,7 +2,7 @@
 --
 -- Shows how an event queue works: an echo conversation over TCP, served by one thread that sleeps
 -- until there is something to do. The same program as demo.c and demo.py. `demo.lua FILE` saves a
--- recording of it, which python -m readyq.timeline draws. Without LuaSocket it prints that, and
+-- recording of it, which python -m readyq.timeline draws. If LuaSocket is missing, it says so, and
 -- watches a pipe into which the peer writes.
 
 local readyq = require "readyq"

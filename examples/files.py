@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Serves the files of a folder by HTTP/1.1: `files.py [port] [folder]`.
+"""Serves the files of a folder over HTTP/1.1: `files.py [port] [folder]`.
 
 One thread serves all clients. The kernel copies the files to the sockets (sendfile) as fast as each
 client reads. Connections stay open for further requests, for IDLE seconds. Ctrl-C ends it.

@@ -10,8 +10,8 @@ local SILENCE = 1 -- seconds after which half a line is shown
 -- Returns a function that waits for the next line. It returns the line; or nil, "timeout" and the
 -- part that is there; or nil, why the input ended, and the part.
 --
--- file:read() would block on half a line, so that it reads a byte when one is there. Without a
--- buffer, what is unread stays in the kernel, which reports it.
+-- file:read() would block on half a line, so this function reads one byte whenever one is
+-- available. Without a buffer, what is unread stays in the kernel, which reports it.
 local function line_reader(file)
     file:setvbuf("no")
     local part = {}

@@ -11,27 +11,28 @@ local EVERY = 0.1 -- seconds
 
 local last -- the path of the file whose text was printed last
 
--- The text of a file behind a place, and the place of its end; without a place no text.
-local function read_from(path, place)
+-- Returns the text of a file from an offset on, and the offset of its end; without an offset, no
+-- text.
+local function read_from(path, offset)
     local file = io.open(path, "rb")
     if not file then return "", 0 end
     local size = file:seek("end")
-    if place then file:seek("set", size < place and 0 or place) end
+    if offset then file:seek("set", size < offset and 0 or offset) end
     local text = file:read("*a")
     size = file:seek()
     file:close()
     return text, size
 end
 
-local places = {}
+local offsets = {}
 for i, path in ipairs(arg) do
-    places[i] = select(2, read_from(path)) -- only what comes from now on
+    offsets[i] = select(2, read_from(path)) -- only what comes from now on
 end
 
 local function look_at_all()
     for i, path in ipairs(arg) do
-        local text, place = read_from(path, places[i])
-        places[i] = place
+        local text, offset = read_from(path, offsets[i])
+        offsets[i] = offset
         if text ~= "" then
             if last ~= path and #arg > 1 then print("==> " .. path .. " <==") end
             last = path

@@ -361,7 +361,7 @@ class Chat:
         if name:
             client.sendall(f"{name}\n".encode())
             for other in self.named:
-                assert receive(other, len(name) + 6) == f"{name} came\n".encode()
+                assert receive(other, len(name) + 8) == f"{name} joined\n".encode()
             self.named.append(client)
         return client
 
@@ -410,7 +410,7 @@ def test_chat_ends_by_a_signal_while_a_client_has_no_name(chat, number):
     unnamed = chat.connect()
     chat.end(number)
     for client in (ann, unnamed):
-        assert receive(client, 16) == b"the server ends\n"
+        assert receive(client, 28) == b"the server is shutting down\n"
         assert client.recv(1) == b""
 
 

@@ -417,7 +417,7 @@ def test_chat_runs_on_each(lua):
                 file.write(name + "\n")
                 file.flush()
                 if name == "bob":
-                    assert files[0].readline() == "bob came\n"
+                    assert files[0].readline() == "bob joined\n"
             files[0].write("hello\n")
             files[0].flush()
             assert files[1].readline() == "ann: hello\n"

@@ -297,7 +297,7 @@ def test_a_chat_pauses_the_sender_while_a_receiver_is_slow_and_loses_nothing(sta
     assert slow.read(len(TEXT)) == TEXT
     assert read.get(timeout=LONG) == TEXT
     chat.end()
-    assert [one.read() for one in (writer, reader, slow)] == [b"the server ends\n"] * 3
+    assert [one.read() for one in (writer, reader, slow)] == [b"the server is shutting down\n"] * 3
 
 
 def test_a_chat_drops_a_receiver_that_makes_no_room_and_serves_the_others(start):

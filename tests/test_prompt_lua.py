@@ -121,7 +121,7 @@ def test_ctrl_c_ends_what_runs_or_waits(request, console, code):
 
 def test_a_yield_that_nothing_ends_gives_the_prompt_back(console):
     console.enter("coroutine.yield(1)")
-    console.expect(r"^yielded, but waits for nothing\n>$")
+    console.expect(r"^the code yielded, but is not waiting for anything\n>$")
     console.enter("6 * 7")
     console.expect(r"^42\n>$")
 

@@ -65,7 +65,7 @@ int luaq_new(lua_State *L);                             /* readyq.new(options) *
 
 extern const luaL_Reg luaq_sources_methods[], luaq_members_methods[], luaq_members_events[];
 
-/* Its slot in its queue's table, also after it has left the table, for pairs(). It is the core's
+/* Its slot in its queue's table, even after it has left the table, for pairs(). It is the core's
  * `data`, in the part of the watch that a delivery touches anyway. */
 static inline int luaq_slot(const readyq_watch *w)
 {

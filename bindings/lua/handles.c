@@ -114,7 +114,7 @@ int luaq_fire(lua_State *L)
     int error = 0;
 
     if (!lua_islightuserdata(L, 1))
-        luaq_refuse(L, 1, "the handle of a trigger expected");
+        luaq_refuse(L, 1, "the handle of a trigger is expected");
     if (!fire_if_alive(lua_touserdata(L, 1), &error))
         return luaq_fail_unknown(L, "fire", -1, "the trigger was collected; keep its watch");
     if (error < 0)

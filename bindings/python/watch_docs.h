@@ -44,8 +44,8 @@ PyDoc_STRVAR(watch_fd_doc, "int: the descriptor that is watched; None for the ot
 PyDoc_STRVAR(
     watch_active_doc,
     "bool: whether it is in its queue. False once it is removed, its descriptor's number belongs to\n"
-    "another watch, it was delivered as a timer without a period or a process, or the queue is\n"
-    "closed.");
+    "another watch, it was delivered and is a process, or a timer without a period, or the queue\n"
+    "is closed.");
 PyDoc_STRVAR(
     watch_status_doc,
     "int: how the process ended, as os.waitpid() gives it; None before that is delivered and if\n"

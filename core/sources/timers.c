@@ -66,7 +66,7 @@ static inline size_t rise(readyq *q, size_t index, const struct readyq__timer *t
     return index;
 }
 
-/* Room for one more timer, also while those that are due are out of the heap. */
+/* Room for one more timer, even while those that are due are out of the heap. */
 static int reserve(readyq *q)
 {
     size_t room = q->timer_room ? q->timer_room * 2 : 16;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The watchdog: what was forgotten. At a sleep, once a second, watches are checked: whether the
- * descriptor was closed, whether an EDGE watch has been left with data, whether a signal is blocked
- * in every thread. A sleep is divided into seconds for that.
+ * descriptor was closed, whether the data of an EDGE watch was not all read, whether a signal is
+ * blocked in every thread. No sleep is longer than a second for that.
  */
 #include "internal.h"
 
@@ -46,7 +46,7 @@ void readyq__watchdog_stale(readyq *q, const readyq_watch *w)
         check_closed(q, notes, w);
 }
 
-/* How much an EDGE watch was left with; -1: its error queue; 0: nothing. */
+/* How much an EDGE watch has left unread; -1: its error queue; 0: nothing. */
 static int64_t count_left(const readyq_watch *w)
 {
     const uint32_t ready = readyq__ask_ready(w->fd, READYQ_READ | READYQ_ERROR);

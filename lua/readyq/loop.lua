@@ -77,7 +77,8 @@ function loop.wrap(f)
     return function(...)
         local co = coroutine.running()
         if waiter and waiter ~= co and coroutine.status(waiter) ~= "dead" then
-            misuse.raise("a generator of loop.wrap() waits: another coroutine has called it")
+            misuse.raise("this generator of loop.wrap() is already waiting for another "
+                .. "coroutine, which called it first")
         end
         roots[generator] = roots[co] or co
         return pass(co, tasks[roots[generator]], coroutine.resume(generator, ...))
@@ -137,7 +138,7 @@ end
 -- most. Returns the number of the first, and what a wait for it alone would return; or nil and
 -- "timeout".
 function loop.any(items)
-    if type(items) ~= "table" then misuse.raise("any: a list expected, not %s", type(items)) end
+    if type(items) ~= "table" then misuse.raise("any: a list is expected, not %s", type(items)) end
     return sources.wait_for_first("any", items)
 end
 

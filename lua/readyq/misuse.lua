@@ -30,7 +30,7 @@ end
 
 function misuse.check_function(call, f)
     if type(f) == "function" then return end
-    misuse.raise("%s: a function expected, not %s", call, type(f))
+    misuse.raise("%s: a function is expected, not %s", call, type(f))
 end
 
 -- Returns the seconds of a timeout, which may be a deadline.

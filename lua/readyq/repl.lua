@@ -34,7 +34,7 @@ q is a queue, loop runs coroutines on it, and both run while you type:
   print(q)   shows what the queue watches      w:remove(), w:modify("r"), w:restart(delay)
 
 Tab completes names, Up and Ctrl-R recall lines. Ctrl-C clears the line or ends running code;
-Ctrl-D leaves.]]
+Ctrl-D exits.]]
 
 -- ---------------------------------------------------------------- Ctrl-C and errors
 
@@ -232,7 +232,9 @@ local function evaluate(chunk)
             loop.cancel(co)
         end
     end
-    if coroutine.status(co) ~= "dead" then print("yielded, but waits for nothing") end
+    if coroutine.status(co) ~= "dead" then
+        print("the code yielded, but is not waiting for anything")
+    end
 end
 
 -- Reads lines and runs them until the input ends.
@@ -286,7 +288,7 @@ if is_asked_by_command_line() then
         __tostring = function() return HELP end,
         __call = function() print(HELP) end,
     })
-    local banner = "readyq %s on %s, %s: print(q) shows q, help explains, Ctrl-D leaves."
+    local banner = "readyq %s on %s, %s: print(q) shows q, help shows help, Ctrl-D exits."
     print(banner:format(readyq.VERSION, queue:backend(), jit and jit.version or _VERSION))
     local reason = choose_input()
     if reason then print("Lines are not edited or completed: " .. reason) end

@@ -20,7 +20,7 @@
 ---@class readyq.debug
 ---@field turns? integer how often a watch is reported though nobody reads or writes it; 10000
 ---@field turn? number seconds that one turn of the loop may take; 0.1
----@field rest? number seconds that an EDGE watch may be left with data; 1
+---@field rest? number seconds that data may stay unread after an EDGE delivery; 1
 
 ---@class readyq
 ---@field READ integer interest and ready: reading would not block
@@ -101,8 +101,8 @@ function queue:add_trigger(data) end
 ---Waits until something is ready, `timeout` seconds at most: nil waits forever, 0 checks and
 ---returns at once. Returns the iterator of a generic `for` with its state, and how many watches
 ---are ready. Watches that the loop does not take are delivered by the next wait, before newer
----events. A wait inside the loop is such a next wait, and ends the loop. Here a failed system call
----raises an error, too.
+---events. A wait inside the loop counts as the next wait, and ends the loop. Here a failed system
+---call raises an error, too.
 ---@param timeout? number
 ---@param maximum? integer
 ---@return fun(state?: integer): readyq.watch?, integer?, any iterator
@@ -119,13 +119,14 @@ function queue:wait(timeout, maximum) end
 function queue:dispatch(timeout, maximum) end
 
 ---Ends one wait, a running one or the next. A wake that arrives together with events ends another
----wait. A signal handler in Lua, such as luaposix has, may call it.
+---wait. A signal handler in Lua, such as one passed to luaposix's signal.signal, may call it.
 ---@return true? woken
 ---@return string? message
 ---@return integer? errno
 function queue:wake() end
 
----Changes the interest of a watch, which is given itself or by what was added, and arms it again.
+---Changes the interest of a watch and arms it again. Pass the watch itself or the source that was
+---added.
 ---@param watch readyq.watch | readyq.source
 ---@param interest readyq.interest
 ---@return true? modified
@@ -133,15 +134,15 @@ function queue:wake() end
 ---@return integer? errno
 function queue:modify(watch, interest) end
 
----Removes a watch, which is given itself or by what was added, even if that is closed. False if it
----was removed before, or has fired and left its queue.
+---Removes a watch. Pass the watch itself or the source that was added, even if that is closed.
+---Returns false if the watch was removed before, or has fired and left its queue.
 ---@param watch readyq.watch | readyq.source
 ---@return boolean? removed
 ---@return string? message
 ---@return integer? errno
 function queue:remove(watch) end
 
----The watch of what was added, or nil.
+---The watch of a source that was added, or nil.
 ---@param source readyq.watch | readyq.source
 ---@return readyq.watch?
 function queue:get(source) end
@@ -174,7 +175,7 @@ function queue:pollfd() end
 ---@return "r"
 function queue:events() end
 
----When cqueues comes back without an event: never.
+---How long cqueues may wait without an event: no limit (nil).
 ---@return nil
 function queue:timeout() end
 
@@ -211,8 +212,8 @@ function queue:check() end
 ---@return true
 function queue:trace(out) end
 
----The figures of a queue. The reference of C says at readyq_stats what each counts (READYQ_FIGURES
----in core/readyq.h). Times are in nanoseconds.
+---The figures of a queue. The C reference explains each under readyq_stats (READYQ_FIGURES in
+---core/readyq.h). Times are in nanoseconds.
 ---@class readyq.stats
 ---@field watches integer
 ---@field adds integer
@@ -247,7 +248,7 @@ function queue:trace(out) end
 ---@operator len: integer
 local recording = {}
 
----One step. The reference of C says at readyq_record_type what bits and value mean for each type
+---One step. The C reference explains bits and value of each type under readyq_record_type
 ---(READYQ_RECORD_... in core/readyq.h).
 ---@class readyq.record
 ---@field time integer nanoseconds, on the monotonic clock
@@ -281,14 +282,14 @@ function recording:records() end
 function recording:dropped() end
 
 ---@class readyq.watch
----@field queue readyq.queue the queue it was added to, also after it was removed
+---@field queue readyq.queue the queue it was added to, even after it was removed
 ---@field kind readyq.kind
 ---@field fd? integer the descriptor; nil for other kinds
 ---@field source any what was added: the descriptor or object, the signal, the process id
 ---@field data any yours; can be set
 ---@field interest integer as last set
 ---@field ready integer what the last delivery found; 0 before it and once it is removed
----@field count integer expirations, signals or fires since the delivery before; else 1
+---@field count integer expirations, signals or fires since the previous delivery; else 1
 ---@field active boolean it is in its queue
 ---@field due? number when the timer fires, on the queue's clock; nil if it is not running
 ---@field period? number seconds, of a timer that repeats
@@ -304,7 +305,7 @@ local watch = {}
 ---@return integer? errno
 function watch:modify(interest) end
 
----False if it was removed before or has fired and left its queue.
+---Removes it. Returns false if it was removed before, or has fired and left its queue.
 ---@return boolean? removed
 ---@return string? message
 ---@return integer? errno
@@ -324,7 +325,7 @@ function watch:restart(delay) end
 ---@return integer? errno
 function watch:fire() end
 
----Is any of these bits in ready?
+---Whether any of these bits is in ready.
 ---@param bits readyq.interest
 ---@return boolean
 function watch:has(bits) end
@@ -338,18 +339,19 @@ function watch:handle() end
 ---@class readyq.loop
 ---@field queue readyq.queue for your own watches; data is a function(watch, ready) or a coroutine
 ---@field CANCELLED table what a wait of a cancelled coroutine raises
----@field on_error? fun(message: any, source: thread | readyq.watch) else errors leave step and run
+---@field on_error? fun(message: any, source: thread | readyq.watch) nil: step and run raise errors
 local loop = {}
 
 ---A limit for several waits together.
 ---@class readyq.deadline
 local deadline = {}
 
----Seconds until it is over; 0 from then on.
+---The seconds that are left; 0 once it has passed.
 ---@return number
 function deadline:left() end
 
----Seconds, or a deadline; nil waits as long as it takes. If both occur at once, the event wins.
+---Seconds, or a deadline; nil waits as long as it takes. If the event and the end of the timeout
+---occur at once, the event wins.
 ---@alias readyq.timeout number | readyq.deadline | nil
 
 ---Starts a coroutine that calls f(...), in the next step.
@@ -358,7 +360,7 @@ function deadline:left() end
 ---@return thread
 function loop.spawn(f, ...) end
 
----Starts a coroutine that calls f(...) every `period` seconds; missed turns are left out.
+---Starts a coroutine that calls f(...) every `period` seconds; missed calls are skipped.
 ---@param period number
 ---@param f function
 ---@param ... any
@@ -377,13 +379,14 @@ function loop.wrap(f) end
 ---@return readyq.deadline
 function loop.deadline(seconds) end
 
----Waits; without seconds, until others have had their turn. Like all waits, it raises an error
+---Waits; without seconds, until others have had their turn. Like every wait, it raises an error
 ---outside a coroutine and inside a call of a C function; and also if something other than the loop
 ---resumes the coroutine meanwhile.
 ---@param seconds? readyq.timeout
 function loop.sleep(seconds) end
 
----Waits until reading would not block. Else nil with "timeout", "closed", or message and errno.
+---Waits until reading would not block, and returns true; or nil with "timeout", "closed", or a
+---message and an errno.
 ---@param s readyq.source
 ---@param timeout? readyq.timeout
 ---@return true? ready
@@ -391,7 +394,8 @@ function loop.sleep(seconds) end
 ---@return integer? errno
 function loop.readable(s, timeout) end
 
----Waits until writing would not block. Else nil with "timeout", "closed", or message and errno.
+---Waits until writing would not block, and returns true; or nil with "timeout", "closed", or a
+---message and an errno.
 ---@param s readyq.source
 ---@param timeout? readyq.timeout
 ---@return true? ready
@@ -399,7 +403,8 @@ function loop.readable(s, timeout) end
 ---@return integer? errno
 function loop.writable(s, timeout) end
 
----Waits until there is exceptional data. Else nil with "timeout", "closed", or message and errno.
+---Waits until there is exceptional data, and returns true; or nil with "timeout", "closed", or a
+---message and an errno.
 ---@param s readyq.source
 ---@param timeout? readyq.timeout
 ---@return true? ready
@@ -407,7 +412,8 @@ function loop.writable(s, timeout) end
 ---@return integer? errno
 function loop.priority(s, timeout) end
 
----Waits until the process has ended, and does not reap it. -1 if the status is not known.
+---Waits until the process has ended, and does not reap it. Returns its wait status, or -1 if that
+---is not known.
 ---@param pid integer
 ---@param timeout? readyq.timeout
 ---@return integer? status as waitpid gives it
@@ -435,7 +441,7 @@ function event:clear() end
 ---@return boolean
 function event:is_set() end
 
----Waits until it is set. Else nil and "timeout".
+---Waits until it is set, and returns true; or nil and "timeout".
 ---@param timeout? readyq.timeout
 ---@return true? set
 ---@return string? message
@@ -526,7 +532,7 @@ function object:accept() end
 ---@param prefix? string
 ---@return string? data
 ---@return string? message "timeout", "closed", or what went wrong
----@return string? part what came until then
+---@return string? part what has arrived by then
 function object:receive(pattern, prefix) end
 
 ---@param data string
@@ -534,7 +540,7 @@ function object:receive(pattern, prefix) end
 ---@param last? integer
 ---@return integer? last the last byte that was sent
 ---@return string? message "timeout", "closed", or what went wrong
----@return integer? sent the last byte that was sent until then
+---@return integer? sent the last byte that was sent by then
 function object:send(data, first, last) end
 
 ---@param size? integer
@@ -614,8 +620,9 @@ function socket.install() end
 ---@class readyq.select
 local select = {}
 
----Every object is asked in each call. In a list with methods `insert` and `remove`, such as copas
----has, only those members are asked that these methods changed or that the previous call returned.
+---Each call asks every object for its descriptor and whether it is dirty. Of a list with methods
+---`insert` and `remove`, as copas has, it asks only the members that those methods changed or that
+---the previous call returned.
 ---@param recvt? table
 ---@param sendt? table
 ---@param timeout? number seconds; nil or negative waits as long as it takes

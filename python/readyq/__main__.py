@@ -32,7 +32,9 @@ def _parse(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"readyq {__version__}")
     parser.add_argument(
-        "--plain", action="store_true", help="use the plain console, also with prompt_toolkit"
+        "--plain",
+        action="store_true",
+        help="use the plain console, even if prompt_toolkit is installed",
     )
     parser.add_argument(
         "script", nargs="?", help="a Python file to run first, with `q`; then the prompt opens"

@@ -235,7 +235,7 @@ def attach(queue: Queue, loop: asyncio.AbstractEventLoop | None = None) -> Calla
     replaces the first.
 
     Returns a function that ends the attachment, best called before the queue is closed. It returns
-    whether it ended one, and may be called more than once, also after the close.
+    whether it ended one, and may be called more than once, even after the close.
 
     Exceptions of dispatch(), including those of data(watch), go to the loop's exception handler. If
     dispatch() fails twice and delivers nothing in between, for example because the data of a ready

@@ -30,7 +30,7 @@ from readyq._core import Queue
 _HELP = (
     "q is a queue. It calls the data of its watches while you type, as in\n"
     "    q.add_timer(1, data=lambda w: print('tick'), period=1)\n"
-    "print(q) shows it, help(q) explains it, await works. Ctrl-D leaves."
+    "print(q) shows it, help(q) explains it, await works. Ctrl-D exits."
 )
 _MISSING = (
     "Plain console: prompt_toolkit is missing, so output may mix with what you type.\n"

@@ -34,7 +34,7 @@ _PATIENCE = 0.3  # seconds after which a second Ctrl-C ends a task that blocks t
 
 
 class _Input(Vt100Input):
-    """The keyboard, whose Ctrl-C sends SIGINT also while a prompt is shown."""
+    """The keyboard, whose Ctrl-C sends SIGINT even while a prompt is shown."""
 
     def raw_mode(self) -> AbstractContextManager[None]:
         return self._raw_mode()

@@ -50,7 +50,7 @@ static const char QUEUE_CLOSED[] = "the queue is closed";
 static const char NO_DESCRIPTOR_LEFT[] = "this process has no descriptor left";
 static const char NO_MEMORY[] = "no memory is left";
 static const char CIRCLE[] = "queues would watch each other in a circle";
-static const char TOO_DEEP[] = "the chain of queues that watch each other would be too long";
+static const char TOO_DEEP[] = "the chain of queues, each watching the next, would be too long";
 
 /* "CALL [of descriptor N (KIND)] failed: REASON; ADVICE" */
 static void check_reason(int line, const char *call, int fd, int error, int expected,

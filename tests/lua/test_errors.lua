@@ -224,7 +224,7 @@ function T.test_only_a_trigger_that_is_in_a_queue_can_be_fired()
     raises("only a trigger has a handle", timer.handle, timer)
     trigger:remove()
     fails("the watch was removed", ENOENT, trigger:fire())
-    raises("the handle of a trigger expected", readyq.fire, 5)
+    raises("the handle of a trigger is expected", readyq.fire, 5)
 end
 
 function T.test_only_a_timer_that_was_not_removed_can_be_restarted()

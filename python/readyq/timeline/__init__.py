@@ -23,7 +23,7 @@ __all__ = ["BadRecordingError", "html", "svg"]
 def svg(data: Source, width: int = WIDTH) -> str:
     """A recording as an SVG, from the text of its trace file or that text decoded.
 
-    Raises BadRecordingError if it is none.
+    Raises BadRecordingError if the data is not a recording.
     """
     return _svg(read(data), width)
 
@@ -31,6 +31,6 @@ def svg(data: Source, width: int = WIDTH) -> str:
 def html(data: Source, title: str = "readyq") -> str:
     """A recording as an HTML page that needs no other file and no network.
 
-    Raises BadRecordingError if it is none.
+    Raises BadRecordingError if the data is not a recording.
     """
     return _page(read(data), title)

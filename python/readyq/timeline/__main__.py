@@ -31,7 +31,7 @@ The same file opens in Perfetto, Speedscope and chrome://tracing."""
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {visible(message)}; --help explains\n")
+        sys.stderr.write(f"{self.prog}: {visible(message)}; see --help\n")
         sys.exit(2)
 
 
