@@ -45,6 +45,8 @@ NEEDS = {
     "copas": "copas",
 }
 NEEDS["posix.signal"] = "posix.signal"
+NEEDS["lgi"] = "lgi"
+INSTALL = {"gi": "apt install python3-gi", "lgi": "apt install lua-lgi"}  # others: make setup
 LIBRARIES = {"glib-unix.h": "glib-2.0", "uv.h": "libuv"}  # by header: names for pkg-config
 PACKAGES = {"glib-2.0": "libglib2.0-dev", "libuv": "libuv1-dev"}
 LONG = 60
@@ -68,15 +70,32 @@ def missing_for(code, language):
     """What a program needs that is not installed, or None."""
     if "/proc/" in code and not Path("/proc/self/mounts").exists():
         return "/proc is missing: only Linux has it"
+    if "/proc/pressure/" in code and not can_trigger():
+        return "pressure triggers are missing: Linux with CONFIG_PSI, and root on older kernels"
     if language == "python" and python_for(code) is None:
-        return f"a Python package of {modules_of(code)} is missing: make setup"
+        return how_to_get([m for m in modules_of(code) if not importlib.util.find_spec(m)])
     if language == "c":
         for name in packages_of(code):
             if subprocess.run(["pkg-config", "--exists", name], check=False).returncode != 0:
                 return f"{name} is missing: apt install {PACKAGES[name]}"
     if language == "lua" and not luas_for(code):
-        return f"a module of {sorted(set(NEEDS.values()))} is missing: make setup"
+        return how_to_get(lua_modules_of(code))
     return None
+
+
+def how_to_get(modules):
+    commands = {INSTALL.get(module, "make setup") for module in modules}
+    return f"one of {sorted(modules)} is missing: {', '.join(sorted(commands))}"
+
+
+def can_trigger():
+    """Whether the kernel takes a trigger for its pressure files."""
+    try:
+        with open("/proc/pressure/memory", "r+b", buffering=0) as file:
+            file.write(b"some 150000 2000000\0")
+    except OSError:
+        return False
+    return True
 
 
 def modules_of(code):
@@ -95,9 +114,14 @@ def packages_of(code):
     return [name for file, name in LIBRARIES.items() if f"#include <{file}>" in code]
 
 
+def lua_modules_of(code):
+    """The modules that a program in Lua requires, and that not every Lua has."""
+    return {NEEDS[name] for name in re.findall(r'require\(?\s*"(.+?)"', code) if name in NEEDS}
+
+
 def luas_for(code):
     """Each Lua that has the modules that the program requires."""
-    modules = {NEEDS[name] for name in re.findall(r'require "(.+?)"', code) if name in NEEDS}
+    modules = lua_modules_of(code)
     return [lua for lua in test_lua.LUAS if all(test_lua.has_module(lua, name) for name in modules)]
 
 
@@ -361,7 +385,7 @@ def test_a_block_that_is_not_run_is_a_command_or_a_session_that_is_typed():
 def test_the_core_can_be_compiled_with_a_program_by_the_command_on_its_page(tmp_path):
     page = ROOT / "docs" / "recipes" / "c.md"
     (command,) = re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    (program,) = [code for _, language, code, _ in blocks(page) if language == "c"]
+    program, *_ = [code for _, language, code, _ in blocks(page) if language == "c"]
     (tmp_path / "program.c").write_text(program)
     (tmp_path / "core").symlink_to(ROOT / "core")
     subprocess.run(command, shell=True, check=True, cwd=tmp_path)
@@ -377,6 +401,16 @@ def test_every_image_is_there_and_is_well_formed():
     assert images
     for image in images:
         assert ElementTree.parse(image).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_every_link_to_an_example_leads_to_a_program():
+    links = [
+        page.parent / link
+        for page in PAGES
+        for link in re.findall(r"\]\(([^)#]*examples/\w+\.\w+)\)", page.read_text(encoding="utf-8"))
+    ]
+    assert len(links) > 10
+    assert [link for link in links if not link.exists()] == []
 
 
 def words_of(image):

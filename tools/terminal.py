@@ -99,10 +99,14 @@ def draw(recording, picture, title):
     command += ["-t", ROOT / "tools/terminal.svg", "-m", "50", "-M", str(SHOWN), "-D", str(LAST)]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     text = picture.read_text()
-    # Readers who do not want animations see the last screen.
-    end = re.findall(r"translateY\((-?\d+)px\)", text)[-1]
-    still = f"#screen_view {{animation: none; transform: translateY({end}px)}}"
-    style = f"@media (prefers-reduced-motion: reduce) {{{still}}}"
+    # It starts with the last screen, which is also what readers without animations see.
+    frames = re.findall(r"([\d.]+)%\s*\{transform:translateY\((-?\d+)px\)", text)
+    end = frames[-1][1]
+    length = int(re.search(r"animation-duration: (\d+)ms", text)[1])
+    before = next(float(at) for at, place in frames if place == end) / 100 * length
+    style = f"#screen_view {{animation-delay: -{before + 1:.0f}ms; transform: translateY({end}px)}}"
+    still = "@media (prefers-reduced-motion: reduce) {#screen_view {animation: none}}"
+    style += f"\n            {still}"
     text = re.sub(r"(<svg [^>]*>)", rf"\1<title>{title}</title>", text, count=1)
     text = re.sub(r"(\s*</style>\s*</defs>)", rf"\n            {style}\1", text, count=1)
     picture.write_text(text)

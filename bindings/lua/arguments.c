@@ -128,6 +128,15 @@ static int file_descriptor(lua_State *L, const luaL_Stream *stream)
     return fd;
 }
 
+/* [-0, +1, m] What an object gives, on top of the stack. Libraries give -1 without a descriptor. */
+static int given_descriptor(lua_State *L, const char *gives)
+{
+    if (lua_type(L, -1) != LUA_TNUMBER || lua_tonumber(L, -1) != -1)
+        return number_descriptor(L, lua_gettop(L), gives);
+    lua_pushfstring(L, "%s -1: it is closed, or not yet bound or connected", gives);
+    return -1;
+}
+
 /* [-0, +1, e] The first of the three names that the object has: a method or a field. */
 static int object_descriptor(lua_State *L, int object)
 {
@@ -139,10 +148,10 @@ static int object_descriptor(lua_State *L, int object)
         if (lua_isfunction(L, -1)) {
             lua_pushvalue(L, object);
             lua_call(L, 1, 1);
-            return number_descriptor(L, lua_gettop(L), gives[i]);
+            return given_descriptor(L, gives[i]);
         }
         if (!lua_isnil(L, -1))
-            return number_descriptor(L, lua_gettop(L), gives[i]);
+            return given_descriptor(L, gives[i]);
         lua_pop(L, 1);
     }
     lua_pushstring(L, "it has no getfd, fileno or pollfd");

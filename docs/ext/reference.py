@@ -3,10 +3,10 @@
 
 {c-reference}    core/readyq.h
 {lua-reference}  lua/readyq/types.lua
-{examples}       examples/README.md and the programs next to it
+{examples}       examples/README.md
 
-A link of a page to a file of examples/ works in the repository; on the site it leads to the program
-on the page of the examples.
+A link of a page to a file of examples/ works in the repository; on the site it leads to the page of
+that program, which is made from its source.
 """
 
 import re
@@ -156,37 +156,47 @@ class LuaReference(Reference):
 
 
 class Examples(Reference):
-    """The index of examples/, whose links lead to the programs below it."""
+    """The index of examples/, whose links lead to a page for each program."""
 
     source = ROOT / "examples" / "README.md"
 
     def write(self):
         index = self.source.read_text(encoding="utf-8").partition("\n")[2]
-        names = re.findall(r"\]\((\w+\.\w+)\)", index)
-        index = re.sub(r"\]\((\w+\.\w+)\)", lambda m: f"](#{label(m[1])})", index)
-        lines = ["## Index", *index.splitlines()]  # what stands above a heading would come last
-        for name in names:
-            language = {".c": "c", ".py": "python", ".lua": "lua"}[Path(name).suffix]
-            lines += ["", f"({label(name)})=", f"## {name}", ""]
-            lines += [f"```{{literalinclude}} ../examples/{name}", f":language: {language}", "```"]
-        return lines
+        index = re.sub(r"\]\((\w+\.\w+)\)", r"](../examples/\1)", index)
+        return index.splitlines()
 
 
-def label(name):
-    return "example-" + name.replace(".", "-")
+LANGUAGES = {".c": "c", ".py": "python", ".lua": "lua"}
+
+
+def page_of(program):
+    return f"examples/{program}"
 
 
 def link_examples(app, doctree):
     for node in list(doctree.findall(addnodes.download_reference)):
         path = Path(node["reftarget"])
         if path.parent.name == "examples":
-            page = app.builder.get_relative_uri(app.env.docname, "examples")
-            address = f"{page}#{label(path.name)}"
+            address = app.builder.get_relative_uri(app.env.docname, page_of(path.name))
             node.replace_self(nodes.reference("", "", *node.children, refuri=address))
+
+
+def write_examples(app):
+    """A page for each program, as Sphinx makes pages of source code."""
+    for path in sorted((ROOT / "examples").iterdir()):
+        if path.suffix in LANGUAGES:
+            code = path.read_text(encoding="utf-8")
+            text = app.builder.highlighter.highlight_block(code, LANGUAGES[path.suffix])
+            index = app.builder.get_relative_uri(page_of(path.name), "examples")
+            parents = [{"link": index, "title": "Examples"}]
+            body = f'<h1>{path.name}</h1><p>One of the <a href="{index}">examples</a>.</p>{text}'
+            context = {"parents": parents, "title": path.name, "body": body}
+            yield page_of(path.name), context, "page.html"
 
 
 def setup(app):
     app.connect("doctree-read", link_examples)
+    app.connect("html-collect-pages", write_examples)
     app.add_directive("examples", Examples)
     app.add_directive("c-reference", CReference)
     app.add_directive("lua-reference", LuaReference)

@@ -37,7 +37,9 @@ end
 
 function T.test_an_object_must_give_a_descriptor()
     local function give(value) return {getfd = function() return value end} end
-    raises("its getfd gives %-1", method, "add", give(-1), "r")
+    local none = "its getfd gives %-1: it is closed, or not yet bound or connected"
+    raises(none, method, "add", give(-1), "r")
+    raises("its getfd gives %-2", method, "add", give(-2), "r")
     raises("its getfd gives 1.5", method, "add", give(1.5), "r")
     raises("its getfd gives nil", method, "add", give(nil), "r")
     raises("its getfd gives string", method, "add", give("7"), "r")
