@@ -200,4 +200,4 @@ def test_a_recorded_session_shows_what_it_says(console, steps):
         for line in shown:
             words = r"\s+".join(map(re.escape, line.split()))
             console.expect(rf"(?s)^{prompt} {re.escape(typed)}\n.*^ *{words}$")
-        console.expect(r"^>>?$(?!\n)")
+        console.expect(rf"(?s)^{prompt} {re.escape(typed)}\n(.*\n)?>>?$(?!\n)")
