@@ -106,10 +106,10 @@ removed before the next wait.""",
         """\
 Adding a timer that is due in an hour, restarting it, cancelling it, and timers that are due at
 once: add, wait and take, one or a hundred per turn. The timers that are restarted are always those
-that are due first, as connections with the same timeout that are all in use. In C, those that are
-added and cancelled are a millisecond apart: libev and libuv read the clock once per turn, and equal
-times would leave nothing to do for their heaps. asyncio has no restart; a timer is cancelled and
-another is added. uvloop counts in milliseconds.""",
+that are due first, as with connections that have the same timeout and are all in use. In C, those
+that are added and cancelled are a millisecond apart: libev and libuv read the clock once per turn,
+and equal times would leave nothing to do for their heaps. asyncio has no restart; a timer is
+cancelled and another is added. uvloop counts in milliseconds.""",
         REPEAT,
         unit="instructions",
     ),
@@ -148,8 +148,8 @@ the answer.""",
 Closing a queue that watches 1,000 descriptors. A queue in another event loop: that loop's wait for
 its descriptor, and one batch with one event. A ghost: a descriptor is closed before its watch is
 removed, while a duplicate keeps its file open and ready, so that the kernel reports it again and
-again, until the library has moved 1,000 others to another kernel queue. readyq asks the kernel of
-each whether it still is the file that was added, which takes a second call.""",
+again, until the library has moved 1,000 others to another kernel queue. readyq asks the kernel
+about each whether its number still refers to the file, which takes a second call.""",
         REPEAT,
         unit="system calls",
     ),
@@ -157,7 +157,7 @@ each whether it still is the file that was added, which takes a second call.""",
         "import",
         "Importing",
         """\
-The first `import` of a module in a Python program, compiled before.""",
+The first `import` in a Python program of a module that is already compiled.""",
         REPEAT,
         unit="instructions",
     ),

@@ -89,7 +89,7 @@ def cost_of_messages(rows):
         used = rows.value("echo", MANY, name, language, US)
         kernel = rows.value("echo", "all rounds", name, language, "% in the kernel")
         lines.append([f"{language}: {name}", show(used), show(1e6 / used), show(kernel)])
-    head = ["server", "us per message", "messages per second and core", "% in the kernel"]
+    head = ["server", "us per message", "messages per second per core", "% in the kernel"]
     return table(head, lines)
 
 

@@ -72,9 +72,9 @@ timerfd, which has no slack, and cost a system call for each sleep.""",
 A watch is a struct with what was found and its place in the ready list, and the table has an entry
 for each descriptor. polling keeps nothing of its own; only the program's object counts.""",
     ("C and Rust", "rare"): """\
-To remove a ghost, readyq asks the old kernel queue of each descriptor whether its number still is
-the file that was added, which takes a second call; libev adds whatever the numbers are now. libev
-also has no wake-up descriptor to close until a program asks for one.""",
+To remove a ghost, readyq asks the old kernel queue, for each descriptor, whether its number still
+refers to the file that was added, which takes a second call; libev adds whatever the numbers are
+now. libev also has no wake-up descriptor to close until a program asks for one.""",
     ("Python, a queue", "memory"): """\
 A watch is an object; the peer keeps an entry of a dict.""",
     ("Python, a queue", "event"): """\
@@ -353,8 +353,8 @@ IN_SHORT = """\
 Each ratio is readyq's best figure divided by that of its best peer, which is named: below 1 (in
 bold), readyq needs less. Instructions are what the library and the program themselves execute; time
 is the processor's, with what the kernel does in the system calls, which is most of it. So a large
-ratio of instructions is often a small one of time. *Level* means that the figures differ by less
-than 3 % or, if they are times, by less than half of the larger spread."""
+ratio in instructions often goes with a small one in time. *Level* means that the figures differ by
+less than 3 % or, if they are times, by less than half of the larger spread."""
 
 
 HEAD = """\
@@ -386,7 +386,7 @@ loops are the lower bound, written for a single purpose with none of what a libr
 | --- | --- |
 | readyq for | `for w in q.wait()`, in Lua `for w, ready, data in q:wait()` |
 | readyq dispatch | `q.dispatch()`, which calls a function for each watch |
-| readyq Selector | `readyq.Selector` in the place of `selectors.DefaultSelector` |
+| readyq Selector | `readyq.Selector` in place of `selectors.DefaultSelector` |
 | readyq asyncio | asyncio on `readyq.new_event_loop()`; with protocols or with streams |
 | readyq, loop.py | `examples/loop.py`: async and await in thirty lines |
 | readyq loop, readyq.loop | `require "readyq.loop"`: coroutines |

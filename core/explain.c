@@ -20,7 +20,7 @@ static const struct readyq__refusal errors[] = {
      "close some, or raise RLIMIT_NOFILE (ulimit -n)"},
     {ENFILE, "the system has no descriptor left", "close some, or raise fs.file-max"},
     {ENOMEM, "no memory is left", "remove watches, or free memory"},
-    {ENOSPC, "the user's limit of watches is reached",
+    {ENOSPC, "the user's limit on watches is reached",
      "remove watches, or raise fs.epoll.max_user_watches"},
     {ENOSYS, "this kernel does not support it", "see docs/kernels.md for what it needs"},
     {ENOTSUP, "this kernel does not report that interest", "ask for READ or WRITE alone"},

@@ -4,10 +4,10 @@
  * below, kinds of sources above), and the functions by which one file calls another.
  *
  * Folders. core/ itself holds the queue: its table of watches, its ready list, batches and waiting.
- * kernels/ translates epoll and kqueue, sources/ has a file for each kind of source but descriptors.
- * recording/ and watchdog/ observe: they write down what the queue does (readyq_record(), timelines)
- * and warn about mistakes of the program (debug mode, which also wakes up once a second to look).
- * The queue works without them.
+ * kernels/ translates epoll and kqueue, sources/ has a file for each kind of source except
+ * descriptors. recording/ and watchdog/ observe: they write down what the queue does
+ * (readyq_record(), timelines) and warn about mistakes of the program (debug mode, which also wakes
+ * up once a second to look). The queue works without them.
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
@@ -30,9 +30,10 @@
  *     that place. A watch stays TAKEN until `done`, the next wait of the thread, `modify` or
  *     `remove`, or until its descriptor or the queue is closed.
  *  2. While a batch holds a watch no other batch gets it. What happens to it meanwhile is noted in
- *     own.event: it is part of the delivery if the watch was not taken yet, and otherwise listed
- *     when the batch gives it back. With several batches open a level-triggered watch is registered
- *     for one event (ONE_EVENT) or muted when it is reported again, and armed when it is given back.
+ *     own.event: it is part of the delivery if the watch has not been taken yet, and otherwise
+ *     listed when the batch gives it back. With several batches open a level-triggered watch is
+ *     registered for one event (ONE_EVENT) or muted when it is reported again, and armed when it is
+ *     given back.
  *  3. An event counts only if its generation is that of the slot. Each change of a registration
  *     gives a new generation.
  *  4. A level-triggered watch that was ready and not taken may have been drained since: it is

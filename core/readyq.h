@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-#define READYQ_VERSION "0.1.0"         /* of this header: the single place of the version */
+#define READYQ_VERSION "0.1.0"         /* of this header: the only place where the version is set */
 #define READYQ_VERSION_NUMBER 0x000100 /* the same as 0xMMmmpp, for `#if` */
 
 #if defined(__GNUC__) && !defined(READYQ_STATIC)
@@ -143,12 +143,12 @@ struct readyq_watch {
  * sentence, once for each watch:
  *   - a level-triggered watch that was reported `turns` times in a row although nobody has read,
  *     written or changed it, with the reason: unread data, an end, an error or an error queue that
- *     is not handled, connections that cannot be accepted as no descriptor is left, WRITE asked for
- *     though nothing is sent;
- *   - a turn, in which a thread handles what a wait has found, that is longer than `turn`; at most
+ *     is not handled, connections that cannot be accepted because no descriptor is left, WRITE
+ *     asked for though nothing is sent;
+ *   - a turn (in which a thread handles what a wait has found) that is longer than `turn`; at most
  *     one report a second;
  *   - a watch whose descriptor was closed, or whose number is another file's now;
- *   - an EDGE watch whose data has not all been read for the time `rest` while a thread sleeps;
+ *   - an EDGE watch some of whose data has stayed unread for the time `rest` while a thread sleeps;
  *   - a signal that is blocked in every thread.
  * A value of 0 stands for the default. Without debug mode there is no cost. With it, the watchdog
  * asks the kernel about a watch that is reported again and again, and no sleep is longer than a
@@ -166,8 +166,8 @@ struct readyq_debug {
 };
 
 struct readyq_options {
-    bool virtual_clock; /* time stands still, and jumps to the next deadline where a wait would
-                           sleep with nothing ready */
+    bool virtual_clock; /* time stands still, except that it jumps to the next deadline when a
+                           wait would sleep */
     bool interruptible; /* for interpreters, which run signal handlers between calls: a signal ends
                            a wait with -EINTR */
     const struct readyq_debug *debug; /* NULL: off, unless the environment has READYQ_DEBUG=1 */
@@ -182,9 +182,9 @@ READYQ_API int readyq_open(readyq **q, const struct readyq_options *options);
  * already closed. */
 READYQ_API int readyq_close(readyq *q);
 
-/* References keep the memory of a queue, so that calls after its close return -ESHUTDOWN. The last
- * readyq_unref() closes it. An open batch holds a reference, too. A call on a watch is a call on
- * its queue: hold a reference if another thread may close the queue at that time. */
+/* References keep the queue's memory allocated, so that calls after its close return -ESHUTDOWN.
+ * The last readyq_unref() closes it. An open batch holds a reference, too. A call on a watch is a
+ * call on its queue: hold a reference if another thread may close the queue at that time. */
 READYQ_API readyq *readyq_ref(readyq *q);
 READYQ_API void readyq_unref(readyq *q);
 
@@ -196,7 +196,7 @@ READYQ_API void readyq_unref(readyq *q);
  * -EBADF: not open. -EEXIST: watched by this queue already. -EBUSY: the watch is in a queue.
  * -EINVAL: an invalid interest, or a descriptor of this queue. -ELOOP: queues would watch each
  * other in a circle, or deeper than the kernel allows (Linux: two queues below one). -ENOSPC,
- * -ENOMEM: the user's limit of watches, or memory, is exhausted. */
+ * -ENOMEM: the user's limit on watches is reached, or memory is exhausted. */
 READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest);
 
 /* Fires `delay` ns from now, then every `period` ns, counted from when it was due; with period 0 it
@@ -204,10 +204,10 @@ READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
  * their `count`. -EINVAL: delay or period negative. -EBUSY, -ENOMEM. */
 READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period);
 
-/* Restarts a timer: it fires `delay` ns from now, then with its period. An expiration that was not
- * taken yet is dropped. A timer that has fired and left its queue is added to it again. O(log n);
- * allocates nothing unless the timer has left its queue. -EINVAL: delay negative, or not a timer.
- * -ENOENT: it was removed. -ESHUTDOWN. -ENOMEM. */
+/* Restarts a timer: it fires `delay` ns from now, then with its period. An expiration that has not
+ * been taken yet is dropped. A timer that has fired and left its queue is added to it again.
+ * O(log n); allocates nothing unless the timer has left its queue. -EINVAL: delay negative, or not
+ * a timer. -ENOENT: it was removed. -ESHUTDOWN. -ENOMEM. */
 READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
 
 /* Fires when this process receives `signal`, in any number of queues; `count` is how many were
@@ -235,8 +235,8 @@ READYQ_API int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid);
 /* Fires when readyq_fire() is called. -EBUSY. */
 READYQ_API int readyq_add_trigger(readyq *q, readyq_watch *w);
 
-/* Fires a trigger, from any thread. Fires before the delivery merge into one with `count`.
- * -EINVAL: not a trigger. -ENOENT: not in a queue. */
+/* Fires a trigger, from any thread. If it is fired several times before the delivery, the fires
+ * merge into one, with `count`. -EINVAL: not a trigger. -ENOENT: not in a queue. */
 READYQ_API int readyq_fire(readyq_watch *w);
 
 /* Changes the interest of a descriptor's watch and arms it again. A watch that a batch holds is
@@ -286,8 +286,8 @@ struct readyq_batch {
  * removed and nothing else is ready. In a child, as with every call: those of readyq_open(). */
 READYQ_API int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max);
 
-/* readyq_wait() until `deadline`, in nanoseconds on the queue's clock (readyq_now); one that has
- * passed checks and returns at once; INT64_MAX is forever. -EINVAL: negative. */
+/* readyq_wait() until `deadline`, in nanoseconds on the queue's clock (readyq_now); if the deadline
+ * has passed, it checks and returns at once; INT64_MAX is forever. -EINVAL: negative. */
 READYQ_API int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max);
 
 /* The deadline of the last wait with the batch; INT64_MAX if it had none. To continue a wait that a
@@ -309,9 +309,9 @@ READYQ_API readyq_watch *readyq_next(readyq_batch *batch);
  * at any time. */
 READYQ_API readyq_watch *readyq_first(readyq_batch *batch);
 
-/* Copies up to `size` watches that were not taken yet to watches[], in order and without taking
- * them, and the bits that readyq_next() would set in `ready` to ready[]. Each array may be NULL.
- * Returns how many watches there are. */
+/* Copies up to `size` watches that have not been taken yet to watches[], in order and without
+ * taking them, and the bits that readyq_next() would set in `ready` to ready[]. Each array may be
+ * NULL. Returns how many watches there are. */
 READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[],
                               size_t size);
 
@@ -323,7 +323,7 @@ READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint
 READYQ_API int readyq_done(readyq_batch *batch);
 
 /* Ends one wait, a running one or the next, which returns 0. May be called from any thread and from
- * a signal handler; takes no lock. Wakes before that merge into one. -ESHUTDOWN. */
+ * a signal handler; takes no lock. Several wakes before that merge into one. -ESHUTDOWN. */
 READYQ_API int readyq_wake(readyq *q);
 
 /* ------------------------------------------------------------------ looking into it */
@@ -343,8 +343,8 @@ READYQ_API const char *readyq_backend(readyq *q);
 /* The queue's clock in nanoseconds: CLOCK_MONOTONIC, or the virtual one. */
 READYQ_API int64_t readyq_now(readyq *q);
 
-/* When a timer is due, on the queue's clock. For a periodic one that was not taken yet: when it was
- * due. -1 if it is not running. */
+/* When a timer is due, on the queue's clock. For a periodic one that has not been taken yet: when
+ * it was due. -1 if it is not running. */
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
 /* The figures of a queue. They are always counted, from readyq_open() on; a child continues with
@@ -395,17 +395,16 @@ struct readyq_stats {
 #undef READYQ__FIELD
 READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
 
-/* Compares what the queue watches with what the kernel reports that it watches: returns the number
- * of differences, and writes a line for each to text[size], as many as fit: "fd 7 (pipe): the queue
+/* Compares what the queue watches with what the kernel says it watches: returns the number of
+ * differences, and writes a line for each to text[size], as many as fit: "fd 7 (pipe): the queue
  * watches it for READ, but the kernel for READ|WRITE". There is none unless a watched descriptor
  * was closed. It reads /proc and is slow: for tests. -ENOSYS if the kernel does not report what it
  * watches (kqueue). -ENOENT without /proc. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_check(readyq *q, char *text, size_t size);
 
 /* For bindings, cheap enough to call after every wait. readyq_ghost(): the descriptor number of a
- * ghost that was not reported by this call before, or -1. readyq_stale(): removes and returns a
- * watch whose descriptor was found closed (its number belongs to another watch or is gone), or
- * NULL. */
+ * ghost that this call has not reported before, or -1. readyq_stale(): removes and returns a watch
+ * whose descriptor was found closed (its number belongs to another watch or is gone), or NULL. */
 READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
 
@@ -414,7 +413,7 @@ enum readyq_warning {
     READYQ_WARNING_SPIN = 1, /* a watch is reported again and again */
     READYQ_WARNING_TURN,     /* a turn takes too long */
     READYQ_WARNING_CLOSED,   /* the descriptor of a watch was closed */
-    READYQ_WARNING_LEFT,     /* the data of an EDGE watch was not all read */
+    READYQ_WARNING_LEFT,     /* the data of an EDGE watch was not read completely */
     READYQ_WARNING_BLOCKED,  /* a signal is blocked */
 };
 
@@ -477,7 +476,7 @@ struct readyq_record {
 /* Starts a recording of the newest `records` records, each of sizeof(struct readyq_record) bytes;
  * the description of a descriptor that is added or removed uses up two or three. A queue can have
  * several recordings at once. A recording holds a reference to its queue and can be read and
- * saved after the queue was closed. After a fork the child has a copy of it and continues it.
+ * saved after the queue has been closed. After a fork the child has a copy of it and continues it.
  * -EINVAL: no record, or more than 2^30. -ESHUTDOWN. -ENOMEM. */
 READYQ_API int readyq_record(readyq *q, size_t records, readyq_recording **recording);
 

@@ -48,7 +48,7 @@ function Client:has_room()
     if not next(full) then room:set() end
 end
 
--- send() may take only a part of the text. Returns whether all was sent.
+-- send() may take only part of the text. Returns whether all was sent.
 function Client:send(text)
     local limit, sent = loop.deadline(STALL), 0
     while sent < #text do

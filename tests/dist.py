@@ -164,7 +164,7 @@ def test_luarocks_installs_the_rock_for_each_lua(lua, tmp_path):
 
 
 def test_luarocks_packs_the_rockspec_that_names_a_home(tmp_path):
-    """With a clone in the place of the public home."""
+    """With a clone in place of the public home."""
     if shutil.which("luarocks") is None:
         pytest.skip("needs the program luarocks (apt-get install luarocks)")
     if not project.is_repository():

@@ -58,7 +58,7 @@ class Library(NamedTuple):
     target: str
 
     def suffix(self, python):
-        # CPython tells the C libraries apart since 3.11.
+        # CPython tells the C libraries apart from 3.11 on.
         if "musl" in self.policy and python.version >= (3, 11):
             return python.suffix.replace("-linux-gnu", "-linux-musl")
         return python.suffix

@@ -16,7 +16,7 @@
  * lasts until the collector has called end_handle(). */
 struct handle {
     readyq_watch *trigger;
-    readyq *queue; /* a reference to the trigger's; NULL if it was removed before */
+    readyq *queue; /* a reference to the trigger's; NULL if it was already removed */
     struct handle *next, *prev;
 };
 

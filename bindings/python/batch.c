@@ -136,7 +136,7 @@ static Py_ssize_t count_left(PyObject *object)
     return (Py_ssize_t)count;
 }
 
-/* A copy of the watches that were not taken from a batch yet. */
+/* A copy of the watches that have not been taken from a batch yet. */
 struct left {
     Py_ssize_t room;
     readyq_watch **watches;
@@ -224,8 +224,8 @@ PyDoc_STRVAR(
     "the next wait delivers them before newer ones, once this batch is dropped or its thread waits\n"
     "again. Until then no other thread gets the watches of this batch.\n"
     "\n"
-    "len(), bool(), repr() and `watch in batch` look at the watches that were not taken yet without\n"
-    "taking them. list() takes them all.\n"
+    "len(), bool(), repr() and `watch in batch` look at the watches that have not been taken yet\n"
+    "without taking them. list() takes them all.\n"
     "\n"
     "    >>> for w in q.wait(timeout=1.5):\n"
     "    ...     handle(w.data, w.ready)\n");

@@ -14,17 +14,17 @@ PyDoc_STRVAR(
     "\n"
     "One event queue: add sources, wait until one is ready, take the ready ones.\n"
     "\n"
-    "clock is \"real\", or \"virtual\": time then stands still, and jumps to the next deadline\n"
-    "where a wait would sleep. With warn=False there is no ResourceWarning for a descriptor that\n"
-    "was closed before its watch was removed, while a duplicate keeps its file open. Raises\n"
-    "ValueError for an unknown clock, OSError if the kernel refuses.\n"
+    "clock is \"real\", or \"virtual\": time then stands still, except that it jumps to the\n"
+    "next deadline when a wait would sleep. With warn=False there is no ResourceWarning for a\n"
+    "descriptor that was closed before its watch was removed, while a duplicate keeps its file\n"
+    "open. Raises ValueError for an unknown clock, OSError if the kernel refuses.\n"
     "\n"
     "With debug=True, or READYQ_DEBUG=1 in the environment, a watchdog warns once of each mistake\n"
     "that it notices, with the watch, its data and the reason: RuntimeWarning for a watch that is\n"
     "reported again and again although nobody reads, writes or changes it, for handlers that take\n"
-    "too long, for an EDGE watch whose data was not all read, and for a signal that every thread\n"
-    "blocks; ResourceWarning for a watch whose object was closed or garbage-collected. A dict\n"
-    "sets the thresholds:\n"
+    "too long, for an EDGE watch whose data was not read completely, and for a signal that every\n"
+    "thread blocks; ResourceWarning for a watch whose object was closed or garbage-collected. A\n"
+    "dict sets the thresholds:\n"
     "debug={\"turns\": 10000, \"turn\": 0.1, \"rest\": 1}, times in seconds.\n"
     "\n"
     "Every method may be called from any thread, even while another thread waits. Each raises\n"
@@ -165,9 +165,9 @@ PyDoc_STRVAR(
     "Wait, then call data(watch) for each watch that is ready; return how many were called.\n"
     "\n"
     "timeout is as for wait(). An exception in a call goes to the caller at once, and the watches\n"
-    "that were not called yet are left to the next wait. Raises TypeError for data that cannot be\n"
-    "called, and for an async or generator function, whose call would run nothing; such a watch is\n"
-    "not taken, and is left to the next wait, too.\n"
+    "that have not been called yet are left to the next wait. Raises TypeError for data that cannot\n"
+    "be called, and for an async or generator function, whose call would run nothing; such a watch\n"
+    "is not taken, and is left to the next wait, too.\n"
     "\n"
     "    >>> q.add(sock, \"r\", data=lambda w: print(w.source.recv(100)))\n"
     "    >>> while True:\n"
@@ -180,12 +180,12 @@ PyDoc_STRVAR(
     "Return the queue's clock in seconds as a float: time.monotonic(), or the virtual clock, which\n"
     "starts at 0. Watch.due is on this clock.");
 
-PyDoc_STRVAR(
-    queue_wake_doc,
-    "wake($self, /)\n"
-    "--\n"
-    "\n"
-    "Make one wait, a running one or the next, return at once. Wakes before that merge into one.");
+PyDoc_STRVAR(queue_wake_doc,
+             "wake($self, /)\n"
+             "--\n"
+             "\n"
+             "Make one wait, a running one or the next, return at once. Several wakes before that\n"
+             "merge into one.");
 
 PyDoc_STRVAR(
     queue_fileno_doc,
@@ -224,7 +224,7 @@ PyDoc_STRVAR(
     "check($self, /)\n"
     "--\n"
     "\n"
-    "Compare what the queue watches with what the kernel reports that it watches.\n"
+    "Compare what the queue watches with what the kernel says it watches.\n"
     "\n"
     "Returns a list with a line for each difference, such as \"fd 7 (pipe): the queue watches it\n"
     "for READ, but the kernel for WRITE\". It is empty unless a watched descriptor was closed. It\n"

@@ -209,7 +209,7 @@ PyDoc_STRVAR(
     "\n"
     "As a context manager it stops at the end of the block. len() counts the records, iteration goes\n"
     "over a snapshot of them: readyq.Record, the oldest first. It can be read and saved after the\n"
-    "queue was closed. A notebook shows it as a picture.\n"
+    "queue has been closed. A notebook shows it as a picture.\n"
     "\n"
     "    >>> with q.record() as recording:\n"
     "    ...     ready = q.wait(timeout=1.5)\n"

@@ -43,12 +43,12 @@ PyDoc_STRVAR(watch_kind_doc, "str: \"fd\", \"timer\", \"signal\", \"process\" or
 PyDoc_STRVAR(watch_fd_doc, "int: the descriptor that is watched; None for the other kinds.");
 PyDoc_STRVAR(
     watch_active_doc,
-    "bool: whether it is in its queue. False once it is removed, its descriptor's number belongs to\n"
-    "another watch, it was delivered and is a process, or a timer without a period, or the queue\n"
-    "is closed.");
+    "bool: whether it is in its queue. False once it is removed, once its descriptor's number\n"
+    "belongs to another watch, once it was delivered if it is a process or a timer without a\n"
+    "period, and once the queue is closed.");
 PyDoc_STRVAR(
     watch_status_doc,
-    "int: how the process ended, as os.waitpid() gives it; None before that is delivered and if\n"
+    "int: how the process ended, as os.waitpid() gives it; None until that is delivered, or if\n"
     "it cannot be known. The process is not reaped.");
 PyDoc_STRVAR(
     watch_due_doc,
@@ -88,9 +88,9 @@ PyDoc_STRVAR(
     "\n"
     "Restart a timer: it fires delay seconds from now, and then with its period.\n"
     "\n"
-    "An expiration that was not taken yet is dropped. A timer that has fired is added to its queue\n"
-    "again. Raises ValueError for other kinds, for a negative delay or NaN and for a closed queue,\n"
-    "KeyError when it was removed.\n"
+    "An expiration that has not been taken yet is dropped. A timer that has fired is added to its\n"
+    "queue again. Raises ValueError for other kinds, for a negative delay or NaN and for a closed\n"
+    "queue, KeyError when it was removed.\n"
     "\n"
     "    >>> idle = q.add_timer(30, data=close)\n"
     "    >>> idle.restart(30)\n");
@@ -100,7 +100,8 @@ PyDoc_STRVAR(
     "fire($self, /)\n"
     "--\n"
     "\n"
-    "Make a trigger ready, from any thread. Fires before its delivery merge into one, with count.\n"
+    "Make a trigger ready, from any thread. If it is fired several times before the delivery, the\n"
+    "fires merge into one, with count.\n"
     "\n"
     "Raises ValueError for other kinds and for a closed queue, KeyError when it was removed.");
 

@@ -373,7 +373,8 @@ static int refuse(int error)
     if (error == ENOENT)
         return readyq__refuse(ENOENT, "there is no such directory", "create it first");
     if (error == ENOSPC)
-        return readyq__refuse(ENOSPC, "the disk is full", "free space, or save to another one");
+        return readyq__refuse(ENOSPC, "the disk is full",
+                              "free some space, or save to another disk");
     return -error;
 }
 

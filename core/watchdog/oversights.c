@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The watchdog: what was forgotten. At a sleep, once a second, watches are checked: whether the
- * descriptor was closed, whether the data of an EDGE watch was not all read, whether a signal is
- * blocked in every thread. No sleep is longer than a second for that.
+ * descriptor was closed, whether the data of an EDGE watch was not read completely, whether a
+ * signal is blocked in every thread. No sleep is longer than a second for that.
  */
 #include "internal.h"
 

@@ -56,12 +56,12 @@ static void tell_turn(readyq *q, int64_t time)
     name_handled(q, longest, watch, sizeof watch);
     if (turn.handlers == 1)
         snprintf(text, READYQ__SENTENCE,
-                 "%s: its handler took %.2g s; nothing else is handled meanwhile", watch,
+                 "%s: its handler took %.2g s; nothing else was handled in that time", watch,
                  (double)time / (double)READYQ__SECOND);
     else
         snprintf(text, READYQ__SENTENCE,
                  "%s: its handler took %.2g s of a turn of %.2g s with %u handlers; nothing else "
-                 "is handled meanwhile",
+                 "was handled in that time",
                  watch, (double)longest->time / (double)READYQ__SECOND,
                  (double)time / (double)READYQ__SECOND, turn.handlers);
 }

@@ -212,7 +212,8 @@ end
 local function make_free(call, s, task)
     if scheduler.release(task) then return end
     if coroutine.status(task.co) ~= "dead" then
-        misuse.raise("%s: another coroutine waits for the same direction of %s", call, tostring(s))
+        misuse.raise("%s: another coroutine is already waiting for the same direction of %s", call,
+            tostring(s))
     end
     task:abandon()
 end

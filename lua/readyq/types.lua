@@ -111,8 +111,8 @@ function queue:add_trigger(data) end
 function queue:wait(timeout, maximum) end
 
 ---Waits, then calls data(watch, ready) for each ready watch, or resumes it if it is a coroutine.
----An error propagates at once; watches that were not taken yet are left to the next wait. So is a
----watch whose data can be neither called nor resumed.
+---An error propagates at once; watches that have not been taken yet are left to the next wait. So
+---is a watch whose data can be neither called nor resumed.
 ---@param timeout? number
 ---@param maximum? integer
 ---@return integer count
@@ -135,7 +135,7 @@ function queue:wake() end
 function queue:modify(watch, interest) end
 
 ---Removes a watch. Pass the watch itself or the source that was added, even if that is closed.
----Returns false if the watch was removed before, or has fired and left its queue.
+---Returns false if the watch was already removed, or has fired and left its queue.
 ---@param watch readyq.watch | readyq.source
 ---@return boolean? removed
 ---@return string? message
@@ -198,7 +198,7 @@ function queue:stats() end
 ---@return integer? errno
 function queue:record(records) end
 
----Compares what the queue watches with what the kernel reports that it watches. The list has a
+---Compares what the queue watches with what the kernel says it watches. The list has a
 ---line for each difference, and is empty unless a watched descriptor was closed. The call reads
 ---/proc, and is slow: for tests. It fails if the kernel does not report what it watches (kqueue).
 ---@return string[]? differences
@@ -305,7 +305,7 @@ local watch = {}
 ---@return integer? errno
 function watch:modify(interest) end
 
----Removes it. Returns false if it was removed before, or has fired and left its queue.
+---Removes it. Returns false if it was already removed, or has fired and left its queue.
 ---@return boolean? removed
 ---@return string? message
 ---@return integer? errno
@@ -374,7 +374,7 @@ function loop.every(period, f, ...) end
 ---@return fun(...: any): any ...
 function loop.wrap(f) end
 
----A deadline that many seconds from now.
+---A deadline `seconds` seconds from now.
 ---@param seconds number
 ---@return readyq.deadline
 function loop.deadline(seconds) end
@@ -423,7 +423,8 @@ function loop.wait_process(pid, timeout) end
 
 ---Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback, and
 ---the error is then not reported elsewhere; or nil and "timeout"; or nil and "closed" if the
----program closed it before. After closing a coroutine that others join, also call cancel for it.
+---program had already closed it. After closing a coroutine that others join, also call cancel for
+---it.
 ---@param co thread started by spawn or every
 ---@param timeout? readyq.timeout
 ---@return any ...
@@ -612,7 +613,8 @@ function socket.select(readers, writers, timeout) end
 ---@param seconds number
 function socket.sleep(seconds) end
 
----Makes `require` return such copies for "socket", "socket.unix" and "ssl" from now on.
+---Makes `require` return copies of this kind, whose objects wait in the loop, for "socket",
+---"socket.unix" and "ssl" from now on.
 ---@return table original LuaSocket's module
 function socket.install() end
 

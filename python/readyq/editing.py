@@ -127,7 +127,7 @@ def make_lexer() -> Lexer | None:
 class LineHistory(History):
     """The file that readline uses in the plain console, one entry a line.
 
-    A newline inside an entry is written as CR LF, as Python's own prompt does since 3.13.
+    A newline inside an entry is written as CR LF, as Python's own prompt does from 3.13 on.
     """
 
     def __init__(self, path: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Python's own prompt since 3.13: output above the line that it edits, keys that it has read.
+"""Python's own prompt from 3.13 on: output above the line that it edits, keys that it has read.
 
 That prompt has no interface for this. What is used here of its insides is looked up when it is
 needed; where it is different, output appears at the cursor, as in older prompts.

@@ -133,7 +133,7 @@ WRAP(int, dup3, (int old, int new, int flags))
     return IS_DUE(EBUSY, EINTR) ? failed() : __real_dup3(old, new, flags);
 }
 
-WRAP(int, close, (int fd)) /* the number is free also when it fails */
+WRAP(int, close, (int fd)) /* the number is free even if it fails */
 {
     const bool due = IS_DUE(EINTR, EIO);
 

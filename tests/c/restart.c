@@ -280,7 +280,7 @@ static void test_a_timer_whose_queue_was_closed_is_not_restarted(void)
     CHECK_IS(readyq_restart(&fired, 0), -ESHUTDOWN);
     CHECK_IS(readyq_restart(&running, 0), -ENOENT); /* closing removed it */
     readyq_unref(q);
-    CHECK_IS(readyq_restart(&fired, 0), -ESHUTDOWN); /* also when its memory was freed */
+    CHECK_IS(readyq_restart(&fired, 0), -ESHUTDOWN); /* even if its memory was freed */
     readyq *others[8];
     for (int i = 0; i < 8; i++) /* or belongs to another queue */
         others[i] = open_virtual();

@@ -337,7 +337,7 @@ static void test_a_long_turn(void)
     put(p[1]);
     add(q, &w, p[0], READYQ_READ);
     run_with(q, 0, 3, block);
-    expect("(pipe) interest READ, ready READ: its handler took 0.", "nothing else is handled");
+    expect("(pipe) interest READ, ready READ: its handler took 0.", "nothing else was handled");
     CHECK(dog.watch == &w);
     readyq_close(q);
     close_pair(p);

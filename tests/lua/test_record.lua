@@ -208,7 +208,7 @@ function T.test_a_file_that_cannot_be_written_is_reported()
     if io.open("/dev/full", "w") then
         ok, message = r:save("/dev/full")
         equal(ok, nil)
-        assert(message:find("save to /dev/full failed: the disk is full; free space", 1, true))
+        assert(message:find("save to /dev/full failed: the disk is full; free some", 1, true))
     end
     raises("cannot contain a zero byte", r.save, r, "a\0b")
     raises("string expected", r.save, r)

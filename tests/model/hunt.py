@@ -123,7 +123,7 @@ def main():
     seeds = range(options.seed, options.seed + -(-options.operations // ROUND))
     count = Count()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt):  # also when it was ended early
+    with contextlib.suppress(KeyboardInterrupt):  # even if it was ended early
         for text in hunt(World, seeds, count, options.most):
             print(text, flush=True)
     print(count)

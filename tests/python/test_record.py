@@ -218,7 +218,7 @@ def test_a_file_that_cannot_be_written_is_reported(queue, tmp_path):
     with pytest.raises(IsADirectoryError):
         recording.save(str(tmp_path))
     if os.path.exists("/dev/full"):
-        with pytest.raises(OSError, match="the disk is full; free space"):
+        with pytest.raises(OSError, match="the disk is full; free some space"):
             recording.save(b"/dev/full")
     for path in (None, 5, "a\0b"):
         with pytest.raises((TypeError, ValueError)):
