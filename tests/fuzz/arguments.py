@@ -216,6 +216,7 @@ def one_input(data: bytes) -> None:
                 raise
         world.depth = 0
     world.close()
+    world.made.clear()  # a selector that was initialized again may refer to the queue it had before
     world.values.clear()
     left = open_numbers()
     if left != before:
