@@ -100,7 +100,7 @@ static READYQ__OUT_OF_LINE readyq_watch *next_special(readyq_batch *batch)
 }
 
 /* The short path, in a process with one thread and for a watch without flags, makes no call and has
- * no stack frame: less than half of the instructions. */
+ * no stack frame: it needs less than half of the instructions. */
 readyq_watch *readyq_next(readyq_batch *batch)
 {
     if (!readyq__alone())

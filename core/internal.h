@@ -291,7 +291,7 @@ struct readyq {
     readyq *next;                 /* in the registry */
 
     uint64_t ghosts[READYQ__GHOSTS]; /* the keys of the newest ones: a ring; no key is 0 */
-    uint64_t ghosts_told;            /* how many readyq_ghost() has returned, or passed over */
+    uint64_t ghosts_reported;        /* how many readyq_ghost() has returned, or passed over */
     struct readyq_stats stats;
 };
 

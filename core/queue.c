@@ -259,10 +259,10 @@ int readyq_ghost(readyq *q)
     int fd = -1;
 
     readyq__lock(q);
-    if (q->stats.ghosts > q->ghosts_told + READYQ__GHOSTS)
-        q->ghosts_told = q->stats.ghosts - READYQ__GHOSTS;
-    if (q->ghosts_told < q->stats.ghosts)
-        fd = (int)(uint32_t)q->ghosts[q->ghosts_told++ % READYQ__GHOSTS];
+    if (q->stats.ghosts > q->ghosts_reported + READYQ__GHOSTS)
+        q->ghosts_reported = q->stats.ghosts - READYQ__GHOSTS;
+    if (q->ghosts_reported < q->stats.ghosts)
+        fd = (int)(uint32_t)q->ghosts[q->ghosts_reported++ % READYQ__GHOSTS];
     readyq__unlock(q);
     return fd;
 }

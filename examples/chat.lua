@@ -168,7 +168,7 @@ local signals = {}
 local function finish()
     for _, watch in ipairs(signals) do watch:remove() end
     loop.close(listener)
-    for client in pairs(clients) do client.name = nil end -- so that nobody is told
+    for client in pairs(clients) do client.name = nil end -- no message says who leaves
     for client in pairs(clients) do client:leave("the server is shutting down") end
 end
 for i, name in ipairs {"INT", "TERM"} do

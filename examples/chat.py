@@ -151,7 +151,7 @@ class Client:
         self.is_gone()
 
     def is_gone(self):
-        """Nobody waits for it any more, and the others are told once."""
+        """It makes no one wait any more, and the others are told once."""
         paused.discard(self)
         self.has_room()
         name, self.name = self.name, None
@@ -180,7 +180,7 @@ def finish(w):
     listener.remove()
     listener.source.close()
     for client in clients:
-        client.name = None  # so that nobody is told who leaves
+        client.name = None  # so that no message says who leaves
     for client in list(clients):
         client.leave("the server is shutting down")
 

@@ -136,7 +136,7 @@ def main():
         ">>>",
         session("prompt-python"),
         PROMPT_TOOLKIT_COLOR_DEPTH="DEPTH_4_BIT",
-        PROMPT_TOOLKIT_NO_CPR="1",  # nobody answers where the cursor is
+        PROMPT_TOOLKIT_NO_CPR="1",  # this terminal does not report the position of its cursor
         READYQ_HISTORY=history,
     )
     record(

@@ -118,6 +118,16 @@ function T.test_a_handler_that_replaces_ours_is_called_too()
     equal(#things.events(q), 2)
 end
 
+function T.test_a_wait_that_does_not_sleep_notices_a_handler_that_replaced_ours()
+    local q = readyq.new()
+    local watch = q:add_signal("USR1")
+    unix.handle(USR1)
+    things.nothing(q)
+    unix.kill(unix.getpid(), USR1)
+    equal(unix.handled(), 1)
+    equal(things.event(q, 0), watch)
+end
+
 function T.test_a_watched_ctrl_c_is_an_event_and_no_interruption()
     unix.interrupt_on(INT) -- as the stock interpreter
     local q = readyq.new()

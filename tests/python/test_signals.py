@@ -153,6 +153,17 @@ def test_handler_of_python_that_is_installed_later_runs_too(queue):
     assert action_of(USR1) == "default"
 
 
+def test_wait_that_does_not_sleep_notices_a_handler_that_replaced_ours(queue):
+    watch = queue.add_signal(USR1)
+    before = signal.signal(USR1, lambda *_: None)
+    try:
+        assert list(queue.wait(0)) == []
+        send(USR1)
+        assert list(queue.wait(0)) == [watch]
+    finally:
+        signal.signal(USR1, before)
+
+
 def test_handler_of_ctrl_c_that_is_not_pythons_default_runs_beside_a_watch(queue):
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append("python"))

@@ -239,11 +239,8 @@ static int outer;
 /* Another set, which has this one in it. */
 static void setup_embedded(int n)
 {
-    struct epoll_event event = {.events = EPOLLIN};
-
     setup_ready(n);
-    need(outer = epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-    need(epoll_ctl(outer, EPOLL_CTL_ADD, set, &event), "epoll_ctl");
+    outer = enclose(set);
 }
 
 static long run_embedded(long turns)

@@ -240,14 +240,11 @@ static int outer;
 /* Another loop, which waits for this loop's descriptor. */
 static void setup_embedded(int n)
 {
-    struct epoll_event event = {.events = EPOLLIN};
-
     start(n);
     for (int i = 0; i < n; i++)
         add(i, READY + i, on_ready);
     look();
-    need(outer = epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-    need(epoll_ctl(outer, EPOLL_CTL_ADD, uv_backend_fd(loop), &event), "epoll_ctl");
+    outer = enclose(uv_backend_fd(loop));
 }
 
 static long run_embedded(long turns)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +18,16 @@ void need(int result, const char *call)
         return;
     fprintf(stderr, "%s: error %d\n", call, result);
     exit(1);
+}
+
+int enclose(int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    const int outer = epoll_create1(EPOLL_CLOEXEC);
+
+    need(outer, "epoll_create1");
+    need(epoll_ctl(outer, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+    return outer;
 }
 
 static const struct scenario *find(const char *name, size_t length)

@@ -25,4 +25,7 @@ extern const struct scenario scenarios[]; /* of the program; the last one has no
 
 void need(int result, const char *call); /* ends the program if result is negative */
 
+/* The epoll set of another loop, which waits for this descriptor. */
+int enclose(int fd);
+
 #endif

@@ -221,11 +221,8 @@ static int outer;
 /* Another loop, which waits for this queue's descriptor. */
 static void setup_embedded(int n)
 {
-    struct epoll_event event = {.events = EPOLLIN};
-
     setup_ready(n);
-    need(outer = epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-    need(epoll_ctl(outer, EPOLL_CTL_ADD, readyq_fileno(queue), &event), "epoll_ctl");
+    outer = enclose(readyq_fileno(queue));
 }
 
 static long run_embedded(long turns)
