@@ -23,9 +23,9 @@ processor time of the server for each message, user and system. Messages per sec
 its inverse where the server waits for the client: always with one connection, and where the
 client's own core is busy. Both cores are kept from halting during the measurement.
 
-In Lua, servers with `bytes` in their names send back what comes; the others put lines together,
-as most protocols need. asyncio reads into a buffer of 256 KiB, which the C library maps and
-unmaps for each message. In the rows marked *buffers kept*, it is told not to
+In Lua, servers with `bytes` in their names send back whatever arrives; the others put lines
+together, as most protocols need. asyncio reads into a buffer of 256 KiB, which the C library maps
+and unmaps for each message. In the rows marked *buffers kept*, it is told not to
 (`MALLOC_MMAP_THRESHOLD_=8388608 MALLOC_TRIM_THRESHOLD_=33554432`).""",
         "make bench BENCH=echo",
         unit="us of processor time per message",

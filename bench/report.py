@@ -351,10 +351,10 @@ COLUMN_OF = {"instructions": "instructions", "system calls": "system calls", "by
 CALLS = 0.2  # a smaller difference in system calls is none
 IN_SHORT = """\
 Each ratio is readyq's best figure divided by that of its best peer, which is named: below 1 (in
-bold), readyq needs less. Instructions are what the library and the program themselves execute; time
-is the processor's, with what the kernel does in the system calls, which is most of it. So a large
-ratio in instructions often goes with a small one in time. *Level* means that the figures differ by
-less than 3 % or, if they are times, by less than half of the larger spread."""
+bold), readyq needs less. Instructions are those that the library and the program execute. Time is
+processor time, and most of it is spent in system calls, in the kernel. So a large ratio in
+instructions often goes with a small one in time. *Level* means that the figures differ by less than
+3 % or, if they are times, by less than half of the larger spread."""
 
 
 HEAD = """\
@@ -367,7 +367,7 @@ HEAD = """\
 What readyq costs, compared with the kernel's own calls and with other event loops of each language.
 Every figure is for one operation, and less is better. Instructions and system calls are counted:
 they are the same in every run, even on a busy machine. The instructions are those of the program
-and its libraries; what the kernel does in a system call is not among them. Times contain it. They
+and its libraries; what the kernel does in a system call is not among them. Times include it. They
 are medians of interleaved rounds; ± is their interquartile range, from the first quarter to the
 third. Compare them only with others in the same table.
 

@@ -41,7 +41,8 @@ static struct readyq__timer *earliest(struct readyq__timer *child, size_t n)
     return best;
 }
 
-/* Where a timer belongs, at `index`, which is free, or below it. What is earlier moves up. */
+/* Returns the index for a timer, given that `index` is free and the timer belongs there or below.
+ * Moves earlier timers up. */
 static size_t sink(readyq *q, size_t index, const struct readyq__timer *timer)
 {
     struct readyq__timer *const heap = q->timers, *next;
@@ -56,7 +57,7 @@ static size_t sink(readyq *q, size_t index, const struct readyq__timer *timer)
     return index;
 }
 
-/* The same, at `index` or above it. What is later moves down. */
+/* The same for a timer that belongs at `index` or above it. Moves later timers down. */
 static inline size_t rise(readyq *q, size_t index, const struct readyq__timer *timer)
 {
     struct readyq__timer *const heap = q->timers;
@@ -211,8 +212,8 @@ static readyq *enter_for(readyq_watch *w, int *error)
     }
 }
 
-/* A timer of the queue. An expiration that was not taken is dropped, also one that was noted while it
- * was held. */
+/* Restarts a timer that is in the queue. An expiration that was not taken is dropped, even if it
+ * was noted while a batch held the timer. */
 static void restart(readyq *q, readyq_watch *w, int64_t delay)
 {
     if (w->own.place == READYQ__TAKEN)
@@ -222,7 +223,7 @@ static void restart(readyq *q, readyq_watch *w, int64_t delay)
     start_after(q, w, delay);
 }
 
-/* One that has fired and left the queue. */
+/* Restarts a timer that has fired and left the queue. */
 static int add_again(readyq *q, readyq_watch *w, int64_t delay)
 {
     int error = reserve(q);
