@@ -162,7 +162,7 @@ struct readyq_debug {
      * wait on the queue. Another thread may remove the watch at any time. NULL writes to the
      * standard error; for an interruptible queue see readyq_warning(). */
     void (*warn)(void *data, readyq_watch *w, const char *text);
-    void *data;
+    void *data; /* passed to warn() */
 };
 
 struct readyq_options {
