@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The heap of timers, by deadline; equal deadlines are in the order in which they were set.
+ *
+ * It is 4-ary: shallower than a binary one, and the four children lie in two cache lines. A timer
+ * knows its index, so that adding, moving and removing one cost O(log n).
+ *
+ * A timer that is made later, as an idle limit is by every message, keeps its place: only the watch
+ * has its new deadline and order. The heap follows when that place comes to the top. So an entry is
+ * never later than its timer.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+/* The order is counted in 32 bits: the difference tells which was set first. */
+static bool is_earlier(const struct readyq__timer *a, const struct readyq__timer *b)
+{
+    return a->due < b->due || (a->due == b->due && (int32_t)(a->order - b->order) < 0);
+}
+
+static void put(struct readyq__timer *heap, size_t index, const struct readyq__timer *timer)
+{
+    heap[index] = *timer;
+    timer->watch->own.timer.heap_index = (uint32_t)index;
+}
+
+/* The earliest of up to four children; `n` are in the heap from the first one on. */
+static struct readyq__timer *earliest(struct readyq__timer *child, size_t n)
+{
+    struct readyq__timer *best = child;
+
+    if (n > 1 && is_earlier(&child[1], best))
+        best = &child[1];
+    if (n > 2 && is_earlier(&child[2], best))
+        best = &child[2];
+    if (n > 3 && is_earlier(&child[3], best))
+        best = &child[3];
+    return best;
+}
+
+/* Puts a timer at `index`, which is free, or below it. What is earlier moves up. */
+static void sink(readyq *q, size_t index, const struct readyq__timer *timer)
+{
+    struct readyq__timer *const heap = q->timers, *next;
+    const size_t n = q->ntimers;
+    size_t child;
+
+    while ((child = index * 4 + 1) < n &&
+           is_earlier(next = earliest(&heap[child], n - child), timer)) {
+        put(heap, index, next);
+        index = (size_t)(next - heap);
+    }
+    put(heap, index, timer);
+}
+
+/* The same, at `index` or above it. What is later moves down. */
+static inline void rise(readyq *q, size_t index, const struct readyq__timer *timer)
+{
+    struct readyq__timer *const heap = q->timers;
+
+    for (; index > 0 && is_earlier(timer, &heap[(index - 1) / 4]); index = (index - 1) / 4)
+        put(heap, index, &heap[(index - 1) / 4]);
+    put(heap, index, timer);
+}
+
+int readyq__heap_grow(readyq *q)
+{
+    const size_t room = q->timer_room ? q->timer_room * 2 : 16;
+    struct readyq__timer *timers;
+
+    if (room >= READYQ__NOWHERE)
+        return -ENOMEM;
+    timers = realloc(q->timers, room * sizeof *timers);
+    if (timers == NULL)
+        return -ENOMEM;
+    q->timers = timers;
+    q->timer_room = room;
+    return 0;
+}
+
+void readyq__heap_set(readyq *q, readyq_watch *w, int64_t due)
+{
+    const struct readyq__timer timer = {due, q->timer_order++, w};
+    size_t index = w->own.timer.heap_index;
+
+    w->own.timer.due = due;
+    w->order = timer.order;
+    if (index == READYQ__NOWHERE)
+        index = q->ntimers++;
+    else if (q->timers[index].due <= due)
+        return;
+    rise(q, index, &timer);
+}
+
+void readyq__heap_remove(readyq *q, readyq_watch *w)
+{
+    const size_t index = w->own.timer.heap_index;
+    const struct readyq__timer *last;
+
+    if (index == READYQ__NOWHERE)
+        return;
+    w->own.timer.heap_index = READYQ__NOWHERE;
+    last = &q->timers[--q->ntimers];
+    if (last->watch == w)
+        return;
+    if (index > 0 && is_earlier(last, &q->timers[(index - 1) / 4]))
+        rise(q, index, last);
+    else
+        sink(q, index, last);
+}
+
+int64_t readyq__next_due(readyq *q)
+{
+    while (q->ntimers > 0) {
+        readyq_watch *w = q->timers[0].watch;
+
+        if (q->timers[0].order == w->order)
+            return q->timers[0].due;
+        sink(q, 0, &(struct readyq__timer){w->own.timer.due, w->order, w});
+    }
+    return READYQ__FOREVER;
+}
