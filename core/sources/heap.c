@@ -26,9 +26,9 @@ static void put(struct readyq__timer *heap, size_t index, const struct readyq__t
 }
 
 /* The earliest of up to four children; `n` are in the heap from the first one on. */
-static struct readyq__timer *earliest(struct readyq__timer *child, size_t n)
+static const struct readyq__timer *earliest(const struct readyq__timer *child, size_t n)
 {
-    struct readyq__timer *best = child;
+    const struct readyq__timer *best = child;
 
     if (n > 1 && is_earlier(&child[1], best))
         best = &child[1];
@@ -39,22 +39,7 @@ static struct readyq__timer *earliest(struct readyq__timer *child, size_t n)
     return best;
 }
 
-/* Puts a timer at `index`, which is free, or below it. What is earlier moves up. */
-static void sink(readyq *q, size_t index, const struct readyq__timer *timer)
-{
-    struct readyq__timer *const heap = q->timers, *next;
-    const size_t n = q->ntimers;
-    size_t child;
-
-    while ((child = index * 4 + 1) < n &&
-           is_earlier(next = earliest(&heap[child], n - child), timer)) {
-        put(heap, index, next);
-        index = (size_t)(next - heap);
-    }
-    put(heap, index, timer);
-}
-
-/* The same, at `index` or above it. What is later moves down. */
+/* Puts a timer at `index`, which is free, or above it. What is later moves down. */
 static inline void rise(readyq *q, size_t index, const struct readyq__timer *timer)
 {
     struct readyq__timer *const heap = q->timers;
@@ -62,6 +47,22 @@ static inline void rise(readyq *q, size_t index, const struct readyq__timer *tim
     for (; index > 0 && is_earlier(timer, &heap[(index - 1) / 4]); index = (index - 1) / 4)
         put(heap, index, &heap[(index - 1) / 4]);
     put(heap, index, timer);
+}
+
+/* Puts a timer where it belongs; `index` is free. Most belong at the bottom, so the free place moves
+ * there first, without a comparison with the timer. */
+static void sink(readyq *q, size_t index, const struct readyq__timer *timer)
+{
+    struct readyq__timer *const heap = q->timers;
+    const size_t n = q->ntimers;
+
+    for (size_t child; (child = index * 4 + 1) < n;) {
+        const struct readyq__timer *next = earliest(&heap[child], n - child);
+
+        put(heap, index, next);
+        index = (size_t)(next - heap);
+    }
+    rise(q, index, timer);
 }
 
 int readyq__heap_grow(readyq *q)
@@ -102,11 +103,7 @@ void readyq__heap_remove(readyq *q, readyq_watch *w)
         return;
     w->own.timer.heap_index = READYQ__NOWHERE;
     last = &q->timers[--q->ntimers];
-    if (last->watch == w)
-        return;
-    if (index > 0 && is_earlier(last, &q->timers[(index - 1) / 4]))
-        rise(q, index, last);
-    else
+    if (last->watch != w)
         sink(q, index, last);
 }
 
