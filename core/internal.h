@@ -390,8 +390,12 @@ int readyq__heap_grow(readyq *q); /* 0 or -ENOMEM */
 void readyq__heap_set(readyq *q, readyq_watch *w, int64_t due);
 void readyq__heap_remove(readyq *q, readyq_watch *w); /* it may be out already */
 
-/* The earliest deadline, of the timer at the top; or READYQ__FOREVER. */
-int64_t readyq__next_due(readyq *q);
+int64_t readyq__heap_first(readyq *q); /* the earliest deadline; the heap is not empty */
+
+static inline int64_t readyq__next_due(readyq *q)
+{
+    return q->ntimers > 0 ? readyq__heap_first(q) : READYQ__FOREVER;
+}
 
 /* ------------------------------------------------------------------ handlers.c */
 

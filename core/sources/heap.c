@@ -107,14 +107,12 @@ void readyq__heap_remove(readyq *q, readyq_watch *w)
         sink(q, index, last);
 }
 
-int64_t readyq__next_due(readyq *q)
+int64_t readyq__heap_first(readyq *q)
 {
-    while (q->ntimers > 0) {
-        readyq_watch *w = q->timers[0].watch;
+    const struct readyq__timer *const top = q->timers;
 
-        if (q->timers[0].order == w->order)
-            return q->timers[0].due;
-        sink(q, 0, &(struct readyq__timer){w->own.timer.due, w->order, w});
-    }
-    return READYQ__FOREVER;
+    while (top->order != top->watch->order)
+        sink(q, 0,
+             &(struct readyq__timer){top->watch->own.timer.due, top->watch->order, top->watch});
+    return top->due;
 }

@@ -13,13 +13,11 @@
 
 void readyq__expire(readyq *q, int64_t now)
 {
-    while (q->timers[0].due <= now && readyq__next_due(q) <= now) {
+    while (q->ntimers > 0 && q->timers[0].due <= now && readyq__heap_first(q) <= now) {
         readyq_watch *w = q->timers[0].watch;
 
         readyq__heap_remove(q, w);
         readyq__list(q, w, READYQ_FIRED);
-        if (q->ntimers == 0)
-            return;
     }
 }
 
