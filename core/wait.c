@@ -30,9 +30,8 @@
  *
  * Ghosts. To remove one the kernel queue is replaced (rebuild.c). Each wait fills the next one by a
  * step before and after it asks the kernel, and does not sleep until that one is full. It is put in
- * place while no thread is in the kernel:
- * each sleeping thread is kicked, newly arriving ones wait, and the thread that finds no other in
- * the kernel replaces it.
+ * place while no thread is in the kernel: each sleeping thread is kicked, newly arriving ones wait,
+ * and the thread that finds no other in the kernel replaces it.
  */
 #include "internal.h"
 
