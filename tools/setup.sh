@@ -201,16 +201,16 @@ has_luasocket() { lua_says "$lua" 'pcall(require, "socket")'; }
 has_luasec() { lua_says "$lua" 'pcall(require, "ssl")'; }
 has_luv() { lua_says "$lua" 'pcall(require, "luv")'; }
 has_openssl() { command -v openssl >/dev/null; }
-has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
 has_luaevent() { lua_says "$lua" 'pcall(require, "luaevent.core")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
-has_lgi() { lua_says "$lua" 'pcall(require, "lgi")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
 has_luarocks() { command -v luarocks >/dev/null; }
 # Of a module that Debian packages for some versions of Lua only: whether one of these has it.
 has_copas() { one_finds copas lua5.1 lua5.2 luajit; }
 has_luahttp() { one_finds http.server lua5.1 lua5.2 luajit; }
 has_luaredis() { one_finds redis lua5.1 lua5.2 lua5.3 luajit; }
+has_luaposix() { one_finds posix lua5.1 lua5.2 lua5.3 lua5.4 luajit; }
+has_lgi() { one_finds lgi lua5.1 lua5.2 lua5.3 lua5.4 luajit; }
 one_finds() {
     module=$1
     shift
@@ -394,12 +394,12 @@ debian_packages() {
             esac ;;
         luasocket) echo lua-socket ;;
         luasec) echo lua-sec ;;
-        luaposix) echo lua-posix ;;
+        luaposix) printf '%s\n' lua-posix lua5.1 liblua5.1-0-dev ;;
         luv) echo lua-luv ;;
         openssl) echo openssl ;;
         cqueues) echo lua-cqueues ;;
         luaevent) echo lua-event ;;
-        lgi) echo lua-lgi ;;
+        lgi) printf '%s\n' lua-lgi lua5.1 liblua5.1-0-dev ;;
         luac) echo "$lua_name" ;;
         luarocks) echo luarocks ;;
         copas) printf '%s\n' lua-copas lua5.1 liblua5.1-0-dev ;;
