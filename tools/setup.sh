@@ -609,8 +609,9 @@ provide() {
 }
 
 untried() {
-    touch build/tried
-    missing "$@" | grep -vxF -f build/tried || true
+    for item in $(missing "$@"); do
+        grep -qx "$item" build/tried 2>/dev/null || echo "$item"
+    done
 }
 
 check() {
