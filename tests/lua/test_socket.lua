@@ -690,7 +690,7 @@ function T.test_errors_name_the_line_of_the_program()
     local expected = "test_socket.lua:" .. line .. ": bad argument #1 to 'receive'"
     raises(expected, call)
     run(function() raises(expected, call) end)
-    raises("wrap: an object of LuaSocket or LuaSec is expected, not nil", socket.wrap)
+    raises("wrap: a LuaSocket or LuaSec object is expected, not nil", socket.wrap)
     object:close()
     peer:close()
 end
