@@ -2,8 +2,8 @@
 """The Lua tests, tests/lua/test_*.lua: each of their functions is a test here.
 
 They run with the Lua that was built for, and with each other Lua whose interpreter and headers are
-installed. A test whose first line ends in `-- if CONDITION` runs on those where that holds. One
-test alone, in the environment of `make env` and with the directory of unix.so in LUA_CPATH:
+installed. A test below a line `-- if CONDITION` runs on those where that holds. One test alone, in
+the environment of `make env` and with the directory of unix.so in LUA_CPATH:
 `lua5.4 tests/lua/run.lua test_flow test_...`.
 """
 
@@ -96,7 +96,7 @@ def cases():
     skipped there, with the command that installs the module.
     """
     for source in sorted(TESTS.glob("test_*.lua")):
-        for name, condition in TEST.findall(source.read_text()):
+        for condition, name in TEST.findall(source.read_text()):
             luas = luas_of(source)
             able = [lua for lua in luas if holds(lua, condition or "true")]
             if not able and "require" in condition:
@@ -104,7 +104,7 @@ def cases():
             yield from ((source.stem, name, lua) for lua in able)
 
 
-TEST = re.compile(r"^function T\.(test_\w+)\(\)(?: -- if (.*))?$", re.MULTILINE)
+TEST = re.compile(r"^(?:-- if (.*)\n)?function T\.(test_\w+)\(\)", re.MULTILINE)
 CASES = [*cases()]
 
 

@@ -244,7 +244,8 @@ function T.test_a_coroutine_that_runs_cannot_be_resumed_by_its_own_dispatch()
     equal(select(2, coroutine.resume(outer)), "goes on")
 end
 
-function T.test_a_coroutine_that_fails_closes_its_variables() -- if coroutine.close
+-- if coroutine.close
+function T.test_a_coroutine_that_fails_closes_its_variables()
     local q = readyq.new()
     local closed = 0
     local load = loadstring or load

@@ -86,7 +86,8 @@ function T.test_the_loop_runs_as_long_as_a_simple_wait_is_left()
     loop.close(file)
 end
 
-function T.test_a_simple_wait_can_be_cancelled() -- if jit or _VERSION > "Lua 5.1"
+-- if jit or _VERSION > "Lua 5.1"
+function T.test_a_simple_wait_can_be_cancelled()
     local file, feed = pipe_file()
     local caught, after
     local co = loop.spawn(function()
@@ -109,7 +110,8 @@ function T.test_a_simple_wait_can_be_cancelled() -- if jit or _VERSION > "Lua 5.
     loop.close(file)
 end
 
-function T.test_a_coroutine_that_is_cancelled_while_it_runs_begins_no_simple_wait() -- if jit or _VERSION > "Lua 5.1"
+-- if jit or _VERSION > "Lua 5.1"
+function T.test_a_coroutine_that_is_cancelled_while_it_runs_begins_no_simple_wait()
     local file, feed = pipe_file()
     local caught
     run(function()
@@ -176,7 +178,8 @@ function T.test_another_coroutine_may_wait_for_writing_meanwhile()
     loop.close(file)
 end
 
-function T.test_a_simple_wait_that_something_else_resumes_raises() -- if jit or _VERSION > "Lua 5.1"
+-- if jit or _VERSION > "Lua 5.1"
+function T.test_a_simple_wait_that_something_else_resumes_raises()
     local file, feed = pipe_file()
     local caught
     local co = loop.spawn(function()
@@ -194,7 +197,8 @@ function T.test_a_simple_wait_that_something_else_resumes_raises() -- if jit or 
     loop.close(file)
 end
 
-function T.test_a_program_may_close_a_coroutine_in_a_simple_wait() -- if coroutine.close
+-- if coroutine.close
+function T.test_a_program_may_close_a_coroutine_in_a_simple_wait()
     for _, is_asked in ipairs {true, false} do
         local file, feed = pipe_file()
         local co = loop.spawn(function()
@@ -327,7 +331,8 @@ function T.test_a_step_inside_of_a_coroutine_that_the_queue_resumed()
     equal(table.concat(log), "123")
 end
 
-function T.test_bytes_in_the_object_itself_end_a_simple_wait_at_once() -- if pcall(require, "socket")
+-- if pcall(require, "socket")
+function T.test_bytes_in_the_object_itself_end_a_simple_wait_at_once()
     local socket = things.need("socket", "lua-socket")
     local listener = assert(socket.bind("127.0.0.1", 0))
     local _, port = listener:getsockname()

@@ -114,7 +114,8 @@ end
 
 -- ---- coroutines that the program closes or resumes
 
-function T.test_join_of_a_coroutine_that_yielded_and_was_closed_returns_closed() -- if coroutine.close
+-- if coroutine.close
+function T.test_join_of_a_coroutine_that_yielded_and_was_closed_returns_closed()
     local got = {}
     local co = loop.spawn(coroutine.yield)
     loop.spawn(function()
@@ -128,7 +129,8 @@ function T.test_join_of_a_coroutine_that_yielded_and_was_closed_returns_closed()
     equal(got[2], "closed")
 end
 
-function T.test_cancel_ends_the_join_of_a_coroutine_that_was_closed_meanwhile() -- if coroutine.close
+-- if coroutine.close
+function T.test_cancel_ends_the_join_of_a_coroutine_that_was_closed_meanwhile()
     local why
     local co = loop.spawn(coroutine.yield)
     loop.spawn(function() why = select(2, loop.join(co)) end)
@@ -141,7 +143,8 @@ function T.test_cancel_ends_the_join_of_a_coroutine_that_was_closed_meanwhile() 
     equal(why, "closed")
 end
 
-function T.test_an_error_is_raised_if_the_only_joiner_was_closed() -- if coroutine.close
+-- if coroutine.close
+function T.test_an_error_is_raised_if_the_only_joiner_was_closed()
     local go = loop.event()
     local co = loop.spawn(function()
         go:wait()

@@ -112,7 +112,8 @@ function T.test_join_of_a_cancelled_coroutine_gives_cancelled()
     end)
 end
 
-function T.test_join_of_a_coroutine_that_the_program_closed_gives_closed() -- if coroutine.close
+-- if coroutine.close
+function T.test_join_of_a_coroutine_that_the_program_closed_gives_closed()
     run(function()
         local co = loop.spawn(loop.sleep, 60)
         local fresh = loop.spawn(loop.sleep, 60)

@@ -210,7 +210,8 @@ function T.test_a_coroutine_may_yield_by_itself_and_be_resumed_by_another()
     equal(loop.is_waiting(co), false)
 end
 
-function T.test_a_closed_coroutine_leaves_its_place_to_others() -- if coroutine.close
+-- if coroutine.close
+function T.test_a_closed_coroutine_leaves_its_place_to_others()
     local r, w = things.pipe()
     run(function()
         local co = loop.spawn(function() loop.readable(r) end)
@@ -275,7 +276,8 @@ function T.test_a_coroutine_that_was_cancelled_twice_may_wait_again()
     equal(table.concat(log, " "), coroutine.isyieldable and "true cancelled timeout" or "true")
 end
 
-function T.test_errors_of_closing_a_cancelled_coroutine_are_reported() -- if coroutine.close
+-- if coroutine.close
+function T.test_errors_of_closing_a_cancelled_coroutine_are_reported()
     local load = loadstring or load
     local sleep_with = assert(load([[
         local loop, object = ...
