@@ -34,7 +34,7 @@ object that every program keeps for a descriptor. The kernel's share is in
     ),
     Chapter(
         "timers pending",
-        "Timers beside others",
+        "Timers, by the number pending",
         """\
 Processor time to restart a timer, and to add one and let it fire, with 1, 1,000 and 1,000,000
 timers pending. Each round restarts or adds all of them and then waits once, so a single timer also

@@ -19,7 +19,7 @@ int readyq__enter_changed(readyq *q)
 }
 
 /* Whether something is left for a thread that sleeps. */
-static bool is_work_left(const readyq *q)
+static bool is_work_left(readyq *q)
 {
     return !readyq__list_empty(&q->ready) || q->closed || q->rebuild_due ||
            readyq__next_due(q) < q->covered || atomic_load(&q->woken) || atomic_load(&q->signalled);

@@ -11,7 +11,7 @@
  *
  * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
  *
- *     describe  explain  epoch  lock  clock  record  sleeps  wakeup  handlers  ready  batches
+ *     describe  explain  epoch  lock  clock  record  sleeps  wakeup  heap  handlers  ready  batches
  *     kevents  progress  watchdog  spins  turns  oversights  epoll  kqueue  pollable  table  rebuild
  *     fork  circles  gate  warnings  watches  timers  signals  processes  triggers  queue  check
  *     deliveries  wait  recording  json  lanes  save
@@ -206,10 +206,10 @@ struct readyq__slot {
     uint32_t changed;    /* the low half of q->fetches when the generation began */
 };
 
-/* A timer in the heap. Equal deadlines fire in the order they were set. */
+/* A timer in the heap. */
 struct readyq__timer {
     int64_t due;
-    uint64_t order;
+    uint32_t order;
     readyq_watch *watch;
 };
 
@@ -238,10 +238,10 @@ struct readyq {
     struct readyq__link stale; /* for readyq_stale() */
 
     struct readyq__link signals, triggers, children; /* by own.source.group */
-    struct readyq__timer *timers;                    /* a heap (timers.c) */
+    struct readyq__timer *timers;                    /* a heap (heap.c) */
     size_t ntimers, timer_room;
     size_t timer_watches; /* in the queue: those in the heap, and those that are due */
-    uint64_t timer_order;
+    uint32_t timer_order;
 
     bool virtual_clock, interruptible;
     bool slept_last;    /* the last call that may sleep did so for longer than a moment */
@@ -351,12 +351,6 @@ static inline int64_t readyq__deadline(int64_t now, int64_t timeout)
     return timeout < READYQ__FOREVER - now ? now + timeout : READYQ__FOREVER;
 }
 
-/* The earliest deadline of a timer. */
-static inline int64_t readyq__next_due(const readyq *q)
-{
-    return q->ntimers > 0 ? q->timers[0].due : READYQ__FOREVER;
-}
-
 #include "recording/record.h"
 
 /* ------------------------------------------------------------------ sleeps.c */
@@ -387,6 +381,21 @@ static inline void readyq__publish_sleepers(readyq *q)
 /* Sleeps for a moment; for loops that wait until a signal handler or another thread, of any
  * priority, has left a short section of code. */
 void readyq__pause(void);
+
+/* ------------------------------------------------------------------ heap.c */
+
+int readyq__heap_grow(readyq *q); /* 0 or -ENOMEM */
+
+/* Gives a timer, in the heap or not, a deadline; if it is not, there is room. */
+void readyq__heap_set(readyq *q, readyq_watch *w, int64_t due);
+void readyq__heap_remove(readyq *q, readyq_watch *w); /* it may be out already */
+
+int64_t readyq__heap_first(readyq *q); /* the earliest deadline; the heap is not empty */
+
+static inline int64_t readyq__next_due(readyq *q)
+{
+    return q->ntimers > 0 ? readyq__heap_first(q) : READYQ__FOREVER;
+}
 
 /* ------------------------------------------------------------------ handlers.c */
 

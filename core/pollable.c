@@ -253,7 +253,7 @@ void readyq__pollable_fill(const readyq *q, readyq_batch *batch)
 /* When a wait would return something that the kernel queue does not show. While a thread has not
  * taken all of its batch, what the timer is set to is kept: the end of the batch sets the next
  * deadline, so that a batch changes the timer once at most. */
-static int64_t ready_at(const readyq *q)
+static int64_t ready_at(readyq *q)
 {
     int64_t due = readyq__next_due(q);
 

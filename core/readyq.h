@@ -107,7 +107,7 @@ struct readyq_watch {
             uint32_t inner;             /* of any other: the id of the queue that it is, or 0 */
             struct {
                 int64_t period;
-                int64_t due;         /* of one that is not in the heap: it has expired then */
+                int64_t due;
                 uint32_t heap_index; /* or READYQ__NOWHERE */
                 uint32_t unused;     /* fired.home */
             } timer;
@@ -128,8 +128,9 @@ struct readyq_watch {
     } own;
 
     union {
-        int signal; /* of a signal: its number */
-        pid_t pid;  /* of a process: its id */
+        int signal;     /* of a signal: its number */
+        pid_t pid;      /* of a process: its id */
+        uint32_t order; /* private, of a timer (heap.c) */
     };
     union {
         uint32_t caught; /* private, of a signal: how often, since the last delivery */
@@ -206,8 +207,8 @@ READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64
 
 /* Restarts a timer: it fires `delay` ns from now, then with its period. An expiration that has not
  * been taken yet is dropped. A timer that has fired and left its queue is added to it again.
- * O(log n); allocates nothing unless the timer has left its queue. -EINVAL: delay negative, or not
- * a timer. -ENOENT: it was removed. -ESHUTDOWN. -ENOMEM. */
+ * O(1) if it becomes later, otherwise O(log n); allocates nothing unless the timer has left its
+ * queue. -EINVAL: delay negative, or not a timer. -ENOENT: it was removed. -ESHUTDOWN. -ENOMEM. */
 READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
 
 /* Fires when this process receives `signal`, in any number of queues; `count` is how many were

@@ -30,9 +30,8 @@
  *
  * Ghosts. To remove one the kernel queue is replaced (rebuild.c). Each wait fills the next one by a
  * step before and after it asks the kernel, and does not sleep until that one is full. It is put in
- * place while no thread is in the kernel:
- * each sleeping thread is kicked, newly arriving ones wait, and the thread that finds no other in
- * the kernel replaces it.
+ * place while no thread is in the kernel: each sleeping thread is kicked, newly arriving ones wait,
+ * and the thread that finds no other in the kernel replaces it.
  */
 #include "internal.h"
 
@@ -285,9 +284,9 @@ static inline void leave_kernel(const struct call *call, bool slept)
 
 /* Fetches as many events as the batch has room for beside what is listed, at least one, so that a
  * list that is never empty does not keep the kernel's events away. Fetches again, without sleeping,
- * if the kernel may have more, or if all that it got was stale: the watches may have been changed by
- * another thread during the fetch, and be ready. To confirm, fetches everything: a watch that stays unconfirmed is not
- * ready, or was fetched by another thread, which lists it. */
+ * if the kernel may have more, or if all that it got was stale: the watches may have been changed
+ * by another thread during the fetch, and be ready. To confirm, fetches everything: a watch that
+ * stays unconfirmed is not ready, or was fetched by another thread, which lists it. */
 static inline int fetch_some(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
@@ -328,9 +327,9 @@ static void end_cancelled(void *argument)
     readyq__release(q); /* the batch's reference */
 }
 
-/* Sleeps until there are events, if nothing is listed. Returns how many the last system call gave, a
- * kick included; 0 also before the time is over; or -errno. A thread is also counted as asleep if the
- * last look (begin_sleep) makes it return at once. */
+/* Sleeps until there are events, if nothing is listed. Returns how many the last system call gave,
+ * a kick included; 0 also before the time is over; or -errno. A thread is also counted as asleep if
+ * the last look (begin_sleep) makes it return at once. */
 static int fetch(struct call *call, int64_t wanted)
 {
     readyq *q = call->q;

@@ -346,6 +346,72 @@ static void test_timers_of_one_deadline_fire_in_the_order_they_were_set(void)
     readyq_close(q);
 }
 
+/* ------------------------------------------------------------------ restarted, to be later */
+
+static void test_timers_that_were_made_later_fire_in_order(void)
+{
+    readyq_batch batch = {0};
+    readyq_watch a, b, c, d;
+    readyq *q = open_virtual();
+    add_timer(q, &a, 1, 0);
+    add_timer(q, &b, 10, 0);
+    add_timer(q, &c, 4, 0);
+    CHECK_IS(readyq_restart(&a, 10), 0); /* after b, which was set before */
+    add_timer(q, &d, 10, 0);             /* after a */
+    CHECK_IS(readyq_restart(&c, 20), 0);
+    CHECK_IS(readyq_restart(&c, 12), 0); /* earlier than before, and later than at first */
+    CHECK_IS(readyq_due(&a), readyq_now(q) + 10);
+    CHECK_IS(readyq_due(&c), readyq_now(q) + 12);
+    CHECK_IS(readyq_wait(q, &batch, -1, 0), 3);
+    CHECK(readyq_next(&batch) == &b);
+    CHECK(readyq_next(&batch) == &a);
+    CHECK(readyq_next(&batch) == &d);
+    readyq_done(&batch);
+    CHECK_TAKES(q, &c);
+    CHECK_IS(readyq_now(q), 12);
+    readyq_close(q);
+}
+
+static void test_timer_that_was_made_later_can_be_made_earlier_and_removed(void)
+{
+    readyq_watch a, b, c;
+    readyq *q = open_virtual();
+    add_timer(q, &a, 2, 0);
+    add_timer(q, &b, 3, 5);
+    add_timer(q, &c, 4, 0);
+    CHECK_IS(readyq_restart(&a, 30), 0);
+    CHECK_IS(readyq_restart(&c, 40), 0);
+    CHECK_IS(readyq_restart(&c, 1), 0);
+    CHECK_IS(readyq_remove(&a), 0);
+    CHECK_TAKES(q, &c);
+    CHECK_IS(readyq_now(q), 1);
+    CHECK_IS(readyq_restart(&b, 6), 0);
+    CHECK_TAKES(q, &b);
+    CHECK_IS(readyq_now(q), 7);
+    CHECK_TAKES(q, &b);
+    CHECK_IS(readyq_now(q), 12);
+    readyq_close(q);
+}
+
+/* The deadline of a sleep is the timer's own, not that which it had before. */
+static void test_wait_sleeps_once_for_a_timer_that_was_made_later(void)
+{
+    readyq_watch w, others[20];
+    readyq *q = open_queue();
+    add_timer(q, &w, 5 * MS, 0);
+    for (int i = 0; i < 20; i++)
+        add_timer(q, &others[i], i * MS / 4, 0);
+    CHECK_IS(readyq_restart(&w, 40 * MS), 0);
+    for (int i = 0; i < 20; i++)
+        CHECK_IS(readyq_restart(&others[i], LONG), 0);
+    const uint64_t before = stats_of(q).kernel_waits;
+    CHECK_TAKES(q, &w);
+    CHECK_IS(stats_of(q).kernel_waits - before, 1);
+    readyq_close(q);
+}
+
+/* ------------------------------------------------------------------ many */
+
 static void test_hundred_thousand_timers_fire_once_each_and_half_are_cancelled(void)
 {
     readyq_batch batch = {0};
@@ -391,7 +457,10 @@ static void test_two_hundred_thousand_due_timers_can_be_taken_one_by_one(void)
     free(w);
 }
 
-TESTS(TEST(test_timer_is_never_early), TEST(test_timer_leaves_the_queue_when_it_has_fired),
+TESTS(TEST(test_timers_that_were_made_later_fire_in_order),
+      TEST(test_timer_that_was_made_later_can_be_made_earlier_and_removed),
+      TEST(test_wait_sleeps_once_for_a_timer_that_was_made_later), TEST(test_timer_is_never_early),
+      TEST(test_timer_leaves_the_queue_when_it_has_fired),
       TEST(test_memory_of_a_fired_timer_may_be_freed),
       TEST(test_period_neither_drifts_nor_hurries_until_it_is_removed),
       TEST(test_cancelled_timer_does_not_fire),
