@@ -29,7 +29,9 @@ local EBADF, EEXIST = 9, 17 -- on all platforms
 local watches = setmetatable({}, {__mode = "k"}) -- by object or number; their data are Descriptors
 local owners = setmetatable({}, {__mode = "kv"}) -- by Descriptor: the object, as long as it lives
 
-local Descriptor = {}
+local Descriptor = {
+    turns = false, -- of the object, if it is one of readyq.socket (turns.lua)
+}
 Descriptor.__index = Descriptor
 
 -- ---------------------------------------------------------------- the watch
@@ -160,8 +162,8 @@ local function new(bit)
         is_kept = false, -- the watch stays in the queue between two waits
         ask = not_kept, -- a function that says what the object's number is
         answer = nil, -- what it said
+        is_awaitable = false, -- it may have a simple wait (await.lua)
         dirty = false, -- a function that says whether the object itself holds bytes
-        turns = false, -- of the object, if it is one of readyq.socket (turns.lua)
     }
     return setmetatable(descriptor, Descriptor)
 end
@@ -255,7 +257,7 @@ function Descriptor.claim(call, task, s, bit)
         self, result, message, errno = renew_aside(call, s, bit)
         if not self then return nil, result, message, errno end
     end
-    if bit == READ then take_over(self) end
+    if self.is_awaitable then take_over(self) end
     local other = self[bit]
     if other and other ~= task then
         make_free(call, s, other)
@@ -284,7 +286,7 @@ function Descriptor.waiter(call, bit)
         if not self then return result, message, errno end
         local ok, why
         ok, why, errno = suspend(call, task, co, self, seconds)
-        if ok and bit == READ then Descriptor.allow_await(self) end
+        if ok and bit == READ and not seconds then self:allow_await() end
         return ok, why, errno
     end
 
@@ -303,6 +305,7 @@ end
 function Descriptor:allow_await()
     if self[READ] == false and self.is_kept and self.watch then
         await.allow(self.watch, self.ask, self.dirty)
+        self.is_awaitable = true
     end
 end
 

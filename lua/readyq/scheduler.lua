@@ -32,13 +32,14 @@ local READ = readyq.READ
 local READY, VOID, CANCELLED = Task.READY, Task.VOID, Task.CANCELLED
 local tasks, current_task = Task.by_coroutine, Task.current
 
+local queue = assert(readyq.new(readyq.loop_options))
+
 -- Resumes a coroutine that waits. Returns nothing, or true and its error.
-local go = coroutines.resume or function(_, co, why)
+local go = coroutines.resumer and coroutines.resumer(queue) or function(co, why)
     local ok, message = resume(co, why)
     if not ok then return true, message end
 end
 
-local queue = assert(readyq.new(readyq.loop_options))
 local wait = queue.wait
 local handlers = {} -- of the loop's own watches, by the metatable of their data
 local waiting = 0 -- how many tasks wait, but for the waits of await.lua
@@ -183,7 +184,7 @@ local function go_on(task, why)
     local co = task.co
     task.co = false
     waiting = waiting - 1
-    local failed, message = go(queue, co, why)
+    local failed, message = go(co, why)
     if failed then fail(task, co, message) end
 end
 
@@ -262,7 +263,7 @@ local function run_scheduled()
         if co and why == READY then -- go_on() written out: 1,000 of 6,300 instructions a sleep(0)
             task.co = false
             waiting = waiting - 1
-            local failed, message = go(queue, co, READY)
+            local failed, message = go(co, READY)
             if failed then fail(task, co, message) end
         elseif co and why ~= VOID then
             let_go(task)

@@ -110,7 +110,7 @@ function Turns:wait(call, raw, bit, seconds)
     if not descriptor then return result, message end
     self.current, self.descriptor = task, descriptor
     local ok, why, errno = suspend(call, task, co, self, seconds)
-    if ok and bit == READ then
+    if ok and bit == READ and not seconds then
         descriptor.turns = self
         descriptor:allow_await()
     end
