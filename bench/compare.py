@@ -233,9 +233,9 @@ def in_short(rows):
 
 
 IN_SHORT = """\
-The time of the processor in the program, its libraries and the kernel, and memory, for what
-programs do most. The other library is the one that needs least among those that are used in the
-same way, and for asyncio also asyncio itself. *Level*: the figures differ by less than 3 %, or by
+What programs do most: the processor time of the program, its libraries and the kernel together, and
+the memory. The other library is the one that needs least among those that are used in the same way,
+and for asyncio also asyncio itself. *Level*: the figures differ by less than 3 %, or by
 less than 10 % and less than their spread. *Unclear*: they differ by more than 10 %, which is still
 less than the spread: the machine was too noisy to say. Each ratio, and why readyq needs more where
 it does, is [further below](#every-ratio)."""
@@ -320,10 +320,10 @@ COLUMN_OF = {"instructions": "instructions", "system calls": "system calls", "by
 CALLS = 0.2  # a smaller difference in system calls is none
 EVERY_RATIO = """\
 Each ratio is readyq's best figure divided by that of the best other library, which is named: below
-1 (in bold), readyq needs less. Instructions are what the library and the program themselves
-execute; the time contains what the kernel does in the system calls, which is most of it, so a large
-ratio in instructions often goes with a small one in time. For sleeping and for waking another
-thread it is the delay. System calls are readyq's : the other's, for one operation."""
+1 (in bold), readyq needs less. Instructions are those that the library and the program execute.
+Time is processor time, and most of it is spent in system calls, in the kernel, so a large ratio in
+instructions often goes with a small one in time. For sleeping and for waking another thread it is
+the delay instead. System calls are readyq's : the other's, for one operation."""
 
 
 def table(head, lines, aligned=""):

@@ -25,9 +25,9 @@ client's own core is busy. Both cores are kept from halting during the measureme
 is the kernel's, in `recv` and `send`; and a slower server finds more messages at each wait, so that
 it waits less often. So servers differ by less than their code does.
 
-In Lua, servers with `bytes` in their names send back what comes; the others put lines together,
-as most protocols need. asyncio reads into a buffer of 256 KiB, which the C library maps and
-unmaps for each message. In the rows marked *buffers kept*, it is told not to
+In Lua, servers with `bytes` in their names send back whatever arrives; the others put lines
+together, as most protocols need. asyncio reads into a buffer of 256 KiB, which the C library maps
+and unmaps for each message. In the rows marked *buffers kept*, it is told not to
 (`MALLOC_MMAP_THRESHOLD_=8388608 MALLOC_TRIM_THRESHOLD_=33554432`).""",
         "make bench BENCH=echo",
         unit="us of processor time per message",

@@ -161,7 +161,7 @@ HEAD = """\
 What readyq costs, compared with the kernel's own calls and with other event loops of each language.
 Every figure is for one operation, and less is better. Instructions and system calls are counted:
 they are the same in every run, even on a busy machine. The instructions are those of the program
-and its libraries; what the kernel does in a system call is not among them. Times contain it. They
+and its libraries; what the kernel does in a system call is not among them. Times include it. They
 are medians of interleaved rounds; ± is their interquartile range, from the first quarter to the
 third. Compare them only with others in the same table.
 

@@ -21,7 +21,7 @@ static inline bool readyq__list_empty(const struct readyq__link *list)
     return list->next == list;
 }
 
-/* Before `at`: at a list's head this is its end. */
+/* Inserts `link` before `at`; if that is the head of a list, at the end of the list. */
 static inline void readyq__link_before(struct readyq__link *at, struct readyq__link *link)
 {
     struct readyq__link *prev = at->prev;
@@ -47,9 +47,10 @@ static inline void readyq__unlink(struct readyq__link *link)
 void readyq__take_lock(readyq *q); /* where there are several threads */
 void readyq__drop_lock(readyq *q);
 
-/* Takes the lock of a queue; with it a thread is not cancelled. Notices first that this process is
- * a child, whose copy of the lock may be held by a thread of its parent. A process that has one
- * thread takes no lock: glibc knows, and it cannot change in between. */
+/* Takes the lock of a queue. A thread cannot be cancelled while it has the lock. First checks
+ * whether this process is a child, whose copy of the lock may be held by a thread of its parent. A
+ * process with one thread takes no lock: glibc knows how many there are, and the only thread starts
+ * no other before it releases the lock. */
 static inline void readyq__lock(readyq *q)
 {
     if (*readyq__epoch == 0)

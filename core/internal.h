@@ -127,15 +127,15 @@ struct readyq__backend {
      * file's. After a failure the registration is as it was, of the generation before. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
 
-    /* NULL if update() returns -EEXIST by itself. Whether the registration of the slot's generation
-     * still exists: the number was not closed since. */
+    /* Returns whether the registration of the slot's generation still exists, that is, whether the
+     * number has not been closed since. NULL if update() returns -EEXIST by itself. */
     bool (*is_registered)(readyq *q, int fd);
 
-    /* NULL if the kernel refuses queues that watch each other in a circle by itself. Whether `fd`
-     * is a kernel queue; with `as` >= 0, whether both are the same one. */
+    /* Returns whether `fd` is a kernel queue; with `as` >= 0, whether both are the same one. NULL
+     * if the kernel itself refuses queues that watch each other in a circle. */
     bool (*is_queue)(int fd, int as);
 
-    /* A registration stays after its number was closed, as long as a duplicate is open. */
+    /* Whether a registration stays after its number was closed, as long as a duplicate is open. */
     bool has_ghosts;
 
     /* Fetches up to `max` events, sleeping up to `timeout` ns (-1: forever), and calls
@@ -144,12 +144,12 @@ struct readyq__backend {
      * events, which may be 0 even before the timeout, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
 
-    /* NULL, or how this kernel watches the end of process w->pid by itself: starts, or stops.
-     * -ESRCH: it has ended. */
+    /* Starts or stops watching for the end of process w->pid. NULL if the kernel queue cannot watch
+     * processes. -ESRCH: it has ended. */
     int (*watch_process)(readyq *q, readyq_watch *w, bool start);
 
-    /* NULL, or how this kernel lists its registrations: calls report() for each, with the key and
-     * the READYQ_ bits that it was registered with. 0, or -errno. */
+    /* Calls report() for each registration, with the key and the READYQ_ bits it was registered
+     * with. NULL if the kernel does not list its registrations. 0, or -errno. */
     int (*list)(readyq *q, void (*report)(void *data, int fd, uint64_t key, uint32_t interest),
                 void *data);
 };
@@ -161,8 +161,9 @@ struct readyq__backend {
 #endif
 extern const struct readyq__backend READYQ__BACKEND;
 
-/* The backend's, without a queue: kernel queue `outer` polls readable while `inner` does. 0, -ELOOP
- * or another -errno. */
+/* Also part of the backend, but independent of any struct readyq: adds kernel queue `inner` to
+ * kernel queue `outer`, which then polls readable while `inner` does. 0, -ELOOP or another -errno.
+ * */
 int readyq__put_in(int outer, int inner);
 
 /* ------------------------------------------------------------------ the seam to the sources */
@@ -217,8 +218,8 @@ struct readyq {
     pthread_mutex_t lock;
     int cancel_state; /* of the thread that holds the lock: pthread_setcancelstate() */
     int kernel;       /* the kernel queue's descriptor, or -1 */
-    int next_kernel;  /* of the one that replaces it, while a ghost is removed; or -1 */
-    size_t filled;    /* the descriptors below this are in that one, too */
+    int next_kernel;  /* of the next kernel queue, being filled to remove a ghost; or -1 */
+    size_t filled;    /* descriptors below this number are in the next kernel queue, too */
     const struct readyq__backend *backend;
     const struct readyq__kind *const *kinds;
 
@@ -249,8 +250,8 @@ struct readyq {
     bool counts_only;   /* it is recorded with the cycle counter, and has no watchdog */
     bool closed;        /* readyq_close() was called */
     bool ghost_found;   /* a ghost fires: the next kernel queue is being filled */
-    bool rebuild_due;   /* and that one is full, so that it has to replace the present one */
-    bool edges_ignored; /* of events fetched from the next one before it replaces the present one */
+    bool rebuild_due;   /* the next kernel queue is full: it has to replace the present one */
+    bool edges_ignored; /* while events are fetched from the next one: edges are dropped */
     bool lock_kept;     /* while the kernel queue is replaced: fetching does not release the lock */
     int64_t now;        /* the virtual clock */
     int refs;
@@ -275,8 +276,8 @@ struct readyq {
     atomic_int kicking;                /* threads about to write to wakeup_write */
     atomic_bool shut;                  /* the queue's descriptors are closed */
     atomic_uint_fast64_t wakes, kicks; /* for the statistics */
-    atomic_int_fast64_t wake_time;     /* of the wake that was not recorded yet, and its thread */
-    atomic_uint_fast32_t wake_thread;
+    atomic_int_fast64_t wake_time;     /* when the wake that is not recorded yet was made */
+    atomic_uint_fast32_t wake_thread;  /* and by which thread */
     uint64_t wakes_recorded;
     _Atomic(readyq_recording *)
         recordings;                    /* those that are on; wake() reads it without the lock */
@@ -297,17 +298,17 @@ struct readyq {
 
 /* ------------------------------------------------------------------ epoch.c */
 
-/* Of this process; 0 in a child that has not begun, see fork.c. */
+/* The epoch of this process; 0 in a child until readyq__begin_child() was called. */
 extern volatile uint32_t *readyq__epoch;
 void readyq__open_epoch(void); /* once */
 
-/* The kernel queue is the parent's. */
+/* Whether this process is a child in which the kernel queue is still the parent's. */
 static inline bool readyq__is_forked(const readyq *q)
 {
     return *readyq__epoch != q->epoch;
 }
 
-void readyq__begin_child(void); /* fork.c: where the epoch is 0, before a lock is taken */
+void readyq__begin_child(void); /* fork.c; called if the epoch is 0, before a lock is taken */
 
 #include "inline.h"
 
@@ -341,7 +342,7 @@ int readyq__refuse_depth(void);
 
 /* ------------------------------------------------------------------ clock.c */
 
-extern bool readyq__counts_cycles; /* see readyq__ticks(); set by the other one */
+extern bool readyq__counts_cycles; /* see readyq__ticks(); set by readyq__choose_counter() */
 void readyq__choose_counter(void);
 int64_t readyq__monotonic(void); /* the real clock, also where the queue's is virtual */
 int64_t readyq__now(const readyq *q);
@@ -355,12 +356,12 @@ static inline int64_t readyq__deadline(int64_t now, int64_t timeout)
 
 /* ------------------------------------------------------------------ sleeps.c */
 
-/* This thread is about to ask the kernel, which may sleep; the kernel has returned. `now`: on the
+/* To be called before this thread makes a system call that may sleep, and after it. `now`: on the
  * monotonic clock. */
 void readyq__count_sleep(readyq *q, int64_t now, int64_t timeout);
 void readyq__count_sleep_end(readyq *q, int64_t now);
 
-/* When this thread last slept in any queue: when that began, or when it ended. */
+/* When the last sleep of this thread, in any queue, began; once it is over, when it ended. */
 int64_t readyq__last_sleep(void);
 
 /* ------------------------------------------------------------------ wakeup.c */
@@ -386,7 +387,7 @@ void readyq__pause(void);
 
 int readyq__heap_grow(readyq *q); /* 0 or -ENOMEM */
 
-/* Gives a timer, in the heap or not, a deadline; if it is not, there is room. */
+/* Gives a timer a deadline. One that is not in the heap is added to it, which must have room. */
 void readyq__heap_set(readyq *q, readyq_watch *w, int64_t due);
 void readyq__heap_remove(readyq *q, readyq_watch *w); /* it may be out already */
 
@@ -463,7 +464,7 @@ static inline uint64_t readyq__word(const readyq_watch *w)
     return word;
 }
 
-/* ... of a watch without event and flags, at `place`. */
+/* The word of a watch without event and flags, at `place`. */
 static inline uint64_t readyq__word_of(enum readyq__place place)
 {
     const readyq_watch w = {.own = {.place = (uint8_t)place}};
@@ -514,6 +515,7 @@ static inline void readyq__drop_event(struct readyq__events *events)
     readyq__count_events(events->q, (size_t)-1);
 }
 
+/* Any other kernel event. */
 static inline void readyq__event_other(struct readyq__events *events, uint64_t key, uint32_t bits)
 {
     readyq__drop_event(events);
@@ -522,7 +524,7 @@ static inline void readyq__event_other(struct readyq__events *events, uint64_t k
     events->last = events->q->ready.prev;
 }
 
-/* ... of directions alone, which were perhaps not asked for. */
+/* A kernel event that has direction bits only, among them perhaps some that were not asked for. */
 static inline void readyq__event_plain(struct readyq__events *events, uint64_t key, uint32_t bits)
 {
     const struct readyq__slot *slot = &events->slots[(uint32_t)key];
@@ -576,27 +578,29 @@ int readyq__pollable_renew(readyq *q);
 
 /* ------------------------------------------------------------------ table.c */
 
-/* The only ways to change a registration: each gives a new generation. readyq__update() does
- * nothing in a child whose kernel queue is still the parent's, and in a closed queue. */
+/* readyq__update() is the only way to change a registration, and gives it a new generation. It does
+ * nothing in a closed queue, and in a child whose kernel queue is still the parent's. */
 int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest);
 uint32_t readyq__kernel_interest(const readyq_watch *w);
 
-/* While the kernel queue is replaced (rebuild.c): `kernel` and `next_kernel` change places; the next
- * one is closed. */
+/* For rebuild.c. The first makes `kernel` and `next_kernel` change places, the second closes the
+ * next kernel queue. */
 void readyq__exchange_kernels(readyq *q);
 void readyq__drop_next(readyq *q);
 
-/* Registers w->fd in the table and the kernel; -errno as backend->update. Undoes it. */
+/* Registers w->fd in the table and the kernel; -errno as backend->update. The second function
+ * undoes this. */
 int readyq__register(readyq *q, readyq_watch *w);
 void readyq__unregister(readyq *q, readyq_watch *w);
 
-/* Changes the kernel's registration from `old`. NetBSD refuses a pipe that has ended since
- * (kqueue.c, note 7); it is then always ready, like a file that never blocks. */
+/* Changes the kernel's registration from `old` to what w->interest needs. NetBSD refuses a pipe
+ * that has ended since (kqueue.c, note 7); it is then always ready, like a file that never blocks.
+ * The second function puts such a watch on the ready list. */
 int readyq__change_registration(readyq *q, readyq_watch *w, uint32_t old);
 void readyq__list_file(readyq *q, readyq_watch *w);
 
-/* Level-triggered ones that a batch holds: silent in the kernel, and armed again. A watch whose
- * descriptor turns out to be closed becomes stale. */
+/* The first keeps the kernel from reporting a level-triggered watch while a batch holds it, the
+ * second arms it again. A watch whose descriptor turns out to be closed becomes stale. */
 void readyq__mute(readyq *q, readyq_watch *w);
 void readyq__unmute(readyq *q, readyq_watch *w);
 
@@ -619,22 +623,23 @@ void readyq__mark_stale(readyq *q, readyq_watch *w);
 /* Fetches without sleeping until the kernel has no more; as backend->wait. */
 int readyq__fetch_all(readyq *q);
 
-/* To remove ghosts: fills the next kernel queue by one step, until rebuild_due is set; then puts it
- * into the place of the present one, keeping edges: in_kernel is 0. */
+/* Both remove ghosts. The first fills the next kernel queue by one step; it is called until it sets
+ * rebuild_due. The second replaces the present kernel queue by the next one and loses no edge; it
+ * is called when no thread is in the kernel. */
 int readyq__prepare_rebuild(readyq *q);
 int readyq__rebuild(readyq *q);
 
-int readyq__build(readyq *q);           /* of a new queue, or a child's own */
+int readyq__build(readyq *q);           /* the kernel queue of a new queue, or a child's own */
 void readyq__tear_down(readyq *q);      /* closes the descriptors of a closed queue */
 void readyq__forget_threads(readyq *q); /* in a child: all but this one */
 
-/* After a thread was cancelled that may have fetched events: makes the kernel report again whatever
- * is ready. An edge may be reported twice. */
+/* Makes the kernel report again whatever is ready, after a thread was cancelled that may have
+ * fetched events. An edge may be reported twice. */
 void readyq__rearm_all(readyq *q);
 
 /* ------------------------------------------------------------------ fork.c */
 
-/* No queue's lock is held. The first sets q->id. */
+/* Called while no queue is locked. The first sets q->id. */
 void readyq__register_queue(readyq *q);
 void readyq__unregister_queue(readyq *q);
 
@@ -645,18 +650,18 @@ readyq *readyq__first_queue(void);       /* `next` leads to the others */
 
 /* ------------------------------------------------------------------ circles.c */
 
-/* Whether descriptor `fd` is to be checked before `q` watches it. No lock. */
+/* Whether descriptor `fd` has to be checked before `q` watches it. Needs no lock. */
 bool readyq__may_be_circle(const readyq *q, int fd);
 
-/* The registry is locked, and no queue. *inner: the id of the queue whose descriptor it is, or 0.
- * -ELOOP: that queue leads to this one. -EINVAL: it is this one. */
+/* The check; called while the registry is locked and no queue is. Sets *inner to the id of the
+ * queue whose descriptor it is, or to 0. -ELOOP: that queue leads to `q`. -EINVAL: it is `q`. */
 int readyq__check_circle(readyq *q, int fd, uint32_t *inner);
 
 /* ------------------------------------------------------------------ gate.c */
 
 /* Takes the lock. -ESHUTDOWN when closed. In a child builds the queue's own kernel queue first. On
  * failure the lock is not held. */
-int readyq__enter_changed(readyq *q); /* the rest, where the queue is closed or the parent's */
+int readyq__enter_changed(readyq *q); /* its rest, for a closed queue and in a child */
 static inline int readyq__enter(readyq *q)
 {
     readyq__lock(q);
@@ -683,8 +688,8 @@ static inline int readyq__enter_to_add(readyq *q, const readyq_watch *w)
     return -EBUSY;
 }
 
-/* The queue that a timer or process has fired in and left, 0 if there is none. No lock: another
- * thread may add the watch again at any time. */
+/* The queue that a timer or process has fired in and left, 0 if there is none. It is read without a
+ * lock: another thread may add the watch again at any time. */
 static inline uint32_t readyq__fired_in(const readyq_watch *w)
 {
     const uint8_t kind = __atomic_load_n(&w->kind, __ATOMIC_RELAXED);
@@ -699,7 +704,7 @@ static inline void readyq__set_fired_in(readyq_watch *w, uint32_t id)
     __atomic_store_n(&w->own.fired.home, id, __ATOMIC_RELAXED);
 }
 
-/* Enters the queue that a watch is in, or the queue of an id. NULL: *error says why not. */
+/* Enters the queue that a watch is in, or the queue that has this id. NULL: *error says why not. */
 readyq *readyq__enter_of(readyq_watch *w, int *error);
 readyq *readyq__enter_by_id(uint32_t id, int *error);
 

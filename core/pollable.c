@@ -56,7 +56,7 @@ void readyq__pollable_leave(readyq *q)
         epoll_ctl(q->pollable, EPOLL_CTL_DEL, q->kernel, NULL);
 }
 
-/* The child's set gets the number of its parent's. */
+/* The child's set replaces its parent's under the same number. */
 int readyq__pollable_renew(readyq *q)
 {
     int timer = -1, error;
@@ -77,7 +77,7 @@ int readyq__pollable_renew(readyq *q)
     return 0;
 }
 
-/* What a set reports about itself is always true. */
+/* Nothing to do: an epoll set polls readable exactly while it has something to report. */
 static void refresh(readyq *q)
 {
     (void)q;
@@ -119,10 +119,10 @@ static int open_set(int *timer)
     return set;
 }
 
-/* A deadline that has passed makes the set readable by the wake-up's other end, which always has
- * room: that, unlike a timer, is true at once and stays true. If a change does not find its knote,
- * that is an error of this change alone, in the list, which has room for one each. A timer is
- * deleted first: DragonFly does not reset an existing one. */
+/* If the deadline has passed, the other end of the wake-up is added for WRITE, which makes the set
+ * readable: that end always has room, so that, unlike a timer, it is ready at once and stays ready.
+ * Each change has a receipt of its own, so that one whose knote does not exist fails alone. A timer
+ * is deleted first, because DragonFly does not reset an existing one. */
 static void set_timer(readyq *q, int64_t due)
 {
     const int64_t now = due != READYQ__FOREVER ? readyq__now(q) : 0;
@@ -144,8 +144,9 @@ static void set_timer(readyq *q, int64_t due)
 }
 
 /* A kqueue polls readable while it has knotes in its list, active or not, and only kevent(2) takes
- * them off (kqueue_poll, filt_kqueue: kq_count). A timer that went off is gone then. FreeBSD uses
- * another thread to propagate that an inner kqueue is ready, a moment later (kqueue_schedtask). */
+ * them off (kqueue_poll, filt_kqueue: kq_count). That also removes a timer that has expired, so it
+ * is set again. FreeBSD uses another thread to propagate that an inner kqueue is ready, a moment
+ * later (kqueue_schedtask). */
 static void refresh(readyq *q)
 {
     struct kevent events[3];
@@ -161,7 +162,8 @@ void readyq__pollable_leave(readyq *q)
     (void)q; /* closing the kernel queue takes it out */
 }
 
-/* The parent's is not inherited. The child's gets its number, unless another file has it. */
+/* A child does not inherit its parent's kqueue. Its own gets the parent's number, unless another
+ * file has that number. */
 static int take_number(readyq *q, int number)
 {
     int copy, error;
@@ -236,8 +238,9 @@ int readyq__pollable_open(readyq *q)
     return error;
 }
 
-/* The kernel queue shows level-triggered descriptors as long as they are ready, and what a timer was
- * set to stays. */
+/* Notes whether the batch holds watches that would not make the set readable. Level-triggered ones
+ * would, by the kernel queue, as long as they are ready, and timers by pollable_timer, which stays
+ * set. */
 void readyq__pollable_fill(const readyq *q, readyq_batch *batch)
 {
     batch->own.hides = false;
@@ -250,9 +253,9 @@ void readyq__pollable_fill(const readyq *q, readyq_batch *batch)
     }
 }
 
-/* When a wait would return something that the kernel queue does not show. While a thread has not
- * taken all of its batch, what the timer is set to is kept: the end of the batch sets the next
- * deadline, so that a batch changes the timer once at most. */
+/* The time at which a wait would return something that the kernel queue does not show. While a
+ * thread has not taken all of its batch, the timer is not changed: the end of the batch sets the
+ * next deadline, so that a batch changes the timer once at most. */
 static int64_t ready_at(readyq *q)
 {
     int64_t due = readyq__next_due(q);

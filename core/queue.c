@@ -209,7 +209,7 @@ int readyq_fileno(readyq *q)
     return fd;
 }
 
-/* What batches hold and has not been taken yet. */
+/* How many watches batches hold that have not been taken yet. */
 static size_t count_pending(const readyq *q)
 {
     size_t n = 0;

@@ -30,8 +30,9 @@ void readyq__list(readyq *q, readyq_watch *w, uint32_t bits)
     readyq__enlist(q, w, bits);
 }
 
-/* Those of the unlinked that were not on the list were in a batch. A delivery was counted for each
- * when the batch was filled, and does not happen. */
+/* Counts the ready list again, and corrects the count of deliveries. A watch that was unlinked was
+ * either on the list, or in a batch; for each in a batch a delivery was counted when the batch was
+ * filled, and did not happen. */
 void readyq__recount(readyq *q)
 {
     const size_t before = q->nready;

@@ -104,12 +104,12 @@ struct readyq_watch {
                 uint64_t device, inode; /* which file it was when it was added */
                 bool ended;             /* a pipe that nobody reads */
             } file;                     /* of a descriptor that is always ready */
-            uint32_t inner;             /* of any other: the id of the queue that it is, or 0 */
+            uint32_t inner; /* of any other descriptor: the id of the queue that owns it, or 0 */
             struct {
                 int64_t period;
                 int64_t due;
                 uint32_t heap_index; /* or READYQ__NOWHERE */
-                uint32_t unused;     /* fired.home */
+                uint32_t unused;     /* the place of fired.home */
             } timer;
             struct {
                 struct readyq__link group; /* in one list of its kind */
@@ -163,7 +163,7 @@ struct readyq_debug {
      * wait on the queue. Another thread may remove the watch at any time. NULL writes to the
      * standard error; for an interruptible queue see readyq_warning(). */
     void (*warn)(void *data, readyq_watch *w, const char *text);
-    void *data;
+    void *data; /* passed to warn() */
 };
 
 struct readyq_options {
@@ -206,9 +206,9 @@ READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
 READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period);
 
 /* Restarts a timer: it fires `delay` ns from now, then with its period. An expiration that has not
- * been taken yet is dropped. A timer that has fired and left its queue is added to it again.
- * O(1) if it becomes later, otherwise O(log n); allocates nothing unless the timer has left its
- * queue. -EINVAL: delay negative, or not a timer. -ENOENT: it was removed. -ESHUTDOWN. -ENOMEM. */
+ * been taken yet is dropped. A timer that has fired and left its queue is added to it again. O(1)
+ * if it becomes later, otherwise O(log n); allocates nothing unless the timer has left its queue.
+ * -EINVAL: delay negative, or not a timer. -ENOENT: it was removed. -ESHUTDOWN. -ENOMEM. */
 READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
 
 /* Fires when this process receives `signal`, in any number of queues; `count` is how many were
@@ -259,7 +259,7 @@ READYQ_API size_t readyq_size(readyq *q);
 
 /* ------------------------------------------------------------------ waiting */
 
-/* The result of a wait. Zero it before its first use (`readyq_batch b = {0}`), keep it where it is
+/* The result of a wait. Zero it before its first use (`readyq_batch b = {0}`), and do not move it
  * between its first wait and readyq_done(). It belongs to the thread that last waited with it.
  * While a batch holds a watch, no other batch gets it. */
 struct readyq_batch {
@@ -281,10 +281,10 @@ struct readyq_batch {
  * are closed. `timeout`: nanoseconds; -1 waits forever; 0 checks and returns at once; longer than
  * the clock's range is forever. Returns how many watches the batch now holds; 0: the timeout has
  * expired, or readyq_wake() was called. A wake that arrives together with events ends another wait.
- * A batch that is open in another queue is closed there first.
- * -EINVAL: timeout < -1 or max < 0. -ESHUTDOWN: the queue was closed; the batch is closed, too.
- * -EINTR: a signal, if the queue is interruptible. -EMFILE, -ENFILE, -ENOMEM: a ghost cannot be
- * removed and nothing else is ready. In a child, as with every call: those of readyq_open(). */
+ * A batch that is open in another queue is closed there first. -EINVAL: timeout < -1 or max < 0.
+ * -ESHUTDOWN: the queue was closed; the batch is closed, too. -EINTR: a signal, if the queue is
+ * interruptible. -EMFILE, -ENFILE, -ENOMEM: a ghost cannot be removed and nothing else is ready. In
+ * a child, as with every call, also the errors of readyq_open(). */
 READYQ_API int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max);
 
 /* readyq_wait() until `deadline`, in nanoseconds on the queue's clock (readyq_now); if the deadline
@@ -471,7 +471,7 @@ struct readyq_record {
     int64_t time; /* nanoseconds, CLOCK_MONOTONIC, whatever clock the queue has */
     int64_t value;
     uint32_t bits;
-    uint32_t thread; /* that did it: its id in the kernel on Linux, elsewhere numbered from 1 on */
+    uint32_t thread; /* the thread that did it: its kernel id on Linux, elsewhere a number from 1 */
 };
 
 /* Starts a recording of the newest `records` records, each of sizeof(struct readyq_record) bytes;

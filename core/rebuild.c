@@ -7,11 +7,11 @@
  * Registering an EDGE watch reports once whatever is ready already. A child after fork cannot know
  * more, so an edge may be reported again there.
  *
- * To remove a ghost, the next set is filled in steps, by each wait that comes by: what is registered
- * below q->filled is in both sets, and so is each change of it (table.c). Meanwhile only the old one
- * is asked, and the lock is free between the steps. The set is replaced when all is in the next one
- * and no thread is in the kernel. What the next one has to report of EDGE watches then, the old one
- * has reported or is about to report.
+ * To remove a ghost, each wait fills the next set by one step. Descriptors below q->filled are in
+ * both sets, and each change of them is made in both (table.c). Meanwhile only the old set is asked
+ * for events, and the lock is free between the steps. The set is replaced when the next one is
+ * complete and no thread is in the kernel. Events of EDGE watches that the next set has by then are
+ * dropped: the old set has reported them, or is about to.
  */
 #include "internal.h"
 
@@ -40,8 +40,9 @@ static bool is_spent(const readyq_watch *w)
     return (w->interest & READYQ_ONESHOT) && w->own.event != 0;
 }
 
-/* A number that was closed, and that this queue opened again, or any queue as its kernel queue:
- * where the kernel does not find circles, they must not come about here. */
+/* Whether the number was closed and has become one of this queue's own descriptors. Where the
+ * kernel does not refuse circles, the kernel queue of any other queue counts as well: registering
+ * it without a check could close a circle. */
 static bool is_own(const readyq *q, const readyq_watch *w)
 {
     const int fd = w->fd;
@@ -124,7 +125,7 @@ static int open_next(readyq *q)
     return error;
 }
 
-/* After a failure it starts again with the next event of a ghost. */
+/* After a failure the next event of a ghost makes it start from the beginning. */
 static int fill_next(readyq *q, size_t max)
 {
     int error = q->next_kernel < 0 ? open_next(q) : 0;
@@ -167,7 +168,7 @@ static void replace(readyq *q)
 
 int readyq__rebuild(readyq *q)
 {
-    const int error = fill_next(q, SIZE_MAX); /* numbers that are new since */
+    const int error = fill_next(q, SIZE_MAX); /* numbers that are new since the last step */
 
     if (error < 0)
         return error;

@@ -46,7 +46,7 @@ void readyq__drop_next(readyq *q)
     q->filled = 0;
 }
 
-/* In the next kernel queue, too, if it has the number. After a failure there it starts again. */
+/* Makes a change in the next kernel queue, too. If that fails, it is filled from the beginning. */
 static void update_next(readyq *q, int fd, uint32_t old, uint32_t interest)
 {
     int error;
@@ -103,7 +103,8 @@ static int grow(readyq *q, int fd)
 
 /* ------------------------------------------------------------------ files never block */
 
-/* Pipes need not have a device and inode of their own: one that nobody reads has hung up. */
+/* For a pipe that nobody reads. It is recognised by its hang-up, because pipes need not have a
+ * device and inode of their own. */
 static bool has_hung_up(int fd)
 {
     struct pollfd one = {.fd = fd, .events = POLLOUT};
@@ -121,8 +122,8 @@ bool readyq__is_same_file(const readyq_watch *w)
            (!w->own.file.ended || has_hung_up(w->fd));
 }
 
-/* The kernel refuses to watch it: ready at any time. -EEXIST: `old`, another watch of its number,
- * is of this same file. */
+/* The kernel refuses to watch the file, so it is always ready. -EEXIST: `old`, another watch of its
+ * number, is of this same file. */
 static int register_file(readyq *q, readyq_watch *w, const readyq_watch *old)
 {
     struct stat file;
@@ -223,15 +224,15 @@ static void set_flags(readyq *q, readyq_watch *w, unsigned flags)
         readyq__mark_stale(q, w);
 }
 
-/* The kernel does not report it, except for a hang-up, which it reports once (epoll.c, note 2). */
+/* From now on the kernel does not report it, except for a hang-up, once (epoll.c, note 2). */
 void readyq__mute(readyq *q, readyq_watch *w)
 {
     set_flags(q, w, w->own.flags | READYQ__MUTED);
 }
 
 /* While several batches are open it is armed for one event: the kernel then mutes it by itself when
- * it reports it, and no other thread is woken for it. The change is made also where it was not
- * muted: another thread may have fetched an event of it, which is stale by the new generation. */
+ * it reports it, and no other thread is woken for it. The change is made even if it was not muted:
+ * another thread may have fetched an event of it, which the new generation makes stale. */
 void readyq__unmute(readyq *q, readyq_watch *w)
 {
     const unsigned once = q->nbatches > 1 ? READYQ__ONE_EVENT : 0;
@@ -278,7 +279,7 @@ void readyq__activate(readyq *q, readyq_watch *w)
     __atomic_store_n(&w->queue, q, __ATOMIC_RELEASE);
 }
 
-/* Ends all but the membership in the queue. */
+/* Undoes everything that adding it has done, except that it is in the queue. */
 static void stop(readyq *q, readyq_watch *w)
 {
     readyq__unlist(q, w);

@@ -282,11 +282,12 @@ static inline void leave_kernel(const struct call *call, bool slept)
         pthread_cond_broadcast(&q->kernel_left);
 }
 
-/* Fetches as many events as the batch has room for beside what is listed, at least one, so that a
- * list that is never empty does not keep the kernel's events away. Fetches again, without sleeping,
- * if the kernel may have more, or if all that it got was stale: the watches may have been changed
- * by another thread during the fetch, and be ready. To confirm, fetches everything: a watch that
- * stays unconfirmed is not ready, or was fetched by another thread, which lists it. */
+/* Fetches as many events as the batch has room for in addition to what is listed, but at least one,
+ * so that a list that is never empty does not keep the kernel's events away. Fetches again, without
+ * sleeping, if the kernel may have more, or if all events were stale: another thread may have
+ * changed the watches during the fetch, and they may be ready. If watches are unconfirmed, fetches
+ * everything: a watch that stays unconfirmed is not ready, or was fetched by another thread, which
+ * lists it. */
 static inline int fetch_some(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
@@ -327,9 +328,9 @@ static void end_cancelled(void *argument)
     readyq__release(q); /* the batch's reference */
 }
 
-/* Sleeps until there are events, if nothing is listed. Returns how many the last system call gave,
- * a kick included; 0 also before the time is over; or -errno. A thread is also counted as asleep if
- * the last look (begin_sleep) makes it return at once. */
+/* Sleeps until there are events, if nothing is listed. Returns how many events the last system call
+ * returned, kicks included, which may be 0 even before the time is over; or -errno. A thread is
+ * counted as asleep even if its last look (begin_sleep) makes it return at once. */
 static int fetch(struct call *call, int64_t wanted)
 {
     readyq *q = call->q;

@@ -22,7 +22,11 @@ extensions = [
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 exclude_patterns = ["ext"]
-nitpicky = False
+nitpicky = True  # a reference to a call that has no entry is an error
+nitpick_ignore_regex = [  # unless it is a type of another library
+    ("c:identifier", r"\w+_t"),
+    ("py:class", r"(?!readyq\.[A-Z]).*"),
+]
 html_theme = "furo"
 html_title = f"readyq {version}"
 html_static_path = ["static"]

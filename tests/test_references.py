@@ -70,6 +70,16 @@ def test_every_function_of_c_has_a_contract():
     assert bare == []
 
 
+def test_a_list_in_a_comment_of_the_header_is_a_list_in_the_references():
+    groups = [group for section in header.read()[1] for group in section.groups]
+    text = next(one.text for one in groups if DECLARATIONS["readyq_debug"] in one.declarations)
+    before, warnings, after = header.parts(text)
+    assert before.endswith("once for each watch:")
+    assert len(warnings) == text.count("\n  - ") > 3
+    assert warnings[-1] == "a signal that is blocked in every thread."
+    assert after.startswith("A value of 0")
+
+
 def test_the_python_reference_has_every_name_of_the_package():
     """The members of classes are listed by autodoc if they have docstrings (tests/test_docs.py)."""
     named = set(re.findall(r"auto(?:class|function):: (\w+)|^``(\w+)``", PYTHON, re.MULTILINE))

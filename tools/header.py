@@ -163,6 +163,15 @@ def errors(text):
     return first.strip(), [" ".join(one.split()) for one in rest]
 
 
+def parts(text):
+    """The paragraphs of a comment as strings, and its lists ("  - item") as lists of strings."""
+    for part in re.split(r"\n\n|((?:^ +.*(?:\n|$))+)", text, flags=re.MULTILINE):
+        if part and part.startswith("  - "):
+            yield [" ".join(one.split()) for one in re.split(r"^  - ", part, flags=re.M)[1:]]
+        elif part and part.strip():
+            yield " ".join(part.split())
+
+
 def rules(head):
     """The general rules at the head of the file: (subject, text)."""
     found = re.findall(r"^([A-Z]\w+) {2,}(.*(?:\n {3,}.*)*)", head, re.MULTILINE)

@@ -21,16 +21,24 @@ def escape(text):
     return re.sub(r"^([.'])", r"\\&\1", text, flags=re.MULTILINE)
 
 
+def mark(words):
+    """A paragraph, with the calls and errors that it names marked."""
+    words = re.sub(r"`([^`]*)`", r"\\fB\1\\fP", escape(words))
+    words = re.sub(r"\b(readyq_\w+)\(\)", r"\\fB\1\\fP()", words)
+    words = re.sub(r"(?<=[\w)])\. (?=[A-Z\\])", ".\n", words)  # a sentence begins a line
+    return words.replace(" -E", " \\-E")
+
+
 def prose(text):
-    """Paragraphs, with the calls and errors that they name marked."""
-    paragraphs = []
-    for one in text.split("\n\n"):
-        words = escape(" ".join(one.split()))
-        words = re.sub(r"`([^`]*)`", r"\\fB\1\\fP", words)
-        words = re.sub(r"\b(readyq_\w+)\(\)", r"\\fB\1\\fP()", words)
-        words = re.sub(r"(?<=[\w)])\. (?=[A-Z\\])", ".\n", words)  # a sentence begins a line
-        paragraphs.append(words.replace(" -E", " \\-E"))
-    return "\n.Pp\n".join(one for one in paragraphs if one)
+    """Paragraphs and lists."""
+    lines = []
+    for part in header.parts(text):
+        if isinstance(part, list):
+            items = [line for one in part for line in (".It", mark(one))]
+            lines += [".Bl -bullet -compact", *items, ".El"]
+        else:
+            lines += [".Pp", mark(part)] if lines else [mark(part)]
+    return "\n".join(lines)
 
 
 def summary(text):

@@ -67,7 +67,7 @@ struct queue *luaq_begin_wait(lua_State *L)
     if (!lua_isnoneornil(L, 3)) {
         max = luaq_int(L, 3, "the maximum");
         if (max < 1)
-            luaq_refuse(L, 3, "the maximum must be at least 1 (nil is no limit)");
+            luaq_refuse(L, 3, "the maximum must be at least 1 (nil means no limit)");
     }
     n = wait_interruptibly(L, q, timeout, max);
     if (n < 0) {

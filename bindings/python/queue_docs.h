@@ -112,10 +112,9 @@ PyDoc_STRVAR(
     "modify($self, /, watch, interest)\n"
     "--\n"
     "\n"
-    "Watch.modify() for a watch, or for the descriptor or object that was added, closed or\n"
-    "not.\n"
+    "Call modify() of a watch, given as itself or as the descriptor or object that was added.\n"
     "\n"
-    "Raises KeyError when it is not in this queue.");
+    "A closed object is found, too. Raises KeyError when it is not in this queue.");
 
 PyDoc_STRVAR(
     queue_get_doc,
@@ -132,10 +131,10 @@ PyDoc_STRVAR(
     "remove($self, watch, /)\n"
     "--\n"
     "\n"
-    "Watch.remove() for a watch, or for the descriptor or object that was added, closed or not.\n"
+    "Call remove() of a watch, given as itself or as the descriptor or object that was added.\n"
     "\n"
-    "Returns False for a watch that has fired or was removed, otherwise True. Raises KeyError for\n"
-    "anything that was not added to this queue.");
+    "A closed object is found, too. Returns False for a watch that has fired or was removed,\n"
+    "otherwise True. Raises KeyError for anything that was not added to this queue.");
 
 PyDoc_STRVAR(
     queue_wait_doc,

@@ -44,8 +44,8 @@ PyDoc_STRVAR(watch_fd_doc, "int: the descriptor that is watched; None for the ot
 PyDoc_STRVAR(
     watch_active_doc,
     "bool: whether it is in its queue. False once it is removed, once its descriptor's number\n"
-    "belongs to another watch, once it was delivered if it is a process or a timer without a\n"
-    "period, and once the queue is closed.");
+    "belongs to another watch, and once the queue is closed. For a process, and for a timer\n"
+    "without a period, also False once it was delivered.");
 PyDoc_STRVAR(
     watch_status_doc,
     "int: how the process ended, as os.waitpid() gives it; None until that is delivered, or if\n"

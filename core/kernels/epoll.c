@@ -3,19 +3,20 @@
  * Linux: epoll. Translation only.
  *
  * Notes on this kernel (fs/eventpoll.c), referred to below:
- *  1. A registration is keyed by (open file, number). One that was closed while a duplicate lives
- *     cannot be removed: the core finds it by its generation and replaces the set. MOD and DEL of
- *     a closed number are EBADF, of a number that is another file's now ENOENT or EPERM.
+ *  1. A registration is keyed by (open file, number). If the number is closed while a duplicate is
+ *     open, the registration stays and cannot be removed: the core recognises it by its generation
+ *     and replaces the set. MOD and DEL fail with EBADF if the number is closed, and with ENOENT or
+ *     EPERM if it is another file's now.
  *  2. EPOLLHUP and EPOLLERR are reported unrequested, also for an empty mask; with EPOLLET once.
- *  3. The write end of a pipe whose reader is gone is EPOLLERR alone, the read end whose writer is
- *     gone EPOLLHUP alone. Neither has an error to collect.
- *  4. A socket that never connected is EPOLLHUP without EPOLLRDHUP: nothing is closed. EPOLLRDHUP
- *     is reported only if it was requested. It is requested only with READ: otherwise a peer that
- *     has stopped writing would wake a writer again and again.
+ *  3. The write end of a pipe whose reader is gone reports EPOLLERR alone, and the read end of one
+ *     whose writer is gone EPOLLHUP alone. Neither has an error to collect.
+ *  4. A socket that never connected reports EPOLLHUP without EPOLLRDHUP: nothing is closed.
+ *     EPOLLRDHUP is reported only if it was requested. It is requested only with READ: otherwise a
+ *     peer that has stopped writing would wake a writer again and again.
  *  5. Files of sysfs report EPOLLERR together with EPOLLPRI; it does not mean an error.
  *  6. EPOLLEXCLUSIVE cannot be combined with MOD, EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll
  *     descriptor. It is left out there, except for EPOLLRDHUP, for which poll(2) is asked instead.
- *  7. Files, directories and devices like /dev/null are EPERM.
+ *  7. Files, directories and devices like /dev/null are refused with EPERM.
  *  8. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds. If that is missing or
  *     forbidden, ppoll(2) on the epoll descriptor is used.
  *  9. Sets may contain sets, but not in a circle, and not more than five in a row: ELOOP.

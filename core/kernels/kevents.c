@@ -69,8 +69,8 @@ bool readyq__is_error_pending(int fd)
            result != -ENOTSOCK && result != -ENOTCONN && result != -EINVAL && result != -EOPNOTSUPP;
 }
 
-/* Why no more can be written. Not the program's own shutdown: then the peer is there, and
- * has not ended. What is no socket has no shutdown. */
+/* Whether no more can be written because the peer is gone. After the program's own shutdown the
+ * peer is there and has not ended. A descriptor that is not a socket cannot be shut down. */
 static bool is_peer_gone(int fd)
 {
     struct pollfd one = {.fd = fd, .events = POLLIN};

@@ -34,30 +34,33 @@
  *     it is added where WRITE is asked for. NetBSD of 2023 refuses both, so that the core has to
  *     report the end; NetBSD of 2026 reports it by WRITE, and its READ is silent
  *     (filt_pipewrongend). A named FIFO has one list for both directions, and READ would report its
- *     data: it has a link, while pipe_stat leaves st_nlink 0. So do kqueue_stat and a FIFO whose
- *     name was removed, and pipes of FreeBSD, OpenBSD and DragonFly have a second direction: READ
- *     that reports data, which nobody asked for, is disabled, and stays for note 1.
+ *     data. FIFOs have a link, while pipe_stat leaves st_nlink 0. But kqueue_stat leaves it 0, too,
+ *     and so does removing the name of a FIFO; and pipes of FreeBSD, OpenBSD and DragonFly have a
+ *     second direction. So if READ reports data, which nobody asked for, it is disabled, and stays
+ *     registered for note 1.
  *  8. A filter is refused, by many errors, where a file has no such direction, OOB data or queue
  *     (pipe_kqfilter, soo_kqfilter, kqueue_kqfilter, cdevs without kqfilter): it is left out, and
  *     the others stay. If none is left, a device that poll(2) calls ready never blocks, such as
  *     FreeBSD's /dev/null (ENODEV). READ on a regular file ends at its end (filt_vfsread), and
  *     epoll refuses files and directories: the core reports them as always ready. xnu's devices
  *     want NOTE_LOWAT 1 (filt_specattach), which changes nothing elsewhere.
- *  9. EVFILT_EXCEPT, for out-of-band data, exists on macOS, OpenBSD and DragonFly only. xnu's is
- *     READ, which sets NOTE_OOB in fflags (soexcept_filtops, filt_soread_common): with EV_CLEAR
- *     alone, or it would fire again and again for ordinary data, or be disabled by it; a
- *     level-triggered one is touched after each report, so that it fires again as long as the mark
- *     is there.
+ *  9. EVFILT_EXCEPT, for out-of-band data, exists on macOS, OpenBSD and DragonFly only. xnu's
+ *     behaves like READ, and sets NOTE_OOB in fflags (soexcept_filtops, filt_soread_common). It is
+ *     always added with EV_CLEAR and never with EV_DISPATCH: otherwise ordinary data would make it
+ *     fire again and again, or disable it. If the watch is level-triggered, the filter is touched
+ *     after each report, so that it fires again as long as the mark is there.
  * 10. The queue is not inherited by fork (fdcopy, fd_copy, fdt_fork): its number may be another
  *     file's.
  * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid) or for ever (FreeBSD
  *     kqueue_scan): a day is asked for at most.
- * 12. A kqueue may be put into itself and into circles: the next event is a panic on NetBSD
- *     (knote_activate takes kq_lock twice), unnoticed elsewhere; only xnu (kqueue_kqfilter), and
- *     FreeBSD for itself (kqueue_register), refuse. The core looks for them before it adds. xnu has
- *     levels for it, ten, which never go down: a queue that is in another one, of level 1, would
- *     get none below it that has one itself, of level 2; but a queue of its own level raises it by
- *     one.
+ * 12. A kqueue may be put into itself and into circles. The next event is then a panic on NetBSD
+ *     (knote_activate takes kq_lock twice), and goes unnoticed elsewhere. Only xnu refuses circles
+ *     (kqueue_kqfilter), and FreeBSD a kqueue in itself (kqueue_register), so the core looks for
+ *     them before it adds. xnu gives each kqueue a level, at most ten, which never goes down: at
+ *     least 1 inside another one, and more than that of each one in it. It refuses to put a kqueue
+ *     into one that has a lower level, above 0. So one that is already in another one (level 1)
+ *     could not get one that has one in it (level 2); but one of the same level can be put into it,
+ *     and raises it by one.
  * 13. kqueue1 opens close-on-exec. It is used on NetBSD and OpenBSD; FreeBSD has it only since 14.
  *     Elsewhere fcntl follows, and a fork and exec in between, by another thread, inherits the
  *     number; xnu's is close-on-exec by itself (kqueue_internal).
@@ -169,7 +172,7 @@ static int error_of(const struct kevent *receipt)
     return receipt->flags & EV_ERROR ? (int)receipt->data : 0;
 }
 
-/* Note 3. */
+/* Note 3. Makes the changes, and replaces each by its receipt. 0 or -errno. */
 static int apply(readyq *q, struct changes *changes)
 {
     const count n = (count)changes->n;
@@ -236,7 +239,8 @@ static bool can_put_in(int outer, int inner)
     return kevent(outer, &add, 1, NULL, 0, &no_time) == 0;
 }
 
-/* Note 12. Queues of each level are put into the outer one for a moment, each raises it by one. */
+/* Note 12. A queue of each level in turn is put into the outer one and closed: each raises the
+ * outer one's level by one. */
 static bool raise_level(int outer, int inner)
 {
     int step = MAX_LEVEL > 0 ? create() : -1, next;
@@ -415,7 +419,7 @@ static int watch_process(readyq *q, readyq_watch *w, bool start)
 
 /* ------------------------------------------------------------------ waiting */
 
-/* Note 4: those of the watch that are not disabled by EV_DISPATCH. */
+/* Note 4. Disables the filters of the watch that EV_DISPATCH has not disabled. */
 static void silence(readyq *q, const readyq_watch *w, const struct kevent *event)
 {
     struct changes changes = {.n = 0};
@@ -438,7 +442,7 @@ static void touch(readyq *q, const struct kevent *event, int filter, unsigned fl
     apply(q, &changes);
 }
 
-/* Note 7. Data, which READ reports although WRITE alone was asked for. */
+/* Note 7. Whether READ reports data although WRITE alone was asked for. */
 static bool is_unasked(const struct kevent *event, const readyq_watch *w)
 {
     return event->filter == EVFILT_READ && !(w->interest & READYQ_READ) &&
@@ -482,7 +486,8 @@ static void handle(readyq *q, struct readyq__events *events, const struct kevent
         touch(q, event, FILTERS - 1, 0); /* note 9 */
 }
 
-/* It may be reported before it can be waited for; the watch then asks again. */
+/* The kernel may report the end of a process before it can be waited for; the watch then asks
+ * again. */
 static void handle_exit(readyq *q, pid_t pid)
 {
     struct readyq__link *link, *next;

@@ -70,8 +70,8 @@ static int collect_watches(struct readyq__trace *in)
     return in->watches != NULL ? 0 : -ENOMEM;
 }
 
-/* A name that was made when the watch was added is that of its file for certain, but a socket may
- * have been connected since. */
+/* `certain`: the text was made when the watch was added, so it describes the file of this watch. A
+ * later one replaces it only if the socket was not connected, and may have been connected since. */
 static void set_name(struct readyq__lane *watch, const char *text, bool certain)
 {
     const bool better = *watch->name == '\0' || strstr(watch->name, "not connected") != NULL;
@@ -108,7 +108,7 @@ static void collect_names(struct readyq__trace *in)
     }
 }
 
-/* Those that are still watched. */
+/* Describes the descriptors that are still watched. */
 static void look_at_descriptors(struct readyq__trace *in, const readyq *q)
 {
     char text[READYQ__DESCRIPTION_SIZE];

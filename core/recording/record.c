@@ -164,7 +164,7 @@ void readyq__record_ghost(readyq *q, int fd)
 
 /* ------------------------------------------------------------------ wakes */
 
-/* A wake that merges with this one does not replace its time, unless both come at once. */
+/* A wake that merges with this one does not replace its time, unless both are called at once. */
 void readyq__note_wake(readyq *q)
 {
     if (!readyq__is_recorded(q) || atomic_load(&q->woken))

@@ -21,7 +21,7 @@ static void update_batches(readyq *q)
         readyq__set_next(q, readyq__batch_at(at), readyq__batch_at(at)->own.next);
 }
 
-/* The first of several: the wakes before were not recorded. */
+/* Wakes before the first recording are not recorded. */
 static void begin(readyq *q, readyq_recording *r)
 {
     if (!readyq__is_recorded(q))

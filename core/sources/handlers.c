@@ -4,17 +4,17 @@
  * their queues, and calls the handler that was there before. No signal is blocked that children
  * would inherit.
  *
- * Handlers of others may stand below ours and above it. Whether a handler that was installed above
- * ours calls ours cannot be found out. So when ours is wanted and is not the present action, it is
- * installed again on top. Each installation is a level: a handler function with its own `before`,
- * since one function at two places of a chain would call itself forever. Only the newest level
- * marks watches, or the one that is the present action; the others pass the signal down. Levels are
- * used in turn. Another copy of this library (Python's beside Lua's) is known by its signal mask.
- * It passes a signal down, and also a probe, a call that asks whether a handler of this copy is
- * below it.
+ * Handlers of other libraries may be below our handler (installed before it) and above it
+ * (installed later). There is no way to find out whether a handler above ours calls ours. So when
+ * our handler is needed and is not the present action, it is installed again on top. Each
+ * installation is a level: a handler function with its own `before`, since one function at two
+ * places of a chain would call itself forever. Only the newest level, and the one that is the
+ * present action, mark watches; the others pass the signal down. Levels are used in turn. Another
+ * copy of this library (Python's beside Lua's) is recognised by its signal mask. It passes a signal
+ * down, and also a probe: a call that asks whether a handler of this copy is below it.
  *
- * A handler walks a list that other threads may change. A watch that was unlinked is waited for
- * until no handler that may still see it is running.
+ * A handler walks a list that other threads may change. A thread that unlinks a watch waits until
+ * no handler that may still see the watch is running.
  */
 #include "internal.h"
 
@@ -122,7 +122,7 @@ static int level_of(const struct sigaction *action)
     return level;
 }
 
-/* That of the present action. */
+/* The level of the present action, or -1. */
 static int present_level(int signal)
 {
     struct sigaction now;
@@ -130,9 +130,10 @@ static int present_level(int signal)
     return sigaction(signal, NULL, &now) < 0 ? -1 : level_of(&now);
 }
 
-/* Without a watch, as the present action: an installation that was left below another handler,
- * which restored it since. What it replaced is restored, and gets the signal; unless another thread
- * has added a watch meanwhile, which found this handler present. */
+/* Our handler is the present action, but the signal has no watch any more: another handler was
+ * above ours when the last watch was removed, and has restored ours since. Restores the action that
+ * ours replaced, and raises the signal again for it. If another thread has added a watch meanwhile,
+ * and found our handler present, our handler stays. */
 static void withdraw(const struct handled *of, int signal, const struct sigaction *before)
 {
     struct sigaction ours;
@@ -155,7 +156,7 @@ static void answer(const struct handled *of, int level, int signal, siginfo_t *i
         before->sa_sigaction(signal, info, NULL);
 }
 
-/* The handler before is called last, as it may not return (siglongjmp). */
+/* Calls the next handler below last, as that may not return (siglongjmp). */
 static void on_signal(int level, int signal, siginfo_t *info, void *context)
 {
     const int error = errno;
@@ -225,9 +226,9 @@ static bool is_reached(int signal, const struct sigaction *now)
     return probe.is_reached;
 }
 
-/* Flags of the handler before are kept: that its signal interrupts system calls, so that an
- * interpreter can run its own handlers; that children are not reported when they stop, or not kept
- * as zombies. */
+/* Keeps these properties of the action below: whether the signal interrupts system calls, so that
+ * an interpreter can run its own handlers; whether children are reported when they stop, and
+ * whether they become zombies. */
 static int install(struct handled *of, int signal, const struct sigaction *now)
 {
     const int level = (of->newest + 1) % LEVELS;
@@ -304,7 +305,7 @@ void readyq__check_handler(int signal)
     unlock_table(&mask);
 }
 
-/* Restores the action before the last watch's, if ours is the present one. */
+/* Restores the action below ours, if ours is the present one. */
 static void uninstall(const struct handled *of, int signal)
 {
     const int level = present_level(signal);

@@ -49,8 +49,8 @@ static inline void rise(readyq *q, size_t index, const struct readyq__timer *tim
     put(heap, index, timer);
 }
 
-/* Puts a timer where it belongs; `index` is free. Most belong at the bottom, so the free place moves
- * there first, without a comparison with the timer. */
+/* Puts a timer where it belongs; `index` is free. Most belong at the bottom, so the free place
+ * moves there first, without a comparison with the timer. */
 static void sink(readyq *q, size_t index, const struct readyq__timer *timer)
 {
     struct readyq__timer *const heap = q->timers;

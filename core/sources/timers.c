@@ -118,8 +118,8 @@ static READYQ__OUT_OF_LINE readyq *enter_fired(readyq_watch *w, int *error)
     return q;
 }
 
-/* A timer of the queue. An expiration that was not taken is dropped, also one that was noted while it
- * was held. */
+/* Restarts a timer that is in the queue. An expiration that was not taken is dropped, even if it
+ * was noted while a batch held the timer. */
 static void restart(readyq *q, readyq_watch *w, int64_t delay)
 {
     if (w->own.place == READYQ__TAKEN)
@@ -129,7 +129,7 @@ static void restart(readyq *q, readyq_watch *w, int64_t delay)
     start_after(q, w, delay);
 }
 
-/* One that has fired and left the queue. */
+/* Restarts a timer that has fired and left the queue. */
 static int add_again(readyq *q, readyq_watch *w, int64_t delay)
 {
     int error = reserve(q);

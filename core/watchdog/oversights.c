@@ -2,7 +2,7 @@
  *
  * The watchdog: what was forgotten. At a sleep, once a second, watches are checked: whether the
  * descriptor was closed, whether the data of an EDGE watch was not read completely, whether a
- * signal is blocked in every thread. No sleep is longer than a second for that.
+ * signal is blocked in every thread. For this purpose no sleep is longer than a second.
  */
 #include "internal.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * The watchdog: spinning. A level-triggered watch is reported by each wait until somebody reads,
- * writes or changes it. Its turns are counted while there is no sign of that: it was not reported by
- * a wait that found everything; its interest was set; a sample of its descriptor (progress.c)
- * differs, taken at every few turns: when the watch is reported, when its handler has returned, and
- * when the thread waits again. After a number of turns the reason is determined. Without a certain
- * reason the count starts again.
+ * writes or changes it. Its turns are counted until there is a sign of that: a wait that found
+ * everything did not report it; its interest was set; or two samples of its descriptor (progress.c)
+ * differ. Samples are taken every few turns: when the watch is reported, when its handler has
+ * returned, and when the thread waits again. After a number of turns the reason is determined. If
+ * no reason is certain, the count starts again.
  *
  * If nothing counts what is read, the sample after the handler shows it, before other handlers of
  * the same thread can have sent as much again. A thread that takes all watches first, and handles
@@ -16,8 +16,8 @@
 
 #include <stdio.h>
 
-/* A loop with longer turns than this does not spin; or may do work that samples alone do not show.
- * In nanoseconds on average. */
+/* Average lengths of a turn, in nanoseconds. A loop whose turns are longer than the first does not
+ * spin. If they are longer than the second, it may do work that samples alone do not show. */
 #define SLOW_TURN 1000000
 #define QUICK_TURN 100000
 

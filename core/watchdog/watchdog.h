@@ -13,8 +13,8 @@
 enum readyq__evidence {
     READYQ__BLIND,   /* it cannot */
     READYQ__SAMPLES, /* samples that do not differ, if they are taken at short intervals */
-    READYQ__CALLS,   /* ..., and the process does not call what reads or writes it */
-    READYQ__EXACT,   /* samples that do not differ */
+    READYQ__CALLS,   /* the same, and the process makes no calls that read or write it */
+    READYQ__EXACT,   /* samples that do not differ, at any interval */
 };
 
 struct readyq__subject { /* a descriptor */
@@ -54,7 +54,7 @@ bool readyq__identify(int fd, struct readyq__identity *identity);
 
 enum {
     READYQ__SENTENCE = 640, /* the longest */
-    READYQ__PENDING = 16,   /* sentences kept until they are told */
+    READYQ__PENDING = 16,   /* sentences kept until they are reported */
     READYQ__ASKED = 64,     /* watches of which a second sample is due */
 };
 
@@ -70,8 +70,8 @@ struct readyq__notes {
     struct readyq__identity file;
     char was[80]; /* what the descriptor was when it was added */
 
-    uint64_t turns, wait; /* without progress; the last of them */
-    int64_t since;        /* the first of them */
+    uint64_t turns, wait; /* turns without progress; the number of the last one's wait */
+    int64_t since;        /* when the first of them began */
     struct readyq__subject subject;
     struct readyq__sample sample;
     struct readyq__calls calls; /* at half of the turns */
@@ -79,8 +79,8 @@ struct readyq__notes {
     uint64_t sampled, loose; /* turns that were sampled; those that prove nothing */
 
     bool had_edge;       /* EDGE, and it was reported */
-    int64_t left, found; /* what it was left with, and when that was found; 0: it was not */
-    unsigned told;       /* by 1 << enum readyq_warning */
+    int64_t left, found; /* the amount left unread, and when it was found; 0: nothing */
+    unsigned told;       /* warnings that were given: 1 << enum readyq_warning */
 };
 
 struct readyq__watchdog {
@@ -89,17 +89,17 @@ struct readyq__watchdog {
     size_t nnotes;
     struct readyq__sentence pending[READYQ__PENDING];
     size_t npending;
-    uint64_t waits;    /* that ended */
-    uint64_t complete; /* the last one that found everything */
+    uint64_t waits;    /* how many have ended */
+    uint64_t complete; /* the number of the last one that found everything */
     struct readyq__asked {
         int fd;
         uint32_t thread, bits;
         uint64_t watch;
     } asked[READYQ__ASKED];
     size_t nasked;
-    int64_t next_scan;  /* a time */
-    size_t next_number; /* the descriptor where it begins */
-    int64_t last_turn;  /* that was told */
+    int64_t next_scan;  /* when descriptors are next checked */
+    size_t next_number; /* the first descriptor that is then checked */
+    int64_t last_turn;  /* when a long turn was last reported */
 };
 
 /* The functions of the watchdog are only for a queue that has one, unless they say otherwise. */

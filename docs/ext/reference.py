@@ -39,7 +39,7 @@ class Reference(SphinxDirective):
 
 def escape(text):
     """A comment in Markdown: its asterisks are not emphasis, and calls and errors are code."""
-    parts = re.split(r"(`[^`]*`)", text.replace("\n", " "))
+    parts = re.split(r"(`[^`]*`)", text)
     for i, part in enumerate(parts):
         if not part.startswith("`"):
             part = re.sub(r"([*<>\[\]])", r"\\\1", part)
@@ -49,13 +49,18 @@ def escape(text):
 
 
 def paragraphs(text):
-    return [line for one in text.split("\n\n") if one for line in (escape(one), "")]
+    lines = []
+    for part in header.parts(text):
+        items = [f"- {escape(one)}" for one in part] if isinstance(part, list) else [escape(part)]
+        lines += [*items, ""]
+    return lines
 
 
 def described(kind, signatures, body, colons=4):
-    """An entry of the C domain."""
+    """Entries of the C domain; the last has the body. (In Markdown an entry has one signature.)"""
     fence = ":" * colons
-    return [f"{fence}{{c:{kind}}} {signatures[0]}", *signatures[1:], "", *body, fence, ""]
+    *others, last = [f"{fence}{{c:{kind}}} {signature}" for signature in signatures]
+    return [line for one in others for line in (one, fence, "")] + [last, "", *body, fence, ""]
 
 
 class CReference(Reference):

@@ -516,7 +516,7 @@ local socket = {}
 ---An object of readyq.socket. It has all methods of the LuaSocket or LuaSec object that it wraps;
 ---those that wait are listed here.
 ---@class readyq.socket.object
----@field raw userdata the object of LuaSocket or LuaSec
+---@field raw userdata the LuaSocket or LuaSec object
 local object = {}
 
 ---@param host string a name, which is looked up without letting others run, or an address
@@ -557,7 +557,7 @@ function object:receivefrom(size) end
 ---@return string? message
 function object:sendto(datagram, address, port) end
 
----Of an object of LuaSec.
+---Only LuaSec objects have it.
 ---@return boolean done
 ---@return string? message "wantread" or "wantwrite" after a timeout
 function object:dohandshake() end
@@ -573,7 +573,7 @@ function object:settimeout(seconds, mode) end
 ---@return 1
 function object:close() end
 
----Wraps an object of LuaSocket or LuaSec in one whose calls wait.
+---Wraps a LuaSocket or LuaSec object in one whose calls wait.
 ---@param raw userdata
 ---@return readyq.socket.object
 function socket.wrap(raw) end
@@ -613,8 +613,8 @@ function socket.select(readers, writers, timeout) end
 ---@param seconds number
 function socket.sleep(seconds) end
 
----Makes `require` return copies of this kind, whose objects wait in the loop, for "socket",
----"socket.unix" and "ssl" from now on.
+---From now on `require` returns copies of "socket", "socket.unix" and "ssl" whose objects wait in
+---the loop.
 ---@return table original LuaSocket's module
 function socket.install() end
 

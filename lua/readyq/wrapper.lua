@@ -2,7 +2,7 @@
 --
 -- The objects of readyq.socket, which wait in readyq.loop where LuaSocket's and LuaSec's block.
 --
--- An object here is a table with the object of LuaSocket or LuaSec in it, `raw`. A method calls
+-- An object here is a table with the LuaSocket or LuaSec object in it, `raw`. A method calls
 -- that of the raw object with a timeout of 0. If that would block, the coroutine waits until the
 -- descriptor is ready, and calls it again. Outside of coroutines the raw object is called with the
 -- timeouts of the program, and blocks.
@@ -323,14 +323,14 @@ end
 
 local function is_wrapped(object) return type(object) == "table" and object.raw_block ~= nil end
 
--- Wraps an object of LuaSocket or LuaSec, which must not be used itself any more, in one whose
+-- Wraps a LuaSocket or LuaSec object, which must not be used itself any more, in one whose
 -- calls wait.
 function wrap(raw)
     if is_wrapped(raw) then return raw end
     local kind = type(raw) == "userdata" and debug.getmetatable(raw)
     local methods = kind and kind.__index
     if type(methods) ~= "table" or not methods.settimeout or not methods.getfd then
-        misuse.raise("wrap: an object of LuaSocket or LuaSec is expected, not %s", tostring(raw))
+        misuse.raise("wrap: a LuaSocket or LuaSec object is expected, not %s", tostring(raw))
     end
     local block, total = -1.0, -1.0 -- no limits
     if raw.gettimeout then block, total = raw:gettimeout() end

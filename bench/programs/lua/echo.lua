@@ -3,7 +3,7 @@
 -- Echo servers of bench/echo.py in Lua: `echo.lua NAME` prints its port, and serves until it is
 -- killed. Each is the program that a user of that library would write. It waits for whole lines
 -- and sends them whole, however the kernel cuts them. Those with `bytes` in their names know no
--- lines and send back what comes.
+-- lines and send back whatever arrives.
 
 -- Debian installs copas, which is pure Lua, where versions 5.1 and 5.2 look for it.
 package.path = package.path .. ";/usr/share/lua/5.1/?.lua"

@@ -24,7 +24,7 @@ readyq_save() in C."""
 _EXAMPLES = """\
 examples:
   python -m readyq.timeline run.json -o run.svg    a picture, for a README or a report
-  python -m readyq.timeline run.json -o run.html   a page to zoom, hover and search in
+  python -m readyq.timeline run.json -o run.html   an interactive page: zoom, hover, search
 
 The same file opens in Perfetto, Speedscope and chrome://tracing."""
 
@@ -43,7 +43,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("recording", type=Path, help="the file of a recording")
+    parser.add_argument("recording", type=Path, help="a recording that was saved to a file")
     parser.add_argument(
         "-o",
         "--output",
@@ -53,7 +53,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="the file to write; its name ends in .svg or .html",
     )
     parser.add_argument(
-        "--width", type=int, default=WIDTH, help=f"pixels of an SVG (default: {WIDTH})"
+        "--width", type=int, default=WIDTH, help=f"width of the SVG in pixels (default: {WIDTH})"
     )
     options = parser.parse_args(arguments)
     if options.output.suffix.lower() not in (".svg", ".html"):

@@ -251,7 +251,7 @@ def _add_notes(layout: Layout) -> None:
     if any(lane.columns for lane in layout.lanes):
         notes.append(
             f"{narrow}; in lanes with many of these, the height of the colour is the share of time"
-            " that they take, at least a third."
+            " that they take, but at least a third of the lane."
         )
     elif any(bar.width == lanes.COLUMN for lane in layout.lanes for bar in lane.bars):
         notes.append(f"{narrow}.")
