@@ -44,10 +44,11 @@ function program.keeps_running(queue)
     return false
 end
 
--- Whether the queue has a watch of the program. The data of the loop's own watches has a handler.
+-- Whether the queue has a watch of the program. The metatables of the data of the loop's own
+-- watches have handlers.
 function program.has_watch(queue, handlers)
     for watch in queue:watches() do
-        if not handlers[watch.data] then return true end
+        if not handlers[getmetatable(watch.data)] then return true end
     end
     return false
 end

@@ -32,15 +32,16 @@ local READ = readyq.READ
 local READY, VOID, CANCELLED = Task.READY, Task.VOID, Task.CANCELLED
 local tasks, current_task = Task.by_coroutine, Task.current
 
+local queue = assert(readyq.new(readyq.loop_options))
+
 -- Resumes a coroutine that waits. Returns nothing, or true and its error.
-local go = coroutines.resume or function(co, why)
+local go = coroutines.resumer and coroutines.resumer(queue) or function(co, why)
     local ok, message = resume(co, why)
     if not ok then return true, message end
 end
 
-local queue = assert(readyq.new(readyq.loop_options))
 local wait = queue.wait
-local handlers = setmetatable({}, {__mode = "k"}) -- by data of a watch of the loop: a function
+local handlers = {} -- of the loop's own watches, by the metatable of their data
 local waiting = 0 -- how many tasks wait, but for the waits of await.lua
 local turn = 0 -- the number of the last wait of the queue
 local scheduled, last_scheduled = {}, 0 -- tasks to resume soon
@@ -55,12 +56,6 @@ local scheduler = {READY = READY, CANCELLED = CANCELLED, queue = queue, handlers
 -- ---------------------------------------------------------------- tasks
 
 local drop_arguments, end_unless_event, end_soon -- below
-
-local function adopt(co)
-    local task = Task.new(co)
-    handlers[task] = Task.on_timer
-    return task
-end
 
 -- Removes the task from its source and its timer. `source` is the one that has ended the wait, if
 -- any, in direction `bit` if it is a Descriptor: that source has already dropped the task.
@@ -80,11 +75,21 @@ end
 
 function Task:on_timer() end_unless_event(self, "timeout") end
 Task.__call = Task.on_timer
+handlers[Task] = Task.on_timer
+
+-- Notes whether the task's wait, or its next one, raises CANCELLED. That one must not be a simple
+-- wait; so no wait is, until then.
+function Task:set_cancelled(is_cancelled)
+    if self.is_cancelled == is_cancelled then return end
+    self.is_cancelled = is_cancelled
+    coroutines.forbid(queue, is_cancelled and 1 or -1)
+end
 
 -- The coroutine has ended: with these results, or with nil, an error and a traceback.
 local function finish(task, ...)
     local joiners = task.joiners or {}
     if task.co then task:abandon() end -- its last wait could not yield
+    task:set_cancelled(false)
     drop_arguments(task) -- if the program closed it before its first step
     task.values, task.joiners = {n = select("#", ...), ...}, nil
     for _, other in ipairs(joiners) do end_soon(other, READY, task) end
@@ -189,11 +194,11 @@ local function end_now(task, source, bit)
     go_on(task, READY)
 end
 
--- The handler of a Descriptor whose watch is kept. Nearly always a task waits for READ alone. What
+-- The handler of Descriptors. Nearly always a task waits for READ alone and the watch is kept. What
 -- on_event() and end_now() do then is written out: it saves 3,300 of 13,300 instructions an echo.
-function scheduler.on_kept_event(descriptor, watch, ready)
+function scheduler.on_descriptor(descriptor, watch, ready)
     local task = descriptor[READ]
-    if ready ~= READ or not task or task.turn >= turn then
+    if ready ~= READ or not task or task.turn >= turn or not descriptor.is_kept then
         return descriptor:on_event(watch, ready, turn)
     end
     descriptor[READ] = false
@@ -262,7 +267,7 @@ local function run_scheduled()
             if failed then fail(task, co, message) end
         elseif co and why ~= VOID then
             let_go(task)
-            if why == CANCELLED then task.is_cancelled = false end
+            if why == CANCELLED then task:set_cancelled(false) end
             go_on(task, why)
         elseif task.arguments then
             start(task)
@@ -291,7 +296,7 @@ end
 
 function scheduler.spawn(f, ...)
     local co = coroutine.create(run_task)
-    local task = adopt(co)
+    local task = Task.new(co)
     task.arguments = {co = co, f = f, n = select("#", ...), ...}
     waiting = waiting + 1
     end_unless_event(task, READY)
@@ -300,8 +305,9 @@ end
 
 function scheduler.is_waiting(co)
     local task = tasks[co]
+    if not task or task.values then return false end
     scheduler.take_over_of(co)
-    return task ~= nil and (task.co or task.arguments or false) ~= false
+    return (task.co or task.arguments or false) ~= false
 end
 
 -- ---------------------------------------------------------------- steps
@@ -311,7 +317,7 @@ local function deliver(data, watch, ready)
     if not program.can_go_on(data) or scheduler.is_waiting(data) then
         return program.call(scheduler.loop, watch, ready, data)
     end
-    local task = tasks[data] or adopt(data)
+    local task = tasks[data] or Task.new(data)
     local ok, message = resume(data, watch, ready)
     if not ok then fail(task, data, message) end
 end
@@ -341,7 +347,7 @@ local function advance(seconds, is_nested)
             if ready == 0 then -- the coroutine was resumed by the queue, and has raised
                 fail(tasks[data], data, message)
             else
-                (handlers[data] or deliver)(data, watch, ready, turn)
+                (handlers[getmetatable(data)] or deliver)(data, watch, ready, turn)
             end
         end
     end

@@ -27,17 +27,17 @@ end
 
 -- Whether the coroutine has ended. The loop notices only here that the program closed it.
 local function has_ended(task, co)
+    if task.values then return true end
     await.take_over_of(co)
     if coroutine.status(co) ~= "dead" then return false end
-    if not task.values then scheduler.finish(task, nil, "closed") end
+    scheduler.finish(task, nil, "closed")
     return true
 end
 
 function sources.cancel(call, co)
     local task = task_of(call, co)
     if has_ended(task, co) or task.is_cancelled then return end
-    task.is_cancelled = true
-    await.forbid(co)
+    task:set_cancelled(true)
     if task.co then scheduler.end_unless_event(task, scheduler.CANCELLED) end
 end
 
@@ -95,7 +95,6 @@ Process.__index = Process
 
 function sources.new_process(call, pid)
     local process = {call = call, pid = pid, watch = nil, task = nil, message = nil, errno = nil}
-    scheduler.handlers[process] = Process.on_event
     return setmetatable(process, Process)
 end
 
@@ -113,6 +112,7 @@ end
 
 function Process:on_event() scheduler.end_now(self.task, self) end
 Process.__call = Process.on_event
+scheduler.handlers[Process] = Process.on_event
 
 function Process:result()
     if not self.watch then return nil, self.message, self.errno end

@@ -61,7 +61,7 @@ local function check(call)
     end
     if task.co then task:abandon() end -- an earlier wait could not yield
     if task.is_cancelled then
-        task.is_cancelled = false
+        task:set_cancelled(false)
         if task.ending then task.ending = Task.VOID end -- an event came first
         error(Task.CANCELLED, 0)
     end
