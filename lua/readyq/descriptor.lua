@@ -62,7 +62,7 @@ function Descriptor:forget()
 end
 
 -- Makes the watch ask for this direction, too. Returns true; or nil, message, errno if the
--- descriptor was closed, and perhaps its number is another file's.
+-- descriptor was closed: its number may be another file's by now.
 function Descriptor:ask_for(bit)
     if self[bit] ~= nil then return true end
     if not self.watch then return nil end
@@ -80,7 +80,8 @@ function Descriptor:detach(task)
 end
 
 -- Ends the wait for a direction that is ready. Returns true if no task waits for it. A wait that
--- began after the queue reported the event continues: if it is still ready, the event is repeated.
+-- began after the queue reported the event continues: if it is still ready, the queue reports it
+-- again, as the watch is level-triggered.
 local function end_wait(self, bit, turn)
     local task = self[bit]
     if not task then return true end

@@ -56,7 +56,7 @@ end
 -- ---------------------------------------------------------------- errors
 
 -- The error of a coroutine as it is reported: with its traceback, and with what the closing of its
--- variables raised. `cancelled` is reported for what closing raised only.
+-- variables raised. If the error is `cancelled`, only what the closing raised is reported.
 function program.describe_error(co, message, cancelled)
     local report = type(message) == "string" and debug.traceback(co, message) or message
     if not coroutine.close or coroutine.status(co) ~= "dead" then return report end

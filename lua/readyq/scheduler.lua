@@ -10,14 +10,16 @@
 -- 2. source:attach(task) tells the source which task waits for it.
 -- 3. suspend() notes the wait in the task, and yields.
 -- 4. One of these ends the wait:
---    end_now()           an event came: resumes the coroutine at once;
---    end_soon()          the same inside of another coroutine: resumes it at the end of the step;
---    end_unless_event()  a timeout or a cancellation: resumes it at the end of the step, unless an
---                        event ends the wait before.
+--    end_now()           the queue reported its event: resumes the coroutine at once;
+--    end_soon()          another coroutine has ended it for good, by setting an event, closing the
+--                        descriptor or ending: resumes it at the end of the step;
+--    end_unless_event()  a timeout or a cancellation: resumes it at the end of the step, unless
+--                        one of the other two ends the wait before. sleep(0) and the first step
+--                        of a coroutine, which wait for no event, are scheduled in this way, too.
 -- 5. suspend() returns true if the event came; or nil, and why the wait ended without it.
--- A simpler kind of wait, of which this file knows only the number, is in await.lua.
+-- Most waits take a shorter way, which is in await.lua; note_wait() brings them to this one.
 --
--- State is in local variables and functions are not methods: a field costs 40 instructions more
+-- State is in local variables, and functions are not methods: a field costs 40 instructions more
 -- than a local variable (callgrind, Lua 5.4), and a wait would have 30 more such accesses.
 local coroutines = require "readyq.core".coroutines
 local misuse = require "readyq.misuse"
@@ -42,13 +44,13 @@ end
 
 local wait = queue.wait
 local handlers = {} -- of the loop's own watches, by the metatable of their data
-local waiting = 0 -- how many tasks wait, but for the waits of await.lua
+local waiting = 0 -- how many tasks wait, also for their first step, but for those of await.lua
 local turn = 0 -- the number of the last wait of the queue
 local scheduled, last_scheduled = {}, 0 -- tasks to resume soon
 local due, next_due, last_due = {}, 1, 0 -- tasks that the step resumes now
 local is_stepping, is_stopped = false, false
 local has_leftovers = false -- an error has left a step, perhaps with timeouts still to be run
-local notice -- a trigger that has fired, for a host that sleeps on the queue
+local notice -- a trigger that has fired: see notify_host()
 
 local scheduler = {READY = READY, CANCELLED = CANCELLED, queue = queue, handlers = handlers,
     tasks = tasks, roots = Task.roots, loop = nil} -- `loop` may have an on_error
@@ -74,7 +76,7 @@ function Task:abandon()
 end
 
 function Task:on_timer() end_unless_event(self, "timeout") end
-Task.__call = Task.on_timer
+Task.__call = Task.on_timer -- for a program that asks the queue itself, and calls what it reports
 handlers[Task] = Task.on_timer
 
 -- Notes whether the task's wait, or its next one, raises CANCELLED. That one must not be a simple
@@ -151,7 +153,7 @@ local function sleep(timeout)
 end
 
 -- Without seconds the coroutine is resumed after the others that are due. What Task.current(),
--- end_unless_event() and suspend() do then is written out: it saves 1,000 of 6,300 instructions.
+-- end_unless_event() and suspend() do then is inlined, which saves 1,000 of 6,300 instructions.
 function scheduler.sleep(timeout)
     local co, task = current(tasks)
     if timeout ~= 0 and timeout or not task or task.is_cancelled or task.ending
@@ -195,7 +197,7 @@ local function end_now(task, source, bit)
 end
 
 -- The handler of Descriptors. Nearly always a task waits for READ alone and the watch is kept. What
--- on_event() and end_now() do then is written out: it saves 3,300 of 13,300 instructions an echo.
+-- on_event() and end_now() do then is inlined, which saves 3,300 of 13,300 instructions an echo.
 function scheduler.on_descriptor(descriptor, watch, ready)
     local task = descriptor[READ]
     if ready ~= READ or not task or task.turn >= turn or not descriptor.is_kept then
@@ -206,7 +208,8 @@ function scheduler.on_descriptor(descriptor, watch, ready)
     go_on(task, READY)
 end
 
--- Makes a host that sleeps on the queue call step().
+-- Makes the host call step(): a program that has a loop of its own, which sleeps on the queue's
+-- descriptor.
 local function notify_host()
     if is_stepping or notice then return end
     notice = queue:add_trigger(function() end)
@@ -248,7 +251,7 @@ local function start(task)
 end
 
 -- Resumes the tasks that are scheduled now. Those that they schedule, and those that an error
--- leaves, are resumed by the next call. Two lists take turns, so that nothing is allocated. A step
+-- leaves, are resumed by the next call. Two lists alternate, so that nothing is allocated. A step
 -- inside this one takes the tasks that are left, and may exchange the lists.
 local function run_scheduled()
     if next_due > last_due then
@@ -260,7 +263,7 @@ local function run_scheduled()
         local task = due[i]
         local co, why = task.co, task.ending
         due[i], next_due, task.ending = false, i + 1, false
-        if co and why == READY then -- go_on() written out: 1,000 of 6,300 instructions a sleep(0)
+        if co and why == READY then -- go_on(), inlined: 1,000 of 6,300 instructions a sleep(0)
             task.co = false
             waiting = waiting - 1
             local failed, message = go(co, READY)
@@ -326,9 +329,9 @@ local function is_anything_left()
     return waiting > 0 or count(queue) > 0 or program.keeps_running(queue)
 end
 
--- A step: asks the queue, and sleeps there unless a task is scheduled or nothing is left to wait
--- for. Tasks that were scheduled before are resumed first, unless an error may have left timeouts
--- among them: an event that came meanwhile must win. Returns whether anything is left to wait for.
+-- A step: resumes the tasks that are scheduled, unless an error may have left timeouts among them
+-- (an event that came meanwhile must win); asks the queue; and resumes those whose wait is over. It
+-- does not sleep if a task is scheduled or nothing is left to wait for. Returns whether there is.
 local function advance(seconds, is_nested)
     local did_wait = waiting > 0 or count(queue) > 0
     if has_leftovers then
