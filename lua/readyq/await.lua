@@ -41,7 +41,7 @@ end
 
 await.take_over_of, scheduler.take_over_of = take_over_of, take_over_of
 
--- Returns as suspend() does, when something other than the event has ended the wait for this watch.
+-- Returns as suspend() does, when something other than its event has ended a wait for the watch.
 function await.conclude(call, why, watch)
     if why == scheduler.READY then return true end
     local co = coroutine.running()

@@ -215,12 +215,12 @@ local function renew(call, s, bit)
     return nil, nil, message, errno
 end
 
--- Calls renew() in a coroutine of its own. Its calls are the deepest that a wait makes: the stack of
--- each coroutine that waits would grow to twice the size (160 values, 2,600 bytes) for them.
+-- Calls renew() in a coroutine of its own. Its calls are the deepest that a wait makes: the stack
+-- of each coroutine that waits would grow to twice the size (160 values, 2,600 bytes) for them.
 local function renew_forever(call, s, bit)
     while true do
         local ok, self, result, message, errno = pcall(renew, call, s, bit)
-        call, s, bit = nil, nil, nil -- it must not keep the object
+        call, s, bit = nil, nil, nil -- luacheck: ignore 311 (it must not keep the object)
         call, s, bit = yield(ok, self, result, message, errno)
     end
 end
@@ -294,15 +294,15 @@ function Descriptor.waiter(call, bit)
     return bit == READ and Descriptor.reader(call, wait) or wait
 end
 
--- Makes a function read(s, timeout), which waits for READ: if it can in the form of await.lua, else
--- it calls wait(s, timeout). Returns nil before Lua 5.3.
+-- Makes a function read(s, timeout), which waits for READ: in the form of await.lua if it can, or
+-- else by wait(s, timeout). Returns nil before Lua 5.3.
 function Descriptor.reader(call, wait)
     local function conclude(why, watch) return await.conclude(call, why, watch) end
     return await.reader and await.reader(queue, watches, wait, conclude)
 end
 
--- The next waits for READ may have that form, if the watch is still the object's and asks for READ,
--- and no task waits for it.
+-- The next waits for READ may have that form, if the watch is still the object's and asks for
+-- READ, and no task waits for it.
 function Descriptor:allow_await()
     if self[READ] == false and self.is_kept and self.watch then
         await.allow(self.watch, self.ask, self.dirty)
