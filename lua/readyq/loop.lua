@@ -162,8 +162,8 @@ local function check_queue(call)
     end
 end
 
--- Resumes the coroutines that can continue. If none can, waits until one can, for `timeout` seconds
--- at most (nil: as long as it takes). Returns whether something is left to wait for.
+-- Resumes the coroutines that can continue. If none can, waits until one can, for `timeout`
+-- seconds at most (nil: as long as it takes). Returns whether something is left to wait for.
 function loop.step(timeout)
     check_queue("step")
     return scheduler.step(timeout and misuse.check_timeout("step", timeout))

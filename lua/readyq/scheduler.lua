@@ -330,8 +330,8 @@ local function is_anything_left()
 end
 
 -- A step: resumes the tasks that are scheduled, unless an error may have left timeouts among them
--- (an event that came meanwhile must win); asks the queue; and resumes those whose wait is over. It
--- does not sleep if a task is scheduled or nothing is left to wait for. Returns whether there is.
+-- (an event that came meanwhile must win); asks the queue; and resumes those whose wait is over.
+-- Does not sleep if a task is scheduled or nothing is left to wait for. Returns whether there is.
 local function advance(seconds, is_nested)
     local did_wait = waiting > 0 or count(queue) > 0
     if has_leftovers then
