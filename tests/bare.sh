@@ -47,8 +47,8 @@ list() {
 # Fails if other files exist than before this package, without those that match $2.
 removed() {
     list >"$work/after"
-    left=$(diff "$work/before" "$work/after" | grep '^[<>]' | grep -v "${2:-^$}") || left=
-    [ -z "$left" ] || fail "$1: these files differ:
+    left=$(LC_ALL=C comm -3 "$work/before" "$work/after" | grep -v "${2:-^$}") || left=
+    [ -z "$left" ] || fail "$1: these files are gone (at the left) or new:
 $left"
     mv "$work/after" "$work/before"
     say "$1: removed without a trace"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Finds a Python for a test that needs packages besides readyq: the one that runs the tests, or the
-virtual environment under build/ into which set-up installs packages from PyPI; and other versions,
-for which the package is built into a folder of the test.
+"""Finds a Python for a test that needs packages besides readyq: the one that runs the tests, the
+virtual environment under build/ into which set-up installs packages from PyPI, or the system's, if
+it is of the same version; and other versions, for which the package is built into a folder of the
+test.
 """
 
 import functools
@@ -34,7 +35,7 @@ def find(*modules):
 def with_modules(*modules):
     """The same, or None."""
     code = SAME + "import " + ", ".join(modules)
-    for python in (sys.executable, VENV):
+    for python in (sys.executable, VENV, "/usr/bin/python3"):
         command = [python, "-c", code]
         if Path(python).exists() and subprocess.run(command, capture_output=True).returncode == 0:
             return str(python)

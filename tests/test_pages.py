@@ -43,9 +43,9 @@ NEEDS = {
     "luv": "luv",
     "ssl": "ssl",
     "copas": "copas",
+    "posix.signal": "posix.signal",
+    "lgi": "lgi",
 }
-NEEDS["posix.signal"] = "posix.signal"
-NEEDS["lgi"] = "lgi"
 INSTALL = {"gi": "apt install python3-gi", "lgi": "apt install lua-lgi"}  # others: make setup
 LIBRARIES = {"glib-unix.h": "glib-2.0", "uv.h": "libuv"}  # by header: names for pkg-config
 PACKAGES = {"glib-2.0": "libglib2.0-dev", "libuv": "libuv1-dev"}

@@ -4,8 +4,10 @@ something.
 """
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def set_up(*arguments, **environment):
+def set_up(*arguments, tree=ROOT, **environment):
     return subprocess.run(
         ["tools/setup.sh", *arguments],
-        cwd=ROOT,
+        cwd=tree,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -25,15 +27,45 @@ def set_up(*arguments, **environment):
     )
 
 
-def test_with_everything_present_nothing_is_fetched(tmp_path):
-    log = tmp_path / "fetched"
-    for name in ("apt-get", "pip"):
-        command = tmp_path / name
-        command.write_text(f"#!/bin/sh\necho {name} >>{log}\nexit 1\n", encoding="utf-8")
+@pytest.fixture
+def commands(tmp_path):
+    """A folder with package managers that only write down that they were called, and fail."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("apt-get", "pip", "npm", "go"):
+        command = folder / name
+        command.write_text(f"#!/bin/sh\necho {name} >>{folder}/called\nexit 1\n", encoding="utf-8")
         command.chmod(0o755)
-    result = set_up("test", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    return folder
+
+
+def tree_with(folder, extras):
+    """A tree with set-up alone, which installs these extras for `make test`."""
+    text = (ROOT / "tools" / "setup.sh").read_text(encoding="utf-8")
+    text, found = re.subn(r'^extras="[^"]*"', f'extras="{extras}"', text, flags=re.MULTILINE)
+    assert found == 1
+    script = folder / "tools" / "setup.sh"
+    script.parent.mkdir()
+    script.write_text(text, encoding="utf-8")
+    script.chmod(0o755)
+    return folder
+
+
+def test_with_everything_present_nothing_is_fetched(tmp_path, commands):
+    tree = tree_with(tmp_path, "make compiler lua")
+    path = f"{commands}:{os.environ['PATH']}"
+    result = set_up("test", tree=tree, PATH=path, PYTHON=sys.executable)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
-    assert not log.exists()
+    assert not (commands / "called").exists()
+
+
+def test_what_only_some_tests_use_is_tried_once(tmp_path, commands):
+    tree = tree_with(tmp_path, "speedscope")  # which npm installs
+    path = f"{commands}:{os.environ['PATH']}"
+    for _ in range(2):
+        result = set_up("test", tree=tree, PATH=path, PYTHON=sys.executable)
+        assert result.returncode == 0, result.stderr
+        assert (commands / "called").read_text(encoding="utf-8") == "npm\n"
 
 
 def test_a_missing_item_is_named_with_the_command_that_installs_it():

@@ -52,15 +52,14 @@ write_list() {
     [ -n "$READYQ_LIST" ] || return 0
     make_directory "${READYQ_LIST%/*}"
     record "$READYQ_LIST"
-    touch "$root$READYQ_LIST"
-    new=$(printf %s "$installed" | grep -Fxv -f "$root$READYQ_LIST") || return 0
-    echo "$new" >>"$root$READYQ_LIST"
+    printf %s "$installed" >>"$root$READYQ_LIST"
+    LC_ALL=C sort -u -o "$root$READYQ_LIST" "$root$READYQ_LIST"
 }
 
 # In reverse order, so that what is in a directory comes before it. A directory that others use
 # stays.
 remove_all() {
-    LC_ALL=C sort -ru "$root$READYQ_LIST" | while IFS= read -r path; do
+    LC_ALL=C sort -r "$root$READYQ_LIST" | while IFS= read -r path; do
         case $path in
         */) rmdir "$root$path" 2>/dev/null || true ;;
         *.py) remove_python "$root$path" ;;

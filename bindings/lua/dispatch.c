@@ -138,12 +138,10 @@ static int dispatch(lua_State *L)
 {
     const struct queue *q;
 
-    lua_settop(L, 3);
     q = luaq_begin_wait(L);
+    lua_settop(L, AT_QUEUE);
     lua_getiuservalue(L, AT_QUEUE, QUEUE_WATCHES);
-    lua_replace(L, AT_WATCHES);
     lua_pushinteger(L, q->wait);
-    lua_replace(L, AT_WAIT);
     return dispatch_rest(L, 0);
 }
 

@@ -17,18 +17,21 @@ local await = require "readyq.await"
 local misuse = require "readyq.misuse"
 local scheduler = require "readyq.scheduler"
 
-local queue, readers = scheduler.queue, await.readers
+local queue = scheduler.queue
 local suspend, end_now = scheduler.suspend, scheduler.end_now
-local begin_await, take_over = await.begin, await.take_over
+local take_over = await.take_over
+local yield = coroutine.yield
 local READ, WRITE, PRIORITY = readyq.READ, readyq.WRITE, readyq.PRIORITY
 local DIRECTIONS = {READ, WRITE, PRIORITY}
 local NAMES = {"getfd", "fileno", "pollfd"} -- methods or fields that give a number
 local EBADF, EEXIST = 9, 17 -- on all platforms
 
-local descriptors = setmetatable({}, {__mode = "k"}) -- by object or number
+local watches = setmetatable({}, {__mode = "k"}) -- by object or number; their data are Descriptors
 local owners = setmetatable({}, {__mode = "kv"}) -- by Descriptor: the object, as long as it lives
 
-local Descriptor = {}
+local Descriptor = {
+    turns = false, -- of the object, if it is one of readyq.socket (turns.lua)
+}
 Descriptor.__index = Descriptor
 
 -- ---------------------------------------------------------------- the watch
@@ -53,13 +56,13 @@ end
 
 function Descriptor:forget()
     local object = owners[self]
-    if object ~= nil and descriptors[object] == self then descriptors[object] = nil end
+    if object ~= nil and watches[object] == self.watch then watches[object] = nil end
     if self.watch then self.watch:remove() end
     self.watch = false
 end
 
 -- Makes the watch ask for this direction, too. Returns true; or nil, message, errno if the
--- descriptor was closed, and perhaps its number is another file's.
+-- descriptor was closed: its number may be another file's by now.
 function Descriptor:ask_for(bit)
     if self[bit] ~= nil then return true end
     if not self.watch then return nil end
@@ -77,7 +80,8 @@ function Descriptor:detach(task)
 end
 
 -- Ends the wait for a direction that is ready. Returns true if no task waits for it. A wait that
--- began after the queue reported the event continues: if it is still ready, the event is repeated.
+-- began after the queue reported the event continues: if it is still ready, the queue reports it
+-- again, as the watch is level-triggered.
 local function end_wait(self, bit, turn)
     local task = self[bit]
     if not task then return true end
@@ -107,6 +111,11 @@ function Descriptor:__call(watch, ready) return self:on_event(watch, ready, math
 -- ---------------------------------------------------------------- objects
 
 local function number_of_queue(q) return q:closed() and -1 or q:fileno() end
+
+local function descriptor_of(s)
+    local watch = watches[s]
+    return watch and watch.data
+end
 
 -- Asks an object for its number. Returns the function for that, if it has one, and the answer.
 -- An io file does not give its number, only whether it is closed.
@@ -140,12 +149,13 @@ local function take_shared(s)
     local watch = queue:get(s)
     local descriptor = watch and watch.data
     if getmetatable(descriptor) ~= Descriptor then return nil end
-    if owners[descriptor] ~= nil then descriptors[owners[descriptor]] = nil end
+    if owners[descriptor] ~= nil then watches[owners[descriptor]] = nil end
     return descriptor
 end
 
 local function not_kept() return false end
 
+-- A ninth field would double the memory of this table.
 local function new(bit)
     local descriptor = {
         [bit] = false, -- no task waits yet
@@ -155,7 +165,6 @@ local function new(bit)
         answer = nil, -- what it said
         is_awaitable = false, -- it may have a simple wait (await.lua)
         dirty = false, -- a function that says whether the object itself holds bytes
-        turns = false, -- of the object, if it is one of readyq.socket (turns.lua)
     }
     return setmetatable(descriptor, Descriptor)
 end
@@ -181,8 +190,7 @@ local function open(call, s, bit)
     descriptor.is_kept, descriptor.answer = is_kept, answer
     descriptor.ask = is_kept and ask or not_kept
     descriptor.dirty = is_object and s.dirty or false
-    scheduler.handlers[descriptor] = is_kept and scheduler.on_kept_event or Descriptor.on_event
-    descriptors[s], owners[descriptor] = descriptor, s
+    watches[s], owners[descriptor] = descriptor.watch, s
     return descriptor
 end
 
@@ -196,7 +204,7 @@ end
 
 -- Returns as open() does.
 local function renew(call, s, bit)
-    local old = descriptors[s]
+    local old = descriptor_of(s)
     if old and is_current(old, s) and old:ask_for(bit) then return old end
     if old then old:update() end
     local self, result, message, errno = open(call, s, bit)
@@ -205,6 +213,29 @@ local function renew(call, s, bit)
     ok, message, errno = self:ask_for(bit)
     if ok then return self end
     return nil, nil, message, errno
+end
+
+-- Calls renew() in a coroutine of its own. Its calls are the deepest that a wait makes: the stack of
+-- each coroutine that waits would grow to twice the size (160 values, 2,600 bytes) for them.
+local function renew_forever(call, s, bit)
+    while true do
+        local ok, self, result, message, errno = pcall(renew, call, s, bit)
+        call, s, bit = nil, nil, nil -- it must not keep the object
+        call, s, bit = yield(ok, self, result, message, errno)
+    end
+end
+
+local helper = coroutine.create(renew_forever)
+misuse.helper = helper
+
+-- Returns as open() does. The methods of a table are the program's own, and may do anything.
+local function renew_aside(call, s, bit)
+    if type(s) == "table" or coroutine.status(helper) ~= "suspended" then
+        return renew(call, s, bit)
+    end
+    local _, ok, self, result, message, errno = coroutine.resume(helper, call, s, bit)
+    if not ok then misuse.raise_again(self) end
+    return self, result, message, errno
 end
 
 -- Detaches a task whose wait is over but was not finished: it was cancelled, or timed out, or its
@@ -221,10 +252,10 @@ end
 -- Makes the task wait for a direction of an object, and returns its Descriptor; or nil, and what
 -- the wait returns at once: true, or nil, message, errno.
 function Descriptor.claim(call, task, s, bit)
-    local self = descriptors[s]
+    local self = descriptor_of(s)
     if not self or self[bit] == nil or self.ask(s) ~= self.answer then
         local result, message, errno
-        self, result, message, errno = renew(call, s, bit)
+        self, result, message, errno = renew_aside(call, s, bit)
         if not self then return nil, result, message, errno end
     end
     if self.is_awaitable then take_over(self) end
@@ -249,43 +280,39 @@ end
 
 -- Makes loop.readable and the like: the function that waits for a direction.
 function Descriptor.waiter(call, bit)
-    local is_reading = bit == READ
-    local function wait(task, co, s, timeout)
+    local function wait(s, timeout)
+        local task, co = scheduler.current_task(call)
         local seconds = timeout and misuse.check_timeout(call, timeout)
-        local descriptor, result, message, errno = Descriptor.attach(call, task, s, bit)
-        if not descriptor then return result, message, errno end
-        if is_reading and descriptor.is_kept then await.allow(co, descriptor) end
-        return suspend(call, task, co, descriptor, seconds)
+        local self, result, message, errno = Descriptor.attach(call, task, s, bit)
+        if not self then return result, message, errno end
+        local ok, why
+        ok, why, errno = suspend(call, task, co, self, seconds)
+        if ok and bit == READ and not seconds then self:allow_await() end
+        return ok, why, errno
     end
 
-    return function(s, timeout)
-        local self = descriptors[s]
-        if is_reading and not timeout and self and self[READ] == false
-            and self.ask(s) == self.answer then
-            local watch = self.watch
-            local why = begin_await(watch, readers, s, self.dirty)
-            if why == watch then return true end
-            if why ~= readers then return await.conclude(call, why) end
-        end
-        local task, co = scheduler.current_task(call)
-        return wait(task, co, s, timeout)
-    end
+    return bit == READ and Descriptor.reader(call, wait) or wait
 end
 
--- A simple wait for reading an object of readyq.socket. Returns true; nil and why not; or nothing
--- if it is not possible.
-function Descriptor.await(call, s)
-    local self = descriptors[s]
-    if not self or self[READ] ~= false or self.ask(s) ~= self.answer then return end
-    local watch = self.watch
-    local why = begin_await(watch, readers, s, self.dirty)
-    if why == watch then return true end
-    if why ~= readers then return await.conclude(call, why) end
+-- Makes a function read(s, timeout), which waits for READ: if it can in the form of await.lua, else
+-- it calls wait(s, timeout). Returns nil before Lua 5.3.
+function Descriptor.reader(call, wait)
+    local function conclude(why, watch) return await.conclude(call, why, watch) end
+    return await.reader and await.reader(queue, watches, wait, conclude)
+end
+
+-- The next waits for READ may have that form, if the watch is still the object's and asks for READ,
+-- and no task waits for it.
+function Descriptor:allow_await()
+    if self[READ] == false and self.is_kept and self.watch then
+        await.allow(self.watch, self.ask, self.dirty)
+        self.is_awaitable = true
+    end
 end
 
 -- The object is about to be closed: the waits for its descriptor return nil and "closed".
 function Descriptor.close(s)
-    local self = descriptors[s]
+    local self = descriptor_of(s)
     if not self then
         local ok, found = pcall(take_shared, s) -- raises if it has no number any more
         self = ok and found
@@ -301,5 +328,7 @@ function Descriptor.close(s)
         end
     end
 end
+
+scheduler.handlers[Descriptor] = scheduler.on_descriptor
 
 return Descriptor

@@ -32,13 +32,14 @@ scheduler.loop = loop
 
 -- ---------------------------------------------------------------- coroutines
 
--- Starts a coroutine that calls f(...), in the next step. Returns it.
+-- Makes a coroutine that calls f(...), and starts it at the end of this step or in the next one.
+-- Returns it.
 function loop.spawn(f, ...)
     misuse.check_function("spawn", f)
     return scheduler.spawn(f, ...)
 end
 
--- Starts a coroutine that calls f(...) every `period` seconds, counted from now; missed turns are
+-- Starts a coroutine that calls f(...) every `period` seconds, counted from now; missed calls are
 -- left out.
 function loop.every(period, f, ...)
     if type(period) ~= "number" or period <= 0 or period ~= period then
@@ -69,7 +70,7 @@ function loop.wrap(f)
     local function pass(co, task, ok, ...)
         waiter = nil
         if not ok then error((...), 0) end
-        local is_waiting = task and task.co -- it is set as long as the task waits
+        local is_waiting = task and task.co -- waits in a generator are never those of await.lua
         if not is_waiting then return ... end -- an item, or the end
         waiter = co
         return pass(co, task, coroutine.resume(generator, coroutine.yield()))
@@ -107,8 +108,8 @@ end
 
 function Deadline:left() return math.max(0, self.due - queue:now()) end
 
--- Waits for a number of seconds, or until a deadline; without either, until others have had their
--- turn.
+-- Waits for a number of seconds, or until a deadline; without either, until the others that can
+-- continue have done so.
 loop.sleep = scheduler.sleep
 
 -- Wait until reading, writing, or reading exceptional data would not block. Return true; nil and
@@ -121,8 +122,9 @@ loop.priority = Descriptor.waiter("priority", readyq.PRIORITY)
 -- An event is either set or not. event:wait(timeout) waits until it is set.
 function loop.event() return sources.new_event() end
 
--- Waits for the end of a coroutine that spawn() began. Returns what it returned; or nil, its
--- error and a traceback, and then run() does not raise that error; or nil and "timeout".
+-- Waits for the end of a coroutine that spawn() made. Returns what it returned; or nil, its error
+-- and a traceback; or nil and "timeout". An error that another coroutine waits for in this way is
+-- not raised by run().
 function loop.join(co, timeout)
     return scheduler.wait("join", sources.end_of("join", co), timeout)
 end
@@ -144,7 +146,8 @@ end
 
 -- ---------------------------------------------------------------- the loop
 
--- Stops watching the object, ends the waits for its descriptor, and closes it if it has a `close`.
+-- Stops watching the object, ends the waits for its descriptor, and closes it if it has a `close`;
+-- a number is not closed. A wait for something that is closed in any other way may not notice.
 function loop.close(s)
     Descriptor.close(s)
     if type(s) ~= "number" and s.close then return s:close() end
@@ -159,20 +162,21 @@ local function check_queue(call)
     end
 end
 
--- Resumes the coroutines that can continue, after waiting for them for `timeout` seconds at most
--- (nil: as long as it takes). Returns whether something is left to wait for.
+-- Resumes the coroutines that can continue. If none can, waits until one can, for `timeout` seconds
+-- at most (nil: as long as it takes). Returns whether something is left to wait for.
 function loop.step(timeout)
     check_queue("step")
     return scheduler.step(timeout and misuse.check_timeout("step", timeout))
 end
 
--- Steps until no coroutine waits, and none is the data of a watch; or until stop().
+-- Steps until no coroutine waits, and none is the data of a watch; or until stop(). Watches whose
+-- data is a function do not keep it running.
 function loop.run()
     check_queue("run")
     scheduler.run()
 end
 
--- Ends the current run() after its step. A later run() continues.
+-- Ends the current run(), the innermost one, after its step. A later run() continues.
 function loop.stop() scheduler.stop() end
 
 return loop

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Errors of readyq.loop that name the call and the line of the program that made it.
-local misuse = {}
+local misuse = {helper = nil}
 
 local DIRECTORY = debug.getinfo(1, "S").source:match("^(.*)misuse%.lua$")
 
@@ -10,14 +10,23 @@ local function is_of_program(frame)
     return not DIRECTORY or frame.source:sub(1, #DIRECTORY) ~= DIRECTORY
 end
 
--- Raises an error at the line from which the program called the loop.
+-- Raises an error at the line from which the program called the loop. In the coroutine `helper` of
+-- the loop, which knows no such line, raises a table with the text, for raise_again().
 function misuse.raise(text, ...)
     local level, frame = 2, debug.getinfo(2, "S")
     while frame and not is_of_program(frame) do
         level = level + 1
         frame = debug.getinfo(level, "S")
     end
-    error(text:format(...), frame and level or 0)
+    text = text:format(...)
+    if misuse.helper and coroutine.running() == misuse.helper then error({misuse = text}, 0) end
+    error(text, frame and level or 0)
+end
+
+-- Raises an error of the helper.
+function misuse.raise_again(problem)
+    if type(problem) == "table" and problem.misuse then misuse.raise("%s", problem.misuse) end
+    error(problem, 0)
 end
 
 -- Calls a method of the queue for `call`. Its errors are raised as errors of the program.

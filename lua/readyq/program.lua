@@ -44,10 +44,11 @@ function program.keeps_running(queue)
     return false
 end
 
--- Whether the queue has a watch of the program. The data of the loop's own watches has a handler.
+-- Whether the queue has a watch of the program. The metatables of the data of the loop's own
+-- watches have handlers.
 function program.has_watch(queue, handlers)
     for watch in queue:watches() do
-        if not handlers[watch.data] then return true end
+        if not handlers[getmetatable(watch.data)] then return true end
     end
     return false
 end
@@ -55,7 +56,7 @@ end
 -- ---------------------------------------------------------------- errors
 
 -- The error of a coroutine as it is reported: with its traceback, and with what the closing of its
--- variables raised. `cancelled` is reported for what closing raised only.
+-- variables raised. If the error is `cancelled`, only what the closing raised is reported.
 function program.describe_error(co, message, cancelled)
     local report = type(message) == "string" and debug.traceback(co, message) or message
     if not coroutine.close or coroutine.status(co) ~= "dead" then return report end

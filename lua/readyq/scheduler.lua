@@ -10,14 +10,16 @@
 -- 2. source:attach(task) tells the source which task waits for it.
 -- 3. suspend() notes the wait in the task, and yields.
 -- 4. One of these ends the wait:
---    end_now()           an event came: resumes the coroutine at once;
---    end_soon()          the same inside of another coroutine: resumes it at the end of the step;
---    end_unless_event()  a timeout or a cancellation: resumes it at the end of the step, unless an
---                        event ends the wait before.
+--    end_now()           the queue reported its event: resumes the coroutine at once;
+--    end_soon()          another coroutine has ended it for good, by setting an event, closing the
+--                        descriptor or ending: resumes it at the end of the step;
+--    end_unless_event()  a timeout or a cancellation: resumes it at the end of the step, unless
+--                        one of the other two ends the wait before. sleep(0) and the first step
+--                        of a coroutine, which wait for no event, are scheduled in this way, too.
 -- 5. suspend() returns true if the event came; or nil, and why the wait ended without it.
--- A simpler kind of wait, of which this file knows only the number, is in await.lua.
+-- Most waits take a shorter way, which is in await.lua; note_wait() brings them to this one.
 --
--- State is in local variables and functions are not methods: a field costs 40 instructions more
+-- State is in local variables, and functions are not methods: a field costs 40 instructions more
 -- than a local variable (callgrind, Lua 5.4), and a wait would have 30 more such accesses.
 local coroutines = require "readyq.core".coroutines
 local misuse = require "readyq.misuse"
@@ -32,22 +34,23 @@ local READ = readyq.READ
 local READY, VOID, CANCELLED = Task.READY, Task.VOID, Task.CANCELLED
 local tasks, current_task = Task.by_coroutine, Task.current
 
+local queue = assert(readyq.new(readyq.loop_options))
+
 -- Resumes a coroutine that waits. Returns nothing, or true and its error.
-local go = coroutines.resume or function(co, why)
+local go = coroutines.resumer and coroutines.resumer(queue) or function(co, why)
     local ok, message = resume(co, why)
     if not ok then return true, message end
 end
 
-local queue = assert(readyq.new(readyq.loop_options))
 local wait = queue.wait
-local handlers = setmetatable({}, {__mode = "k"}) -- by data of a watch of the loop: a function
-local waiting = 0 -- how many tasks wait, but for the waits of await.lua
+local handlers = {} -- of the loop's own watches, by the metatable of their data
+local waiting = 0 -- how many tasks wait, also for their first step, but for those of await.lua
 local turn = 0 -- the number of the last wait of the queue
 local scheduled, last_scheduled = {}, 0 -- tasks to resume soon
 local due, next_due, last_due = {}, 1, 0 -- tasks that the step resumes now
 local is_stepping, is_stopped = false, false
 local has_leftovers = false -- an error has left a step, perhaps with timeouts still to be run
-local notice -- a trigger that has fired, for a host that sleeps on the queue
+local notice -- a trigger that has fired: see notify_host()
 
 local scheduler = {READY = READY, CANCELLED = CANCELLED, queue = queue, handlers = handlers,
     tasks = tasks, roots = Task.roots, loop = nil} -- `loop` may have an on_error
@@ -55,12 +58,6 @@ local scheduler = {READY = READY, CANCELLED = CANCELLED, queue = queue, handlers
 -- ---------------------------------------------------------------- tasks
 
 local drop_arguments, end_unless_event, end_soon -- below
-
-local function adopt(co)
-    local task = Task.new(co)
-    handlers[task] = Task.on_timer
-    return task
-end
 
 -- Removes the task from its source and its timer. `source` is the one that has ended the wait, if
 -- any, in direction `bit` if it is a Descriptor: that source has already dropped the task.
@@ -79,12 +76,22 @@ function Task:abandon()
 end
 
 function Task:on_timer() end_unless_event(self, "timeout") end
-Task.__call = Task.on_timer
+Task.__call = Task.on_timer -- for a program that asks the queue itself, and calls what it reports
+handlers[Task] = Task.on_timer
+
+-- Notes whether the task's wait, or its next one, raises CANCELLED. That one must not be a simple
+-- wait; so no wait is, until then.
+function Task:set_cancelled(is_cancelled)
+    if self.is_cancelled == is_cancelled then return end
+    self.is_cancelled = is_cancelled
+    coroutines.forbid(queue, is_cancelled and 1 or -1)
+end
 
 -- The coroutine has ended: with these results, or with nil, an error and a traceback.
 local function finish(task, ...)
     local joiners = task.joiners or {}
     if task.co then task:abandon() end -- its last wait could not yield
+    task:set_cancelled(false)
     drop_arguments(task) -- if the program closed it before its first step
     task.values, task.joiners = {n = select("#", ...), ...}, nil
     for _, other in ipairs(joiners) do end_soon(other, READY, task) end
@@ -146,7 +153,7 @@ local function sleep(timeout)
 end
 
 -- Without seconds the coroutine is resumed after the others that are due. What Task.current(),
--- end_unless_event() and suspend() do then is written out: it saves 1,000 of 6,300 instructions.
+-- end_unless_event() and suspend() do then is inlined, which saves 1,000 of 6,300 instructions.
 function scheduler.sleep(timeout)
     local co, task = current(tasks)
     if timeout ~= 0 and timeout or not task or task.is_cancelled or task.ending
@@ -189,11 +196,11 @@ local function end_now(task, source, bit)
     go_on(task, READY)
 end
 
--- The handler of a Descriptor whose watch is kept. Nearly always a task waits for READ alone. What
--- on_event() and end_now() do then is written out: it saves 3,300 of 13,300 instructions an echo.
-function scheduler.on_kept_event(descriptor, watch, ready)
+-- The handler of Descriptors. Nearly always a task waits for READ alone and the watch is kept. What
+-- on_event() and end_now() do then is inlined, which saves 3,300 of 13,300 instructions an echo.
+function scheduler.on_descriptor(descriptor, watch, ready)
     local task = descriptor[READ]
-    if ready ~= READ or not task or task.turn >= turn then
+    if ready ~= READ or not task or task.turn >= turn or not descriptor.is_kept then
         return descriptor:on_event(watch, ready, turn)
     end
     descriptor[READ] = false
@@ -201,7 +208,8 @@ function scheduler.on_kept_event(descriptor, watch, ready)
     go_on(task, READY)
 end
 
--- Makes a host that sleeps on the queue call step().
+-- Makes the host call step(): a program that has a loop of its own, which sleeps on the queue's
+-- descriptor.
 local function notify_host()
     if is_stepping or notice then return end
     notice = queue:add_trigger(function() end)
@@ -243,7 +251,7 @@ local function start(task)
 end
 
 -- Resumes the tasks that are scheduled now. Those that they schedule, and those that an error
--- leaves, are resumed by the next call. Two lists take turns, so that nothing is allocated. A step
+-- leaves, are resumed by the next call. Two lists alternate, so that nothing is allocated. A step
 -- inside this one takes the tasks that are left, and may exchange the lists.
 local function run_scheduled()
     if next_due > last_due then
@@ -255,14 +263,14 @@ local function run_scheduled()
         local task = due[i]
         local co, why = task.co, task.ending
         due[i], next_due, task.ending = false, i + 1, false
-        if co and why == READY then -- go_on() written out: 1,000 of 6,300 instructions a sleep(0)
+        if co and why == READY then -- go_on(), inlined: 1,000 of 6,300 instructions a sleep(0)
             task.co = false
             waiting = waiting - 1
             local failed, message = go(co, READY)
             if failed then fail(task, co, message) end
         elseif co and why ~= VOID then
             let_go(task)
-            if why == CANCELLED then task.is_cancelled = false end
+            if why == CANCELLED then task:set_cancelled(false) end
             go_on(task, why)
         elseif task.arguments then
             start(task)
@@ -291,7 +299,7 @@ end
 
 function scheduler.spawn(f, ...)
     local co = coroutine.create(run_task)
-    local task = adopt(co)
+    local task = Task.new(co)
     task.arguments = {co = co, f = f, n = select("#", ...), ...}
     waiting = waiting + 1
     end_unless_event(task, READY)
@@ -300,8 +308,9 @@ end
 
 function scheduler.is_waiting(co)
     local task = tasks[co]
+    if not task or task.values then return false end
     scheduler.take_over_of(co)
-    return task ~= nil and (task.co or task.arguments or false) ~= false
+    return (task.co or task.arguments or false) ~= false
 end
 
 -- ---------------------------------------------------------------- steps
@@ -311,7 +320,7 @@ local function deliver(data, watch, ready)
     if not program.can_go_on(data) or scheduler.is_waiting(data) then
         return program.call(scheduler.loop, watch, ready, data)
     end
-    local task = tasks[data] or adopt(data)
+    local task = tasks[data] or Task.new(data)
     local ok, message = resume(data, watch, ready)
     if not ok then fail(task, data, message) end
 end
@@ -320,9 +329,9 @@ local function is_anything_left()
     return waiting > 0 or count(queue) > 0 or program.keeps_running(queue)
 end
 
--- A step: asks the queue, and sleeps there unless a task is scheduled or nothing is left to wait
--- for. Tasks that were scheduled before are resumed first, unless an error may have left timeouts
--- among them: an event that came meanwhile must win. Returns whether anything is left to wait for.
+-- A step: resumes the tasks that are scheduled, unless an error may have left timeouts among them
+-- (an event that came meanwhile must win); asks the queue; and resumes those whose wait is over. It
+-- does not sleep if a task is scheduled or nothing is left to wait for. Returns whether there is.
 local function advance(seconds, is_nested)
     local did_wait = waiting > 0 or count(queue) > 0
     if has_leftovers then
@@ -341,7 +350,7 @@ local function advance(seconds, is_nested)
             if ready == 0 then -- the coroutine was resumed by the queue, and has raised
                 fail(tasks[data], data, message)
             else
-                (handlers[data] or deliver)(data, watch, ready, turn)
+                (handlers[getmetatable(data)] or deliver)(data, watch, ready, turn)
             end
         end
     end

@@ -25,19 +25,20 @@ local function task_of(call, co)
     return scheduler.tasks[co] or refuse(call, co)
 end
 
--- Whether the coroutine has ended. The loop notices only here that the program closed it.
+-- Whether the coroutine has ended, perhaps because the program closed it, which the loop is not
+-- told.
 local function has_ended(task, co)
+    if task.values then return true end
     await.take_over_of(co)
     if coroutine.status(co) ~= "dead" then return false end
-    if not task.values then scheduler.finish(task, nil, "closed") end
+    scheduler.finish(task, nil, "closed")
     return true
 end
 
 function sources.cancel(call, co)
     local task = task_of(call, co)
     if has_ended(task, co) or task.is_cancelled then return end
-    task.is_cancelled = true
-    await.forbid(co)
+    task:set_cancelled(true)
     if task.co then scheduler.end_unless_event(task, scheduler.CANCELLED) end
 end
 
@@ -59,25 +60,25 @@ end
 local Event = {}
 Event.__index = Event
 
-function sources.new_event() return setmetatable({set_already = false, waits = {}}, Event) end
+function sources.new_event() return setmetatable({is_on = false, waits = {}}, Event) end
 
 -- Ends all waits for it, including those that begin later, until clear().
 function Event:set()
     local waits = self.waits
-    self.set_already, self.waits = true, {}
+    self.is_on, self.waits = true, {}
     for _, task in ipairs(waits) do scheduler.end_soon(task, scheduler.READY, self) end
 end
 
-function Event:clear() self.set_already = false end
+function Event:clear() self.is_on = false end
 
-function Event:is_set() return self.set_already end
+function Event:is_set() return self.is_on end
 
 -- Returns true, or nil and "timeout".
 function Event:wait(timeout) return scheduler.wait("event:wait", self, timeout) end
 
 function Event:attach(task)
-    if not self.set_already then table.insert(self.waits, task) end
-    return not self.set_already
+    if not self.is_on then table.insert(self.waits, task) end
+    return not self.is_on
 end
 
 function Event:detach(task)
@@ -95,7 +96,6 @@ Process.__index = Process
 
 function sources.new_process(call, pid)
     local process = {call = call, pid = pid, watch = nil, task = nil, message = nil, errno = nil}
-    scheduler.handlers[process] = Process.on_event
     return setmetatable(process, Process)
 end
 
@@ -113,6 +113,7 @@ end
 
 function Process:on_event() scheduler.end_now(self.task, self) end
 Process.__call = Process.on_event
+scheduler.handlers[Process] = Process.on_event
 
 function Process:result()
     if not self.watch then return nil, self.message, self.errno end
@@ -202,7 +203,7 @@ local function check_list(call, items)
     end
 end
 
--- Notes which of the sources has ended the wait.
+-- Ends the wait for all sources, and notes which of them has come first.
 function Choice:detach(task, ender, bit)
     for number, source in ipairs(self) do
         local has_ended_it = source == ender or source.descriptor == ender and source.bit == bit

@@ -14,7 +14,7 @@ local Task = {
     -- How a wait ends, besides "timeout" and "closed":
     READY = {}, -- its event came
     CANCELLED = setmetatable({}, {__tostring = function() return "cancelled" end}),
-    VOID = {}, -- it has ended before
+    VOID = {}, -- it has ended already, and the task is still in the list of scheduled ones
 
     by_coroutine = setmetatable({}, {__mode = "k"}),
     -- By generator of loop.wrap: the coroutine of the loop that called it, perhaps through others.
@@ -36,7 +36,7 @@ function Task.new(co)
     local task = setmetatable({
         co = false, -- the coroutine, while it waits
         source = false, -- what it waits for
-        turn = 0, -- when the wait began: an event that the queue reported before is older
+        turn = 0, -- when the wait began: only later waits of the queue can end it
         timer = false, -- the watch of its timeout
         -- How the wait will end. The task is in a list of scheduled tasks, once, as long as it has
         -- this.
@@ -61,7 +61,7 @@ local function check(call)
     end
     if task.co then task:abandon() end -- an earlier wait could not yield
     if task.is_cancelled then
-        task.is_cancelled = false
+        task:set_cancelled(false)
         if task.ending then task.ending = Task.VOID end -- an event came first
         error(Task.CANCELLED, 0)
     end

@@ -73,11 +73,14 @@ function Turns:take_over(task)
     return self
 end
 
+local read = Descriptor.reader("receive", nil)
+
 -- Waits until the object can be read, if that can be a simple wait and no other call is current.
 -- Returns true; nil and why not, and the call is over; or nothing if it can be no simple wait.
-function Turns:await(call, raw)
+function Turns:await(raw)
+    if not read or not self.descriptor then return end
     self.current = SIMPLE
-    local ok, why = Descriptor.await(call, raw)
+    local ok, why = read(raw)
     if self.current == SIMPLE then
         self.current = false
     elseif not ok then
@@ -106,11 +109,12 @@ function Turns:wait(call, raw, bit, seconds)
     end
     if not descriptor then return result, message end
     self.current, self.descriptor = task, descriptor
-    if bit == READ and descriptor.is_kept then
+    local ok, why, errno = suspend(call, task, co, self, seconds)
+    if ok and bit == READ and not seconds then
         descriptor.turns = self
-        await.allow(co, descriptor)
+        descriptor:allow_await()
     end
-    return suspend(call, task, co, self, seconds)
+    return ok, why, errno
 end
 
 function Turns:close()

@@ -255,7 +255,7 @@ function streams:receive(pattern, prefix)
     local is_next = is_line and self.has_received_line
     local ok, why, start, whole, part
     if is_next and self.block < 0 and self.total < 0 and not turns.current then
-        ok, why = turns:await("receive", self.raw)
+        ok, why = turns:await(self.raw)
     end
     if not ok and not why then
         if is_outside() then return call_blocking(self, "receive", pattern, prefix) end

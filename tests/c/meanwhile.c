@@ -317,7 +317,9 @@ static void test_a_thread_that_sleeps_goes_on_in_the_kernel_queue_that_replaces_
     put(writer);
     happenings[ANSWERED] = release_waiter_to_sleep;
     const int64_t before = now_ns();
-    CHECK_IS(count_ready(s.q, 2 * SOON), 0);
+    do /* on a busy machine, the first wait can be over before it has found the ghost */
+        CHECK_IS(count_ready(s.q, 2 * SOON), 0);
+    while (stats_of(s.q).rebuilds < has_ghosts(s.q) && now_ns() - before < LONG / 2);
     CHECK(now_ns() - before < LONG / 2);
     CHECK_IS(stats_of(s.q).rebuilds, has_ghosts(s.q));
     put(s.p[1]);

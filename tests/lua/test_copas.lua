@@ -198,6 +198,7 @@ function T.test_luasockets_http_client_requests_pages_through_copas()
     listener:close()
 end
 
+-- if pcall(require, "copas.timer")
 function T.test_timers_and_timeouts_of_a_later_copas()
     local ok, timer = pcall(require, "copas.timer")
     if not ok then

@@ -244,8 +244,8 @@ function T.test_a_coroutine_that_runs_cannot_be_resumed_by_its_own_dispatch()
     equal(select(2, coroutine.resume(outer)), "goes on")
 end
 
+-- if coroutine.close
 function T.test_a_coroutine_that_fails_closes_its_variables()
-    if not coroutine.close then return end -- came with Lua 5.4
     local q = readyq.new()
     local closed = 0
     local load = loadstring or load

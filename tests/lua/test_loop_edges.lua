@@ -114,8 +114,8 @@ end
 
 -- ---- coroutines that the program closes or resumes
 
+-- if coroutine.close
 function T.test_join_of_a_coroutine_that_yielded_and_was_closed_returns_closed()
-    if not coroutine.close then return end -- came with Lua 5.4
     local got = {}
     local co = loop.spawn(coroutine.yield)
     loop.spawn(function()
@@ -129,8 +129,8 @@ function T.test_join_of_a_coroutine_that_yielded_and_was_closed_returns_closed()
     equal(got[2], "closed")
 end
 
+-- if coroutine.close
 function T.test_cancel_ends_the_join_of_a_coroutine_that_was_closed_meanwhile()
-    if not coroutine.close then return end -- came with Lua 5.4
     local why
     local co = loop.spawn(coroutine.yield)
     loop.spawn(function() why = select(2, loop.join(co)) end)
@@ -143,8 +143,8 @@ function T.test_cancel_ends_the_join_of_a_coroutine_that_was_closed_meanwhile()
     equal(why, "closed")
 end
 
+-- if coroutine.close
 function T.test_an_error_is_raised_if_the_only_joiner_was_closed()
-    if not coroutine.close then return end -- came with Lua 5.4
     local go = loop.event()
     local co = loop.spawn(function()
         go:wait()

@@ -112,8 +112,8 @@ function T.test_join_of_a_cancelled_coroutine_gives_cancelled()
     end)
 end
 
+-- if coroutine.close
 function T.test_join_of_a_coroutine_that_the_program_closed_gives_closed()
-    if not coroutine.close then return end -- came with Lua 5.4
     run(function()
         local co = loop.spawn(loop.sleep, 60)
         local fresh = loop.spawn(loop.sleep, 60)

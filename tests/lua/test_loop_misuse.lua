@@ -210,8 +210,8 @@ function T.test_a_coroutine_may_yield_by_itself_and_be_resumed_by_another()
     equal(loop.is_waiting(co), false)
 end
 
+-- if coroutine.close
 function T.test_a_closed_coroutine_leaves_its_place_to_others()
-    if not coroutine.close then return end
     local r, w = things.pipe()
     run(function()
         local co = loop.spawn(function() loop.readable(r) end)
@@ -276,8 +276,8 @@ function T.test_a_coroutine_that_was_cancelled_twice_may_wait_again()
     equal(table.concat(log, " "), coroutine.isyieldable and "true cancelled timeout" or "true")
 end
 
+-- if coroutine.close
 function T.test_errors_of_closing_a_cancelled_coroutine_are_reported()
-    if not coroutine.close then return end
     local load = loadstring or load
     local sleep_with = assert(load([[
         local loop, object = ...

@@ -160,6 +160,7 @@ local function start_redis()
     return port, server, pid
 end
 
+-- if pcall(require, "redis")
 function T.test_lua_redis_waits_for_a_real_server()
     local redis = things.need("redis", "lua-redis (for Lua 5.1 to 5.3)")
     local port, server, pid = start_redis()
@@ -200,6 +201,7 @@ end
 
 -- ---------------------------------------------------------------- pegasus
 
+-- if pcall(require, "pegasus")
 function T.test_a_pegasus_server_serves_in_the_loop()
     local ok, pegasus = pcall(require, "pegasus")
     if not ok then

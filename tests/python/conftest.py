@@ -144,19 +144,23 @@ def start():
 
 @pytest.fixture
 def python():
-    """Starts a program with this readyq and with pipes."""
-    package = str(pathlib.Path(readyq.__file__).parents[1])
+    """Starts a program with pipes, and with this Python and readyq, or with others."""
+    here = pathlib.Path(readyq.__file__).parents[1]
     children = []
 
-    def python(code):
+    def python(code, program=sys.executable, package=here):
         child = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [program, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             # A debug CPython warns of objects that are left open at the end; other builds do not.
-            env={**os.environ, "PYTHONPATH": package, "PYTHONWARNINGS": "ignore::ResourceWarning"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(package),
+                "PYTHONWARNINGS": "ignore::ResourceWarning",
+            },
         )
         children.append(child)
         return child

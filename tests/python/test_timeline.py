@@ -824,7 +824,7 @@ SPEEDSCOPE = Path(__file__).parents[2] / "build/npm/node_modules/speedscope/dist
 
 @pytest.mark.skipif(
     not SPEEDSCOPE.exists(),
-    reason="needs Speedscope (npm install --prefix build/npm speedscope)",
+    reason="needs Speedscope (make setup)",
 )
 def test_speedscope_opens_a_recording_without_a_complaint(chromium, recorded, tmp_path):
     data = base64.b64encode(recorded.read_bytes()).decode()
