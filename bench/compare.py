@@ -77,7 +77,7 @@ in epoll, as any event would.""",
 `queue.SimpleQueue` is a lock; a wake writes to a descriptor, which ends the other thread's wait in
 epoll, as any event would.""",
     ("Python, a queue", "memory"): """\
-A watch is an object; the peer keeps an entry of a dict.""",
+A watch is an object; the other program keeps an entry in a dict.""",
     ("Python, a queue", "event"): """\
 `select.epoll` returns a list of tuples in one call of C; a queue returns watches that know whether
 they were removed in the meantime.""",
@@ -103,7 +103,7 @@ asyncio's transports and streams are written in Python; uvloop's are compiled.""
     ("Python, asyncio and greenlets", "latency"): """\
 `call_soon_threadsafe` writes to asyncio's pair of sockets; its loop then reads it, in Python.""",
     ("Lua, a queue", "change"): """\
-A watch keeps its source and its data in Lua, and `remove` lets go of both.""",
+A watch keeps its source and its data in Lua, and `remove` releases both.""",
     ("Lua, a queue", "event"): """\
 With one event per wait, most of its cost is the call of the wait itself.""",
     ("Lua, a queue", "timer"): """\
@@ -112,8 +112,8 @@ the readyq program adds a new timer and reads the clock.""",
     ("Lua, coroutines", "event"): """\
 readyq's scheduler is written in Lua, that of cqueues in C. cqueues makes a second system call.""",
     ("Lua, coroutines", "memory"): """\
-Beside the coroutine's stack, the loop keeps a Lua object for each descriptor and each wait; cqueues
-keeps them in C.""",
+Besides the coroutine's stack, the loop keeps a Lua object for each descriptor and each wait;
+cqueues keeps them in C.""",
     ("Lua, coroutines", "coroutine"): """\
 readyq's scheduler is written in Lua, that of cqueues in C.""",
 }
@@ -233,12 +233,12 @@ def in_short(rows):
 
 
 IN_SHORT = """\
-What programs do most: the processor time of the program, its libraries and the kernel together, and
-the memory. The other library is the one that needs least among those that are used in the same way,
-and for asyncio also asyncio itself. *Level*: the figures differ by less than 3 %, or by
-less than 10 % and less than their spread. *Unclear*: they differ by more than 10 %, which is still
-less than the spread: the machine was too noisy to say. Each ratio, and why readyq needs more where
-it does, is [further below](#every-ratio)."""
+These tables show what the most common operations cost: the processor time of the program, its
+libraries and the kernel together, or the memory. The other library is the one that needs least
+among those that are used in the same way, and for asyncio also asyncio itself. *Level*: the figures
+differ by less than 3 %, or by less than 10 % and less than their spread. *Unclear*: they differ by
+more than 10 %, which is still less than the spread: the machine was too noisy to say. Each ratio,
+and why readyq needs more where it does, is [further below](#every-ratio)."""
 
 
 # ------------------------------------------------------------------ every ratio
@@ -322,8 +322,9 @@ EVERY_RATIO = """\
 Each ratio is readyq's best figure divided by that of the best other library, which is named: below
 1 (in bold), readyq needs less. Instructions are those that the library and the program execute.
 Time is processor time, and most of it is spent in system calls, in the kernel, so a large ratio in
-instructions often goes with a small one in time. For sleeping and for waking another thread it is
-the delay instead. System calls are readyq's : the other's, for one operation."""
+instructions often goes with a small one in time. For sleeping and for waking another thread, the
+time is the delay instead. System calls are given as two counts for one operation, readyq's : the
+other's."""
 
 
 def table(head, lines, aligned=""):

@@ -95,8 +95,8 @@ one that does nothing is included.""",
         "Changes",
         """\
 Watching one more descriptor, changing its interest, and removing it. If a library defers a change,
-the wait that passes it to the kernel is included. The last column is a descriptor that is added and
-removed before the next wait.""",
+the wait that passes it to the kernel is included. The last column is for a descriptor that is added
+and removed before the next wait.""",
         REPEAT,
         unit="instructions",
     ),

@@ -31,7 +31,7 @@ that wants the GIL then waits for the interpreter's switch interval of 5 ms, wha
         """\
 How much longer than requested a sleep takes. Even the best pay for the timer slack of the kernel
 (50 us) and the path from its interrupt to the thread. Libraries that count in whole milliseconds
-are late by up to one more.""",
+are late by up to one millisecond more.""",
         "make bench BENCH=latency",
         unit="us",
         what=("0.1 ms",),

@@ -158,12 +158,12 @@ HEAD = """\
 `make bench-report` writes this page from measured results; do not edit it by hand.
 ```
 
-What readyq costs, compared with the kernel's own calls and with other event loops of each language.
-Every figure is for one operation, and less is better. Instructions and system calls are counted:
-they are the same in every run, even on a busy machine. The instructions are those of the program
-and its libraries; what the kernel does in a system call is not among them. Times include it. They
-are medians of interleaved rounds; ± is their interquartile range, from the first quarter to the
-third. Compare them only with others in the same table.
+This page compares the cost of readyq with that of the kernel's own calls and of other event loops
+in each language. Every figure is for one operation, and less is better. Instructions and system
+calls are counted: they are the same in every run, even on a busy machine. The instructions are
+those of the program and its libraries, without those of the kernel in system calls. Times include
+the kernel's part. They are medians of interleaved rounds; ± is their interquartile range, from the
+first quartile to the third. Compare times only with others in the same table.
 
 ![Bar chart: processor time for each library in C, Python and Lua](images/speed.svg)
 

@@ -87,7 +87,7 @@
 #define READYQ__FOREVER INT64_MAX  /* a deadline that never comes */
 #define READYQ__NOWHERE UINT32_MAX /* heap_index of a timer that is not in the heap */
 #define READYQ__FETCH 256          /* kernel events taken in one system call at most */
-#define READYQ__GHOSTS 64          /* ghosts remembered; of more at once some are counted again */
+#define READYQ__GHOSTS 64 /* ghosts remembered; if there are more at once, some are counted twice */
 
 /* own.place */
 enum readyq__place {
@@ -116,7 +116,7 @@ struct readyq__backend {
     /* Opens the kernel queue q->kernel. 0 or -errno. */
     int (*open)(readyq *q);
 
-    /* Closes it. `forked`: in a child, where it is the parent's too. */
+    /* Closes it. `forked`: in a child, which shares the kernel queue with its parent. */
     void (*close)(readyq *q, bool forked);
 
     /* Changes the registration of `fd` from `old` to `interest`, READYQ_ bits; old 0 adds, interest
@@ -174,15 +174,16 @@ struct readyq__kind {
      * list. 0 or -errno; its changes to the watch are then undone. Timers have a shorter path. */
     int (*start)(readyq *q, readyq_watch *w);
 
-    /* Its descriptor, or the handler of its signal, reports READYQ_ bits. NULL: none can. */
+    /* Called when the descriptor of a watch, or the handler of its signal, reports READYQ_ bits.
+     * NULL if the kind has neither. */
     void (*event)(readyq *q, readyq_watch *w, uint32_t bits);
 
-    /* It is taken by readyq_next(): sets `count`, disarms it, takes it out of the queue. Called
-     * for watches that have a flag. */
+    /* Called when readyq_next() takes a watch that has a flag: sets `count`, and disarms the watch
+     * or takes it out of the queue where its kind requires that. */
     void (*deliver)(readyq *q, readyq_watch *w);
 
-    /* A batch gives it back: arms or lists it again if necessary. Called for all but plain watches
-     * that were taken while one batch is open. NULL: nothing to do. */
+    /* Called when a batch gives the watch back, except for a plain watch that was taken while one
+     * batch is open: arms or lists it again if necessary. NULL: nothing to do. */
     void (*give_back)(readyq *q, readyq_watch *w);
 
     /* Ends what start() began. */
@@ -203,7 +204,7 @@ extern const struct readyq__kind readyq__kind_fd, readyq__kind_timer, readyq__ki
 /* The table by descriptor number. */
 struct readyq__slot {
     readyq_watch *watch;
-    uint32_t generation; /* of the registration; changes with each change of it */
+    uint32_t generation; /* of the registration, which gets a new one with each change */
     uint32_t changed;    /* the low half of q->fetches when the generation began */
 };
 
@@ -229,7 +230,7 @@ struct readyq {
     bool exclusive; /* one of them is, or was, EXCLUSIVE */
 
     struct readyq__link ready; /* events that no batch holds, in order */
-    size_t nready;             /* its length, plus those of the `unlinked` that were on it */
+    size_t nready;             /* its length, and how many `unlinked` watches came from it */
     size_t unlinked;           /* watches that were taken off it or out of a batch, untaken */
     bool may_be_level;         /* false: no watch on it is level-triggered */
     bool any_unconfirmed;      /* false: no watch on it is unconfirmed */
@@ -250,8 +251,8 @@ struct readyq {
     bool counts_only;   /* it is recorded with the cycle counter, and has no watchdog */
     bool closed;        /* readyq_close() was called */
     bool ghost_found;   /* a ghost fires: the next kernel queue is being filled */
-    bool rebuild_due;   /* the next kernel queue is full: it has to replace the present one */
-    bool edges_ignored; /* while events are fetched from the next one: edges are dropped */
+    bool rebuild_due;   /* the next kernel queue is complete: it has to replace the present one */
+    bool edges_ignored; /* events are fetched from the next kernel queue, and edges dropped */
     bool lock_kept;     /* while the kernel queue is replaced: fetching does not release the lock */
     int64_t now;        /* the virtual clock */
     int refs;
@@ -286,7 +287,7 @@ struct readyq {
 
     readyq_watch sigchld; /* of kind SIGCHLD */
 
-    int pollable, pollable_timer; /* readyq_fileno(), and the deadline in it */
+    int pollable, pollable_timer; /* readyq_fileno(), and its timer for the next deadline */
     int64_t pollable_due;         /* what pollable_timer is set to */
     bool pollable_forked;         /* they are still the parent's */
     readyq *next;                 /* in the registry */
@@ -416,7 +417,7 @@ void readyq__handlers_child(void);
 
 /* ------------------------------------------------------------------ ready.c */
 
-/* An event that does not take the short path: a stale one, or of a watch that is not plain. */
+/* An event that does not take the short path: a stale one, or one of a watch that is not plain. */
 void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits);
 
 /* Adds bits to the watch's event. An idle watch goes to the end of the ready list. The second does
@@ -548,7 +549,8 @@ void readyq__open_batch(readyq *q, readyq_batch *batch);  /* takes a reference t
 void readyq__give_back(readyq *q, readyq_batch *batch);   /* what it holds; it stays open */
 void readyq__close_batch(readyq *q, readyq_batch *batch); /* the caller drops the reference */
 
-/* Closes batches that this thread waited with last, or all others; not `but`. */
+/* Closes the batches that this thread waited with last, or, if not `own`, those of other threads.
+ * `but` stays open. */
 void readyq__close_batches(readyq *q, bool own, const readyq_batch *but);
 
 /* ------------------------------------------------------------------ kevents.c */
@@ -568,12 +570,13 @@ void readyq__pollable_update(readyq *q); /* makes it readable if a wait would re
 void readyq__pollable_fill(const readyq *q, readyq_batch *batch); /* a wait has filled the batch */
 void readyq__pollable_close(readyq *q);
 
-/* When the kernel queue is replaced: before the old one is closed, and after. */
+/* To be called when the kernel queue is replaced: the first before the old one is closed, the
+ * second after that. */
 void readyq__pollable_leave(readyq *q);
 int readyq__pollable_rejoin(readyq *q);
 
-/* In a child: a new one under the old number, if the kernel can do that. It is readable until the
- * queue is first used. */
+/* In a child: opens a new descriptor for readyq_fileno(), under the old number if the kernel can do
+ * that. It is readable until the queue is first used. */
 int readyq__pollable_renew(readyq *q);
 
 /* ------------------------------------------------------------------ table.c */
@@ -612,7 +615,7 @@ void readyq__prepare(readyq *q, readyq_watch *w, const readyq_watch *wanted);
 void readyq__arm(readyq_watch *w, bool armed);     /* sets `armed` and SLOW */
 void readyq__activate(readyq *q, readyq_watch *w); /* it was started: in the queue now */
 
-/* Takes a watch out of the queue and all that holds it. */
+/* Takes a watch out of the queue, and out of every list and table that has it. */
 void readyq__detach(readyq *q, readyq_watch *w);
 
 /* Its descriptor was closed: takes it out of all but the queue's list of stale watches. */
@@ -620,7 +623,7 @@ void readyq__mark_stale(readyq *q, readyq_watch *w);
 
 /* ------------------------------------------------------------------ rebuild.c */
 
-/* Fetches without sleeping until the kernel has no more; as backend->wait. */
+/* Fetches events without sleeping until the kernel has no more. Returns what backend->wait does. */
 int readyq__fetch_all(readyq *q);
 
 /* Both remove ghosts. The first fills the next kernel queue by one step; it is called until it sets

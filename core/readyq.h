@@ -13,7 +13,7 @@
  *           thread waits takes effect in that wait. A pthread_cancel() takes effect in a wait that
  *           sleeps and in no other call. From a signal handler only readyq_wake() may be called.
  * Fork      The child's first call on a queue gives it a kernel queue of its own with the same
- *           watches. Parent and child do not affect each other. exec inherits no descriptor.
+ *           watches. Parent and child do not affect each other. exec closes a queue's descriptors.
  * Descriptors  A watched descriptor is never read, closed, duplicated or made non-blocking.
  */
 #ifndef READYQ_H
@@ -39,9 +39,10 @@ extern "C" {
 
 /* Interest (what a watch asks for) and ready (what the last delivery reported).
  *
- * ERROR: an error is pending. A socket's is read by getsockopt(SO_ERROR); with IP_RECVERR or
- * IPV6_RECVERR set, errors are queued and ERROR is reported, level-triggered, until the error queue
- * has been read with recvmsg(MSG_ERRQUEUE). Every direction that was asked for is reported with it.
+ * ERROR: an error is pending. The error of a socket is read by getsockopt(SO_ERROR); with
+ * IP_RECVERR or IPV6_RECVERR set, errors are queued and ERROR is reported, level-triggered, until
+ * the error queue has been read with recvmsg(MSG_ERRQUEUE). Every direction that was asked for is
+ * reported together with ERROR.
  *
  * EXCLUSIVE: of several queues that watch one file, wake at least one, not all. It is a hint,
  * ignored where the kernel cannot do it. */
@@ -109,7 +110,7 @@ struct readyq_watch {
                 int64_t period;
                 int64_t due;
                 uint32_t heap_index; /* or READYQ__NOWHERE */
-                uint32_t unused;     /* the place of fired.home */
+                uint32_t unused;     /* fired.home overlaps it */
             } timer;
             struct {
                 struct readyq__link group; /* in one list of its kind */
@@ -213,18 +214,19 @@ READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
 
 /* Fires when this process receives `signal`, in any number of queues; `count` is how many were
  * caught. A default or ignoring action is replaced while the signal is watched. A handler that was
- * installed before is called, too. So is a handler that replaces the library's while the signal is
- * watched: the next call for the signal, or the next readyq_wait() of a queue that watches it,
- * installs the library's on top of it. Until then only the other handler gets the signal. When the
- * last watch is removed, the action below is restored, unless another is on top. Returns 1 instead
- * of 0 if every thread currently blocks the signal: the watch is active, and fires when a thread
- * unblocks the signal.
+ * installed before is called, too. If another handler replaces the library's while the signal is
+ * watched, only that handler gets the signal until the next readyq_add_signal() for it, or the next
+ * readyq_wait() of a queue that watches it, installs the library's handler on top; then both are
+ * called. When the last watch is removed, the action that the library's handler replaced is
+ * restored, unless another handler is on top. Returns 1 instead of 0 if every thread currently
+ * blocks the signal: the watch is active, and fires when a thread unblocks the signal.
  * -EINVAL: not a signal, or one that cannot or must not be caught (SIGKILL, SIGSTOP, SIGSEGV,
  * SIGBUS, SIGFPE, SIGILL, those that the C library reserves). -EBUSY. */
 READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
 
-/* readyq_add_signal() for an interpreter whose own handler of the signal is its default action
- * (Ctrl-C raises KeyboardInterrupt): a handler below without SA_SIGINFO is not called. */
+/* Like readyq_add_signal(), but a handler that was installed before without SA_SIGINFO is not
+ * called. It is for an interpreter whose own handler is what its users see as the default action,
+ * such as the one that raises KeyboardInterrupt for Ctrl-C. */
 READYQ_API int readyq_replace_signal(readyq *q, readyq_watch *w, int signal);
 
 /* Fires once when process `pid` has ended, or at once if it already has, and leaves the queue when
@@ -324,14 +326,16 @@ READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint
 READYQ_API int readyq_done(readyq_batch *batch);
 
 /* Ends one wait, a running one or the next, which returns 0. May be called from any thread and from
- * a signal handler; takes no lock. Several wakes before that merge into one. -ESHUTDOWN. */
+ * a signal handler; takes no lock. Several calls merge into one wake until a wait has ended because
+ * of it. -ESHUTDOWN. */
 READYQ_API int readyq_wake(readyq *q);
 
-/* ------------------------------------------------------------------ looking into it */
+/* ------------------------------------------------------------------ inspecting a queue */
 
 /* A descriptor that polls readable while a wait would return something, for another event loop. It
- * belongs to the queue. Call readyq_done() before you return to that loop. -ELOOP: this queue has
- * two others in a row below it. -EMFILE, -ENFILE, -ENOMEM. */
+ * belongs to the queue. Call readyq_done() before you return to that loop. -ELOOP: this queue
+ * watches a queue that watches another one, and the kernel allows no more levels. -EMFILE, -ENFILE,
+ * -ENOMEM. */
 READYQ_API int readyq_fileno(readyq *q);
 
 /* READYQ_VERSION of the library in use. With a shared library it can be later than that of the
@@ -399,8 +403,8 @@ READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
 /* Compares what the queue watches with what the kernel says it watches: returns the number of
  * differences, and writes a line for each to text[size], as many as fit: "fd 7 (pipe): the queue
  * watches it for READ, but the kernel for READ|WRITE". There is none unless a watched descriptor
- * was closed. It reads /proc and is slow: for tests. -ENOSYS if the kernel does not report what it
- * watches (kqueue). -ENOENT without /proc. -EMFILE, -ENFILE, -ENOMEM. */
+ * was closed. It is meant for tests, since it reads /proc and is slow. -ENOSYS if the kernel does
+ * not report what it watches (kqueue). -ENOENT without /proc. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_check(readyq *q, char *text, size_t size);
 
 /* For bindings, cheap enough to call after every wait. readyq_ghost(): the descriptor number of a
@@ -438,7 +442,7 @@ enum readyq_record_type {
     READYQ_RECORD_FIRE,      /* readyq_fire() */
     READYQ_RECORD_WAKE,      /* readyq_wake(); noted when a wait is ended by it or finds it */
     READYQ_RECORD_WAIT,      /* a wait begins; value: the timeout, -1 forever; bits: LOOKS */
-    READYQ_RECORD_SLEEP,     /* it asks the kernel, which may sleep; value: how long, -1 forever */
+    READYQ_RECORD_SLEEP,     /* the thread may sleep in the kernel; value: how long, -1 forever */
     READYQ_RECORD_SLEEP_END, /* the kernel has returned */
     READYQ_RECORD_EVENT,     /* a source has reported; bits: what */
     READYQ_RECORD_LAPSE,     /* a level-triggered watch that was not taken is not ready any more */

@@ -203,7 +203,7 @@ PyDoc_STRVAR(set_inputhook_doc,
 PyDoc_STRVAR(make_key_doc, "make_key(watch, class_, /)\n"
                            "--\n"
                            "\n"
-                           "The selectors.SelectorKey of a watch, which is class_.");
+                           "Make the selectors.SelectorKey of a watch; class_ is that class.");
 
 PyDoc_STRVAR(take_keys_doc,
              "take_keys(batch, class_, /)\n"

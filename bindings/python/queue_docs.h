@@ -46,10 +46,11 @@ PyDoc_STRVAR(
     "\n"
     "source is an int or an object with fileno(), which the queue keeps alive and never reads,\n"
     "closes or changes. interest is READ (1) unless it is given: bits (READ, WRITE, PRIORITY, with\n"
-    "EDGE or ONESHOT and EXCLUSIVE; 0 adds it paused) or letters of \"r\", \"w\" and \"p\". Files that\n"
-    "never block are always ready. Raises FileExistsError when it is watched already, OSError (EBADF)\n"
-    "for a number that is not open, ValueError for a closed object (its fileno() is -1) and for\n"
-    "invalid bits, TypeError for anything that is not a descriptor, and whatever fileno() raises.\n"
+    "EDGE, ONESHOT and EXCLUSIVE as wanted; 0 adds it paused) or letters of \"r\", \"w\" and \"p\".\n"
+    "Files that never block are always ready. Raises FileExistsError when it is watched already,\n"
+    "OSError (EBADF) for a number that is not open, ValueError for a closed object (its fileno() is\n"
+    "-1) and for invalid bits, TypeError for anything that is not a descriptor, and whatever fileno()\n"
+    "raises.\n"
     "\n"
     "    >>> w = q.add(sock, readyq.READ | readyq.EDGE, data=connection)\n");
 
@@ -144,10 +145,10 @@ PyDoc_STRVAR(
     "Wait until something is ready, and return a Batch, an iterator over the ready watches.\n"
     "\n"
     "timeout is in seconds: None waits forever, 0 checks and returns at once, a larger number ends\n"
-    "the wait after that time, never early, with an empty batch. wake() does so too. maxevents\n"
-    "limits the batch. Each watch is in it once; taking it sets its ready and count. Watches that\n"
-    "were not taken are delivered by the next wait, before newer ones. With several waiting threads,\n"
-    "each event goes to one of them.\n"
+    "the wait after that time, never early. The batch is then empty, as it is when wake() has ended\n"
+    "the wait. maxevents limits the batch. Each watch is in it once; taking it sets its ready and\n"
+    "count. Watches that were not taken are delivered by the next wait, before newer ones. With\n"
+    "several waiting threads, each event goes to one of them.\n"
     "\n"
     "Python's signal handlers run at once, and an exception in one ends the wait. Raises\n"
     "ValueError for a negative timeout, NaN or maxevents < 1, and when the queue is closed, even\n"
@@ -179,12 +180,13 @@ PyDoc_STRVAR(
     "Return the queue's clock in seconds as a float: time.monotonic(), or the virtual clock, which\n"
     "starts at 0. Watch.due is on this clock.");
 
-PyDoc_STRVAR(queue_wake_doc,
-             "wake($self, /)\n"
-             "--\n"
-             "\n"
-             "Make one wait, a running one or the next, return at once. Several wakes before that\n"
-             "merge into one.");
+PyDoc_STRVAR(
+    queue_wake_doc,
+    "wake($self, /)\n"
+    "--\n"
+    "\n"
+    "Make one wait, a running one or the next, return at once. Several calls merge into one\n"
+    "wake until a wait has ended because of it.");
 
 PyDoc_STRVAR(
     queue_fileno_doc,
@@ -226,8 +228,9 @@ PyDoc_STRVAR(
     "Compare what the queue watches with what the kernel says it watches.\n"
     "\n"
     "Returns a list with a line for each difference, such as \"fd 7 (pipe): the queue watches it\n"
-    "for READ, but the kernel for WRITE\". It is empty unless a watched descriptor was closed. It\n"
-    "reads /proc, and is slow: for tests. OSError (ENOSYS) if the kernel does not report it (kqueue).");
+    "for READ, but the kernel for WRITE\". It is empty unless a watched descriptor was closed.\n"
+    "The call is meant for tests, since it reads /proc and is slow. Raises OSError (ENOSYS) if the\n"
+    "kernel does not report what it watches (kqueue).");
 
 PyDoc_STRVAR(
     queue_trace_doc,

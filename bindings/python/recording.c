@@ -228,7 +228,7 @@ PyDoc_STRVAR(
     "Write the records to a file in the Chrome Trace Event format (JSON).\n"
     "\n"
     "https://ui.perfetto.dev and Speedscope show it, and python -m readyq.timeline draws it. Raises\n"
-    "OSError; a file that could not be written to its end is removed.");
+    "OSError; a file that could not be written completely is removed.");
 
 PyDoc_STRVAR(svg_doc, "_repr_svg_($self, /)\n"
                       "--\n"

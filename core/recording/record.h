@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A part of internal.h: recordings, and what the queue writes into them. In line is what runs while
- * nothing is recorded, and the record of a delivery.
+ * A part of internal.h: recordings, and what the queue writes into them. The functions that run
+ * while nothing is recorded, and the one that records a delivery, are in line.
  */
 #ifndef READYQ_RECORD_H
 #define READYQ_RECORD_H
@@ -27,7 +27,7 @@ struct readyq_recording {
     struct readyq_record *place, *end; /* where the next record goes; the end of the ring */
     uint64_t rounds;                   /* how often the ring was filled */
     uint64_t parts;                    /* slots that descriptions took */
-    int64_t stopped;                   /* when; only valid if it is not on */
+    int64_t stopped;                   /* when it was stopped, if it is not `on` */
     struct readyq_record ring[];
 };
 
@@ -66,7 +66,7 @@ enum {
     READYQ__TICKS = 1,
     READYQ__DESCRIPTION = 0xff,     /* `type` of a slot that is a part of a description */
     READYQ__DESCRIPTION_SIZE = 256, /* of the whole, with its zero */
-    READYQ__PART =                  /* of it in a slot: the space of `time` and what follows */
+    READYQ__PART =                  /* of it that fits into a slot: from `time` to its end */
     sizeof(struct readyq_record) - offsetof(struct readyq_record, time)
 };
 
@@ -116,11 +116,11 @@ static inline void readyq__record_delivery(readyq *q, const readyq_watch *w, uin
     while ((r = r->next) != NULL);
 }
 
-/* The watches behind the present end of the ready list, and up to `last`, have an event. */
+/* Records an event for each watch from behind the present end of the ready list up to `last`. */
 void readyq__record_events(readyq *q, const struct readyq__link *last);
 
-/* readyq_wake() in this thread, before it publishes: no lock. The other one is for the thread that
- * holds the lock, and writes the records of the wakes until now. */
+/* The first notes the wake of this thread: readyq_wake() calls it without the lock, before it
+ * publishes. The second writes the records of the wakes until now; its caller holds the lock. */
 void readyq__note_wake(readyq *q);
 void readyq__record_wakes(readyq *q);
 
@@ -131,8 +131,8 @@ void readyq__record_sleep(readyq *q, enum readyq_record_type type, int64_t now, 
 
 /* ------------------------------------------------------------------ recording.c */
 
-/* Copies up to `size` slots, *n, from a position on, with their times, and returns the position after
- * them. */
+/* Copies up to `size` slots from position `from` on, with their times; *n is how many. Returns the
+ * position after them. */
 uint64_t readyq__read_slots(readyq_recording *r, uint64_t from, struct readyq_record slots[],
                             size_t size, size_t *n);
 

@@ -11,7 +11,7 @@
 
 #define WATCHES UINT64_C(1000000000) /* tracks of watches have numbers above those of threads */
 
-#define NONE INT64_MIN /* the time of what has not begun */
+#define NONE INT64_MIN /* the time of something that has not begun */
 
 struct readyq__lane {
     uint64_t id;

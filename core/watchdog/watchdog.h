@@ -26,7 +26,7 @@ struct readyq__subject { /* a descriptor */
 struct readyq__sample {
     int64_t unread; /* -1: it does not say */
     int64_t left;   /* is less after something was read */
-    uint64_t done;  /* is another after something was read or written */
+    uint64_t done;  /* differs after something was read or written */
 };
 
 struct readyq__calls { /* of this process */
@@ -104,7 +104,7 @@ struct readyq__watchdog {
 
 /* The functions of the watchdog are only for a queue that has one, unless they say otherwise. */
 int readyq__watchdog_open(readyq *q, const struct readyq_debug *debug); /* 0 or -ENOMEM */
-void readyq__watchdog_close(readyq *q);                                 /* or has none */
+void readyq__watchdog_close(readyq *q); /* does nothing without a watchdog */
 
 void readyq__watchdog_add(readyq *q, const readyq_watch *w);    /* it is in the queue now */
 void readyq__watchdog_change(readyq *q, const readyq_watch *w); /* readyq_modify() */
@@ -135,7 +135,8 @@ void readyq__spins_wait(readyq *q, bool loose);
 
 /* ------------------------------------------------------------------ turns.c */
 
-/* This thread begins to wait; takes `w` from its batch, or is done with it (NULL). */
+/* Called when this thread begins to wait, and when it takes `w` from its batch or, with NULL, is
+ * done with the batch. */
 void readyq__watchdog_wait(readyq *q);
 void readyq__watchdog_take(readyq *q, const readyq_watch *w);
 

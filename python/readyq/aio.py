@@ -23,8 +23,8 @@ from readyq.selector import Selector
 
 _T = TypeVar("_T")
 
-# What calls the reader, and the writer, of a descriptor that has both. One in error, or without a
-# reader at its other end, is ready for both, as for a selector.
+# The bits for which the reader, and the writer, of a descriptor that has both are called. As with a
+# selector, an error, or a peer that no longer reads, makes the descriptor ready for both.
 _READABLE = READ | ERROR | WRITE_CLOSED
 _WRITABLE = WRITE | ERROR | WRITE_CLOSED
 
@@ -33,11 +33,11 @@ _KNOWN_TURN = sys.version_info < (3, 14)
 
 
 class _EventLoop(asyncio.SelectorEventLoop):
-    """asyncio's loop, whose turn takes handles straight from the watches that are ready, where
-    asyncio's own makes and reads a list of keys, and looks at the clock only if there are timers.
+    """asyncio's loop with a turn that is faster: it takes handles straight from the ready watches,
+    where asyncio makes and reads a list of keys, and reads the clock only if there are timers.
 
-    In debug mode, which times each callback, and in a Python whose turn may be another one, it is
-    asyncio's own.
+    asyncio's own turn is used in debug mode, which times each callback, and in versions of Python
+    whose turn may be different.
     """
 
     _debug: bool
@@ -91,7 +91,7 @@ class _EventLoop(asyncio.SelectorEventLoop):
         handle = None  # if it raised, the frame is in a traceback
 
     def _drop_cancelled_timers(self) -> None:
-        """Those at the head of the heap, or all of them if there are many."""
+        """Drops those at the head of the heap, or all of them if there are many."""
         scheduled = self._scheduled
         if len(scheduled) > 100 and self._timer_cancelled_count > len(scheduled) / 2:
             for handle in scheduled:
@@ -164,7 +164,7 @@ def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
 if sys.version_info < (3, 11):
 
     def _run_without_runner(main: Coroutine[Any, Any, _T], debug: bool | None) -> _T:
-        """Like asyncio.run() there, which takes a loop only from the policy of the process."""
+        """Like asyncio.run(), which before 3.11 takes a loop only from the process's policy."""
         if not asyncio.iscoroutine(main):
             raise ValueError(f"a coroutine was expected, got {main!r}")
         loop = new_event_loop()

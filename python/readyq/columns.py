@@ -63,7 +63,7 @@ def _choose(columns: list[Sequence[str]], room: int) -> list[Sequence[str]]:
 
 
 def _shrink(columns: Sequence[Sequence[str]], room: int) -> list[int]:
-    """The widths, taken from what is above its least width by most until all of them fit."""
+    """The widths, reduced until all fit: first the one that exceeds its least width by most."""
     widths, least = _widths(columns), _least(columns)
     while sum(widths) > room and max(widths) > 1:
         above = [have - need for have, need in zip(widths, least)]

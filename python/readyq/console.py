@@ -108,7 +108,7 @@ class Session:
         ]
 
     def run_code(self, code: types.CodeType) -> bool:
-        """Run compiled code on the loop, and show what it raises; whether it raised nothing.
+        """Run compiled code on the loop, and show what it raises. Returns whether it succeeded.
 
         SystemExit propagates.
         """
@@ -127,7 +127,7 @@ class Session:
 
     def _call(self, function: Callable[[], Any]) -> Any:
         """Call it as the loop would, so that asyncio.create_task() works in a line without await.
-        The loop itself does nothing meanwhile, as anywhere in Python.
+        Other callbacks of the loop do not run until it returns.
         """
         asyncio._set_running_loop(self.loop)
         try:
@@ -149,7 +149,7 @@ class Session:
             raise
 
     def run_script(self, path: str, source: bytes) -> None:
-        """Run a script among the session's names, outside the loop: asyncio.run() works in it."""
+        """Run a script in the session's namespace, outside the loop: asyncio.run() works in it."""
         self.names["__file__"] = path
         try:
             exec(compile(source, path, "exec", dont_inherit=True), self.names)
@@ -200,7 +200,7 @@ class Session:
     # ------------------------------------------------------------------ while others wait
 
     def pump(self) -> None:
-        """The input hook: run the loop, or the queue where the loop runs, until a key is there."""
+        """The input hook: until a key is pressed, run the loop, or the queue if the loop runs."""
         if asyncio._get_running_loop() is not None:  # input() in a line or a callback
             prompt.pump(self.queue, fire=self._fire)
             return
@@ -230,7 +230,7 @@ _OURS = ("readyq", "asyncio")
 
 
 def _echoes() -> bool:
-    """Whether the terminal shows what is typed, as it has shown ^C then."""
+    """Whether the terminal shows what is typed. If so, it has already shown a Ctrl-C as ^C."""
     try:
         return bool(termios.tcgetattr(0)[3] & termios.ECHO)
     except termios.error:

@@ -46,7 +46,7 @@ def _is_pasted(event: KeyPressEvent) -> bool:
 
 
 def _runnable(text: str) -> str:
-    """What is run of a text: without the indentation of a last line that is blank."""
+    """The text to run: if the last line is blank, its indentation is removed."""
     lines = text.split("\n")
     return "\n".join([*lines[:-1], lines[-1].rstrip() if not lines[-1].strip() else lines[-1]])
 
@@ -56,7 +56,7 @@ def _is_in_indent(buffer: Buffer) -> bool:
 
 
 def make_keys(buffer: Callable[[], Buffer], is_complete: Callable[[str], bool]) -> KeyBindings:
-    """Enter runs what is complete and else begins a line; Tab completes, or indents."""
+    """Enter runs complete input, or else begins a new line; Tab completes, or indents."""
     keys = KeyBindings()
     in_indent = Condition(lambda: _is_in_indent(buffer()))
     after_indent = Condition(
@@ -98,7 +98,7 @@ class NameCompleter(Completer):
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
-        """The names that what is before the cursor can become."""
+        """The names that begin with the word before the cursor."""
         found = re.search(r"[\w.]+$", document.text_before_cursor)
         if found is None:
             return

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A queue in a notebook: `%gui readyq` has the kernel's own loop, which is asyncio's, run it
-between the cells; and a recording as a picture. What the extension of IPython registers for a
-terminal is in prompt.py.
+"""Notebooks: after `%gui readyq` the kernel's own loop, which is asyncio's, runs a queue between
+the cells; and a recording is shown as a picture. prompt.py has what the IPython extension registers
+for a terminal.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Pictures of a queue: the table that print(q) shows, and the same in HTML for notebooks.
 
-What is read here of a queue and its watches is not changed. Functions are named with their file
-and line. A table for a terminal fits its width; that is done in columns.py.
+The queue and its watches are only read, never changed. Functions are named with their file and
+line. A table for a terminal fits its width; that is done in columns.py.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _data(watch: Watch[Any]) -> str:
 
 
 def _function(data: Any) -> str:
-    """A function of Python's with its file and line: `<lambda> loop.py:12`; else ''."""
+    """A Python function with its file and line, `<lambda> loop.py:12`; '' for other data."""
     if isinstance(data, functools.partial):
         inner = _function(data.func) or getattr(data.func, "__qualname__", repr(data.func))
         return f"partial({inner})"
@@ -113,7 +113,7 @@ def table(queue: Queue, now: float) -> str:
 
 
 def html_table(queue: Queue, now: float) -> str:
-    """The same as an HTML table; of a closed or empty queue its repr alone."""
+    """The same as an HTML table; for a closed or empty queue, only its repr."""
     if queue.closed or not len(queue):
         return f"<pre>{html.escape(repr(queue))}</pre>"
     parts = ["<table>", f"<caption>{html.escape(repr(queue))}</caption>"]

@@ -2,7 +2,7 @@
 """The prompt whose queue keeps running while you type, and the same for other prompts.
 
 Each prompt calls a function before it waits for a key. Ours waits for the keyboard and the queue
-together, and calls what is ready, until a key is there. The input hook itself is in the extension
+together, and calls what is ready, until a key is pressed. The input hook itself is in the extension
 module; the console is in console.py.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import asyncio
     from types import FrameType
 
-_REST = 100  # milliseconds between looks while what is ready is not ours to call
+_REST = 100  # milliseconds between checks while nothing that is ready can be called
 
 
 def install_inputhook(queue: Queue) -> None:
@@ -40,8 +40,8 @@ def install_inputhook(queue: Queue) -> None:
 
 
 def _pump_python(queue: Queue) -> None:
-    """pump() for the prompt of `python`. Output is above the line that is typed where that is the
-    prompt of 3.13.
+    """pump() for the prompt of `python`. At the prompt of Python 3.13 and later, output appears
+    above the line that is typed.
     """
     reader = pyrepl.find_reader()
     redraw = pyrepl.make_redraw(reader) if reader is not None else None
@@ -90,9 +90,10 @@ def fire(
     before: Callable[[], object] = lambda: None,
     show: Callable[..., object] | None = None,
 ) -> bool:
-    """Call data(watch) for what is ready, and before() before the first; whether any was called.
+    """Call data(watch) for each ready watch, and before() before the first call.
 
-    show is called as sys.excepthook() is, for what they raise.
+    show is called like sys.excepthook(), for what data(watch) raises. Returns whether data of any
+    watch was called.
     """
     called = False
     for watch in queue.wait(0):
@@ -128,8 +129,8 @@ def run_beside(
     goes_on: Callable[[], bool] = lambda: True,
     fire: Callable[[Queue], bool] = fire,
 ) -> Callable[[], None]:
-    """Have a loop of asyncio call what is ready, as long as goes_on() is true. It pauses for a
-    moment each time that what is ready is not ours to call. Returns a function that ends it.
+    """Have an asyncio loop call what is ready, as long as goes_on() is true. It pauses for a moment
+    whenever nothing that is ready can be called. Returns a function that ends it.
     """
     fd = queue.fileno()
     ended = False
@@ -163,7 +164,7 @@ def is_calling(frame: FrameType | None) -> bool:
 
 
 def interrupt_prompt() -> None:
-    """Ctrl-C was for the prompt, whose own wait did not see it: send it once more in a moment."""
+    """Send the Ctrl-C again in a moment: it was for the prompt, which was not waiting then."""
     main = threading.main_thread().ident
     threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Python's own prompt from 3.13 on: output above the line that it edits, keys that it has read.
 
-That prompt has no interface for this. What is used here of its insides is looked up when it is
-needed; where it is different, output appears at the cursor, as in older prompts.
+That prompt has no interface for this. The parts of its implementation that are used here are looked
+up when they are needed; if they are different, output appears at the cursor, as in older prompts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def find_reader() -> Any:
 
 
 def has_keys(reader: Any) -> bool:
-    """Whether a key is there for it: it reads several at once, so the terminal does not say."""
+    """Whether it has a key to handle: it may have read it already, so poll() does not show that."""
     try:
         return bool(reader.console.wait(0))
     except (AttributeError, TypeError):

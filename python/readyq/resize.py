@@ -24,7 +24,7 @@ class Resize:
         app.after_render += self._note
 
     def begin(self) -> None:
-        """The application begins to run: its own handler is set after this."""
+        """The application begins to run. It sets its own handler after this call."""
         self._loop.call_soon(self._take_signal)
 
     def _take_signal(self) -> None:
@@ -48,7 +48,7 @@ class Resize:
             self._app.invalidate()
 
     def _broken_rows(self, columns: int) -> int:
-        """How many rows more the text above the cursor takes than it did when it was drawn."""
+        """How many more rows the text above the cursor takes than it did when it was drawn."""
         screen = self._app.renderer.last_rendered_screen
         if screen is None or columns >= self._columns:
             return 0

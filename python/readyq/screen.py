@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Output above the line that prompt_toolkit edits.
 
-While a prompt is shown, what the session's sys.stdout and sys.stderr are given is printed above it:
-the prompt is erased, whole lines are written, and the prompt is drawn again below. Text without a
-newline yet is shown as a line of the prompt, so that it can grow.
+While a prompt is shown, text that is written to the session's sys.stdout and sys.stderr appears
+above it: the prompt is erased, whole lines are written, and the prompt is drawn again below. Text
+that has no newline yet is shown as a line of the prompt, so that it can grow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LONGEST = 1000  # characters without a newline that are shown as a part of the 
 
 
 class Screen:
-    """The terminal of a session: who may write on it, and where."""
+    """The terminal of a session: who may write to it, and where."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -34,7 +34,7 @@ class Screen:
         self._streams: list[tuple[str, TextIO]] = []
 
     def __enter__(self) -> Screen:
-        """Take the place of sys.stdout and sys.stderr, those of them that are terminals."""
+        """Take the place of those of sys.stdout and sys.stderr that are terminals."""
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if stream is not None and stream.isatty():

@@ -44,8 +44,10 @@ def _descriptor_of(fileobj: FileDescriptorLike) -> int:
 
 
 def _find(queue: Queue, fileobj: FileDescriptorLike) -> Watch[Any] | None:
-    """The watch of a file object, closed or not, or of a descriptor. None if it has none; the
-    exception of its fileno() if it has no descriptor either."""
+    """The watch of a file object, closed or not, or of a descriptor; None if there is none.
+
+    Raises what a selector raises if the object has no descriptor either.
+    """
     try:
         watch = queue.get(fileobj)
     except Exception:  # of its fileno(), or the queue is closed

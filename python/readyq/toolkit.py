@@ -107,7 +107,7 @@ class _Console:
         self._resize.begin()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-C: end the callback that runs, or else be a key."""
+        """Handle Ctrl-C: end the callback that runs, or else pass it on as a key."""
         now = time.monotonic()
         if prompt.is_calling(frame):
             raise KeyboardInterrupt

@@ -3,8 +3,8 @@
 
     python -m readyq.timeline run.json -o run.svg
 
-draws the trace file that a recording was saved to, in C, Python or Lua; run.html makes a page to
-zoom, hover and search in. svg() and html() do the same in a program.
+draws the trace file that a recording was saved to, in C, Python or Lua; with run.html it makes an
+interactive page: zoom, hover, search. svg() and html() do the same in a program.
 
 recording.py reads the file; lanes.py and layout.py place what svg.py writes; page.py embeds the
 recording into a page, whose script draws it.
@@ -21,7 +21,7 @@ __all__ = ["BadRecordingError", "html", "svg"]
 
 
 def svg(data: Source, width: int = WIDTH) -> str:
-    """A recording as an SVG, from the text of its trace file or that text decoded.
+    """A recording as an SVG, from the text of its trace file or what json.loads() makes of it.
 
     Raises BadRecordingError if the data is not a recording.
     """

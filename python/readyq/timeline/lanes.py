@@ -176,7 +176,7 @@ def _leave_out_covered(lane: Lane) -> None:
 
 
 def _bars(spans: list[Span], left: float) -> Bar:
-    """Several in one column."""
+    """A bar for several spans in one column."""
     time = text.duration(sum(span.end - span.begin for span in spans))
     return Bar(left, COLUMN, spans[0].kind, f"{len(spans):,}, which took {time} in all", ())
 

@@ -117,8 +117,8 @@ def arrange(recording: Recording, width: float) -> Layout:
 
 
 def _chain(watches: Sequence[Track]) -> list[Lane]:
-    """A lane for each watch, and one for several of the same name that follow each other: a timer
-    for each step of a program, the descriptors of one pipe after another.
+    """A lane for each watch. Watches of the same name that follow each other share one, such as the
+    timers of successive steps of a program, or the descriptors of successive pipes.
     """
     chains: list[list[Track]] = []
     open_chains: dict[str, list[list[Track]]] = {}

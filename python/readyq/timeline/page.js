@@ -87,7 +87,7 @@ function describe(one) {
         const end = names ? `, until ${names.slice(0, 5).join(", ")}${more}` : "";
         return `${where}: asleep in the kernel for ${time}${end}, ${at}`;
     }
-    if (one.kind === "ready") return `${where}: ${one.name}, ready for ${time} before taken, ${at}`;
+    if (one.kind === "ready") return `${where}: ${one.name}, ready for ${time} before it was taken, ${at}`;
     if (one.kind === "handler") return `${where}: the handler of ${one.name} ran for ${time}, ${at}`;
     return `${where}: ${one.name}, handled in ${time}, ${at}`;
 }

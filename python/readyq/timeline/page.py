@@ -33,8 +33,8 @@ _PAGE = """<!DOCTYPE html>
 <p>{totals}</p>
 <div role="toolbar" aria-label="view">
 <input id="search" type="search" placeholder="Search names (/)" aria-label="Search names">
-<button id="before" title="previous one found (Shift+Enter)">&#x2039;</button>
-<button id="after" title="next one found (Enter)">&#x203a;</button>
+<button id="before" title="previous match (Shift+Enter)">&#x2039;</button>
+<button id="after" title="next match (Enter)">&#x203a;</button>
 <output id="found" for="search"></output>
 <span></span>
 <button id="out" title="zoom out (-)">&#x2212;</button>

@@ -134,11 +134,11 @@ def read(source: Source) -> Recording:
     """
     data = _mapping(source if isinstance(source, Mapping) else _parse(source))
     if data is None:
-        raise BadRecordingError("is not a recording of readyq: it is JSON, but not an object")
+        raise BadRecordingError("is not a readyq recording: it is JSON, but not an object")
     about, events = _mapping(data.get("otherData")), _list(data.get("traceEvents"))
     if about is None or "readyq" not in about:
-        what = "JSON of another kind" if events is None else "a trace of another program"
-        raise BadRecordingError(f"is not a recording of readyq, but {what}")
+        what = "JSON of another kind" if events is None else "another program's trace"
+        raise BadRecordingError(f"is not a readyq recording, but {what}")
     if events is None:
         raise BadRecordingError("is damaged: it has no list of events")
     recording = Recording(backend=str(about.get("backend", "")), dropped=_dropped(about))
@@ -159,7 +159,7 @@ def _parse(source: str | bytes | bytearray) -> Any:
         message = f"is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         raise BadRecordingError(message) from error
     except RecursionError as error:
-        message = "is not a recording of readyq: its JSON is nested too deeply"
+        message = "is not a readyq recording: its JSON is nested too deeply"
         raise BadRecordingError(message) from error
     except ValueError as error:
         raise BadRecordingError(f"is not valid JSON: {error}") from error
