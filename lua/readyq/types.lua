@@ -18,9 +18,9 @@
 ---@field debug? boolean | readyq.debug a watchdog warns of mistakes, as with READYQ_DEBUG=1
 
 ---@class readyq.debug
----@field turns? integer how often a watch is reported though nobody reads or writes it; 10000
----@field turn? number seconds that one turn of the loop may take; 0.1
----@field rest? number seconds that data may stay unread after an EDGE delivery; 1
+---@field turns? integer how often a watch is reported and not read or written (default: 10000)
+---@field turn? number seconds that one turn of the loop may take (default: 0.1)
+---@field rest? number seconds that data may stay unread after an EDGE delivery (default: 1)
 
 ---@class readyq
 ---@field READ integer interest and ready: reading would not block
@@ -74,8 +74,9 @@ function queue:add(source, interest, data) end
 ---@return integer? errno
 function queue:add_timer(delay, data, period) end
 
----Fires when this process receives the signal: "TERM", "SIGTERM" or its number. Handlers that
----others installed are called too, except for "INT": Ctrl-C does not raise "interrupted!" then.
+---Fires when this process receives the signal: "TERM", "SIGTERM" or its number. Handlers that were
+---installed before are called, too, except for "INT": while that is watched, Ctrl-C does not raise
+---"interrupted!".
 ---@param signal string | integer
 ---@param data? any
 ---@return readyq.watch? watch
@@ -199,8 +200,9 @@ function queue:stats() end
 function queue:record(records) end
 
 ---Compares what the queue watches with what the kernel says it watches. The list has a
----line for each difference, and is empty unless a watched descriptor was closed. The call reads
----/proc, and is slow: for tests. It fails if the kernel does not report what it watches (kqueue).
+---line for each difference, and is empty unless a watched descriptor was closed. The call is meant
+---for tests, since it reads /proc and is slow. It fails if the kernel does not report what it
+---watches (kqueue).
 ---@return string[]? differences
 ---@return string? message
 ---@return integer? errno
@@ -290,13 +292,13 @@ function recording:dropped() end
 ---@field interest integer as last set
 ---@field ready integer what the last delivery found; 0 before it and once it is removed
 ---@field count integer expirations, signals or fires since the previous delivery; else 1
----@field active boolean it is in its queue
+---@field active boolean whether it is in its queue
 ---@field due? number when the timer fires, on the queue's clock; nil if it is not running
 ---@field period? number seconds, of a timer that repeats
 ---@field armed boolean false while paused, and after a ONESHOT delivery until modified
 ---@field status? integer a process's wait status, once it is delivered and if it is known
----@field readable boolean READ is in ready
----@field writable boolean WRITE is in ready
+---@field readable boolean whether READ is in ready
+---@field writable boolean whether WRITE is in ready
 local watch = {}
 
 ---@param interest readyq.interest
@@ -368,8 +370,8 @@ function loop.spawn(f, ...) end
 function loop.every(period, f, ...) end
 
 ---Like coroutine.wrap, for a function that waits: meanwhile the coroutine that calls the generator
----is suspended, and another one that calls it gets an error. A wait in a generator of
----coroutine.wrap raises an error.
+---is suspended, and another one that calls it gets an error. A wait in a generator that
+---coroutine.wrap made raises an error.
 ---@param f function
 ---@return fun(...: any): any ...
 function loop.wrap(f) end
@@ -498,7 +500,7 @@ function loop.close(s) end
 ---(nil: as long as it takes). It sleeps if only watches of the program are left, and returns at
 ---once if nothing is left, or only watches that the loop keeps for later waits.
 ---@param timeout? readyq.timeout
----@return boolean a coroutine waits, or is the data of a watch
+---@return boolean whether a coroutine waits, or is the data of a watch
 function loop.step(timeout) end
 
 ---Steps until no coroutine waits any more, and none is the data of a watch; or until stop.
@@ -519,7 +521,7 @@ local socket = {}
 ---@field raw userdata the LuaSocket or LuaSec object
 local object = {}
 
----@param host string a name, which is looked up without letting others run, or an address
+---@param host string a name, whose lookup blocks the loop, or an address
 ---@param port integer | string
 ---@return 1? connected
 ---@return string? message
@@ -564,7 +566,7 @@ function object:dohandshake() end
 
 ---Limits the calls that follow. Both limits count from the beginning of a call; if both are set,
 ---"b" limits each of its waits.
----@param seconds? number nil and negative numbers are no limit
+---@param seconds? number nil and negative numbers mean no limit
 ---@param mode? "b" | "t" | "r"
 ---@return 1
 function object:settimeout(seconds, mode) end
