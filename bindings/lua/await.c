@@ -41,7 +41,7 @@ static bool resume_known(lua_State *L, struct queue *q, lua_State *co)
     q->running = outer;
     if (status > LUA_YIELD)
         lua_xmove(co, L, 1);
-    else if (!is_awaiting)
+    else if (!is_awaiting && results > 0)
         lua_pop(co, results);
     return status > LUA_YIELD;
 }
@@ -81,8 +81,8 @@ enum taken luaq_end_await(lua_State *L, struct queue *q, int watch)
     return result;
 }
 
-/* [-2, +0 or 2, -] resume(co, value): resumes a coroutine that is suspended in a call of C, whose
- * frame has room for the value. Returns nothing, whatever it yields; or true and its error. */
+/* [-2, +0 or 2, -] resume(co, value), with no other arguments: resumes a coroutine that is suspended
+ * in a call of C, whose frame has room for the value. Returns nothing, whatever it yields; or true and its error. */
 static int resume(lua_State *L)
 {
     struct queue *q = lua_touserdata(L, upvalue(1));
@@ -95,7 +95,6 @@ static int resume(lua_State *L)
                                                       : "cannot resume dead coroutine");
         return 2;
     }
-    lua_settop(L, 2);
     lua_xmove(L, co, 1);
     if (!resume_known(L, q, co))
         return 0;
