@@ -61,6 +61,8 @@ def console(start):
 def test_a_long_line_is_edited_in_its_middle_while_a_timer_prints(console, columns):
     assert len(LINE) >= 120
     console.enter(TICKS)
+    # What is typed before the prompt is there, the terminal shows as well.
+    console.expect(r"^tick \d+\n>>>$")
     text = LINE
     console.write(text)
     expect_right(console, text, columns)
