@@ -192,7 +192,7 @@ def test_ctrl_c_is_one_line(console):
     console.expect(r">>> outer\(\)$")
     console.keys("C-c")
     screen = console.expect(r"KeyboardInterrupt\n>>>$")
-    assert "Traceback" not in screen
+    assert "Traceback" not in screen, screen
 
 
 def test_an_error_is_shown_with_its_line_and_no_frame_of_ours(console):
