@@ -94,6 +94,15 @@ def test_a_block_of_lines_is_edited_while_a_timer_prints(console):
     console.expect(r"^\(11, True\)$")
 
 
+def test_a_block_that_is_typed_line_by_line_is_indented_and_run(console):
+    console.enter("for number in 6, 7:")
+    console.expect(r"^\.\.\.$")
+    console.enter("print('got', number)")
+    console.expect(r"^\.\.\.     print\('got', number\)\n\.\.\.$")
+    console.keys("Enter")
+    console.expect(r"^got 6\ngot 7\n>>>$")
+
+
 def test_output_without_a_newline_grows_above_the_line(console):
     console.enter("w = q.add_timer(0.1, data=lambda w: print('.', end='', flush=True), period=0.1)")
     console.write("1 + ")

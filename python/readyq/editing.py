@@ -69,6 +69,7 @@ def make_keys(buffer: Callable[[], Buffer], is_complete: Callable[[str], bool]) 
         text = _runnable(one.text)
         on_last_line = "\n" not in one.document.text_after_cursor
         if on_last_line and (not text.strip() or is_complete(text)):
+            one.text = text  # what Enter has indented on the blank line would be an error
             one.validate_and_handle()
         else:
             line = one.document.current_line_before_cursor
