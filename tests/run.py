@@ -19,16 +19,16 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "results"
 # What takes longest begins first. Each file that is not named here is in the last group.
-GROUPS = [
-    "tests/test_c.py",
-    "tests/test_kqueue.py",
+GROUPS = [  # those that take longest first
+    "tests/test_pages.py tests/test_examples.py tests/test_neighbours.py tests/test_races.py",
     "tests/test_lua.py",
-    "tests/test_prompt_screen.py tests/test_prompt_lua_screen.py",
-    "tests/test_spin.py",
     "tests/test_install.py tests/test_packages.py tests/test_library.py",
+    "tests/test_kqueue.py",
+    "tests/test_spin.py",
+    "tests/test_prompt_screen.py tests/test_prompt_lua_screen.py",
     "tests/test_bench.py tests/test_counts.py tests/test_stdlib.py tests/model",
     "tests/test_prompt.py tests/test_prompt_lua.py tests/test_prompt_start.py tests/test_hosts.py",
-    "tests/test_pages.py tests/test_examples.py tests/test_neighbours.py tests/test_races.py",
+    "tests/test_c.py",
 ]
 COMMAND = re.compile(
     r"(?:apt(?:-get)?|pip|npm|luarocks) install [-\w.+/ ]*\w|make setup|tools/setup\.sh \w+"
