@@ -8,6 +8,7 @@ import math
 import re
 import sys
 
+import compare
 import results
 from results import ROOT
 
@@ -46,8 +47,7 @@ def show(value):
 
 
 def table(head, lines):
-    rows = [head, ["---"] + ["--:"] * (len(head) - 1), *lines]
-    return "\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n\n"
+    return f"\n\n{compare.table(head, lines)}\n\n"
 
 
 # ------------------------------------------------------------------ one queue

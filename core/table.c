@@ -103,8 +103,8 @@ static int grow(readyq *q, int fd)
 
 /* ------------------------------------------------------------------ files never block */
 
-/* For a pipe that nobody reads. It is recognised by its hang-up, because pipes need not have a
- * device and inode of their own. */
+/* Whether a pipe without a reader is at this number. Not all kernels give a pipe a device and an
+ * inode of its own, so this looks for its hang-up. */
 static bool has_hung_up(int fd)
 {
     struct pollfd one = {.fd = fd, .events = POLLOUT};

@@ -36,8 +36,8 @@
  *     (filt_pipewrongend). A named FIFO has one list for both directions, and READ would report its
  *     data. FIFOs have a link, while pipe_stat leaves st_nlink 0. But kqueue_stat leaves it 0, too,
  *     and so does removing the name of a FIFO; and pipes of FreeBSD, OpenBSD and DragonFly have a
- *     second direction. So if READ reports data, which nobody asked for, it is disabled, and stays
- *     registered for note 1.
+ *     second direction. If READ then reports data, for which the watch did not ask, the filter is
+ *     disabled; it stays registered for note 1.
  *  8. A filter is refused, by many errors, where a file has no such direction, OOB data or queue
  *     (pipe_kqfilter, soo_kqfilter, kqueue_kqfilter, cdevs without kqfilter): it is left out, and
  *     the others stay. If none is left, a device that poll(2) calls ready never blocks, such as

@@ -73,7 +73,7 @@ def newer(tmp_path_factory):
         return sys.executable, Path(readyq.__file__).parents[1]
     found = [*filter(None, map(pythons.find_version, ("3.14", "3.13", "3.12")))]
     if not found or "KQUEUE_AS" in os.environ:
-        pytest.skip("a GIL for each interpreter is of Python 3.12: there is none beside this one")
+        pytest.skip("needs Python 3.12 or later, which has a GIL for each interpreter")
     return found[0], pythons.build(found[0], tmp_path_factory.mktemp("newer"))
 
 
