@@ -33,6 +33,18 @@ function T.test_timers_go_off_in_the_order_of_their_deadlines()
     equal(table.concat(order, " "), "1 2 3")
 end
 
+function T.test_a_timer_that_is_restarted_later_goes_off_in_its_new_place()
+    local q = readyq.new {clock = "virtual"}
+    local moved = q:add_timer(1, "moved")
+    q:add_timer(3, "before")
+    moved:restart(3)
+    q:add_timer(3, "after")
+    equal(moved.due, q:now() + 3)
+    local order = {}
+    for _, _, data in q:wait() do order[#order + 1] = data end
+    equal(table.concat(order, " "), "before moved after")
+end
+
 function T.test_a_removed_timer_does_not_go_off()
     local q = readyq.new()
     local watch = q:add_timer(0.001)

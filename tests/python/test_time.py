@@ -385,3 +385,12 @@ def test_now_is_the_clock_on_which_timers_are_due(queue, virtual):
     assert timer.due == 2.5
     assert timer in list(virtual.wait(3))
     assert virtual.now() == 2.5
+
+
+def test_a_timer_that_is_restarted_later_fires_in_its_new_place(virtual):
+    moved = virtual.add_timer(1, data="moved")
+    virtual.add_timer(3, data="before")
+    moved.restart(3)
+    virtual.add_timer(3, data="after")
+    assert moved.due == virtual.now() + 3
+    assert [w.data for w in virtual.wait()] == ["before", "moved", "after"]
