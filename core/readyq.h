@@ -407,9 +407,11 @@ READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
  * not report what it watches (kqueue). -ENOENT without /proc. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_check(readyq *q, char *text, size_t size);
 
-/* For bindings, cheap enough to call after every wait. readyq_ghost(): the descriptor number of a
- * ghost that this call has not reported before, or -1. readyq_stale(): removes and returns a watch
- * whose descriptor was found closed (its number belongs to another watch or is gone), or NULL. */
+/* For bindings. readyq_has_reports(): whether readyq_ghost(), readyq_stale() or readyq_warning() has
+ * something to return; cheap enough to call after every wait. readyq_ghost(): the descriptor number
+ * of a ghost that this call has not reported before, or -1. readyq_stale(): removes and returns a
+ * watch whose descriptor was found closed (its number belongs to another watch or is gone), or NULL. */
+READYQ_API bool readyq_has_reports(readyq *q);
 READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
 

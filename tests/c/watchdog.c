@@ -1034,8 +1034,11 @@ static void test_the_environment_switches_it_on(void)
     readyq_watch watch;
     add(q, &watch, p[0], READYQ_READ);
     CHECK_IS(readyq_warning(q, &w, text, sizeof text), 0);
+    CHECK(!readyq_has_reports(q));
     run_with(q, 0, 10010, NULL);
+    CHECK(readyq_has_reports(q));
     CHECK_IS(readyq_warning(q, &w, text, sizeof text), READYQ_WARNING_SPIN);
+    CHECK(!readyq_has_reports(q));
     CHECK_HAS(text, "10,000 turns");
     CHECK(w == &watch);
     CHECK_IS(readyq_warning(q, &w, text, sizeof text), 0);
