@@ -195,7 +195,7 @@ READYQ_API void readyq_unref(readyq *q);
 /* Watches descriptor `fd`. `interest`: READ, WRITE, PRIORITY or a combination, with EDGE, ONESHOT
  * and EXCLUSIVE as wanted; 0 adds it paused. Descriptors that the kernel queue refuses because they
  * never block (files, directories, /dev/null) are always ready, as for poll(2).
- * -EBADF: not open. -EEXIST: watched by this queue already. -EBUSY: the watch is in a queue.
+ * -EBADF: not open. -EEXIST: this queue already watches it. -EBUSY: the watch is in a queue.
  * -EINVAL: an invalid interest, or a descriptor of this queue. -ELOOP: queues would watch each
  * other in a circle, or deeper than the kernel allows (Linux: two queues below one). -ENOSPC,
  * -ENOMEM: the user's limit on watches is reached, or memory is exhausted. */
@@ -538,9 +538,11 @@ READYQ_API char *readyq_describe_watch(const readyq_watch *w, uint32_t ready, ch
 READYQ_API char *readyq_describe_record(const struct readyq_record *record, char *text,
                                         size_t size);
 
-/* Why `call` on `fd` (-1: not on a descriptor) failed with `error` (as returned, negative), and
- * what to do about it. Call it in the thread that got the error, before it makes another call. 400
- * bytes hold all but long file names. */
+/* Why `call` failed for `fd` (-1: for no descriptor) with `error` (as returned, negative), and what
+ * to do about it: "add() failed for descriptor 5 (pipe): this queue already watches it; ...". A
+ * plain name gets the parentheses; other words, as "add(READ)", stay as they are. Call it in the
+ * thread that got the error, before it makes another call. 400 bytes hold everything but long file
+ * names. */
 READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text, size_t size);
 
 /* The warnings that a binding shows: of a ghost (readyq_ghost), and of a signal that is blocked in
