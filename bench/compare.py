@@ -62,8 +62,9 @@ A wait sleeps in epoll, and the kernel adds to each such sleep the timer slack o
 unless the program changes it (PR_SET_TIMERSLACK, prctl(2)). libevent's precise timers use a
 timerfd, which has no slack, and cost a system call for each sleep.""",
     ("C and Rust", "memory"): """\
-A watch is a struct with what was found and its place in the ready list, and the table has an entry
-for each descriptor. polling keeps nothing of its own; only the program's object counts.""",
+A watch is a struct that holds the events that were found for it and its place in the ready list,
+and the table has an entry for each descriptor. polling keeps nothing of its own; only the program's
+object counts.""",
     ("C and Rust", "rare"): """\
 To remove a ghost, readyq asks the old kernel queue, for each descriptor, whether its number still
 refers to the file that was added, which takes a second call; libev adds whatever the numbers are
@@ -234,11 +235,12 @@ def in_short(rows):
 
 IN_SHORT = """\
 These tables show what the most common operations cost: the processor time of the program, its
-libraries and the kernel together, or the memory. The other library is the one that needs least
-among those that are used in the same way, and for asyncio also asyncio itself. *Level*: the figures
-differ by less than 3 %, or by less than 10 % and less than their spread. *Unclear*: they differ by
-more than 10 %, which is still less than the spread: the machine was too noisy to say. Each ratio,
-and why readyq needs more where it does, is [further below](#every-ratio)."""
+libraries and the kernel together, or the memory. *The best other* is the cheapest of the libraries
+that are used in the same way; readyq's asyncio loop is compared with asyncio itself as well.
+*Level*: the figures differ by less than 3 %, or by less than 10 % and less than their spread.
+*Unclear*: they differ by more than 10 %, which is still less than the spread: the machine was too
+noisy to say. Each ratio, and why readyq needs more where it does, is [further
+below](#every-ratio)."""
 
 
 # ------------------------------------------------------------------ every ratio

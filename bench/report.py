@@ -173,8 +173,9 @@ WHO = """\
 ## What is compared
 
 Libraries are compared with others that are used in the same way. A program that uses a *queue*
-waits by itself; a loop of tasks, greenlets or *coroutines* calls or resumes the program. The bare
-loops are the lower bound, written for a single purpose with none of what a library provides.
+calls wait itself; a loop of tasks, greenlets or *coroutines* does the waiting, and calls or resumes
+the program. The bare loops are the lower bound, written for a single purpose with none of what a
+library provides.
 
 | name | what it is |
 | --- | --- |

@@ -16,7 +16,7 @@ local compile = loadstring or load
 local interrupts = assert(readyq.new()) -- tells code that runs, and does not wait, of Ctrl-C
 local interrupted = false -- Ctrl-C was seen by the loop
 local has_broken_off = false -- Ctrl-C has ended running code, and the loop is to see it yet
-local overdue = 0 -- how often running code looked since Ctrl-C, and the loop had not seen it
+local overdue = 0 -- how many times running code has looked since Ctrl-C, unseen by the loop
 local PATIENCE = 10
 local stepper -- the coroutine that runs the loop
 local is_stepping = false -- callbacks may run in it

@@ -186,7 +186,7 @@ function T.test_options_are_checked()
     raises("unknown option.*'colour'", readyq.new, {colour = "red"})
     raises("of the wrong type: 'clock'", readyq.new, {clock = 5})
     raises("unknown option", readyq.new, {"epoll"})
-    raises("#1 to .*clock is 'real' or 'virtual', not 'lunar'", readyq.new, {clock = "lunar"})
+    raises("#1 to .*clock must be 'real' or 'virtual', not 'lunar'", readyq.new, {clock = "lunar"})
 end
 
 function T.test_signals_that_cannot_be_caught_are_refused()
