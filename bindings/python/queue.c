@@ -69,7 +69,7 @@ static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
     error = self->core != NULL ? -EALREADY : readyq_open(&self->core, &options);
     Py_END_CRITICAL_SECTION();
     if (error == -EALREADY) {
-        PyErr_SetString(PyExc_ValueError, "Queue.__init__() was called already");
+        PyErr_SetString(PyExc_ValueError, "Queue.__init__() was already called");
         return -1;
     }
     if (error < 0) {

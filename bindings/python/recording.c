@@ -235,7 +235,7 @@ PyDoc_STRVAR(svg_doc, "_repr_svg_($self, /)\n"
                       "\n"
                       "The records as a picture, for a notebook.");
 
-PyDoc_STRVAR(dropped_doc, "int: how many older records were dropped for newer ones.");
+PyDoc_STRVAR(dropped_doc, "int: how many older records were dropped to make room for newer ones.");
 
 static PyMethodDef methods[] = {
     {"stop", stop, METH_NOARGS, stop_doc},      {"save", save, METH_O, save_doc},

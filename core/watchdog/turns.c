@@ -39,7 +39,7 @@ static void name_handled(readyq *q, const struct handled *handled, char *text, s
     if (w != NULL)
         readyq_describe_watch(w, handled->bits, text, size);
     else if (handled->number >= 0)
-        snprintf(text, size, "%s %d, removed since", readyq_kind_name(handled->kind),
+        snprintf(text, size, "%s %d, which was removed meanwhile", readyq_kind_name(handled->kind),
                  handled->number);
     else
         snprintf(text, size, "%s", readyq_kind_name(handled->kind));

@@ -280,7 +280,7 @@ function recording:save(path) end
 ---@return fun(): readyq.record?
 function recording:records() end
 
----How many older records were dropped for newer ones.
+---How many older records were dropped to make room for newer ones.
 ---@return integer
 function recording:dropped() end
 
@@ -487,7 +487,7 @@ function loop.any(items) end
 function loop.cancel(co) end
 
 ---Whether it waits in the loop, or has not had its first step yet. A coroutine that is neither
----dead nor waiting has yielded by itself, and the program must resume it.
+---dead nor waiting has yielded to the program, and the program must resume it.
 ---@param co thread
 ---@return boolean
 function loop.is_waiting(co) end
