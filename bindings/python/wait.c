@@ -127,7 +127,7 @@ static int fill_batch(const struct wait_call *wait, const char *call)
     pyq_drop_stale(wait->queue);
     if (warn_of_ghosts(wait) < 0)
         return FAILED;
-    if (wait->queue->tracer != NULL)
+    if (wait->queue->trace != NULL)
         trace_wait(wait, call);
     return n;
 }
