@@ -254,6 +254,17 @@ int readyq_stats(readyq *q, struct readyq_stats *stats)
     return 0;
 }
 
+bool readyq_has_reports(readyq *q)
+{
+    bool any;
+
+    readyq__lock(q);
+    any = q->ghosts_reported < q->stats.ghosts || !readyq__list_empty(&q->stale) ||
+          (q->watchdog != NULL && q->watchdog->npending > 0);
+    readyq__unlock(q);
+    return any;
+}
+
 int readyq_ghost(readyq *q)
 {
     int fd = -1;

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 #
 # Measures which lines and branches of the C and the Python sources the tests reach: builds a copy
-# of the tree under build/coverage with gcc's counters, runs there the C tests and the tests of
-# Python and of one Lua, prints the lines that were not reached, and ends with one line of figures,
-# which it also writes to build/coverage.txt. GNUmakefile calls it (`make coverage`) with PYTHON.
+# of the tree under build/coverage with gcc's counters, runs there the C tests, also on the kqueue
+# for tests, and the tests of Python and of one Lua, prints the lines that were not reached, and ends
+# with one line of figures, which it also writes to build/coverage.txt. GNUmakefile calls it
+# (`make coverage`) with PYTHON.
 set -eu
 cd "$(dirname "$0")/.."
 copy=build/coverage
@@ -26,9 +27,9 @@ run() {
 export COVERAGE="$counters -DCOVERAGE"
 export COVERAGE_CORE=ctrace COVERAGE_FILE="$PWD/build/python.coverage"
 others='lua5.1 or lua5.2 or lua5.3 or lua5.5 or luajit or without_a_race or copas'
-undisturbed='does_not_import_asyncio'
+undisturbed='does_not_import_asyncio or imports_little_else'
 written_in_python='tests/python/test_aio.py tests/python/test_selector.py tests/python/test_objects.py
-    tests/python/test_picture.py tests/test_prompt.py tests/test_prompt_start.py
+    tests/python/test_picture.py tests/python/test_timeline.py tests/test_prompt.py tests/test_prompt_start.py
     tests/test_prompt_screen.py tests/test_hosts.py tests/test_neighbours.py'
 make -s CFLAGS="$counters" LDFLAGS=--coverage
 eval "$(make -s CFLAGS="$counters" LDFLAGS=--coverage env)"
@@ -36,6 +37,7 @@ run c pytest -q --tb=short -k "not ($others)" tests/test_c.py &
 run scripts pytest -q --tb=short -k "not ($others)" $(printf -- '--deselect=%s ' $written_in_python) \
     tests/test_lua.py tests/python
 wait $!
+KQUEUE_KERNELS='freebsd macos' run kqueue pytest -q --tb=short tests/test_kqueue.py
 # A terminal may be too slow for a Python that counts lines: what fails here has a second chance. The
 # same tests run without counters, and without that, in `make test`.
 slow_terminals() {
@@ -45,6 +47,7 @@ slow_terminals() {
 "$PYTHON" -m coverage combine -q
 "$PYTHON" -m coverage report --skip-covered --show-missing
 "$PYTHON" -m gcovr --root . --filter core/ --filter bindings/ --gcov-ignore-errors all \
+    --merge-mode-functions=separate \
     --txt-metric branch --txt - --json-summary build/c.json build 2>build/gcovr.log
 "$PYTHON" - build/c.json "$("$PYTHON" -m coverage report --format=total)" >"$summary" <<'END'
 import json

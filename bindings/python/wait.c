@@ -84,7 +84,6 @@ static int look(const struct wait_call *wait)
     return n == 0 && wait->timeout != 0 ? sleep_on(wait) : n;
 }
 
-/* Before anything is taken, so that a warning that raises loses nothing. */
 static int warn_of_ghosts(const struct wait_call *wait)
 {
     char text[256];
@@ -98,6 +97,15 @@ static int warn_of_ghosts(const struct wait_call *wait)
             return FAILED;
     }
     return 0;
+}
+
+/* Before anything is taken, so that a warning that raises loses nothing. */
+static int report(const struct wait_call *wait)
+{
+    if (pyq_warn(wait->queue) < 0)
+        return FAILED;
+    pyq_drop_stale(wait->queue);
+    return warn_of_ghosts(wait);
 }
 
 static void trace_wait(const struct wait_call *wait, const char *call)
@@ -122,10 +130,7 @@ static int fill_batch(const struct wait_call *wait, const char *call)
         pyq_raise_error(call, -1, n);
         return FAILED;
     }
-    if (pyq_warn(wait->queue) < 0)
-        return FAILED;
-    pyq_drop_stale(wait->queue);
-    if (warn_of_ghosts(wait) < 0)
+    if (readyq_has_reports(wait->core) && report(wait) < 0)
         return FAILED;
     if (wait->queue->trace != NULL)
         trace_wait(wait, call);

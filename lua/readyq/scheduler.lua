@@ -49,7 +49,8 @@ local turn = 0 -- the number of the last wait of the queue
 local scheduled, last_scheduled = {}, 0 -- tasks to resume soon
 local due, next_due, last_due = {}, 1, 0 -- tasks that the step resumes now
 local is_stepping, is_stopped = false, false
-local has_leftovers = false -- an error has left a step, perhaps with timeouts still to be run
+local cancelled = 0 -- how many tasks have is_cancelled
+local has_leftovers = false -- an error has ended a step, perhaps with timeouts still to be run
 local notice -- a trigger that has fired: see notify_host()
 
 local scheduler = {READY = READY, CANCELLED = CANCELLED, queue = queue, handlers = handlers,
@@ -84,7 +85,9 @@ handlers[Task] = Task.on_timer
 function Task:set_cancelled(is_cancelled)
     if self.is_cancelled == is_cancelled then return end
     self.is_cancelled = is_cancelled
-    coroutines.forbid(queue, is_cancelled and 1 or -1)
+    local change = is_cancelled and 1 or -1
+    cancelled = cancelled + change
+    coroutines.forbid(queue, change)
 end
 
 -- The coroutine has ended: with these results, or with nil, an error and a traceback.
@@ -156,11 +159,13 @@ end
 -- end_unless_event() and suspend() do then is inlined, which saves 1,000 of 6,300 instructions.
 function scheduler.sleep(timeout)
     local co, task = current(tasks)
-    if timeout ~= 0 and timeout or not task or task.is_cancelled or task.ending
+    if timeout ~= 0 and timeout or not task or cancelled > 0 or task.ending
         or not is_stepping then return sleep(timeout) end
-    local last = last_scheduled + 1
-    scheduled[last], last_scheduled = task, last
-    task.co, task.source, task.ending = co, false, READY
+    last_scheduled = last_scheduled + 1
+    scheduled[last_scheduled] = task
+    task.co = co
+    task.source = false
+    task.ending = READY
     waiting = waiting + 1
     local why = yield()
     if why ~= READY then conclude("sleep", task, why) end
@@ -258,11 +263,14 @@ local function run_scheduled()
         due, scheduled = scheduled, due
         next_due, last_due, last_scheduled = 1, last_scheduled, 0
     end
-    while next_due <= last_due do
-        local i = next_due
-        local task = due[i]
+    local i = next_due
+    while i <= last_due do
+        local list = due
+        local task = list[i]
         local co, why = task.co, task.ending
-        due[i], next_due, task.ending = false, i + 1, false
+        list[i] = false
+        next_due = i + 1
+        task.ending = false
         if co and why == READY then -- go_on(), inlined: 1,000 of 6,300 instructions a sleep(0)
             task.co = false
             waiting = waiting - 1
@@ -275,6 +283,7 @@ local function run_scheduled()
         elseif task.arguments then
             start(task)
         end
+        i = next_due
     end
 end
 

@@ -48,8 +48,10 @@ static void test_ghost_is_reported_once_and_removed(void)
     CHECK_IS(stats.ghosts, has_ghosts(h.q));
     CHECK_IS(stats.ghost_fd, has_ghosts(h.q) ? h.number : -1);
     CHECK_IS(stats.rebuilds, has_ghosts(h.q));
+    CHECK_IS(readyq_has_reports(h.q), has_ghosts(h.q));
     CHECK_IS(readyq_ghost(h.q), stats.ghost_fd);
     CHECK_IS(readyq_ghost(h.q), -1);
+    CHECK(!readyq_has_reports(h.q));
     put(h.writer);
     CHECK_QUIET(h.q);
     CHECK_IS(stats_of(h.q).ghosts, has_ghosts(h.q));

@@ -175,10 +175,13 @@ static void test_the_queue_returns_a_watch_that_it_found_stale(void)
     CHECK(readyq_stale(q) == NULL);
     close_pair(p);
     open_pipe(other);
+    CHECK(!readyq_has_reports(q));
     add(q, &fresh, other[0], READYQ_READ);
+    CHECK(readyq_has_reports(q));
     CHECK(readyq_stale(q) == &w);
     CHECK(w.queue == NULL);
     CHECK(readyq_stale(q) == NULL);
+    CHECK(!readyq_has_reports(q));
     CHECK_IS(readyq_remove(&w), -ENOENT);
     readyq_close(q);
     close_pair(other);
