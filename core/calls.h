@@ -318,7 +318,7 @@ static inline int readyq__enter_to_add(readyq *q, const readyq_watch *w)
  * lock: another thread may add the watch again at any time. */
 static inline uint32_t readyq__fired_in(const readyq_watch *w)
 {
-    const uint8_t kind = __atomic_load_n(&w->kind, __ATOMIC_RELAXED);
+    const uint8_t kind = readyq__get(w, kind);
 
     if (kind != READYQ_KIND_TIMER && kind != READYQ_KIND_PROCESS)
         return 0;
