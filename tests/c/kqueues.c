@@ -312,6 +312,33 @@ static void test_a_queue_that_is_watched_gets_queues_below_it(void)
         readyq_close(q[i]);
 }
 
+static void test_a_device_that_never_blocks_is_always_ready(void)
+{
+    static const char *const devices[] = {"/dev/null", "/dev/zero"};
+    for (int i = 0; i < 2; i++) {
+        readyq_watch w;
+        readyq *q = open_queue();
+        int fd = open(devices[i], O_RDWR | O_CLOEXEC);
+        add(q, &w, fd, READYQ_READ | READYQ_WRITE);
+        for (int j = 0; j < 3; j++) {
+            CHECK_TAKES(q, &w);
+            CHECK_IS(w.ready, READYQ_READ | READYQ_WRITE);
+        }
+        CHECK_IS(readyq_modify(&w, READYQ_WRITE | READYQ_ONESHOT), 0);
+        CHECK_TAKES(q, &w);
+        CHECK_IS(w.ready, READYQ_WRITE);
+        CHECK_QUIET(q);
+        CHECK_IS(readyq_modify(&w, 0), 0);
+        CHECK_QUIET(q);
+        CHECK_IS(readyq_modify(&w, READYQ_READ | READYQ_EDGE), 0);
+        CHECK_TAKES(q, &w);
+        CHECK_QUIET(q);
+        CHECK_IS(readyq_remove(&w), 0);
+        readyq_close(q);
+        close(fd);
+    }
+}
+
 /* ------------------------------------------------------------------ whether a number lives */
 
 static void test_a_refused_second_add_leaves_the_first_as_it_was(void)
@@ -433,6 +460,7 @@ TESTS(TEST(test_a_pipe_that_nobody_reads_is_reported_again_and_again),
       TEST(test_a_circle_by_a_duplicate_is_eloop),
       TEST(test_a_queue_that_is_watched_gets_queues_below_it),
       TEST(test_a_refused_second_add_leaves_the_first_as_it_was),
+      TEST(test_a_device_that_never_blocks_is_always_ready),
       TEST(test_a_pipe_that_ended_while_it_was_watched_can_be_changed),
       TEST(test_a_failed_modify_leaves_the_registration_as_it_was),
       TEST(test_a_child_finds_no_ghosts_of_its_own),
