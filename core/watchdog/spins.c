@@ -194,7 +194,7 @@ static void count_turn(readyq *q, struct readyq__notes *notes, const readyq_watc
 
 static bool spins(const readyq_watch *w)
 {
-    return w->kind == READYQ_KIND_FD && !(w->interest & (READYQ_EDGE | READYQ_ONESHOT));
+    return !(w->interest & (READYQ_EDGE | READYQ_ONESHOT));
 }
 
 void readyq__watchdog_wait_end(readyq *q, const readyq_batch *batch, bool complete)

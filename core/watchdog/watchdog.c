@@ -95,7 +95,7 @@ struct readyq__notes *readyq__notes_of(readyq *q, const readyq_watch *w)
     struct readyq__watchdog *dog = q->watchdog;
     struct readyq__notes *notes;
 
-    if (w->kind != READYQ_KIND_FD || w->fd < 0 || (size_t)w->fd >= dog->nnotes)
+    if (w->kind != READYQ_KIND_FD || (size_t)w->fd >= dog->nnotes)
         return NULL;
     notes = &dog->notes[w->fd];
     return notes->watch == w->own.id ? notes : NULL;
