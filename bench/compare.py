@@ -29,8 +29,8 @@ HEADLINES = [
     ("event", "100 ready", "ns", "an event, 100 ready in a wait"),
     ("event", "1 ready", "ns", "an event, 1 ready in a wait"),
     ("change", "add", "ns", "adding a descriptor"),
-    ("timer", "restart", "ns", "restarting a timer"),
-    ("timer", "add and fire, 100", "ns", "adding a timer that then fires"),
+    ("timers pending", "restart, 1000", "ns", "restarting one of 1,000 timers"),
+    ("timer", "add and fire, 100", "ns", "adding a timer that then fires, 100 at a time"),
     ("wake", "wake, then wait", "ns", "a wake and its wait"),
     ("coroutine", "sleep(0), 100", "ns", "`sleep(0)` of one of 100 coroutines"),
     ("echo", "100 x 64 bytes", ECHO, "a message, echoed on 100 connections"),
@@ -38,6 +38,7 @@ HEADLINES = [
 ]
 SHORT = {"ns": "ns", ECHO: "\u00b5s", "bytes": "bytes"}  # units
 RIVALS = {FAMILIES["tasks"]: "asyncio"}  # compared with as well, even if another one is better
+WORST = 3  # how many losses are named below each of the short tables
 
 # Why readyq loses, by family and group.
 REASONS = {
@@ -180,7 +181,7 @@ def verdict(rows):
     """(words, style) on readyq and the best peer of one family."""
     ours, peer = best(rows, OURS), best(rows, PEER)
     if ours is None or peer is None:
-        return ("no peer" if ours else "no readyq", "quiet")
+        return ("no other library measured" if ours else "no readyq", "quiet")
     if is_less(ours, peer):
         times = number(peer.value / max(ours.value, 1e-9))
         return (f"readyq beats {peer.subject} {times} to 1", "good")
@@ -223,22 +224,46 @@ def headlines(rows, name):
     return lines
 
 
-def in_short(rows):
+def worst(chapters, name):
+    """A sentence that names the largest losses of one family, in times or else in instructions."""
+    losses = []
+    for chapter, what, pairs in duels(chapters, name):
+        unit = next((unit for unit in pairs if unit not in COLUMN_OF), "instructions")
+        ours, peer = pairs.get(unit, (None, None))
+        if peer is not None and peer.value > 0 and is_less(peer, ours):
+            counted = ", instructions" if unit == "instructions" else ""
+            times = ours.value / peer.value
+            words = f"{number(times)}\u00d7 ({label(peer)}{counted})"
+            losses.append((times, f"{chapter.title}: *{what}* {words}"))
+    if not losses:
+        return "No other library of this kind needed clearly less time for anything."
+    losses.sort(reverse=True)
+    return f"The largest losses: {'; '.join(words for _, words in losses[:WORST])}."
+
+
+def in_short(rows, chapters):
     parts = ["## In short", IN_SHORT]
     for name in unique(FAMILIES.values()):
         if lines := headlines(rows, name):
             head = [f"**{name}**", "readyq", "the best other", "readyq is"]
             parts.append(table(head, lines, aligned="lrll"))
+            parts.append(textwrap.fill(worst(chapters, name), 100))
     return "\n\n".join(parts)
 
 
 IN_SHORT = """\
 These tables show what the most common operations cost: the processor time of the program, its
-libraries and the kernel together, or the memory. The other library is the one that needs least
-among those that are used in the same way, and for asyncio also asyncio itself. *Level*: the figures
-differ by less than 3 %, or by less than 10 % and less than their spread. *Unclear*: they differ by
-more than 10 %, which is still less than the spread: the machine was too noisy to say. Each ratio,
-and why readyq needs more where it does, is [further below](#every-ratio)."""
+libraries and the kernel together, or the memory. *The best other* is the cheapest of the libraries
+that are used in the same way; for asyncio, a second line compares readyq with asyncio itself. Where
+readyq can be used in several ways, the cheapest counts.
+
+- *Faster* or *slower*: the figures differ by more than 3 %, and by more than the larger of their
+  two spreads.
+- *Level*: otherwise, if they differ by less than 10 %.
+- *Unclear*: otherwise. The machine was too noisy to say.
+
+Below each table are the largest losses of all that was measured. Each ratio, and why readyq needs
+more where it does, is [further below](#every-ratio)."""
 
 
 # ------------------------------------------------------------------ every ratio

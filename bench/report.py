@@ -113,7 +113,7 @@ def overview(rows, conditions):
     panels = [row_of_bars(title, rows, *key) for *key, title in OVERVIEW if select(rows, *key)]
     if not panels:  # nothing was timed
         return
-    words = "processor time, with the kernel's; shorter is better; each panel has its own scale"
+    words = "processor time with the kernel's; shorter is better; scales differ; dashed: no library"
     words += f" · {conditions['processor']}, {conditions['date']}"
     save("speed", figure("What an event loop costs", words, panels))
 
@@ -162,8 +162,8 @@ This page compares the cost of readyq with that of the kernel's own calls and of
 in each language. Every figure is for one operation, and less is better. Instructions and system
 calls are counted: they are the same in every run, even on a busy machine. The instructions are
 those of the program and its libraries, without those of the kernel in system calls. Times include
-the kernel's part. They are medians of interleaved rounds; ± is their interquartile range, from the
-first quartile to the third. Compare times only with others in the same table.
+the kernel's part. They are medians of interleaved rounds; after ± stands their spread, the distance
+from the first quartile to the third. Compare times only with others in the same table.
 
 ![Bar chart: processor time for each library in C, Python and Lua](images/speed.svg)
 
@@ -173,8 +173,9 @@ WHO = """\
 ## What is compared
 
 Libraries are compared with others that are used in the same way. A program that uses a *queue*
-waits by itself; a loop of tasks, greenlets or *coroutines* calls or resumes the program. The bare
-loops are the lower bound, written for a single purpose with none of what a library provides.
+calls its wait; a loop of tasks, greenlets or *coroutines* does the waiting, and calls or resumes
+the program. The bare loops make the kernel's calls for a single purpose, with none of what a
+library provides.
 
 | name | what it is |
 | --- | --- |
@@ -220,7 +221,7 @@ def page(parts):
             if rows := [row for row in every if row.group == chapter.group]:
                 chapters.append((chapter, rows, part["conditions"]))
     overview(every, parts["counted"]["conditions"])
-    words = [in_short(every), WHO]
+    words = [in_short(every, [one[:2] for one in chapters]), WHO]
     words += [chapter_text(*one) for one in chapters]
     words += [every_ratio([one[:2] for one in chapters]), conditions_text(parts)]
     return HEAD + "\n\n".join(words) + "\n"
