@@ -80,7 +80,7 @@ struct queue *luaq_begin_wait(lua_State *L)
     q->ended = n == 0;
     if (q->traced)
         luaq_trace_wait(L, timeout);
-    if (readyq_has_reports(q->core))
+    if (q->core != NULL && readyq_has_reports(q->core)) /* the tracer may have closed it */
         luaq_tidy(L, q, 1);
     return q;
 }
