@@ -571,6 +571,35 @@ static void test_what_lasts_at_the_end_lasts_until_the_recording_is_saved_or_sto
     readyq_close(q);
 }
 
+static void check_timeout(readyq_recording *r, int64_t least, int64_t most)
+{
+    struct readyq_record records[20];
+    uint64_t from = 0;
+    const size_t n = readyq_records(r, &from, records, 20);
+    int found = 0;
+    for (size_t i = 0; i < n; i++)
+        if (records[i].type == READYQ_RECORD_WAIT) {
+            CHECK(records[i].value >= least && records[i].value <= most);
+            found++;
+        }
+    CHECK_IS(found, 1);
+}
+
+static void test_of_a_wait_until_a_time_the_time_that_is_left_is_recorded(void)
+{
+    readyq_batch batch = {0};
+    for (int past = 0; past < 2; past++) {
+        readyq *q = open_queue();
+        readyq_recording *r = record(q, 20);
+        const int64_t until = readyq_now(q) + (past ? -SECOND : SOON);
+        CHECK_IS(readyq_wait_until(q, &batch, until, 0), 0);
+        readyq_done(&batch);
+        check_timeout(r, past ? 0 : 1, past ? 0 : SOON);
+        readyq_discard(r);
+        readyq_close(q);
+    }
+}
+
 static void test_of_several_recordings_each_ends_by_itself(void)
 {
     for (int ended = 0; ended < 3; ended++) {
@@ -737,4 +766,5 @@ TESTS(TEST(test_a_recording_shows_each_step_in_order),
       TEST(test_a_recording_without_records_or_with_too_many_is_refused),
       TEST(test_the_recording_of_a_closed_queue_is_kept),
       TEST(test_a_child_continues_its_copy_of_a_recording),
-      TEST(test_recordings_begin_and_end_while_other_threads_wait))
+      TEST(test_recordings_begin_and_end_while_other_threads_wait),
+      TEST(test_of_a_wait_until_a_time_the_time_that_is_left_is_recorded))

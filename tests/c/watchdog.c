@@ -241,6 +241,72 @@ static void test_many_unread_datagrams_prove_nothing(void)
     close(from);
 }
 
+/* Its calls of read(2) cannot be counted then. */
+static void test_unread_data_of_a_pipe_where_no_descriptor_is_left(void)
+{
+    struct rlimit limit, none;
+    int p[2], lowest;
+    readyq *q = open_watched();
+    readyq_watch w;
+
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK((lowest = dup(0)) >= 0);
+    close(lowest);
+    CHECK_IS(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = limit.rlim_max};
+    CHECK_IS(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (int i = 0; i < 5 && dog.told == 0; i++)
+        run_with(q, 0, 5 * TURNS, NULL);
+    CHECK_IS(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    expect("interest READ, ready READ", UNREAD);
+    readyq_close(q);
+    close_pair(p);
+}
+
+static void test_an_empty_datagram_is_not_read(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int to = socket(AF_INET, SOCK_DGRAM, 0), from = socket(AF_INET, SOCK_DGRAM, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK_IS(bind(to, (void *)&address, sizeof address), 0);
+    CHECK_IS(getsockname(to, (void *)&address, &size), 0);
+    CHECK_IS(sendto(from, "", 0, 0, (void *)&address, sizeof address), 0);
+    ignore(to, READYQ_READ, "UDP", UNREAD);
+    close(to);
+    close(from);
+}
+
+static void add_again(readyq_watch *w)
+{
+    readyq *q = w->queue;
+
+    CHECK_IS(readyq_remove(w), 0);
+    CHECK_IS(readyq_add(q, w, w->fd, READYQ_READ), 0);
+}
+
+/* Each time it is another watch, of which nothing is known yet. */
+static void test_a_watch_that_its_handler_adds_again_does_not_spin(void)
+{
+    const struct readyq_debug debug = {.turns = 50, .turn = LONG, .warn = warn, .data = &dog};
+    readyq *q = open_queue_with((struct readyq_options){.debug = &debug});
+    readyq_watch w;
+    int p[2];
+
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    run_with(q, 0, 500, add_again);
+    expect_silence();
+    run_with(q, 0, 500, NULL);
+    expect("(pipe)", "50 turns in 0.");
+    readyq_close(q);
+    close_pair(p);
+}
+
 static void test_data_that_arrives_hides_no_spin(void)
 {
     readyq *q = open_watched();
@@ -1581,4 +1647,7 @@ TESTS(TEST(test_unread_data_of_a_tcp_socket), TEST(test_unread_data_of_a_pipe),
       TEST(test_a_long_turn_of_a_descriptor_that_is_removed_in_it),
       TEST(test_an_edge_watch_is_read_little_by_little),
       TEST(test_one_of_very_many_descriptors_was_closed),
-      TEST(test_without_a_function_warnings_are_printed))
+      TEST(test_without_a_function_warnings_are_printed),
+      TEST(test_unread_data_of_a_pipe_where_no_descriptor_is_left),
+      TEST(test_an_empty_datagram_is_not_read),
+      TEST(test_a_watch_that_its_handler_adds_again_does_not_spin))
