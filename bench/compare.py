@@ -63,8 +63,9 @@ A wait sleeps in epoll, and the kernel adds to each such sleep the timer slack o
 unless the program changes it (PR_SET_TIMERSLACK, prctl(2)). libevent's precise timers use a
 timerfd, which has no slack, and cost a system call for each sleep.""",
     ("C and Rust", "memory"): """\
-A watch is a struct with what was found and its place in the ready list, and the table has an entry
-for each descriptor. polling keeps nothing of its own; only the program's object counts.""",
+A watch is a struct that holds the events that were found for it and its place in the ready list,
+and the table has an entry for each descriptor. polling keeps nothing of its own; only the program's
+object counts.""",
     ("C and Rust", "rare"): """\
 To remove a ghost, readyq asks the old kernel queue, for each descriptor, whether its number still
 refers to the file that was added, which takes a second call; libev adds whatever the numbers are

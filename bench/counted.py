@@ -84,8 +84,8 @@ One wait, and taking its events: each event leads to the object that the program
 descriptor, and nothing is done with that object. With 100 ready, 100 events share the cost of the
 wait; with 1 ready, one event pays for it, as in an idle server. One-shot watches are armed again in
 each turn, which takes a system call for each watch in every library. Where the library calls a
-function (libev, libuv, libevent, `dispatch`, asyncio, uvloop, gevent, luv, luaevent), the call of
-one that does nothing is included.""",
+function (libev, libuv, libevent, `dispatch`, asyncio, uvloop, gevent, luv, luaevent), the call
+to an empty function is included.""",
         REPEAT,
         unit="instructions",
         what=("100 ready", "1 ready"),
@@ -148,8 +148,9 @@ the answer.""",
 Closing a queue that watches 1,000 descriptors. A queue in another event loop: that loop's wait for
 its descriptor, and one batch with one event. A ghost: a descriptor is closed before its watch is
 removed, while a duplicate keeps its file open and ready, so that the kernel reports it again and
-again, until the library has moved 1,000 others to another kernel queue. readyq asks the kernel
-about each whether its number still refers to the file, which takes a second call.""",
+again, until the library has moved 1,000 others to another kernel queue. For each of them,
+readyq also asks the kernel whether the number still refers to the same file, which takes a second
+call.""",
         REPEAT,
         unit="system calls",
     ),

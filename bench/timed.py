@@ -17,7 +17,7 @@ CHAPTERS = [
         """\
 One wait that returns 100 ready descriptors, while others that are not ready are watched as well:
 processor time for each event. A flat line means that the cost does not depend on how many are
-watched. The last number is nearly all that a process may open here.""",
+watched. The last number is close to the limit on open descriptors here.""",
         "make bench BENCH=timed",
         plot="lines",
         unit="ns",

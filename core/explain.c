@@ -10,15 +10,15 @@
 /* What the kernel refuses, and refusals of the core that are the only ones with their number. */
 static const struct readyq__refusal errors[] = {
     {EBADF, "it is not open", "use the number of an open descriptor"},
-    {EEXIST, "it is watched by this queue already", "modify its watch, or remove it first"},
-    {EBUSY, "the watch is in a queue already", "remove it first, or use another watch"},
+    {EEXIST, "this queue already watches it", "modify its watch, or remove it first"},
+    {EBUSY, "the watch is already in a queue", "remove it first, or use another watch"},
     {ENOENT, "the watch is not in a queue", "add it first"},
     {ESHUTDOWN, "the queue is closed", "open a new one"},
     {EINTR, "a signal interrupted it", "call it again"},
     {ELOOP, "queues would watch each other in a circle", "break the circle"},
-    {EMFILE, "this process has no descriptor left",
+    {EMFILE, "this process has no descriptors left",
      "close some, or raise RLIMIT_NOFILE (ulimit -n)"},
-    {ENFILE, "the system has no descriptor left", "close some, or raise fs.file-max"},
+    {ENFILE, "the system has no descriptors left", "close some, or raise fs.file-max"},
     {ENOMEM, "no memory is left", "remove watches, or free memory"},
     {ENOSPC, "the user's limit on watches is reached",
      "remove watches, or raise fs.epoll.max_user_watches"},
@@ -48,11 +48,17 @@ int readyq__refuse_depth(void)
                           "the kernel allows two queues below a queue");
 }
 
+/* A plain name is shown as a call. */
+static const char *parentheses_of(const char *call)
+{
+    return strpbrk(call, "([. ") == NULL ? "()" : "";
+}
+
 char *readyq_explain(const char *call, int fd, int error, char *text, size_t size)
 {
     const int number = error < 0 ? -error : error;
     struct readyq__refusal reason = {number, strerror(number), "see errno(3)"};
-    char what[160], of[192] = "";
+    char what[160], target[192] = "";
 
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (errors[i].error == number)
@@ -61,10 +67,11 @@ char *readyq_explain(const char *call, int fd, int error, char *text, size_t siz
         reason = readyq__last_refusal;
     readyq__forget_refusal();
     if (fd >= 0)
-        snprintf(of, sizeof of, " of descriptor %d (%s)", fd,
+        snprintf(target, sizeof target, " for descriptor %d (%s)", fd,
                  readyq_describe(fd, what, sizeof what));
     if (size > 0)
-        snprintf(text, size, "%s%s failed: %s; %s", call, of, reason.why, reason.advice);
+        snprintf(text, size, "%s%s failed%s: %s; %s", call, parentheses_of(call), target,
+                 reason.why, reason.advice);
     return text;
 }
 

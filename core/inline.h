@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A part of internal.h: lists, the lock, and holding off cancellation, in line since every call
+ * A part of internal.h: lists, the lock, and holding off cancellation, inline because every call
  * uses them.
  */
 #ifndef READYQ_INLINE_H

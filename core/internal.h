@@ -124,7 +124,7 @@ struct readyq__backend {
      * can. The kernel is given readyq__key(). Removing a registration that does not exist succeeds.
      * -EEXIST: the kernel already has this file under this number. -EPERM: this kind of file never
      * blocks. -EBADF: not open. -ENOENT: there is no registration to change; the number is another
-     * file's. After a failure the registration is as it was, of the generation before. */
+     * file's. After a failure the registration is unchanged and keeps its previous generation. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
 
     /* Returns whether the registration of the slot's generation still exists, that is, whether the
@@ -251,7 +251,7 @@ struct readyq {
     bool counts_only;   /* it is recorded with the cycle counter, and has no watchdog */
     bool closed;        /* readyq_close() was called */
     bool ghost_found;   /* a ghost fires: the next kernel queue is being filled */
-    bool rebuild_due;   /* the next kernel queue is complete: it has to replace the present one */
+    bool rebuild_due;   /* the next kernel queue is complete: it has to replace the current one */
     bool edges_ignored; /* events are fetched from the next kernel queue, and edges dropped */
     bool lock_kept;     /* while the kernel queue is replaced: fetching does not release the lock */
     int64_t now;        /* the virtual clock */
@@ -478,9 +478,10 @@ static inline uint64_t readyq__key(const readyq *q, int fd)
     return (uint64_t)q->slots[fd].generation << 32 | (uint32_t)fd;
 }
 
-/* Kernel events, called by the backend for each, between readyq__begin_events() with their number and
- * readyq__end_events(). The short path of nearly every event keeps the end of the ready list in a
- * register. `bits`: READYQ_ bits that are not masked yet. */
+/* Kernel events. The backend calls readyq__begin_events() with their number, then
+ * readyq__event_plain() or readyq__event_other() for each, then readyq__end_events(). The short
+ * path of nearly every event keeps the end of the ready list in a register. `bits`: READYQ_ bits
+ * that are not masked yet. */
 struct readyq__events {
     readyq *q;
     const struct readyq__slot *slots;
@@ -597,8 +598,8 @@ int readyq__register(readyq *q, readyq_watch *w);
 void readyq__unregister(readyq *q, readyq_watch *w);
 
 /* Changes the kernel's registration from `old` to what w->interest needs. NetBSD refuses a pipe
- * that has ended since (kqueue.c, note 7); it is then always ready, like a file that never blocks.
- * The second function puts such a watch on the ready list. */
+ * whose other end has been closed in the meantime (kqueue.c, note 7); it is then always ready, like
+ * a file that never blocks. The second function puts such a watch on the ready list. */
 int readyq__change_registration(readyq *q, readyq_watch *w, uint32_t old);
 void readyq__list_file(readyq *q, readyq_watch *w);
 
@@ -627,7 +628,7 @@ void readyq__mark_stale(readyq *q, readyq_watch *w);
 int readyq__fetch_all(readyq *q);
 
 /* Both remove ghosts. The first fills the next kernel queue by one step; it is called until it sets
- * rebuild_due. The second replaces the present kernel queue by the next one and loses no edge; it
+ * rebuild_due. The second replaces the current kernel queue with the next one and loses no edge; it
  * is called when no thread is in the kernel. */
 int readyq__prepare_rebuild(readyq *q);
 int readyq__rebuild(readyq *q);
@@ -664,7 +665,7 @@ int readyq__check_circle(readyq *q, int fd, uint32_t *inner);
 
 /* Takes the lock. -ESHUTDOWN when closed. In a child builds the queue's own kernel queue first. On
  * failure the lock is not held. */
-int readyq__enter_changed(readyq *q); /* its rest, for a closed queue and in a child */
+int readyq__enter_changed(readyq *q); /* the rest: for a closed queue, or in a child */
 static inline int readyq__enter(readyq *q)
 {
     readyq__lock(q);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The lock of a queue, in a process with several threads. A thread that has it is not cancelled;
- * what each call does in a process with one thread is in line (inline.h).
+ * what each call does in a process with one thread is inline (inline.h).
  */
 #include "internal.h"
 

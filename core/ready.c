@@ -67,7 +67,7 @@ void readyq__take_off(readyq *q, readyq_watch *w)
     w->own.event = 0;
 }
 
-/* Whether the slot has changed since the present fetch began: compares how many fetches ago each of
+/* Whether the slot has changed since the current fetch began: compares how many fetches ago each of
  * the two was. The slot has only the low half of the number. */
 static bool is_late(const readyq *q, const struct readyq__slot *slot)
 {

@@ -88,7 +88,7 @@ struct readyq__link { /* private: an element of a circular list */
 struct readyq_watch {
     void *data;        /* the caller's; never read by the library */
     readyq *queue;     /* the queue it is in, or NULL */
-    uint64_t count;    /* expirations, signals or fires since the previous delivery; else 1 */
+    uint64_t count;    /* expirations, signals, calls of fire since the previous delivery; else 1 */
     uint32_t interest; /* as last set; 0 pauses the watch */
     uint32_t ready;    /* what the last delivery found; 0 once it is removed */
     int fd;            /* the descriptor; of a process its pidfd; or -1 */
@@ -115,7 +115,7 @@ struct readyq_watch {
             struct {
                 struct readyq__link group; /* in one list of its kind */
                 union {
-                    uint64_t count;                 /* of a trigger: fires for the next delivery */
+                    uint64_t count;                 /* of a trigger: calls of fire to deliver */
                     readyq_watch *next_same_signal; /* of a signal */
                 };
             } source;
@@ -134,7 +134,7 @@ struct readyq_watch {
         uint32_t order; /* private, of a timer (heap.c) */
     };
     union {
-        uint32_t caught; /* private, of a signal: how often, since the last delivery */
+        uint32_t caught; /* private, of a signal: how many times, since the last delivery */
         int status;      /* of a process that has FIRED: its wait status, -1 if it is not known */
     };
 };
@@ -144,9 +144,9 @@ struct readyq_watch {
 /* Debug mode: the queue has a watchdog that notices mistakes in the program, and reports each in a
  * sentence, once for each watch:
  *   - a level-triggered watch that was reported `turns` times in a row although nobody has read,
- *     written or changed it, with the reason: unread data, an end, an error or an error queue that
- *     is not handled, connections that cannot be accepted because no descriptor is left, WRITE
- *     asked for though nothing is sent;
+ *     written or changed it, with the reason: unread data, the end of the data, an error or an error
+ *     queue that is not handled, connections that cannot be accepted because no descriptors are left,
+ *     WRITE asked for though nothing is sent;
  *   - a turn (in which a thread handles what a wait has found) that is longer than `turn`; at most
  *     one report a second;
  *   - a watch whose descriptor was closed, or whose number is another file's now;
@@ -156,7 +156,7 @@ struct readyq_watch {
  * asks the kernel about a watch that is reported again and again, and no sleep is longer than a
  * second. */
 struct readyq_debug {
-    uint64_t turns; /* how often a watch may be reported; 0: 10,000 */
+    uint64_t turns; /* how many times in a row a watch may be reported; 0: 10,000 */
     int64_t turn;   /* how long a turn may take, in nanoseconds; 0: 100 ms */
     int64_t rest;   /* how long data may stay unread after an EDGE delivery, in ns; 0: 1 s */
 
@@ -195,7 +195,7 @@ READYQ_API void readyq_unref(readyq *q);
 /* Watches descriptor `fd`. `interest`: READ, WRITE, PRIORITY or a combination, with EDGE, ONESHOT
  * and EXCLUSIVE as wanted; 0 adds it paused. Descriptors that the kernel queue refuses because they
  * never block (files, directories, /dev/null) are always ready, as for poll(2).
- * -EBADF: not open. -EEXIST: watched by this queue already. -EBUSY: the watch is in a queue.
+ * -EBADF: not open. -EEXIST: this queue already watches it. -EBUSY: the watch is in a queue.
  * -EINVAL: an invalid interest, or a descriptor of this queue. -ELOOP: queues would watch each
  * other in a circle, or deeper than the kernel allows (Linux: two queues below one). -ENOSPC,
  * -ENOMEM: the user's limit on watches is reached, or memory is exhausted. */
@@ -212,14 +212,14 @@ READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64
  * -EINVAL: delay negative, or not a timer. -ENOENT: it was removed. -ESHUTDOWN. -ENOMEM. */
 READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
 
-/* Fires when this process receives `signal`, in any number of queues; `count` is how many were
- * caught. A default or ignoring action is replaced while the signal is watched. A handler that was
- * installed before is called, too. If another handler replaces the library's while the signal is
- * watched, only that handler gets the signal until the next readyq_add_signal() for it, or the next
- * readyq_wait() of a queue that watches it, installs the library's handler on top; then both are
- * called. When the last watch is removed, the action that the library's handler replaced is
- * restored, unless another handler is on top. Returns 1 instead of 0 if every thread currently
- * blocks the signal: the watch is active, and fires when a thread unblocks the signal.
+/* Fires when this process receives `signal`, which any number of queues may watch; `count` is how
+ * many times it was caught. A default or ignoring action is replaced while the signal is watched. A
+ * handler that was installed before is called, too. If another handler replaces the library's while
+ * the signal is watched, only that handler gets the signal until the next readyq_add_signal() for
+ * it, or the next readyq_wait() of a queue that watches it, installs the library's handler on top;
+ * then both are called. When the last watch is removed, the action that the library's handler
+ * replaced is restored, unless another handler is on top. Returns 1 instead of 0 if every thread
+ * currently blocks the signal: the watch is active, and fires when a thread unblocks the signal.
  * -EINVAL: not a signal, or one that cannot or must not be caught (SIGKILL, SIGSTOP, SIGSEGV,
  * SIGBUS, SIGFPE, SIGILL, those that the C library reserves). -EBUSY. */
 READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
@@ -238,8 +238,8 @@ READYQ_API int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid);
 /* Fires when readyq_fire() is called. -EBUSY. */
 READYQ_API int readyq_add_trigger(readyq *q, readyq_watch *w);
 
-/* Fires a trigger, from any thread. If it is fired several times before the delivery, the fires
- * merge into one, with `count`. -EINVAL: not a trigger. -ENOENT: not in a queue. */
+/* Fires a trigger, from any thread. If it is fired several times before the delivery, there is
+ * one delivery, with `count`. -EINVAL: not a trigger. -ENOENT: not in a queue. */
 READYQ_API int readyq_fire(readyq_watch *w);
 
 /* Changes the interest of a descriptor's watch and arms it again. A watch that a batch holds is
@@ -282,11 +282,12 @@ struct readyq_batch {
  * giving back what the batch holds, as readyq_done() does; other batches of this thread and queue
  * are closed. `timeout`: nanoseconds; -1 waits forever; 0 checks and returns at once; longer than
  * the clock's range is forever. Returns how many watches the batch now holds; 0: the timeout has
- * expired, or readyq_wake() was called. A wake that arrives together with events ends another wait.
- * A batch that is open in another queue is closed there first. -EINVAL: timeout < -1 or max < 0.
- * -ESHUTDOWN: the queue was closed; the batch is closed, too. -EINTR: a signal, if the queue is
- * interruptible. -EMFILE, -ENFILE, -ENOMEM: a ghost cannot be removed and nothing else is ready. In
- * a child, as with every call, also the errors of readyq_open(). */
+ * expired, or readyq_wake() was called. If a wake arrives together with events, the wait returns
+ * the events, and the wake is left for another wait. A batch that is open in another queue is
+ * closed there first. -EINVAL: timeout < -1 or max < 0. -ESHUTDOWN: the queue was closed; the batch
+ * is closed, too. -EINTR: a signal, if the queue is interruptible. -EMFILE, -ENFILE, -ENOMEM: a
+ * ghost cannot be removed and nothing else is ready. In a child, as with every call, also the
+ * errors of readyq_open(). */
 READYQ_API int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max);
 
 /* readyq_wait() until `deadline`, in nanoseconds on the queue's clock (readyq_now); if the deadline
@@ -297,10 +298,9 @@ READYQ_API int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadlin
  * signal ended (-EINTR): note it, run the signal handlers, and call readyq_wait_until(). */
 READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
-/* readyq_wait() with timeout 0 that leaves a wake to the next wait: for a binding that looks before
- * it releases its interpreter's lock to sleep. If the last wait that could sleep found nothing
- * ready at once and slept, the kernel is not asked now; otherwise it would be asked twice for each
- * sleep. */
+/* Like readyq_wait() with timeout 0, but leaves a wake to the next wait. It is for a binding that
+ * checks before it releases its interpreter's lock to sleep. If the last wait that could sleep did
+ * sleep, the kernel is not asked here; otherwise it would be asked twice for each sleep. */
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
 /* Takes the next watch of the batch, or returns NULL if all are taken, the batch is not open, or
@@ -359,8 +359,8 @@ READYQ_API int64_t readyq_due(readyq_watch *w);
     FIGURE(watches, "in the queue now")                                                            \
     FIGURE(adds, "watches that were added, including fired timers that were restarted")            \
     FIGURE(removes, "watches that left: removed, fired, closed, or because the queue was closed")  \
-    FIGURE(waits, "calls of wait, and looks that a binding makes before it sleeps")                \
-    FIGURE(events, "what sources reported: kernel events, deadlines, signals, fires")              \
+    FIGURE(waits, "calls of wait, including the checks (readyq_look) before a binding sleeps")     \
+    FIGURE(events, "what sources reported: kernel events, deadlines, signals, calls of fire")      \
     FIGURE(deliveries, "watches that were taken from batches")                                     \
     FIGURE(largest_batch, "the most watches that one wait has found")                              \
     FIGURE(fires, "calls of fire")                                                                 \
@@ -538,9 +538,11 @@ READYQ_API char *readyq_describe_watch(const readyq_watch *w, uint32_t ready, ch
 READYQ_API char *readyq_describe_record(const struct readyq_record *record, char *text,
                                         size_t size);
 
-/* Why `call` on `fd` (-1: not on a descriptor) failed with `error` (as returned, negative), and
- * what to do about it. Call it in the thread that got the error, before it makes another call. 400
- * bytes hold all but long file names. */
+/* Why `call` failed for `fd` (-1: for no descriptor) with `error` (as returned, negative), and what
+ * to do about it: "add() failed for descriptor 5 (pipe): this queue already watches it; ...". A
+ * plain name gets the parentheses; other words, as "add(READ)", stay as they are. Call it in the
+ * thread that got the error, before it makes another call. 400 bytes hold everything but long file
+ * names. */
 READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text, size_t size);
 
 /* The warnings that a binding shows: of a ghost (readyq_ghost), and of a signal that is blocked in

@@ -90,8 +90,8 @@ static void watch_children(readyq *q)
 
 /* ------------------------------------------------------------------ removing a ghost */
 
-/* The old set still has the file under its number, unless the number was closed. The present file of
- * a number must not be registered in its place. */
+/* The old set still has the file under its number, unless the number was closed. The current file
+ * of a number must not be registered in its place. */
 static bool is_same(readyq *q, int fd)
 {
     const int error = q->backend->update(q, fd, 0, READYQ_EDGE);

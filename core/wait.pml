@@ -81,7 +81,7 @@ byte kicking;
 #define TAKEN 3
 byte place = IDLE, holder = NOBODY; /* whose batch */
 bool noted;                         /* fired while it was taken */
-byte count;                         /* fires for the next delivery */
+byte count;                         /* calls of fire to deliver */    
 bool signal_listed, arrival_listed, timer_listed;
 bool caught;    /* of the signal's watch */
 bool near, far; /* timers in the heap, due at 1 and at 2 */

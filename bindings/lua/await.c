@@ -26,8 +26,8 @@ static char event;
 /* ------------------------------------------------------------------ resuming */
 
 /* [-0, +0 or 1, -] Resumes a coroutine of the loop with the value on top of its stack. Returns
- * whether it has raised; then pushes its error. Only while a coroutine runs so can it begin a wait
- * of this kind: it is then the loop that resumes it, and not, for example, the caller of a generator.
+ * whether it has raised; then pushes its error. Only a coroutine that was resumed here can begin a
+ * wait of this kind: the loop will then resume it, and not, for example, the caller of a generator.
  * The watch that it awaits stays on top of its stack, for awaits(). */
 static bool resume_known(lua_State *L, struct queue *q, lua_State *co)
 {
@@ -54,7 +54,7 @@ static void forget_waiter(lua_State *L, int watch)
 }
 
 /* The watch keeps the coroutine until that has ended its run without another wait for the watch:
- * writing it anew for each wait would have the collector look at the watch again and again. */
+ * if it were stored again for each wait, the collector would look at the watch again and again. */
 enum taken luaq_end_await(lua_State *L, struct queue *q, int watch)
 {
     struct watch *w = lua_touserdata(L, watch);
@@ -81,8 +81,9 @@ enum taken luaq_end_await(lua_State *L, struct queue *q, int watch)
     return result;
 }
 
-/* [-2, +0 or 2, -] resume(co, value), with no other arguments: resumes a coroutine that is suspended
- * in a call of C, whose frame has room for the value. Returns nothing, whatever it yields; or true and its error. */
+/* [-2, +0 or 2, -] resume(co, value), with no other arguments: resumes a coroutine that is
+ * suspended in a call of C, whose frame has room for the value. Returns nothing, whatever it
+ * yields; or true and its error. */
 static int resume(lua_State *L)
 {
     struct queue *q = lua_touserdata(L, upvalue(1));
@@ -261,8 +262,8 @@ static lua_CFunction plain_function(lua_State *L, int index)
 
 /* [-3, +0, e] allow(watch, ask, dirty): the watch, which asks for READ, and for which no coroutine
  * waits in another form, may be awaited from now on, until release(). ask(object) says which
- * descriptor its object has, dirty(object), if there is one, whether it holds bytes itself. That
- * works with functions in C alone. */
+ * descriptor its object has, dirty(object), if there is one, whether it holds bytes itself. It
+ * has an effect only if they are functions in C. */
 static int allow(lua_State *L)
 {
     struct watch *w = luaq_check_watch(L, 1);

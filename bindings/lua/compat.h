@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The C API of Lua 5.4 on Lua 5.1, 5.2, 5.3, 5.5 and LuaJIT 2.1, as far as the binding uses it. The
- * only place that asks for the version of Lua.
+ * The C API of Lua 5.4 on Lua 5.1, 5.2, 5.3, 5.5 and LuaJIT 2.1, as far as the binding uses it.
+ * Only this file checks the version of Lua.
  */
 #ifndef READYQ_LUA_COMPAT_H
 #define READYQ_LUA_COMPAT_H
@@ -55,7 +55,8 @@ static inline int lua_setiuservalue(lua_State *L, int index, int n)
     return 1;
 }
 
-/* Warnings exist since Lua 5.4; before, a global function of that name may take them. */
+/* Lua has had warnings since 5.4. In earlier versions a global function `warn`, if there is one,
+ * receives them. */
 static inline void lua_warning(lua_State *L, const char *message, int more)
 {
     (void)more;
@@ -107,8 +108,7 @@ typedef int lua_KContext;
 #define HAS_ISYIELDABLE
 #endif
 
-/* lua_resume() that puts the number of values which the coroutine yields into *results, and the
- * end of a coroutine that raised, whose pending variables are closed since Lua 5.4. */
+/* lua_resume() as in Lua 5.4: *results is the number of values that the coroutine yields. */
 #if LUA_VERSION_NUM >= 504
 #define resume_thread lua_resume
 #elif LUA_VERSION_NUM >= 502
@@ -121,6 +121,7 @@ static inline int resume_thread(lua_State *co, lua_State *from, int arguments, i
 }
 #endif
 
+/* Cleans up a coroutine that raised; since Lua 5.4 that also closes its to-be-closed variables. */
 static inline void close_thread(lua_State *co, lua_State *from)
 {
     (void)from;

@@ -38,7 +38,7 @@ void luaq_read_debug(lua_State *L, struct readyq_options *options, struct readyq
     const bool table = lua_istable(L, 3);
 
     if (!table && !lua_isboolean(L, 3))
-        luaq_refuse(L, 1, "debug is true, false or a table of thresholds");
+        luaq_refuse(L, 1, "debug must be true, false or a table of thresholds");
     if (table || lua_toboolean(L, 3))
         options->debug = debug;
     if (!table)

@@ -37,10 +37,10 @@ int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why)
 
     lua_pushnil(L);
     if (fd >= 0)
-        lua_pushfstring(L, "%s of descriptor %d (%s) failed: %s", call, fd,
+        lua_pushfstring(L, "%s() failed for descriptor %d (%s): %s", call, fd,
                         readyq_describe(fd, what, sizeof what), why);
     else
-        lua_pushfstring(L, "%s failed: %s", call, why);
+        lua_pushfstring(L, "%s() failed: %s", call, why);
     lua_pushinteger(L, ENOENT);
     return 3;
 }

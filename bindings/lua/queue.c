@@ -45,7 +45,7 @@ struct queue *luaq_check_queue(lua_State *L)
 static bool is_virtual(lua_State *L, const char *clock)
 {
     if (strcmp(clock, "virtual") != 0 && strcmp(clock, "real") != 0)
-        luaq_refuse(L, 1, "clock is 'real' or 'virtual', not '%s'", clock);
+        luaq_refuse(L, 1, "clock must be 'real' or 'virtual', not '%s'", clock);
     return strcmp(clock, "virtual") == 0;
 }
 
@@ -63,8 +63,8 @@ static void read_options(lua_State *L, struct readyq_options *options, struct re
             luaq_read_debug(L, options, debug);
         else
             luaq_refuse(L, 1,
-                        "unknown option, or a value of the wrong type: '%s' (there are "
-                        "'clock', a string, and 'debug')",
+                        "unknown option, or a value of the wrong type: '%s' (the options "
+                        "are 'clock', which is a string, and 'debug')",
                         name);
         lua_settop(L, 2);
     }

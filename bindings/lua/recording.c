@@ -51,7 +51,7 @@ static int save(lua_State *L)
         luaq_refuse(L, 2, "the name of a file cannot contain a zero byte");
     error = readyq_save(*r, path);
     if (error < 0)
-        return luaq_fail(L, 2, lua_pushfstring(L, "save to %s", path), -1, error);
+        return luaq_fail(L, 2, lua_pushfstring(L, "save('%s')", path), -1, error);
     lua_pushboolean(L, true);
     return 1;
 }

@@ -147,8 +147,8 @@ bool pyq_read_interest(const char *call, const char *name, PyObject *object, uin
 bool pyq_read_integer(const char *call, const char *name, PyObject *object,
                       int *value); /* an int or __index__() */
 
-/* The number of an int or of an object with fileno(), which is closed if that is negative. An
- * exception of fileno() is not changed. */
+/* The descriptor number given by an int, or by an object's fileno(). If fileno() is negative, the
+ * object counts as closed. An exception of fileno() is not changed. */
 bool pyq_read_number(const char *call, PyObject *object, int *fd, bool *closed);
 bool pyq_read_descriptor(const char *call, PyObject *object, int *fd); /* refuses a closed object */
 
@@ -156,12 +156,16 @@ bool pyq_read_descriptor(const char *call, PyObject *object, int *fd); /* refuse
 
 /* Raises the exception for `error`, a negative errno of the core that `call` got. Returns NULL. */
 PyObject *pyq_raise_error(const char *call, int fd, int error);
+PyObject *pyq_raise_error_for(const char *target, const char *call, int error); /* "signal 15" */
 
 /* Raises an OSError with the name of the file. Returns NULL. */
 PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path);
 
-/* Raises "`call` of `object` failed: `why`". Returns NULL. */
+/* Raises "`call` failed for `object`: `why`". Returns NULL. */
 PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *object, const char *why);
+
+/* "()" for a plain name of a call, as readyq_explain() adds; "" for other words. */
+const char *pyq_parentheses_of(const char *call);
 
 /* ------------------------------------------------------------------ text.c */
 

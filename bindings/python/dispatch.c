@@ -90,7 +90,7 @@ static bool check_watch(Watch *watch)
 
     Py_XDECREF(data);
     if (fault != NULL)
-        PyErr_Format(PyExc_TypeError, "dispatch of %R failed: %s", watch, fault);
+        PyErr_Format(PyExc_TypeError, "dispatch() failed for %R: %s", watch, fault);
     return PyErr_Occurred() == NULL;
 }
 

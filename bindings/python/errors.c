@@ -5,6 +5,9 @@
  */
 #include "binding.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static PyObject *choose_class(int error)
 {
     switch (error) {
@@ -15,14 +18,11 @@ static PyObject *choose_class(int error)
     }
 }
 
-PyObject *pyq_raise_error(const char *call, int fd, int error)
+static PyObject *raise_text(int error, const char *text)
 {
-    char text[512];
     PyObject *type = choose_class(error);
-    PyObject *sentence;
+    PyObject *sentence = PyUnicode_DecodeFSDefault(text); /* it may hold a file's name */
 
-    readyq_explain(call, fd, error, text, sizeof text);
-    sentence = PyUnicode_DecodeFSDefault(text); /* it may hold a file's name */
     if (sentence == NULL)
         return NULL;
     if (type == PyExc_OSError) { /* made here: in 3.9 `except` goes by the type that was set */
@@ -35,6 +35,24 @@ PyObject *pyq_raise_error(const char *call, int fd, int error)
     }
     Py_DECREF(sentence);
     return NULL;
+}
+
+PyObject *pyq_raise_error(const char *call, int fd, int error)
+{
+    char text[512];
+
+    return raise_text(error, readyq_explain(call, fd, error, text, sizeof text));
+}
+
+PyObject *pyq_raise_error_for(const char *target, const char *call, int error)
+{
+    char plain[512], text[640];
+    const char *reason;
+
+    readyq_explain(call, -1, error, plain, sizeof plain); /* "fire() failed: the reason" */
+    reason = strchr(plain, ':');
+    snprintf(text, sizeof text, "%.*s for %s%s", (int)(reason - plain), plain, target, reason);
+    return raise_text(error, text);
 }
 
 PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path)
@@ -50,12 +68,17 @@ PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path)
     return NULL;
 }
 
+const char *pyq_parentheses_of(const char *call)
+{
+    return strpbrk(call, "([. ") == NULL ? "()" : "";
+}
+
 PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *object, const char *why)
 {
     PyObject *shown = pyq_show_object(object);
 
     if (shown != NULL)
-        PyErr_Format(type, "%s of %U failed: %s", call, shown, why);
+        PyErr_Format(type, "%s%s failed for %U: %s", call, pyq_parentheses_of(call), shown, why);
     Py_XDECREF(shown);
     return NULL;
 }

@@ -106,12 +106,13 @@ static PyObject *raise_unknown_descriptor(const char *call, int fd, const char *
     PyObject *what = PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
 
     if (what != NULL)
-        PyErr_Format(PyExc_KeyError, "%s of descriptor %d (%U) failed: %s", call, fd, what, why);
+        PyErr_Format(PyExc_KeyError, "%s%s failed for descriptor %d (%U): %s", call,
+                     pyq_parentheses_of(call), fd, what, why);
     Py_XDECREF(what);
     return NULL;
 }
 
-#define FOREIGN "it is not in this queue but in another; call its own methods"
+#define FOREIGN "it is not in this queue but in another; call the watch's own methods"
 #define INACTIVE "it is not in this queue any more; add its source again"
 #define UNKNOWN "this queue does not watch it; add it first"
 #define NOTHING_TO_REMOVE "this queue does not watch it; there is nothing to remove"
@@ -186,10 +187,10 @@ PyObject *pyq_get_member(PyObject *object, PyObject *source)
     Queue *self = (Queue *)object;
     PyObject *watch;
 
-    if (pyq_enter_queue(self, "lookup") == NULL)
+    if (pyq_enter_queue(self, "q[source]") == NULL)
         return NULL;
-    watch = find_active(self, "lookup", source);
-    return watch != NULL ? watch : raise_unknown(self, "lookup", source);
+    watch = find_active(self, "q[source]", source);
+    return watch != NULL ? watch : raise_unknown(self, "q[source]", source);
 }
 
 /* No error text is made: that describes the descriptor, which takes system calls. */
@@ -211,7 +212,7 @@ PyObject *pyq_get_or_default(PyObject *object, PyObject *const *arguments, Py_ss
 
 int pyq_has_member(PyObject *object, PyObject *source)
 {
-    Watch *watch = find_watch((Queue *)object, "lookup", source);
+    Watch *watch = find_watch((Queue *)object, "source in q", source);
     bool active;
 
     if (watch == NULL)

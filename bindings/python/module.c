@@ -96,8 +96,8 @@ static PyStructSequence_Field record_fields[] = {
     {"watch", "a number that no other watch of the queue has or had, or None"},
     {"kind", "the kind of the watch, or None"},
     {"number", "its descriptor, signal or process id, or None"},
-    {"bits", "interest or ready, by type"},
-    {"value", "by type"},
+    {"bits", "interest or ready, depending on the type of the record"},
+    {"value", "depends on the type: see enum readyq_record_type of readyq.h"},
     {NULL, NULL},
 };
 

@@ -69,7 +69,7 @@ static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
     error = self->core != NULL ? -EALREADY : readyq_open(&self->core, &options);
     Py_END_CRITICAL_SECTION();
     if (error == -EALREADY) {
-        PyErr_SetString(PyExc_ValueError, "Queue.__init__() was called already");
+        PyErr_SetString(PyExc_ValueError, "Queue.__init__() was already called");
         return -1;
     }
     if (error < 0) {
@@ -157,7 +157,7 @@ static PyObject *queue_close(PyObject *object, PyObject *Py_UNUSED(none))
 
 static PyObject *queue_enter(PyObject *self, PyObject *Py_UNUSED(none))
 {
-    return pyq_enter_queue((Queue *)self, "with") != NULL ? Py_NewRef(self) : NULL;
+    return pyq_enter_queue((Queue *)self, "with q") != NULL ? Py_NewRef(self) : NULL;
 }
 
 static PyObject *queue_exit(PyObject *self, PyObject *Py_UNUSED(exception))
@@ -280,7 +280,7 @@ static PyObject *get_backend(PyObject *object, void *Py_UNUSED(closure))
     Queue *self = (Queue *)object;
 
     if (self->core == NULL)
-        return pyq_raise_error("backend", -1, -ESHUTDOWN);
+        return pyq_raise_error("q.backend", -1, -ESHUTDOWN);
     return PyUnicode_FromString(readyq_backend(self->core));
 }
 

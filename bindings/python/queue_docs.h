@@ -28,9 +28,9 @@ PyDoc_STRVAR(
     "debug={\"turns\": 10000, \"turn\": 0.1, \"rest\": 1}, times in seconds.\n"
     "\n"
     "Every method may be called from any thread, even while another thread waits. Each raises\n"
-    "ValueError once the queue is closed. len(q) counts the watches, iteration goes over a snapshot\n"
-    "of them, q[sock] is the watch of a source (KeyError if there is none), and `sock in q` tells\n"
-    "whether there is one. A queue is always true. print(q) shows a table of the watches.\n"
+    "ValueError once the queue is closed. len(q) counts the watches, iterating over q goes through a\n"
+    "snapshot of them, q[sock] is the watch of a source (KeyError if there is none), and `sock in q`\n"
+    "tells whether there is one. A queue is always true. print(q) shows a table of the watches.\n"
     "\n"
     "    >>> with readyq.Queue() as q:\n"
     "    ...     q.add(sock, data=\"my socket\")\n"
@@ -113,9 +113,10 @@ PyDoc_STRVAR(
     "modify($self, /, watch, interest)\n"
     "--\n"
     "\n"
-    "Call modify() of a watch, given as itself or as the descriptor or object that was added.\n"
+    "Call modify() on a watch.\n"
     "\n"
-    "A closed object is found, too. Raises KeyError when it is not in this queue.");
+    "Pass the watch itself, or the descriptor or object that was added; a closed object is found,\n"
+    "too. Raises KeyError when it is not in this queue.");
 
 PyDoc_STRVAR(
     queue_get_doc,
@@ -132,9 +133,10 @@ PyDoc_STRVAR(
     "remove($self, watch, /)\n"
     "--\n"
     "\n"
-    "Call remove() of a watch, given as itself or as the descriptor or object that was added.\n"
+    "Call remove() on a watch.\n"
     "\n"
-    "A closed object is found, too. Returns False for a watch that has fired or was removed,\n"
+    "Pass the watch itself, or the descriptor or object that was added; a closed object is found,\n"
+    "too. Returns False for a watch that has fired or was removed,\n"
     "otherwise True. Raises KeyError for anything that was not added to this queue.");
 
 PyDoc_STRVAR(
@@ -185,7 +187,7 @@ PyDoc_STRVAR(
     "wake($self, /)\n"
     "--\n"
     "\n"
-    "Make one wait, a running one or the next, return at once. Several calls merge into one\n"
+    "End one wait at once: one that is in progress, or else the next. Several calls merge into one\n"
     "wake until a wait has ended because of it.");
 
 PyDoc_STRVAR(

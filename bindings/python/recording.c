@@ -207,8 +207,8 @@ PyDoc_STRVAR(
     recording_doc,
     "What a queue and its threads did, step by step, since Queue.record() began to record it.\n"
     "\n"
-    "As a context manager it stops at the end of the block. len() counts the records, iteration goes\n"
-    "over a snapshot of them: readyq.Record, the oldest first. It can be read and saved after the\n"
+    "As a context manager it stops at the end of the block. len() counts the records, iterating goes\n"
+    "through a snapshot of them: readyq.Record, the oldest first. It can be read and saved after the\n"
     "queue has been closed. A notebook shows it as a picture.\n"
     "\n"
     "    >>> with q.record() as recording:\n"
@@ -235,7 +235,7 @@ PyDoc_STRVAR(svg_doc, "_repr_svg_($self, /)\n"
                       "\n"
                       "The records as a picture, for a notebook.");
 
-PyDoc_STRVAR(dropped_doc, "int: how many older records were dropped for newer ones.");
+PyDoc_STRVAR(dropped_doc, "int: how many older records were dropped to make room for newer ones.");
 
 static PyMethodDef methods[] = {
     {"stop", stop, METH_NOARGS, stop_doc},      {"save", save, METH_O, save_doc},

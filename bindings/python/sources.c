@@ -34,16 +34,19 @@ static int add_to_core(readyq *core, readyq_watch *watch, const struct source *s
 /* The message shows the call as a user would write it. */
 static PyObject *raise_refusal(const struct source *source, int error)
 {
-    char call[BITS_SIZE + 32], bits[BITS_SIZE];
+    char call[BITS_SIZE + 32], bits[BITS_SIZE], number[16];
 
     if (source->kind == READYQ_KIND_FD)
-        snprintf(call, sizeof call, source->number < 0 ? "add(%s) of %d" : "add(%s)",
-                 readyq_describe_bits(source->interest, bits, sizeof bits), source->number);
+        snprintf(call, sizeof call, "add(%s)",
+                 readyq_describe_bits(source->interest, bits, sizeof bits));
     else if (source->kind == READYQ_KIND_SIGNAL || source->kind == READYQ_KIND_PROCESS)
         snprintf(call, sizeof call, "%s(%d)", source->call, source->number);
     else
         snprintf(call, sizeof call, "%s", source->call);
-    return pyq_raise_error(call, source->kind == READYQ_KIND_FD ? source->number : -1, error);
+    if (source->kind != READYQ_KIND_FD || source->number >= 0)
+        return pyq_raise_error(call, source->kind == READYQ_KIND_FD ? source->number : -1, error);
+    snprintf(number, sizeof number, "%d", source->number);
+    return pyq_raise_error_for(number, call, error);
 }
 
 static int warn_of_blocked_signal(const struct source *source)

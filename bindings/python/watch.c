@@ -95,33 +95,29 @@ static int number_of(const Watch *self)
     return self->core.kind == READYQ_KIND_FD ? self->core.fd : -1;
 }
 
-/* "fire of signal 15". An inactive watch's number may be another file's now: it is not described. */
-static void name_call(const Watch *self, const char *call, char *text, size_t size)
+/* "signal 15". An inactive watch's number may be another file's now: it is not described. */
+static void name_target(const Watch *self, char *text, size_t size)
 {
     switch (self->core.kind) {
-    case READYQ_KIND_FD: snprintf(text, size, "%s of descriptor %d", call, self->core.fd); break;
-    case READYQ_KIND_TIMER: snprintf(text, size, "%s of a timer", call); break;
-    case READYQ_KIND_SIGNAL:
-        snprintf(text, size, "%s of signal %d", call, self->core.signal);
-        break;
-    case READYQ_KIND_PROCESS:
-        snprintf(text, size, "%s of process %ld", call, (long)self->core.pid);
-        break;
-    default: snprintf(text, size, "%s of a trigger", call);
+    case READYQ_KIND_FD: snprintf(text, size, "descriptor %d", self->core.fd); break;
+    case READYQ_KIND_TIMER: snprintf(text, size, "a timer"); break;
+    case READYQ_KIND_SIGNAL: snprintf(text, size, "signal %d", self->core.signal); break;
+    case READYQ_KIND_PROCESS: snprintf(text, size, "process %ld", (long)self->core.pid); break;
+    default: snprintf(text, size, "a trigger");
     }
 }
 
 /* If another thread has closed the queue, the watch is in none, but the reason is the close. */
 static PyObject *raise_refusal(Queue *queue, const char *call, Watch *self, int error)
 {
-    char text[BITS_SIZE + 64];
+    char target[64];
 
     if (error == -ENOENT && queue->closed)
         error = -ESHUTDOWN;
     if (self->core.kind == READYQ_KIND_FD && self->core.queue != NULL)
         return pyq_raise_error(call, self->core.fd, error);
-    name_call(self, call, text, sizeof text);
-    return pyq_raise_error(text, -1, error);
+    name_target(self, target, sizeof target);
+    return pyq_raise_error_for(target, call, error);
 }
 
 PyObject *pyq_modify_watch(Watch *self, PyObject *object)

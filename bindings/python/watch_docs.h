@@ -33,7 +33,7 @@ PyDoc_STRVAR(
     "once the watch is removed.");
 PyDoc_STRVAR(
     watch_count_doc,
-    "int: expirations, signals or fires since the previous delivery, in any thread; 1 for a\n"
+    "int: expirations, signals or calls of fire since the previous delivery, in any thread; 1 for a\n"
     "descriptor.");
 PyDoc_STRVAR(watch_deliveries_doc, "int: how many times it was delivered.");
 PyDoc_STRVAR(
@@ -68,7 +68,7 @@ PyDoc_STRVAR(
     "Change the interest, and arm the watch again. Interest 0 pauses it.\n"
     "\n"
     "interest is bits such as readyq.READ | readyq.EDGE, or letters such as \"rw\". Raises\n"
-    "ValueError for invalid bits, for a watch of another kind than \"fd\" and for a closed queue,\n"
+    "ValueError for invalid bits, for a watch of a kind other than \"fd\" and for a closed queue,\n"
     "KeyError if the watch was removed, OSError (EBADF) if its descriptor was closed.");
 
 PyDoc_STRVAR(
@@ -100,8 +100,8 @@ PyDoc_STRVAR(
     "fire($self, /)\n"
     "--\n"
     "\n"
-    "Make a trigger ready, from any thread. If it is fired several times before the delivery, the\n"
-    "fires merge into one, with count.\n"
+    "Make a trigger ready, from any thread. If it is fired several times before the delivery,\n"
+    "there is one delivery, with count.\n"
     "\n"
     "Raises ValueError for other kinds and for a closed queue, KeyError when it was removed.");
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A part of internal.h: recordings, and what the queue writes into them. The functions that run
- * while nothing is recorded, and the one that records a delivery, are in line.
+ * while nothing is recorded, and the one that records a delivery, are inline.
  */
 #ifndef READYQ_RECORD_H
 #define READYQ_RECORD_H
@@ -25,7 +25,7 @@ struct readyq_recording {
     bool on;                           /* in the queue's list */
     size_t size;                       /* of the ring */
     struct readyq_record *place, *end; /* where the next record goes; the end of the ring */
-    uint64_t rounds;                   /* how often the ring was filled */
+    uint64_t rounds;                   /* how many times the ring was filled */
     uint64_t parts;                    /* slots that descriptions took */
     int64_t stopped;                   /* when it was stopped, if it is not `on` */
     struct readyq_record ring[];
@@ -59,8 +59,8 @@ static inline int64_t readyq__ticks(void)
     return readyq__counts_cycles ? readyq__cycles() : readyq__monotonic();
 }
 
-/* Most records have their time in ticks: `unused` is TICKS. Those for which the clock was read anyway,
- * of the start and of sleeps, have the time, and the ticks in `watch`. Readers compute the time of
+/* Most records have their time in ticks: `unused` is TICKS. START and sleep records, for which the
+ * clock is read anyway, hold the time there, and the ticks in `watch`. Readers compute the time of
  * the others from those before and after (recording.c). */
 enum {
     READYQ__TICKS = 1,
@@ -116,7 +116,8 @@ static inline void readyq__record_delivery(readyq *q, const readyq_watch *w, uin
     while ((r = r->next) != NULL);
 }
 
-/* Records an event for each watch from behind the present end of the ready list up to `last`. */
+/* Records an event for each watch after the current end of the ready list, up to and including
+ * `last`. */
 void readyq__record_events(readyq *q, const struct readyq__link *last);
 
 /* The first notes the wake of this thread: readyq_wake() calls it without the lock, before it

@@ -40,7 +40,7 @@ struct readyq__trace {
     struct readyq__lane *watches; /* by id */
     struct readyq__thread *threads;
     int64_t start, end;
-    int64_t wake; /* the last one that ended no wait yet */
+    int64_t wake; /* the last one that has not ended a wait yet */
     uint32_t waking_thread;
     unsigned flows;
 };

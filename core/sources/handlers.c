@@ -6,10 +6,10 @@
  *
  * Handlers of other libraries may be below our handler (installed before it) and above it
  * (installed later). There is no way to find out whether a handler above ours calls ours. So when
- * our handler is needed and is not the present action, it is installed again on top. Each
+ * our handler is needed and is not the current action, it is installed again on top. Each
  * installation is a level: a handler function with its own `before`, since one function at two
  * places of a chain would call itself forever. Only the newest level, and the one that is the
- * present action, mark watches; the others pass the signal down. Levels are used in turn. Another
+ * current action, mark watches; the others pass the signal down. Levels are used in turn. Another
  * copy of this library (Python's beside Lua's) is recognised by its signal mask. It passes a signal
  * down, and also a probe: a call that asks whether a handler of this copy is below it.
  *
@@ -89,7 +89,7 @@ static bool is_a_copys(const struct sigaction *action)
     return same;
 }
 
-/* Asks the present action, if it is a copy's, whether it leads to the asking copy. */
+/* Asks the current action, if it is a copy's, whether it leads to the asking copy. */
 enum { PROBE = 0x72647971 }; /* si_code; positive, so that only the process itself could send it */
 struct probe {
     const void *asker; /* address of its table */
@@ -122,8 +122,8 @@ static int level_of(const struct sigaction *action)
     return level;
 }
 
-/* The level of the present action, or -1. */
-static int present_level(int signal)
+/* The level of the current action, or -1. */
+static int current_level(int signal)
 {
     struct sigaction now = {0};
 
@@ -131,10 +131,10 @@ static int present_level(int signal)
     return level_of(&now);
 }
 
-/* Our handler is the present action, but the signal has no watch any more: another handler was
+/* Our handler is the current action, but the signal has no watch any more: another handler was
  * above ours when the last watch was removed, and has restored ours since. Restores the action that
  * ours replaced, and raises the signal again for it. If another thread has added a watch meanwhile,
- * and found our handler present, our handler stays. */
+ * and found our handler in place, our handler stays. */
 static void withdraw(const struct handled *of, int signal, const struct sigaction *before)
 {
     struct sigaction ours;
@@ -173,9 +173,9 @@ static void on_signal(int level, int signal, siginfo_t *info, void *context)
     cancel = readyq__hold_cancel();
     __atomic_fetch_add(&of->running, 1, __ATOMIC_SEQ_CST);
     active =
-        level == __atomic_load_n(&of->newest, __ATOMIC_SEQ_CST) || present_level(signal) == level;
+        level == __atomic_load_n(&of->newest, __ATOMIC_SEQ_CST) || current_level(signal) == level;
     replaced = visit_watches(of, active) && !(before.sa_flags & SA_SIGINFO);
-    over = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST) == NULL && present_level(signal) == level;
+    over = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST) == NULL && current_level(signal) == level;
     if (over)
         withdraw(of, signal, &before);
     __atomic_fetch_sub(&of->running, 1, __ATOMIC_SEQ_CST);
@@ -209,7 +209,7 @@ static bool is_function(const struct sigaction *action)
            (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
 }
 
-/* Whether a signal reaches our watches: ours is the present action, or below copies of the
+/* Whether a signal reaches our watches: ours is the current action, or below copies of the
  * library. */
 static bool is_reached(int signal, const struct sigaction *now)
 {
@@ -299,17 +299,17 @@ void readyq__check_handler(int signal)
 {
     sigset_t mask;
 
-    if (present_level(signal) == handled[signal].newest)
+    if (current_level(signal) == handled[signal].newest)
         return;
     lock_table(&mask);
     ensure(signal);
     unlock_table(&mask);
 }
 
-/* Restores the action below ours, if ours is the present one. */
+/* Restores the action below ours, if ours is the current one. */
 static void uninstall(const struct handled *of, int signal)
 {
-    const int level = present_level(signal);
+    const int level = current_level(signal);
 
     if (level >= 0)
         sigaction(signal, &of->before[level], NULL);

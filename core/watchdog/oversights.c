@@ -75,10 +75,12 @@ static void tell_left(readyq *q, struct readyq__notes *notes, const readyq_watch
                  time);
     else
         snprintf(text, sizeof text,
-                 "%lld %s left %.2g s ago, and EDGE does not report %s again: %s until EAGAIN",
+                 "%lld %s for %.2g s, and EDGE does not report %s again: %s until EAGAIN",
                  (long long)notes->left,
-                 listens ? (notes->left == 1 ? "connection was" : "connections were")
-                         : (notes->left == 1 ? "byte was" : "bytes were"),
+                 listens ? (notes->left == 1 ? "connection has been waiting"
+                                             : "connections have been waiting")
+                         : (notes->left == 1 ? "byte has been left unread"
+                                             : "bytes have been left unread"),
                  time, notes->left == 1 ? "it" : "them", listens ? "accept" : "read");
     readyq__say(q, READYQ_WARNING_LEFT, w, 0, text);
 }

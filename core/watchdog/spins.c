@@ -73,7 +73,7 @@ static bool is_certain(const struct readyq__watchdog *dog, const struct readyq__
 static const char *explain_listener(bool certain)
 {
     if (!readyq__are_descriptors_left())
-        return "no descriptor is left, so accept fails and connections keep waiting: close some, "
+        return "no descriptors are left, so accept fails and connections keep waiting: close some, "
                "raise RLIMIT_NOFILE (ulimit -n), or pause the watch for a while";
     return certain ? "nobody accepts the waiting connections: call accept" : NULL;
 }
@@ -111,7 +111,7 @@ static const char *explain_spin(const struct readyq__watchdog *dog,
                    ? explain_error(w, bits)
                    : NULL;
     if (is_at_end(notes, bits))
-        return "its end is not handled: remove the watch once reading returns nothing";
+        return "the end of its data is not handled: remove the watch once a read returns no bytes";
     if (bits & READYQ_WRITE_CLOSED)
         return "its other end is no longer read: remove the watch";
     if (!certain)

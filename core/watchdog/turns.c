@@ -27,9 +27,9 @@ static READYQ__THREAD_LOCAL struct {
     int64_t since, taken, left; /* of the first, of the last; when it was done with all */
     struct usage {
         int64_t worked; /* nanoseconds */
-        long blocks;    /* how often it has blocked */
+        long blocks;    /* how many times it has blocked */
     } usage;            /* when it began */
-    struct handled present, longest;
+    struct handled current, longest;
 } turn;
 
 static void name_handled(readyq *q, const struct handled *handled, char *text, size_t size)
@@ -39,7 +39,7 @@ static void name_handled(readyq *q, const struct handled *handled, char *text, s
     if (w != NULL)
         readyq_describe_watch(w, handled->bits, text, size);
     else if (handled->number >= 0)
-        snprintf(text, size, "%s %d, removed since", readyq_kind_name(handled->kind),
+        snprintf(text, size, "%s %d, which was removed meanwhile", readyq_kind_name(handled->kind),
                  handled->number);
     else
         snprintf(text, size, "%s", readyq_kind_name(handled->kind));
@@ -100,11 +100,11 @@ static void end_handler(int64_t now)
 {
     const int64_t slept = readyq__last_sleep();
 
-    turn.present.time = now - (slept > turn.taken ? slept : turn.taken);
+    turn.current.time = now - (slept > turn.taken ? slept : turn.taken);
     if (slept > turn.since)
         turn.since = slept;
-    if (turn.present.time >= turn.longest.time)
-        turn.longest = turn.present;
+    if (turn.current.time >= turn.longest.time)
+        turn.longest = turn.current;
 }
 
 static void end_turn(readyq *q, int64_t now)
@@ -129,7 +129,7 @@ void readyq__watchdog_take(readyq *q, const readyq_watch *w)
         turn.handlers = 0;
     if (turn.handlers > 0) {
         end_handler(now);
-        readyq__spins_handled(q, turn.present.watch);
+        readyq__spins_handled(q, turn.current.watch);
     }
     if (w == NULL) {
         if (turn.handlers > 0)
@@ -144,7 +144,7 @@ void readyq__watchdog_take(readyq *q, const readyq_watch *w)
     }
     turn.queue = q->id;
     turn.taken = now;
-    turn.present = (struct handled){w->own.id, w->ready, w->kind, readyq__number_of(w), 0};
+    turn.current = (struct handled){w->own.id, w->ready, w->kind, readyq__number_of(w), 0};
 }
 
 void readyq__watchdog_wait(readyq *q)

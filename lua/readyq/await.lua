@@ -16,8 +16,8 @@ local scheduler = require "readyq.scheduler"
 local READ, tasks = readyq.READ, scheduler.tasks
 local awaits, release = coroutines.awaits, coroutines.release
 
--- `reader(queue, watches, wait, conclude)` makes a function that waits so, or else calls wait();
--- `allow(watch, ask, dirty)` lets it wait for a watch, until release().
+-- `reader(queue, watches, wait, conclude)` makes a function that waits in this way, or else calls
+-- wait(); `allow(watch, ask, dirty)` lets it wait for a watch, until release().
 local await = {reader = coroutines.reader, allow = coroutines.allow}
 
 -- Gives the simple wait for this Descriptor, if any, the general form. If it is that of a call of

@@ -314,7 +314,7 @@ end
 function Descriptor.close(s)
     local self = descriptor_of(s)
     if not self then
-        local ok, found = pcall(take_shared, s) -- raises if it has no number any more
+        local ok, found = pcall(take_shared, s) -- raises if it no longer has a number
         self = ok and found
     end
     if not self then return end

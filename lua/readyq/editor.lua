@@ -85,7 +85,7 @@ function editor.show()
     draw()
 end
 
--- The terminal has another width, and has wrapped the line again.
+-- The width of the terminal has changed, and the terminal has wrapped the line anew.
 function editor.resize()
     terminal.measure()
     if not editor.is_shown then return end

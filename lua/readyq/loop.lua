@@ -26,7 +26,7 @@ local queue, options = scheduler.queue, readyq.loop_options
 local loop = {
     queue = queue, -- for your own watches, whose data is a function(watch, ready) or a coroutine
     CANCELLED = scheduler.CANCELLED, -- what a wait of a cancelled coroutine raises
-    on_error = nil, -- function(message, coroutine or watch); without it errors leave step()
+    on_error = nil, -- function(message, coroutine or watch); without it step() raises the error
 }
 scheduler.loop = loop
 
@@ -93,7 +93,7 @@ function loop.cancel(co)
 end
 
 -- Whether it waits in the loop, or for its first step. A coroutine that is neither dead nor
--- waiting has yielded by itself, and the program must resume it.
+-- waiting has yielded to the program, and the program must resume it.
 function loop.is_waiting(co) return scheduler.is_waiting(co) end
 
 -- ---------------------------------------------------------------- waiting for one thing

@@ -71,7 +71,7 @@ function program.report(loop, message, source)
     loop.on_error(message, source)
 end
 
--- Handles the error that leaves run().
+-- Handles the error that propagates out of run().
 function program.add_traceback(message)
     local has_one = type(message) ~= "string" or message:find("\nstack traceback:", 1, true)
     return has_one and message or debug.traceback(message, 2)

@@ -15,8 +15,8 @@ local queue = loop.queue
 local compile = loadstring or load
 local interrupts = assert(readyq.new()) -- tells code that runs, and does not wait, of Ctrl-C
 local interrupted = false -- Ctrl-C was seen by the loop
-local has_broken_off = false -- Ctrl-C has ended running code, and the loop is to see it yet
-local overdue = 0 -- how often running code looked since Ctrl-C, and the loop had not seen it
+local has_broken_off = false -- Ctrl-C has ended running code, which the loop has yet to see
+local overdue = 0 -- how many times running code has looked since Ctrl-C, unseen by the loop
 local PATIENCE = 10
 local stepper -- the coroutine that runs the loop
 local is_stepping = false -- callbacks may run in it
@@ -93,7 +93,7 @@ local function prepare()
         jit.off()
         jit.flush()
     end
-    io.stdin:setvbuf("no") -- what is read ahead, the queue could not tell
+    io.stdin:setvbuf("no") -- the queue would not see bytes that are in a buffer
     io.stdout:setvbuf("no")
     assert(interrupts:add_signal("INT"))
     assert(queue:add_signal("INT", on_interrupt))
@@ -182,10 +182,11 @@ local function step()
     if not ok then report(message) end
 end
 
--- Runs the loop until there is a line: it; nil at the end of input; or "" and true after Ctrl-C.
+-- Runs the loop until there is a line. Returns it; nil at the end of input; or "" and true after
+-- Ctrl-C.
 local function read_line(prompt)
     local line
-    forget_interrupts() -- what they were to end has ended
+    forget_interrupts() -- the code that they were meant for has ended
     input.begin(prompt)
     reader = spawn(function() line = input.read() end)
     interrupted, is_reading = false, true
@@ -219,7 +220,7 @@ local function print_results(...)
     if select("#", ...) > 0 then print(...) end
 end
 
--- Runs what was typed, and all else meanwhile, until it has ended or yielded by itself.
+-- Runs what was typed, and all else meanwhile, until it has ended, or has yielded without a wait.
 local function evaluate(chunk)
     forget_interrupts()
     interrupted = false

@@ -50,7 +50,7 @@ local scheduled, last_scheduled = {}, 0 -- tasks to resume soon
 local due, next_due, last_due = {}, 1, 0 -- tasks that the step resumes now
 local is_stepping, is_stopped = false, false
 local cancelled = 0 -- how many tasks have is_cancelled
-local has_leftovers = false -- an error has left a step, perhaps with timeouts still to be run
+local has_leftovers = false -- an error has ended a step, perhaps with timeouts still to be run
 local notice -- a trigger that has fired: see notify_host()
 
 local scheduler = {READY = READY, CANCELLED = CANCELLED, queue = queue, handlers = handlers,

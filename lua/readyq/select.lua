@@ -74,7 +74,7 @@ local function new_tracker(side)
         side = side,
         length = nil, -- of the set, as its methods left it
         fd_of = weak "k", -- by member; false for one without a descriptor
-        changed = weak "k", -- by object: whether it is a member by now
+        changed = weak "k", -- by object: whether it is now a member
         has_changed = false,
         ask_all = true, -- in the next call
     }

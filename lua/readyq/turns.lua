@@ -76,7 +76,7 @@ end
 local read = Descriptor.reader("receive", nil)
 
 -- Waits until the object can be read, if that can be a simple wait and no other call is current.
--- Returns true; nil and why not, and the call is over; or nothing if it can be no simple wait.
+-- Returns true; nil and why not, and the call is over; or nothing if it cannot be a simple wait.
 function Turns:await(raw)
     if not read or not self.descriptor then return end
     self.current = SIMPLE

@@ -18,7 +18,7 @@
 ---@field debug? boolean | readyq.debug a watchdog warns of mistakes, as with READYQ_DEBUG=1
 
 ---@class readyq.debug
----@field turns? integer how often a watch is reported and not read or written (default: 10000)
+---@field turns? integer reports in a row of a watch that is not read or written (default: 10000)
 ---@field turn? number seconds that one turn of the loop may take (default: 0.1)
 ---@field rest? number seconds that data may stay unread after an EDGE delivery (default: 1)
 
@@ -119,8 +119,9 @@ function queue:wait(timeout, maximum) end
 ---@return integer count
 function queue:dispatch(timeout, maximum) end
 
----Ends one wait, a running one or the next. A wake that arrives together with events ends another
----wait. A signal handler in Lua, such as one passed to luaposix's signal.signal, may call it.
+---Ends one wait: one that is in progress, or else the next. If a wake arrives together with events,
+---the wait returns the events, and the wake is left for another wait. A signal handler in Lua, such
+---as one passed to luaposix's signal.signal, may call it.
 ---@return true? woken
 ---@return string? message
 ---@return integer? errno
@@ -259,8 +260,8 @@ local recording = {}
 ---@field watch? integer a number that no other watch of the queue has or had
 ---@field kind? readyq.kind of the watch
 ---@field number? integer its descriptor, signal or process id
----@field bits integer interest or ready, by type
----@field value integer by type
+---@field bits integer interest or ready, depending on the type
+---@field value integer depends on the type; see enum readyq_record_type in readyq.h
 
 ---Ends the recording and keeps its records.
 ---@return true
@@ -279,7 +280,7 @@ function recording:save(path) end
 ---@return fun(): readyq.record?
 function recording:records() end
 
----How many older records were dropped for newer ones.
+---How many older records were dropped to make room for newer ones.
 ---@return integer
 function recording:dropped() end
 
@@ -291,7 +292,7 @@ function recording:dropped() end
 ---@field data any yours; can be set
 ---@field interest integer as last set
 ---@field ready integer what the last delivery found; 0 before it and once it is removed
----@field count integer expirations, signals or fires since the previous delivery; else 1
+---@field count integer expirations, signals or calls of fire since the previous delivery; else 1
 ---@field active boolean whether it is in its queue
 ---@field due? number when the timer fires, on the queue's clock; nil if it is not running
 ---@field period? number seconds, of a timer that repeats
@@ -352,8 +353,8 @@ local deadline = {}
 ---@return number
 function deadline:left() end
 
----Seconds, or a deadline; nil waits as long as it takes. If the event and the end of the timeout
----occur at once, the event wins.
+---Seconds, or a deadline; nil waits as long as it takes. If the event occurs and the timeout
+---expires at the same time, the event wins.
 ---@alias readyq.timeout number | readyq.deadline | nil
 
 ---Starts a coroutine that calls f(...), in the next step.
@@ -486,7 +487,7 @@ function loop.any(items) end
 function loop.cancel(co) end
 
 ---Whether it waits in the loop, or has not had its first step yet. A coroutine that is neither
----dead nor waiting has yielded by itself, and the program must resume it.
+---dead nor waiting has yielded to the program, and the program must resume it.
 ---@param co thread
 ---@return boolean
 function loop.is_waiting(co) end

@@ -124,7 +124,7 @@ local accept = repeating("accept", "reading", READ)
 local connect = repeating("connect", "writing", WRITE)
 
 local common = {} -- methods of all objects
-local streams = {} -- methods of those that are no datagram sockets
+local streams = {} -- methods of those that are not datagram sockets
 local datagrams = {
     receive = repeating("receive", "reading", READ),
     receivefrom = repeating("receivefrom", "reading", READ),

@@ -83,8 +83,8 @@ def _use_readline(names: dict[str, Any]) -> None:
 
 
 def _write_history(path: str, old: int) -> None:
-    """Append the lines of this session. What was there is not written again: readline knows no
-    entries of several lines.
+    """Append the lines of this session. What was there is not written again, because readline
+    cannot read back entries of several lines.
     """
     import readline
 

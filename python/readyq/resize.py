@@ -35,7 +35,7 @@ class Resize:
         self._columns = self._app.output.get_size().columns
 
     def erase(self) -> None:
-        """Erase the prompt, in the terminal's present size."""
+        """Erase the prompt, in the terminal's current size."""
         if self._app.renderer.last_rendered_screen is not None:
             rows = self._broken_rows(self._app.output.get_size().columns)
             if rows > 0:

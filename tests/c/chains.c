@@ -13,7 +13,7 @@
 int __real_sigaction(int signal, const struct sigaction *new, struct sigaction *old);
 int __wrap_sigaction(int signal, const struct sigaction *new, struct sigaction *old);
 
-static void (*_Atomic after_question)(void); /* is called once, after the present action was read */
+static void (*_Atomic after_question)(void); /* is called once, after the current action was read */
 
 int __wrap_sigaction(int signal, const struct sigaction *new, struct sigaction *old)
 {
@@ -68,7 +68,7 @@ static void install_with_info(int signal, void (*handler)(int, siginfo_t *, void
     CHECK_IS(sigaction(signal, &action, NULL), 0);
 }
 
-static struct sigaction present(int signal)
+static struct sigaction current(int signal)
 {
     struct sigaction action;
     CHECK_IS(sigaction(signal, NULL, &action), 0);
@@ -285,7 +285,7 @@ static void test_children_leave_no_zombies_where_sigchld_was_ignored(void)
 {
     CHECK(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
     check_no_zombie();
-    CHECK(present(SIGCHLD).sa_handler == SIG_IGN);
+    CHECK(current(SIGCHLD).sa_handler == SIG_IGN);
 }
 
 static void test_children_leave_no_zombies_where_the_handler_before_wants_that(void)
@@ -348,8 +348,8 @@ static void test_a_watch_that_is_added_after_the_handler_was_replaced_fires_and_
         check_calls(SIGUSR1, 0, 1);
         check_fired(&one);
         unwatch(&one);
-        CHECK(how == WITH_INFO ? present(SIGUSR1).sa_sigaction == on_above_with_info
-                               : present(SIGUSR1).sa_handler == on_above);
+        CHECK(how == WITH_INFO ? current(SIGUSR1).sa_sigaction == on_above_with_info
+                               : current(SIGUSR1).sa_handler == on_above);
         check_calls(SIGUSR1, 0, 1);
     }
 }
@@ -378,12 +378,12 @@ static void test_a_watch_fires_again_after_the_handler_on_top_has_reset_itself(v
     watch(&one, SIGUSR1);
     install(SIGUSR1, on_above, (int)SA_RESETHAND);
     check_calls(SIGUSR1, 0, 1);
-    CHECK(present(SIGUSR1).sa_handler == SIG_DFL);
+    CHECK(current(SIGUSR1).sa_handler == SIG_DFL);
     sleep_in_wait(&one);
     check_calls(SIGUSR1, 0, 0);
     check_fired(&one);
     unwatch(&one);
-    CHECK(present(SIGUSR1).sa_handler == SIG_DFL);
+    CHECK(current(SIGUSR1).sa_handler == SIG_DFL);
 }
 
 static void test_a_watch_fires_again_after_the_signal_was_ignored(void)
@@ -395,7 +395,7 @@ static void test_a_watch_fires_again_after_the_signal_was_ignored(void)
     check_calls(SIGUSR1, 0, 0);
     check_fired(&one);
     unwatch(&one);
-    CHECK(present(SIGUSR1).sa_handler == SIG_IGN);
+    CHECK(current(SIGUSR1).sa_handler == SIG_IGN);
 }
 
 static struct sigaction saved;
@@ -481,7 +481,7 @@ static void test_a_signal_is_ignored_again_though_another_handler_was_on_top(voi
     CHECK(signal(SIGTERM, SIG_IGN) != SIG_ERR);
     leave_ours_behind();
     check_calls(SIGTERM, 0, 0);
-    CHECK(present(SIGTERM).sa_handler == SIG_IGN);
+    CHECK(current(SIGTERM).sa_handler == SIG_IGN);
 }
 
 static void test_the_handler_before_is_called_again_though_another_handler_was_on_top(void)
@@ -489,7 +489,7 @@ static void test_the_handler_before_is_called_again_though_another_handler_was_o
     install(SIGTERM, on_below, 0);
     leave_ours_behind();
     check_calls(SIGTERM, 1, 0);
-    CHECK(present(SIGTERM).sa_handler == on_below);
+    CHECK(current(SIGTERM).sa_handler == on_below);
     check_calls(SIGTERM, 1, 0);
 }
 
@@ -692,7 +692,7 @@ static void test_copies_of_the_library_all_get_a_signal_whatever_the_order_of_ad
                 unwatch_by(&copies[orders[j][k]]);
                 check_copies(1, 0);
             }
-            CHECK(present(SIGUSR1).sa_handler == on_below);
+            CHECK(current(SIGUSR1).sa_handler == on_below);
         }
     close_copies();
 }
@@ -806,7 +806,7 @@ static void test_a_copy_can_be_unloaded_while_others_were_installed_over_its_han
     unwatch_by(&copies[0]);
     check_calls(SIGUSR1, 1, 0);
     check_calls(SIGUSR1, 1, 0);
-    CHECK(present(SIGUSR1).sa_handler == on_below);
+    CHECK(current(SIGUSR1).sa_handler == on_below);
     CHECK_IS(copies[0].close(copies[0].q), 0);
     CHECK_IS(copies[2].close(copies[2].q), 0);
     CHECK_IS(dlclose(copies[2].library), 0);
@@ -1038,7 +1038,7 @@ static void test_the_handler_below_is_called_for_each_signal_while_watches_come_
         sleep_ns(MS);
     CHECK_IS(below, SIGNALS);
     CHECK(count > 0 && count <= SIGNALS);
-    CHECK(present(SIGRTMIN).sa_handler == on_below);
+    CHECK(current(SIGRTMIN).sa_handler == on_below);
     readyq_close(q);
 }
 
@@ -1065,7 +1065,7 @@ static void test_a_watch_fires_though_signals_undo_a_handler_that_was_left_behin
     dismiss(&worker);
     CHECK_IS(raise(SIGRTMIN), 0);
     CHECK_IS(below, SIGNALS + 1);
-    CHECK(present(SIGRTMIN).sa_handler == on_below);
+    CHECK(current(SIGRTMIN).sa_handler == on_below);
     readyq_close(q);
 }
 

@@ -42,26 +42,29 @@ static const char NEGATIVE_DELAY[] = "the delay is negative";
 static const char NOT_ADDED[] = "the watch was never added to a queue";
 static const char REMOVED[] = "the watch was removed from its queue";
 static const char HAS_FIRED[] = "it has fired and left its queue";
-static const char IN_A_QUEUE[] = "the watch is in a queue already";
+static const char IN_A_QUEUE[] = "the watch is already in a queue";
 static const char NOT_OPEN[] = "it is not open";
 static const char WAS_CLOSED[] = "it was closed";
 static const char REUSED[] = "it was closed, and the number belongs to another file now";
 static const char QUEUE_CLOSED[] = "the queue is closed";
-static const char NO_DESCRIPTOR_LEFT[] = "this process has no descriptor left";
+static const char NO_DESCRIPTOR_LEFT[] = "this process has no descriptors left";
 static const char NO_MEMORY[] = "no memory is left";
 static const char CIRCLE[] = "queues would watch each other in a circle";
 static const char TOO_DEEP[] = "the chain of queues, each watching the next, would be too long";
 
-/* "CALL [of descriptor N (KIND)] failed: REASON; ADVICE" */
+/* "CALL() failed[ for descriptor N (KIND)]: REASON; ADVICE" */
 static void check_reason(int line, const char *call, int fd, int error, int expected,
                          const char *reason)
 {
-    char text[400], number[32], rest[200];
+    char text[400], start[64], number[32], rest[200];
     check_is(__FILE__, line, call, error, expected);
     CHECK(readyq_explain(call, fd, error, text, sizeof text) == text);
-    snprintf(number, sizeof number, "of descriptor %d (", fd);
-    check_has(__FILE__, line, text, fd >= 0 ? number : call);
-    snprintf(rest, sizeof rest, " failed: %s; ", reason);
+    snprintf(start, sizeof start, "%s%s failed%s", call, strchr(call, '(') ? "" : "()",
+             fd >= 0 ? " for " : ": ");
+    CHECK_IS(strncmp(text, start, strlen(start)), 0);
+    snprintf(number, sizeof number, " for descriptor %d (", fd);
+    check_has(__FILE__, line, text, fd >= 0 ? number : start);
+    snprintf(rest, sizeof rest, ": %s; ", reason);
     check_has(__FILE__, line, text, rest);
     CHECK(strlen(strchr(text, ';')) > 5);
 }
@@ -336,7 +339,7 @@ static void test_the_reason_where_an_always_ready_file_was_closed(void)
 
 static void test_the_reason_where_a_descriptor_is_watched_already(void)
 {
-    static const char reason[] = "it is watched by this queue already";
+    static const char reason[] = "this queue already watches it";
     int p[2];
     const int file = open_file();
     readyq_watch w, on_file, second = {0};

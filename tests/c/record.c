@@ -492,7 +492,7 @@ static void test_a_file_that_cannot_be_written_is_reported(void)
     readyq *q = open_queue();
     readyq_recording *r = record(q, 100);
     check_refusal(r, "/nowhere/run.json", ENOENT, "there is no such directory; create it first");
-    check_refusal(r, "/tmp", EISDIR, "save failed: Is a directory");
+    check_refusal(r, "/tmp", EISDIR, "save() failed: Is a directory");
     check_refusal(r, "/dev/full", ENOSPC, "the disk is full; free some space");
     CHECK(access("/dev/full", F_OK) == 0);
     CHECK_IS(readyq_save(r, "/dev/null"), 0);

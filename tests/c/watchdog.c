@@ -332,7 +332,7 @@ static void test_the_end_of_a_tcp_socket_is_not_handled(void)
 
     open_tcp(p);
     close(p[1]);
-    ignore(p[0], READYQ_READ, "READ|READ_CLOSED", "its end is not handled");
+    ignore(p[0], READYQ_READ, "READ|READ_CLOSED", "the end of its data is not handled");
     close(p[0]);
 }
 
@@ -357,7 +357,7 @@ static void test_the_end_of_a_pipe_is_read_again_and_again(void)
     add(q, &w, p[0], READYQ_READ);
     run_with(q, 0, 5 * TURNS, read_nothing);
     CHECK_IS(ended, 5 * TURNS);
-    expect("(pipe)", "its end is not handled");
+    expect("(pipe)", "the end of its data is not handled");
     readyq_close(q);
     close(p[0]);
 }
@@ -371,7 +371,7 @@ static void test_the_end_of_a_file_is_read_again_and_again(void)
     CHECK_IS(lseek(fd, 0, SEEK_END), 5);
     add(q, &w, fd, READYQ_READ);
     run_with(q, 0, 5 * TURNS, read_nothing);
-    expect("(file ", "its end is not handled");
+    expect("(file ", "the end of its data is not handled");
     readyq_close(q);
     close(fd);
 }
@@ -557,7 +557,7 @@ static void test_no_descriptor_is_left_for_a_listener(void)
     CHECK_IS(setrlimit(RLIMIT_NOFILE, &limit), 0);
     run_with(q, 0, 2 * TURNS, accept_slowly);
     CHECK_IS(refused, 2 * TURNS);
-    expect("listening", "no descriptor is left, so accept fails");
+    expect("listening", "no descriptors are left, so accept fails");
     readyq_close(q);
     close(client);
     close(listener);
@@ -860,7 +860,8 @@ static void watch_edge(handler handle)
 static void test_an_edge_watch_is_left_with_data(void)
 {
     watch_edge(read_one);
-    expect("interest READ|EDGE: 2 bytes were left 0.", "EDGE does not report them again");
+    expect("interest READ|EDGE: 2 bytes have been left unread for 0.",
+           "EDGE does not report them again");
 }
 
 static void test_an_edge_watch_is_drained(void)
@@ -982,7 +983,7 @@ static void test_an_edge_listener_is_left_with_connections(void)
     CHECK(take(q) == &w);
     close(accept(listener, NULL, NULL));
     run_with(q, 40 * MS, 5, NULL);
-    expect_with_epoll("listening", "1 connection was left 0.");
+    expect_with_epoll("listening", "1 connection has been waiting for 0.");
     readyq_close(q);
     close(one);
     close(two);

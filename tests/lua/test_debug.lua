@@ -143,7 +143,7 @@ function T.test_an_edge_that_was_left_with_data()
         for _ in q:wait(0) do end
         q:wait(0.3)
     end)
-    equal(count(warnings, "5 bytes were left 0%.%d+ s ago.-%(data=table: "), 1)
+    equal(count(warnings, "5 bytes have been left unread for 0%.%d+ s,.-%(data=table: "), 1)
 end
 
 function T.test_a_signal_that_becomes_blocked()
@@ -175,7 +175,7 @@ function T.test_wrong_options_are_refused()
         equal(ok, false)
         assert(message:find(why, 1, true), message)
     end
-    refuses(1, "debug is true, false or a table of thresholds")
+    refuses(1, "debug must be true, false or a table of thresholds")
     refuses({speed = 1}, "no such threshold: 'speed'")
     refuses({true}, "no such threshold")
     refuses({turns = 0}, "debug.turns must be at least 1")

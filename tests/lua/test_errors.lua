@@ -71,7 +71,7 @@ end
 function T.test_a_wrong_interest_of_modify_changes_nothing()
     local q = readyq.new()
     local watch = q:add(things.eventfd(1), "r")
-    local invalid = "to 'modify' %(modify of descriptor.*the interest is not valid"
+    local invalid = "to 'modify' %(modify%(%) failed for descriptor.*the interest is not valid"
     raises("#1 " .. invalid, function() watch:modify(readyq.FIRED) end)
     raises("#2 " .. invalid, function() q:modify(watch, readyq.FIRED) end)
     raises("#1 to 'modify' %(an interest is .*, not no value", function() watch:modify() end)
@@ -110,7 +110,7 @@ function T.test_a_second_add_fails_and_changes_nothing()
     local q = readyq.new()
     local r, w = things.pipe()
     local watch = q:add(r, "r", "first")
-    fails("descriptor " .. r .. " %(pipe%).*watched.*already", EEXIST, q:add(r, "w", "second"))
+    fails("descriptor " .. r .. " %(pipe%).*already watches", EEXIST, q:add(r, "w", "second"))
     equal(#q, 1)
     equal(watch.interest, readyq.READ)
     unix.write(w, "x")
@@ -131,14 +131,14 @@ end
 function T.test_an_unknown_watch_fails()
     local q = readyq.new()
     local r = things.pipe()
-    local unknown = "descriptor " .. r .. " %(pipe%) failed: this queue does not watch it"
-    fails("remove of " .. unknown, ENOENT, q:remove(r))
-    fails("modify of " .. unknown, ENOENT, q:modify(r, "r"))
+    local unknown = "%(%) failed for descriptor " .. r .. " %(pipe%): this queue does not watch it"
+    fails("remove" .. unknown, ENOENT, q:remove(r))
+    fails("modify" .. unknown, ENOENT, q:modify(r, "r"))
     local watch = q:add(r, "r")
     equal(watch:remove(), true)
     fails("the watch was removed", ENOENT, watch:modify("r"))
     fails("the watch was removed", ENOENT, q:modify(watch, "r"))
-    fails("remove of " .. unknown, ENOENT, q:remove(r))
+    fails("remove" .. unknown, ENOENT, q:remove(r))
     equal(q:get(r), nil)
 end
 
@@ -186,7 +186,7 @@ function T.test_options_are_checked()
     raises("unknown option.*'colour'", readyq.new, {colour = "red"})
     raises("of the wrong type: 'clock'", readyq.new, {clock = 5})
     raises("unknown option", readyq.new, {"epoll"})
-    raises("#1 to .*clock is 'real' or 'virtual', not 'lunar'", readyq.new, {clock = "lunar"})
+    raises("#1 to .*clock must be 'real' or 'virtual', not 'lunar'", readyq.new, {clock = "lunar"})
 end
 
 function T.test_signals_that_cannot_be_caught_are_refused()
@@ -241,7 +241,7 @@ function T.test_only_a_timer_that_was_not_removed_can_be_restarted()
     local fired = q:add_timer(0)
     things.event(q)
     equal(fired:remove(), false)
-    fails("restart failed", ENOENT, fired:restart(1))
+    fails("restart%(%) failed", ENOENT, fired:restart(1))
     for watch in q:watches() do equal(watch, trigger) end
     local late = q:add_timer(0)
     things.event(q)
@@ -258,8 +258,8 @@ function T.test_a_full_descriptor_table_fails_and_leaks_nothing()
         if not fd then break end
         fill[#fill + 1] = fd
     end
-    for _ = 1, 3 do fails("no descriptor left", EMFILE, readyq.new()) end
-    fails("no descriptor left", EMFILE, before:fileno())
+    for _ = 1, 3 do fails("no descriptors left", EMFILE, readyq.new()) end
+    fails("no descriptors left", EMFILE, before:fileno())
     for _, fd in ipairs(fill) do unix.close(fd) end
     local q = assert(readyq.new())
     q:close()
@@ -284,16 +284,16 @@ function T.test_a_child_that_cannot_open_a_queue_gets_that_error_from_every_call
     local watch, trigger = q:add(r, "r", "pipe"), q:add_trigger("mail")
     in_child(function()
         unix.limit_files(0)
-        fails("no descriptor left", EMFILE, q:add(w, "w"))
-        fails("no descriptor left", EMFILE, q:add_timer(0))
-        fails("no descriptor left", EMFILE, q:add_signal("USR1"))
-        fails("no descriptor left", EMFILE, q:add_process(unix.getpid()))
-        fails("no descriptor left", EMFILE, q:add_trigger())
-        fails("no descriptor left", EMFILE, q:modify(r, "rw"))
-        fails("no descriptor left", EMFILE, watch:remove())
-        fails("no descriptor left", EMFILE, q:fileno())
-        raises("no descriptor left", q.wait, q, 0)
-        raises("no descriptor left", q.dispatch, q, 0.01)
+        fails("no descriptors left", EMFILE, q:add(w, "w"))
+        fails("no descriptors left", EMFILE, q:add_timer(0))
+        fails("no descriptors left", EMFILE, q:add_signal("USR1"))
+        fails("no descriptors left", EMFILE, q:add_process(unix.getpid()))
+        fails("no descriptors left", EMFILE, q:add_trigger())
+        fails("no descriptors left", EMFILE, q:modify(r, "rw"))
+        fails("no descriptors left", EMFILE, watch:remove())
+        fails("no descriptors left", EMFILE, q:fileno())
+        raises("no descriptors left", q.wait, q, 0)
+        raises("no descriptors left", q.dispatch, q, 0.01)
         equal(#q, 2)
         equal(watch.interest, readyq.READ)
         unix.limit_files(256)

@@ -99,8 +99,8 @@ def poll(fd):
 
 
 def spawn(status):
-    """Starts a child that keeps all present descriptors open; returns its id and a descriptor that
-    ends it.
+    """Starts a child that keeps all descriptors that are open now; returns its id and a
+    descriptor that ends it.
     """
     reader, writer = os.pipe()
     pid = os.fork()

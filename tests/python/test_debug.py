@@ -84,7 +84,7 @@ def test_end_that_is_not_handled(queue, pair, caught):
     queue.add(here, data=lambda _: here.recv(1))
     for _ in range(3000):
         queue.dispatch(0)
-    assert "its end is not handled" in the_only(caught, RuntimeWarning)
+    assert "the end of its data is not handled" in the_only(caught, RuntimeWarning)
 
 
 def test_long_turn_names_the_handler(queue, caught):
@@ -165,7 +165,7 @@ def test_edge_that_was_left_with_data(queue, pair, caught):
     there.send(b"hello")
     queue.dispatch()
     queue.wait(0.3)
-    assert "4 bytes were left 0." in the_only(caught, RuntimeWarning)
+    assert "4 bytes have been left unread for 0." in the_only(caught, RuntimeWarning)
 
 
 def test_signal_that_becomes_blocked(queue, caught):

@@ -25,7 +25,7 @@ def refused(call):
         call()
     except OSError as error:
         assert error.errno == errno.EMFILE, error
-        assert "no descriptor left" in str(error), error
+        assert "no descriptors left" in str(error), error
         return True
 
 for call in (readyq.Queue, q.fileno, lambda: q.add_process(os.getppid())):
@@ -87,7 +87,7 @@ for call in (
         call()
     except OSError as error:
         assert error.errno == errno.EMFILE, error
-        assert "no descriptor left" in str(error), error
+        assert "no descriptors left" in str(error), error
     else:
         raise AssertionError("a queue without descriptors")
 assert list(q) == [watch, trigger] and watch.interest == readyq.READ and there not in q

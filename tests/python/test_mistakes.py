@@ -155,15 +155,15 @@ MISTAKES = [
     (lambda w: w.q.modify(w.sock), TypeError, "modify() needs argument 'interest'"),
     # no descriptors
     (lambda w: w.q.add(w.closed), ValueError,
-     "add of {closed} failed: it is closed, since its fileno() is negative; use an open one"),
+     "add() failed for {closed}: it is closed, since its fileno() is negative; use an open one"),
     (lambda w: w.q.add(Lost()), ValueError,
-     "add of <Numbered> failed: it is closed, since its fileno() is negative; use an open one"),
+     "add() failed for <Numbered>: it is closed, since its fileno() is negative; use an open one"),
     (lambda w: w.q.add(w.file), ValueError, "I/O operation on closed file"),
     (lambda w: w.q.add(777_777), OSError,
-     EBADF + "add(READ) of descriptor 777777 (closed) failed: it is not open; use the number of an "
-     "open descriptor"),
+     EBADF + "add(READ) failed for descriptor 777777 (closed): it is not open; use the number of "
+     "an open descriptor"),
     (lambda w: w.q.add(w.closed.fileno(), WRITE), OSError,
-     EBADF + "add(WRITE) of -1 failed: it is not open; use the number of an open descriptor"),
+     EBADF + "add(WRITE) failed for -1: it is not open; use the number of an open descriptor"),
     (lambda w: w.q.add(1.0), TypeError, f"add: {NO_FILENO} float 1.0"),
     (lambda w: w.q.add("3"), TypeError, f"add: {NO_FILENO} str '3'"),
     (lambda w: w.q.add(None), TypeError, f"add: {NO_FILENO} NoneType None"),
@@ -177,59 +177,61 @@ MISTAKES = [
      "add: fileno() of Numbered must be an int, not str '3'"),
     (lambda w: w.q.add(2**31), ValueError, "add: descriptor is out of range: 2147483648"),
     (lambda w: w.q.add(w.q), ValueError,
-     "add(READ) of {queue} failed: it belongs to this queue; a queue cannot watch itself"),
+     "add(READ) failed for {queue}: it belongs to this queue; a queue cannot watch itself"),
     # interests
     (lambda w: w.q.add(w.free, "rx"), ValueError,
      f"add: interest must be made of \"r\", \"w\" and \"p\", not 'rx'{BY_NAME}"),
     (lambda w: w.q.add(w.free, ""), ValueError,
      f"add: interest must be made of \"r\", \"w\" and \"p\", not ''{BY_NAME}"),
-    (lambda w: w.q.add(w.free, EDGE), ValueError, f"add(EDGE) of {{free}} failed: {COMBINE}"),
+    (lambda w: w.q.add(w.free, EDGE), ValueError, f"add(EDGE) failed for {{free}}: {COMBINE}"),
     (lambda w: w.q.add(w.free, READ | READ_CLOSED), ValueError,
-     f"add(READ|READ_CLOSED) of {{free}} failed: {COMBINE}"),
-    (lambda w: w.q.add(w.free, 0x2000), ValueError, f"add(0x2000) of {{free}} failed: {COMBINE}"),
+     f"add(READ|READ_CLOSED) failed for {{free}}: {COMBINE}"),
+    (lambda w: w.q.add(w.free, 0x2000), ValueError, f"add(0x2000) failed for {{free}}: {COMBINE}"),
     (lambda w: w.q.add(w.free, -1), ValueError, "add: interest is out of range: -1"),
     (lambda w: w.q.add(w.free, True), TypeError,
      f"add: interest must be {LETTERS}, not bool True{BY_NAME}"),
-    (lambda w: w.watch.modify(EDGE), ValueError, f"modify(EDGE) of {{sock}} failed: {COMBINE}"),
+    (lambda w: w.watch.modify(EDGE), ValueError, f"modify(EDGE) failed for {{sock}}: {COMBINE}"),
     (lambda w: w.watch.modify(None), TypeError,
      f"modify: interest must be {LETTERS}, not NoneType None"),
     # what is watched, and what is not
     (lambda w: w.q.add(w.sock, WRITE), FileExistsError,
-     EEXIST + "add(WRITE) of {sock} failed: it is watched by this queue already; modify its watch, "
-     "or remove it first"),
+     EEXIST + "add(WRITE) failed for {sock}: this queue already watches it; modify its watch, or "
+     "remove it first"),
     (lambda w: w.q.remove(w.free), KeyError,
-     "remove of {free} failed: this queue does not watch it; there is nothing to remove"),
+     "remove() failed for {free}: this queue does not watch it; there is nothing to remove"),
     (lambda w: w.q.remove(w.closed), KeyError,
-     "remove of {closed} failed: this queue does not watch it; there is nothing to remove"),
+     "remove() failed for {closed}: this queue does not watch it; there is nothing to remove"),
     (lambda w: w.q.modify(w.free, "w"), KeyError,
-     "modify of {free} failed: this queue does not watch it; add it first"),
+     "modify() failed for {free}: this queue does not watch it; add it first"),
     (lambda w: w.q[w.free], KeyError,
-     "lookup of {free} failed: this queue does not watch it; add it first"),
+     "q[source] failed for {free}: this queue does not watch it; add it first"),
     (lambda w: w.q[777_777], KeyError,
-     "lookup of descriptor 777777 (closed) failed: this queue does not watch it; add it first"),
-    (lambda w: w.q["mine"], TypeError, f"lookup: {NO_FILENO} str 'mine'"),
+     "q[source] failed for descriptor 777777 (closed): this queue does not watch it; add it "
+     "first"),
+    (lambda w: w.q["mine"], TypeError, f"q[source]: {NO_FILENO} str 'mine'"),
     (lambda w: w.q.remove(w.foreign), KeyError,
-     "remove of {free_watch} failed: it is not in this queue but in another; call its own methods"),
+     "remove() failed for {free_watch}: it is not in this queue but in another; call "
+     "the watch's own methods"),
     (lambda w: w.q[w.fired], KeyError,
-     "lookup of <readyq.Watch timer, inactive, ready FIRED> failed: it is not in this queue any "
-     "more; add its source again"),
+     "q[source] failed for <readyq.Watch timer, inactive, ready FIRED>: it is not in this queue "
+     "any more; add its source again"),
     (lambda w: w.fired.modify("r"), KeyError,
-     "modify(READ) of a timer failed: it has fired and left its queue; nothing is left to do"),
+     "modify(READ) failed for a timer: it has fired and left its queue; nothing is left to do"),
     (lambda w: w.gone.restart(1), KeyError,
-     "restart of a timer failed: the watch was removed from its queue; add it again"),
+     "restart() failed for a timer: the watch was removed from its queue; add it again"),
     (lambda w: w.late.modify("rw"), OSError,
-     EBADF + f"modify(READ|WRITE) of {{late}} failed: it was closed; {BEFORE}"),
+     EBADF + f"modify(READ|WRITE) failed for {{late}}: it was closed; {BEFORE}"),
     (lambda w: w.q.modify(w.reused.fd, 0), OSError,
-     EBADF + "modify(0) of {reused} failed: it was closed, and the number belongs to another file "
-     f"now; {BEFORE}"),
+     EBADF + "modify(0) failed for {reused}: it was closed, and the number belongs to another "
+     f"file now; {BEFORE}"),
     # one kind of watch for another
     (lambda w: w.watch.restart(1), ValueError,
-     "restart of {sock} failed: it is not a timer; only a timer can be restarted"),
+     "restart() failed for {sock}: it is not a timer; only a timer can be restarted"),
     (lambda w: w.watch.fire(), ValueError,
-     "fire of {sock} failed: it is not a trigger; only a trigger can be fired"),
+     "fire() failed for {sock}: it is not a trigger; only a trigger can be fired"),
     (lambda w: w.trigger.modify("r"), ValueError,
-     "modify(READ) of a trigger failed: it is not a descriptor's watch; only a descriptor's watch "
-     "has an interest"),
+     "modify(READ) failed for a trigger: it is not a descriptor's watch; only a descriptor's "
+     "watch has an interest"),
     # time
     (lambda w: w.q.wait("1"), TypeError, "wait: timeout must be a number of seconds, not str '1'"),
     (lambda w: w.q.wait(-1), ValueError, "wait: timeout must be a number of seconds >= 0, not -1"),
@@ -273,28 +275,28 @@ MISTAKES = [
      "reaped (waitpid)"),
     # data that dispatch cannot call
     (lambda w: dispatch(w, fetch), TypeError,
-     f"dispatch of <readyq.Watch trigger, data={fetch!r}> failed: {ASYNC}"),
+     f"dispatch() failed for <readyq.Watch trigger, data={fetch!r}>: {ASYNC}"),
     (lambda w: dispatch(w, w.client.handle), TypeError,
-     "dispatch of <readyq.Watch trigger, data=<bound method Client.handle of <Client>>> failed: "
-     + ASYNC),
+     "dispatch() failed for <readyq.Watch trigger, data=<bound method Client.handle of "
+     f"<Client>>>: {ASYNC}"),
     (lambda w: dispatch(w, functools.partial(w.client.handle)), TypeError,
-     "dispatch of <readyq.Watch trigger, data=functools.partial(<bound method Client.handle of "
-     f"<Client>>)> failed: {ASYNC}"),
+     "dispatch() failed for <readyq.Watch trigger, data=functools.partial(<bound method "
+     f"Client.handle of <Client>>)>: {ASYNC}"),
     (lambda w: dispatch(w, w.client), TypeError,
-     f"dispatch of <readyq.Watch trigger, data=<Client>> failed: {ASYNC}"),
+     f"dispatch() failed for <readyq.Watch trigger, data=<Client>>: {ASYNC}"),
     (lambda w: dispatch(w, produce), TypeError,
-     f"dispatch of <readyq.Watch trigger, data={produce!r}> failed: its data is a generator "
+     f"dispatch() failed for <readyq.Watch trigger, data={produce!r}>: its data is a generator "
      "function, whose call runs nothing; give a plain function, or take the watch from wait()"),
     (lambda w: dispatch(w, tick(w.trigger)), TypeError,
-     "dispatch of <readyq.Watch trigger> failed: it has no data to call; give a function as data, "
-     "or take the watch from wait()"),
+     "dispatch() failed for <readyq.Watch trigger>: it has no data to call; give a function as "
+     "data, or take the watch from wait()"),
     (lambda w: dispatch(w, "mail"), TypeError,
-     "dispatch of <readyq.Watch trigger, data='mail'> failed: its data cannot be called; give a "
+     "dispatch() failed for <readyq.Watch trigger, data='mail'>: its data cannot be called; give a "
      "function as data, or take the watch from wait()"),
     # closed queues, and what is no queue
-    (lambda w: w.shut.add(w.free), ValueError, "add failed: the queue is closed; open a new one"),
-    (lambda w: w.shut.wait(0), ValueError, "wait failed: the queue is closed; open a new one"),
-    (lambda w: w.left.fire(), ValueError, "fire failed: the queue is closed; open a new one"),
+    (lambda w: w.shut.add(w.free), ValueError, "add() failed: the queue is closed; open a new one"),
+    (lambda w: w.shut.wait(0), ValueError, "wait() failed: the queue is closed; open a new one"),
+    (lambda w: w.left.fire(), ValueError, "fire() failed: the queue is closed; open a new one"),
     (lambda w: readyq.Queue("epoll"), ValueError,
      "Queue: clock must be \"real\" or \"virtual\", not 'epoll'"),
     (lambda w: readyq.Queue(1024), TypeError,

@@ -154,7 +154,7 @@ def shown(make):
 
 def test_the_title_has_the_totals():
     assert shown(recordings.conversation)[0] == (
-        "806 ms of a queue on epoll, 4 waits, 99.9 % asleep, 4 deliveries, 0 records dropped"
+        "A queue on epoll: 806 ms, 4 waits, 99.9 % asleep, 4 deliveries, 0 records dropped"
     )
 
 
@@ -294,7 +294,7 @@ def test_a_few_bars_narrower_than_two_pixels_are_two_pixels_wide():
     [lane] = picture.lanes
     assert [(bar.width, bar.title) for bar in lane.bars] == [
         (2, "READ: handled in 1 µs"),
-        (2, "2, which took 2 µs in all"),
+        (2, "2 deliveries, handled in 2 µs in all"),
         (2, "READ: handled in 1 µs"),
     ]
     assert lane.columns == {}

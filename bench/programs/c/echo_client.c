@@ -25,7 +25,7 @@ enum { BATCH = 128, ROOM = 16384, CROWD = 256, FROM_ONE_ADDRESS = 5000, SILENCE_
 
 struct connection {
     int fd;
-    size_t got; /* bytes of the present answer */
+    size_t got; /* bytes of the current answer */
 };
 
 static char buffer[ROOM], message[ROOM];

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The command `python -m readyq.timeline`. Each error is one line on stderr: exit code 2 for a
-wrong command, 1 if a file cannot be read, is not a recording, or cannot be written.
+"""The command `python -m readyq.timeline`. Each error is one line on stderr: exit code 2 if the
+command line is invalid, 1 if a file cannot be read, is not a recording, or cannot be written.
 """
 
 from __future__ import annotations

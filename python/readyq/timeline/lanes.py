@@ -115,7 +115,7 @@ class Lane:
 
     @property
     def total(self) -> str:
-        """How often it was handled, and how long in all."""
+        """How many times it was handled, and how long in all."""
         kind = "handled" if self.track.kind == "watch" else "handler"
         number = self.track.count(kind)
         if not number:
@@ -175,10 +175,19 @@ def _leave_out_covered(lane: Lane) -> None:
         lane.columns["ready"] = columns
 
 
+_SEVERAL = {
+    "sleep": "sleeps, which took",
+    "handler": "handlers, which took",
+    "ready": "times ready, for",
+    "handled": "deliveries, handled in",
+}
+
+
 def _bars(spans: list[Span], left: float) -> Bar:
     """A bar for several spans in one column."""
+    kind = spans[0].kind
     time = text.duration(sum(span.end - span.begin for span in spans))
-    return Bar(left, COLUMN, spans[0].kind, f"{len(spans):,}, which took {time} in all", ())
+    return Bar(left, COLUMN, kind, f"{len(spans):,} {_SEVERAL[kind]} {time} in all", ())
 
 
 def _bar(span: Span, left: float, width: float = COLUMN) -> Bar:

@@ -81,7 +81,7 @@ def title(recording: Recording) -> list[str]:
     deliveries = sum(track.count("handler") for track in recording.threads)
     on = f" on {text.visible(recording.backend)}" if recording.backend else ""
     return [
-        f"{text.duration(whole)} of a queue{on}",
+        f"A queue{on}: {text.duration(whole)}",
         text.count(sum(track.waits for track in waiting), "wait"),
         f"{text.share(asleep, whole * len(waiting))} asleep",
         text.count(deliveries, "delivery", "deliveries"),

@@ -87,8 +87,8 @@ class Track:
 
     @property
     def waits(self) -> int:
-        """How often the program waited. Python looks before it sleeps; a look that finds nothing is
-        the beginning of a wait and not counted.
+        """How many times the program waited. Python checks before it sleeps ("look"); a check that
+        finds nothing is the beginning of a wait, and not counted.
         """
         return sum(
             span.kind == "wait" and (span.name != "look" or span.details.get("ready") != 0)
