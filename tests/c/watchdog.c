@@ -646,13 +646,13 @@ static void test_a_long_turn_of_a_descriptor_that_is_removed_in_it(void)
     readyq *q = open_watched_with(50 * MS);
     readyq_watch w;
     int p[2];
-    char text[60];
+    char text[80];
 
     open_pipe(p);
     put(p[1]);
     add(q, &w, p[0], READYQ_READ);
     run_with(q, 0, 2, remove_and_block);
-    snprintf(text, sizeof text, "fd %d, removed since: its handler took 0.", p[0]);
+    snprintf(text, sizeof text, "fd %d, which was removed meanwhile: its handler took 0.", p[0]);
     expect(text, "");
     CHECK(dog.watch == NULL);
     readyq_close(q);
@@ -880,7 +880,8 @@ static void test_an_edge_watch_is_left_with_one_byte(void)
     put(p[1]);
     add(q, &w, p[0], READYQ_READ | READYQ_EDGE);
     run_with(q, 40 * MS, 5, NULL);
-    expect("interest READ|EDGE: 1 byte was left 0.", "EDGE does not report it again");
+    expect("interest READ|EDGE: 1 byte has been left unread for 0.",
+           "EDGE does not report it again");
     readyq_close(q);
     close_pair(p);
 }
@@ -999,7 +1000,7 @@ static void test_an_edge_listener_is_left_with_all_its_connections(void)
 
     add(q, &w, listener, READYQ_READ | READYQ_EDGE);
     run_with(q, 40 * MS, 5, NULL);
-    expect_with_epoll("listening", "2 connections were left 0.");
+    expect_with_epoll("listening", "2 connections have been waiting for 0.");
     readyq_close(q);
     close(one);
     close(two);

@@ -144,7 +144,7 @@ def test_an_exception_of_index_propagates(unchanged, make):
 
 def test_a_negative_number_is_not_watched(unchanged):
     assert -1 not in unchanged
-    with pytest.raises(KeyError, match="remove of -1 failed: this queue does not watch it"):
+    with pytest.raises(KeyError, match=r"remove\(\) failed for -1: this queue does not watch it"):
         unchanged.remove(-1)
 
 

@@ -242,7 +242,7 @@ def test_a_recording_without_records_or_with_too_many_is_refused(queue, records,
 
 def test_a_closed_queue_is_not_recorded(queue):
     queue.close()
-    with pytest.raises(ValueError, match="record failed: the queue is closed"):
+    with pytest.raises(ValueError, match=r"record\(\) failed: the queue is closed"):
         queue.record()
     with pytest.raises(TypeError, match="record"):
         queue.record(10, 20)
