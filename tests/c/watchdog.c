@@ -409,7 +409,8 @@ static void test_write_is_asked_for_though_nothing_is_written_to_a_file(void)
 {
     int fd = open_file();
 
-    ignore(fd, READYQ_WRITE, "(file ", "WRITE is asked for though nothing");
+    spin(fd, READYQ_WRITE);
+    expect_with_epoll("(file ", "WRITE is asked for though nothing");
     close(fd);
 }
 
@@ -570,13 +571,16 @@ static void test_each_of_many_watches_that_spin_is_reported(void)
     readyq_watch w[MANY];
     int p[2], numbers[MANY];
 
-    open_pipe(p);
+    if (HAS_EPOLL) /* calls that read are counted for these */
+        open_pipe(p);
+    else
+        open_unix(p);
     put(p[1]);
     for (int i = 0; i < MANY; i++) {
         CHECK((numbers[i] = dup(p[0])) >= 0);
         add(q, &w[i], numbers[i], READYQ_READ);
     }
-    for (int i = 0; i < 5 && dog.told < MANY; i++)
+    for (int i = 0; i < 30 && dog.told < MANY; i++)
         run_with(q, 0, 2 * TURNS, NULL);
     CHECK_IS(dog.told, MANY);
     readyq_close(q);
@@ -667,11 +671,15 @@ static void compute(int64_t time)
         ;
 }
 
-/* Another thread may keep it from running for a while. */
+/* However long others keep it from running meanwhile. */
 static void compute_long(readyq_watch *w)
 {
+    struct timespec worked;
+
     (void)w;
-    compute(400 * MS);
+    do
+        CHECK_IS(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked), 0);
+    while (worked.tv_sec == 0 && worked.tv_nsec < 300 * MS);
 }
 
 static void test_a_turn_that_computes(void)
