@@ -26,6 +26,7 @@ class Rows:
     def __init__(self, latest):
         rows = [row for part in latest["parts"].values() for row in part["rows"]]
         self.by_key = {(r.group, r.what, r.subject, r.language, r.unit): r.value for r in rows}
+        self.versions = results.versions(latest["parts"])
 
     def value(self, *key):
         """KeyError if that was not measured."""
@@ -143,9 +144,10 @@ def cost_of_workers(rows):
 
 
 def free_threads(rows):
-    if any("threads without a GIL" in key for key in rows.by_key):
-        return "in a CPython without a GIL they run together (last line)"
-    return "a CPython without a GIL was not available"
+    if not any("threads without a GIL" in key for key in rows.by_key):
+        return "a CPython without a GIL was not available here"
+    version = rows.versions["Python without a GIL"]
+    return f"those of a CPython without a GIL ({version}, last line) run together"
 
 
 # ------------------------------------------------------------------ ten million

@@ -199,7 +199,7 @@ def conditions_text(parts):
         [words, *(str(part["conditions"][key]) for part in parts.values())]
         for key, words in names.items()
     ]
-    versions = next(iter(parts.values()))["conditions"]["versions"]
+    versions = results.versions(parts)
     found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     left_out = [f"{one['subject']} ({one['language']}): `{one['get']}`" for one in missing(parts)]
     words = ["## Conditions", table(["", *parts], lines), f"Versions: {found}."]

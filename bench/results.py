@@ -88,6 +88,14 @@ def conditions(**versions):
     }
 
 
+def versions(parts):
+    """Of everything that was measured in any part, by name."""
+    found = {}
+    for part in parts.values():
+        found.update(part["conditions"]["versions"])
+    return found
+
+
 def load(path):
     """{} if there is no such file."""
     try:

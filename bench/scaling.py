@@ -4,10 +4,8 @@ several queues, one in each process or thread, share a port. docs/scaling.md is 
 """
 
 import dataclasses
-import glob
 import os
 import resource
-import shutil
 import socket
 from pathlib import Path
 
@@ -23,6 +21,7 @@ KERNEL_ROUNDS = 5
 ACCEPTS = 1_000  # connections, one after another or at once
 WORKERS = (1, 2, 4)
 LOAD_ROUNDS, MILLISECONDS = 7, 150
+NO_GIL = "threads without a GIL"
 
 
 # ------------------------------------------------------------------ memory
@@ -151,14 +150,12 @@ class Program:
     environment: tuple = ()
 
 
-def free_threaded_python():
-    """A CPython without a GIL for which readyq is built in place, or None."""
-    found = glob.glob(os.path.expanduser("~/.pyenv/versions/*t/bin/python"))
-    for python in [shutil.which("python3.14t"), shutil.which("python3.13t"), *found]:
-        code = "import sys, readyq; print(not sys._is_gil_enabled())"
-        if python and subjects.text_of(python, "-c", code).endswith("True"):
-            return python
-    return None
+def missing():
+    absent = subjects.missing()
+    if not subjects.free_threaded():
+        get = "make bench FREE_THREADED=python3.14t"
+        absent.append({"subject": NO_GIL, "language": "Python", "get": get})
+    return absent
 
 
 def programs():
@@ -168,8 +165,8 @@ def programs():
         Program("processes", "Python", (subjects.python(), python)),
         Program("threads", "Python", (subjects.python(), python), threads=True),
     ]
-    if free := free_threaded_python():
-        own.append(Program("threads without a GIL", "Python", (free, python), threads=True))
+    if free := subjects.free_threaded():
+        own.append(Program(NO_GIL, "Python", (free, python), threads=True))
     if subjects.has_lua_module("socket"):
         lua = subjects.PROGRAMS / "lua" / "worker.lua"
         own.append(Program("processes", "Lua", (subjects.LUA, lua)))

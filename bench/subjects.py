@@ -29,6 +29,16 @@ def python():
     return sys.executable
 
 
+@functools.cache
+def free_threaded():
+    """The CPython without a GIL that FREE_THREADED names, or None. make built readyq for it."""
+    python = os.environ.get("FREE_THREADED")
+    code = "import sys, readyq; print(sys._is_gil_enabled())"
+    if python and text_of(python, "-c", code) != "False":
+        sys.exit(f"bench: FREE_THREADED={python} is not a CPython without a GIL")
+    return python
+
+
 @dataclasses.dataclass(frozen=True)
 class Subject:
     name: str
@@ -215,6 +225,8 @@ def versions():
     """The versions of the interpreters and libraries that are installed, by name."""
     found = {"Python": text_of(python(), "-V").removeprefix("Python ")}
     found["Lua"] = text_of(LUA, "-v").partition("  ")[0].removeprefix("Lua ")
+    if free := free_threaded():
+        found["Python without a GIL"] = text_of(free, "-V").removeprefix("Python ")
     for subject in present():
         if subject.needs:
             name = LIBRARY_NAMES.get(subject.needs, subject.name)

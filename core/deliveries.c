@@ -11,7 +11,7 @@ static readyq_watch *next_of(readyq_batch *batch)
     readyq_watch *w = readyq__owner(link, link);
 
     batch->own.next = link->next;
-    w->ready = w->own.event;
+    readyq__set(w, ready, w->own.event);
     w->own.event = 0;
     w->own.place = READYQ__TAKEN;
     return w;

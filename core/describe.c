@@ -198,7 +198,7 @@ static void describe_source(const readyq_watch *w, char *text, size_t size)
 {
     char what[256];
 
-    if (w->kind == READYQ_KIND_FD && w->queue != NULL)
+    if (w->kind == READYQ_KIND_FD && readyq__get(w, queue) != NULL)
         snprintf(text, size, "fd %d (%s)", w->fd, readyq_describe(w->fd, what, sizeof what));
     else if (w->kind == READYQ_KIND_FD)
         snprintf(text, size, "fd %d", w->fd);
@@ -212,19 +212,21 @@ static void describe_source(const readyq_watch *w, char *text, size_t size)
 
 char *readyq_describe_watch(const readyq_watch *w, uint32_t ready, char *text, size_t size)
 {
-    const char *state = w->interest == 0 ? " (paused)" : w->armed ? "" : " (disarmed)";
+    const uint32_t wanted = readyq__get(w, interest);
+    const uint64_t times = readyq__get(w, count);
+    const char *state = wanted == 0 ? " (paused)" : readyq__get(w, armed) ? "" : " (disarmed)";
     char source[288], bits[128], interest[160] = "", event[160] = "", count[40] = "";
 
     describe_source(w, source, sizeof source);
-    if (w->queue == NULL)
+    if (readyq__get(w, queue) == NULL)
         snprintf(interest, sizeof interest, ", inactive");
     else if (w->kind == READYQ_KIND_FD)
         snprintf(interest, sizeof interest, " interest %s%s",
-                 readyq_describe_bits(w->interest, bits, sizeof bits), state);
+                 readyq_describe_bits(wanted, bits, sizeof bits), state);
     if (ready != 0)
         snprintf(event, sizeof event, ", ready %s", readyq_describe_bits(ready, bits, sizeof bits));
-    if (ready != 0 && ready == w->ready && w->count > 1)
-        snprintf(count, sizeof count, ", count %llu", (unsigned long long)w->count);
+    if (ready != 0 && ready == readyq__get(w, ready) && times > 1)
+        snprintf(count, sizeof count, ", count %llu", (unsigned long long)times);
     if (size > 0)
         snprintf(text, size, "%s%s%s%s", source, interest, event, count);
     return text;

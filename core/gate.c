@@ -36,7 +36,7 @@ void readyq__kick_if_needed(readyq *q)
 /* Why a watch is in no queue. */
 static int refuse(const readyq_watch *w)
 {
-    if (__atomic_load_n(&w->kind, __ATOMIC_RELAXED) == READYQ_KIND_NONE)
+    if (readyq__get(w, kind) == READYQ_KIND_NONE)
         return readyq__refuse(ENOENT, "the watch was never added to a queue", "add it first");
     if (readyq__fired_in(w) != 0)
         return readyq__refuse(ENOENT, "it has fired and left its queue", "nothing is left to do");

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * A part of internal.h: lists, the lock, and holding off cancellation, inline because every call
- * uses them.
+ * A part of internal.h: the fields of watches, lists, the lock, and holding off cancellation, inline
+ * because every call uses them.
  */
 #ifndef READYQ_INLINE_H
 #define READYQ_INLINE_H
+
+/* ------------------------------------------------------------------ public fields of a watch */
+
+/* They are set with the queue's lock held, and atomically, since a program may read them in another
+ * thread at any time. Without the lock they are read by readyq__get(). */
+#define readyq__set(w, field, value) __atomic_store_n(&(w)->field, value, __ATOMIC_RELAXED)
+#define readyq__get(w, field) __atomic_load_n(&(w)->field, __ATOMIC_RELAXED)
 
 /* ------------------------------------------------------------------ lists */
 

@@ -97,7 +97,7 @@ int readyq_open(readyq **out, const struct readyq_options *options)
 
 static void detach(readyq *q, readyq_watch *w)
 {
-    w->ready = 0;
+    readyq__set(w, ready, 0);
     if (w->own.place != READYQ__STALE)
         readyq__record_remove(q, w, READYQ_REMOVAL_CLOSE);
     readyq__detach(q, w);

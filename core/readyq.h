@@ -78,7 +78,8 @@ struct readyq__link { /* private: an element of a circular list */
 
 /* One registration in one queue, embedded in an object of the caller. Zero it before its first use
  * (`readyq_watch w = {0}`) and do not move it while it is in a queue. The fields after `data` are
- * read-only for the caller.
+ * read-only for the caller. Where other threads wait on the queue or change the watch, read them by
+ * an atomic load, such as `__atomic_load_n(&w->ready, __ATOMIC_RELAXED)`.
  *
  * Its memory may be freed when it is in no queue (`queue == NULL`) and no other thread uses it.
  * In a pool of threads the thread that took a watch by readyq_next() uses it until it calls

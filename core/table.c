@@ -255,7 +255,7 @@ void readyq__prepare(readyq *q, readyq_watch *w, const readyq_watch *wanted)
     w->fd = wanted->fd;
     w->pid = wanted->pid;
     w->status = wanted->status;
-    __atomic_store_n(&w->kind, wanted->kind, __ATOMIC_RELAXED);
+    readyq__set(w, kind, wanted->kind);
     readyq__arm(w, true);
 }
 
@@ -263,7 +263,7 @@ void readyq__arm(readyq_watch *w, bool armed)
 {
     const bool plain = armed && w->kind == READYQ_KIND_FD && !(w->interest & READYQ_ONESHOT);
 
-    w->armed = armed;
+    readyq__set(w, armed, armed);
     w->own.flags = (uint8_t)((w->own.flags & ~READYQ__SLOW) | (plain ? 0 : READYQ__SLOW));
 }
 
@@ -287,7 +287,7 @@ static void stop(readyq *q, readyq_watch *w)
     q->size--;
     q->stats.kinds[w->kind].watches--;
     q->nfiles -= (w->own.flags & READYQ__FILE) != 0;
-    w->armed = false;
+    readyq__set(w, armed, false);
     w->own.flags = 0;
 }
 
@@ -311,7 +311,7 @@ void readyq__mark_stale(readyq *q, readyq_watch *w)
     if (q->watchdog != NULL)
         readyq__watchdog_stale(q, w);
     stop(q, w);
-    w->ready = 0;
+    readyq__set(w, ready, 0);
     w->own.place = READYQ__STALE;
     readyq__link_before(&q->stale, &w->own.link);
 }

@@ -153,7 +153,7 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
     const bool armed = w->armed;
     int error;
 
-    w->interest = interest;
+    readyq__set(w, interest, interest);
     readyq__arm(w, interest != 0);
     w->own.flags &= (uint8_t) ~(READYQ__MUTED | READYQ__ONE_EVENT);
     readyq__forget_refusal();
@@ -164,8 +164,8 @@ static int change(readyq *q, readyq_watch *w, uint32_t interest)
     else
         error = readyq__change_registration(q, w, old);
     if (error < 0) {
-        w->interest = before;
-        w->armed = armed;
+        readyq__set(w, interest, before);
+        readyq__set(w, armed, armed);
         w->own.flags = flags;
         return refuse_change(error);
     }
@@ -208,7 +208,7 @@ int readyq_remove(readyq_watch *w)
         readyq__set_fired_in(w, 0); /* readyq_restart() does not add it again */
     if (q == NULL)
         return error;
-    w->ready = 0;
+    readyq__set(w, ready, 0);
     if (w->own.place != READYQ__STALE)
         readyq__record_remove(q, w, READYQ_REMOVAL_CALL);
     readyq__detach(q, w);

@@ -116,7 +116,8 @@ def test_lua_without_a_race(sanitizer, lua_paths, module, name):
 
 @pytest.mark.skipif(
     bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-    reason="needs a CPython with the GIL: the locks of one without it are not seen",
+    reason="needs a CPython with the GIL; CONTRIBUTING.md says how to test one without it, whose"
+    " locks the sanitizer sees only if it is built into that CPython as well",
 )
 def test_python_without_a_race(sanitizer):
     package = BUILD / "python" / "readyq"

@@ -95,7 +95,7 @@ static Watch *take_reference(readyq_watch *core)
 {
     Watch *watch = watch_of(core);
 
-    watch->deliveries++;
+    __atomic_store_n(&watch->deliveries, watch->deliveries + 1, __ATOMIC_RELAXED);
     if (core->queue == NULL)
         pyq_release_watch(watch);
     else
@@ -113,7 +113,7 @@ Watch *pyq_take_watch(Batch *self)
     if (next != NULL)
         watch = take_reference(next);
     Py_END_CRITICAL_SECTION();
-    if (watch != NULL && self->queue->tracer != NULL)
+    if (watch != NULL && self->queue->trace != NULL)
         pyq_trace(self->queue, NULL, watch);
     return watch;
 }

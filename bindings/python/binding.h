@@ -6,7 +6,8 @@
  *
  * Threads   With the GIL, the GIL guards the objects: only readyq_wait() runs without it. On a
  *           free-threaded CPython, code that changes a queue's ring of watches, uses a batch, or
- *           turns a core watch into a reference is in a critical section of the queue.
+ *           turns a core watch into a reference is in a critical section of the queue, and an
+ *           attribute of a watch is one atomic load.
  */
 #ifndef READYQ_PYTHON_BINDING_H
 #define READYQ_PYTHON_BINDING_H
@@ -41,11 +42,8 @@ static inline PyObject *new_reference(PyObject *object)
 #if PY_VERSION_HEX < 0x030C0000
 #include <structmember.h>
 #define Py_READONLY READONLY
-#define Py_T_BOOL T_BOOL
 #define Py_T_OBJECT_EX T_OBJECT_EX
 #define Py_T_PYSSIZET T_PYSSIZET
-#define Py_T_UINT T_UINT
-#define Py_T_ULONGLONG T_ULONGLONG
 #endif
 
 #if PY_VERSION_HEX < 0x030D0000
@@ -77,16 +75,16 @@ typedef struct Batch Batch;
 
 typedef struct {
     PyObject_HEAD
-    readyq *core;            /* a reference of our own; NULL before __init__ */
-    State *state;            /* lives as long as our type does */
-    struct place watches;    /* the ring's head; the ring owns a reference to each watch */
-    Batch *last;             /* the newest batch, or NULL; not a reference */
-    _Atomic(Batch *) spare;  /* the memory of a deallocated batch, for the next wait, or NULL */
-    PyObject *tracer;        /* is called with each line of a trace, or NULL */
-    readyq_recording *trace; /* what the lines are made of, or NULL */
-    uint64_t shown;          /* the position in it */
+    readyq *core;           /* a reference of our own; NULL before __init__ */
+    State *state;           /* lives as long as our type does */
+    struct place watches;   /* the ring's head; the ring owns a reference to each watch */
+    Batch *last;            /* the newest batch, or NULL; not a reference */
+    _Atomic(Batch *) spare; /* the memory of a deallocated batch, for the next wait, or NULL */
+    PyObject *tracer;       /* is called with each line of a trace, or NULL */
+    _Atomic(readyq_recording *) trace; /* what the lines are made of, or NULL */
+    uint64_t shown;                    /* the position in it */
     PyObject *weakrefs;
-    unsigned long tracing; /* the thread inside the tracer, whose own calls are not reported */
+    atomic_ulong tracing; /* the thread inside the tracer, whose own calls are not reported */
     atomic_bool closed;
     bool silent; /* does not warn of ghosts */
 } Queue;
@@ -97,8 +95,8 @@ typedef struct {
     PyObject *source;
     PyObject *queue; /* never NULL; kept when the watch has left it */
     PyObject *weakrefs;
-    unsigned long long deliveries;
-    int64_t period; /* of a timer; nanoseconds, 0 without */
+    unsigned long long deliveries; /* changed in a critical section, read without */
+    int64_t period;                /* of a timer; nanoseconds, 0 without */
     struct place place;
 } Watch;
 
@@ -110,6 +108,9 @@ struct Batch {
 };
 
 #define OWNER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* A public field of the core's watch. Without a GIL, another thread may be changing it. */
+#define LOAD(watch, field) __atomic_load_n(&(watch)->core.field, __ATOMIC_RELAXED)
 
 static inline Watch *watch_of(readyq_watch *core)
 {

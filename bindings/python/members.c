@@ -177,7 +177,7 @@ static PyObject *find_active(Queue *self, const char *call, PyObject *source)
 {
     Watch *watch = find_watch(self, call, source);
 
-    if (watch != NULL && watch->core.queue == NULL)
+    if (watch != NULL && LOAD(watch, queue) == NULL)
         Py_CLEAR(watch);
     return (PyObject *)watch;
 }
@@ -217,7 +217,7 @@ int pyq_has_member(PyObject *object, PyObject *source)
 
     if (watch == NULL)
         return is_unknown(source) ? 0 : -1;
-    active = watch->core.queue != NULL;
+    active = LOAD(watch, queue) != NULL;
     Py_DECREF(watch);
     return active;
 }

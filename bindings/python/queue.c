@@ -77,8 +77,8 @@ static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
         return -1;
     }
     readyq_ref(self->core); /* late calls of other threads get the closed error */
-    self->closed = false;
     self->silent = !warn;
+    self->closed = false;
     return 0;
 }
 
@@ -275,6 +275,11 @@ static PyObject *queue_check(PyObject *self, PyObject *Py_UNUSED(none))
     return lines;
 }
 
+static PyObject *get_closed(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(((Queue *)self)->closed);
+}
+
 static PyObject *get_backend(PyObject *object, void *Py_UNUSED(closure))
 {
     Queue *self = (Queue *)object;
@@ -298,13 +303,13 @@ static PyObject *repr_queue(PyObject *self)
 /* ------------------------------------------------------------------ the type */
 
 static PyMemberDef members[] = {
-    {"closed", Py_T_BOOL, offsetof(Queue, closed), Py_READONLY, queue_closed_doc},
     {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(Queue, weakrefs), Py_READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyGetSetDef attributes[] = {
     {"backend", get_backend, NULL, queue_backend_doc, NULL},
+    {"closed", get_closed, NULL, queue_closed_doc, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -20,7 +20,7 @@ static long choose_events(uint32_t bits, uint32_t both)
 
 static long asked_of(const Watch *watch)
 {
-    return choose_events(watch->core.interest, 0);
+    return choose_events(LOAD(watch, interest), 0);
 }
 
 /* A watch of one event is delivered for that one. */
@@ -28,7 +28,7 @@ static long found_of(const Watch *watch)
 {
     const long asked = asked_of(watch);
 
-    return asked == (EVENT_READ | EVENT_WRITE) ? choose_events(watch->core.ready, BROKEN) : asked;
+    return asked == (EVENT_READ | EVENT_WRITE) ? choose_events(LOAD(watch, ready), BROKEN) : asked;
 }
 
 static PyObject *data_of(Watch *watch)

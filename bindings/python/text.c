@@ -74,7 +74,7 @@ static PyObject *describe(Watch *watch, uint32_t ready)
 
 PyObject *pyq_describe_watch(Watch *watch)
 {
-    return describe(watch, watch->core.ready);
+    return describe(watch, LOAD(watch, ready));
 }
 
 static PyObject *show(Watch *watch, uint32_t ready)
@@ -95,7 +95,7 @@ static PyObject *show(Watch *watch, uint32_t ready)
 
 PyObject *pyq_show_watch(Watch *watch)
 {
-    return show(watch, watch->core.ready);
+    return show(watch, LOAD(watch, ready));
 }
 
 PyObject *pyq_show_batch(PyObject *watches, const uint32_t *ready)

@@ -132,7 +132,7 @@ static int fill_batch(const struct wait_call *wait, const char *call)
     }
     if (readyq_has_reports(wait->core) && report(wait) < 0)
         return FAILED;
-    if (wait->queue->tracer != NULL)
+    if (wait->queue->trace != NULL)
         trace_wait(wait, call);
     return n;
 }

@@ -114,7 +114,7 @@ static PyObject *raise_refusal(Queue *queue, const char *call, Watch *self, int 
 
     if (error == -ENOENT && queue->closed)
         error = -ESHUTDOWN;
-    if (self->core.kind == READYQ_KIND_FD && self->core.queue != NULL)
+    if (self->core.kind == READYQ_KIND_FD && LOAD(self, queue) != NULL)
         return pyq_raise_error(call, self->core.fd, error);
     name_target(self, target, sizeof target);
     return pyq_raise_error_for(target, call, error);
@@ -232,17 +232,18 @@ static PyObject *get_fd(PyObject *object, void *Py_UNUSED(closure))
 
 static PyObject *get_active(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(((Watch *)self)->core.queue != NULL);
+    return PyBool_FromLong(LOAD((Watch *)self, queue) != NULL);
 }
 
 static PyObject *get_status(PyObject *object, void *Py_UNUSED(closure))
 {
     Watch *self = (Watch *)object;
+    const int status = LOAD(self, status);
 
-    if (self->core.kind != READYQ_KIND_PROCESS || !(self->core.ready & READYQ_FIRED) ||
-        self->core.status == -1)
+    if (self->core.kind != READYQ_KIND_PROCESS || !(LOAD(self, ready) & READYQ_FIRED) ||
+        status == -1)
         Py_RETURN_NONE;
-    return PyLong_FromLong(self->core.status);
+    return PyLong_FromLong(status);
 }
 
 /* NULL with an exception; None for -1. */
@@ -267,14 +268,40 @@ static PyObject *get_period(PyObject *object, void *Py_UNUSED(closure))
     return make_seconds(period > 0 ? period : -1);
 }
 
+static PyObject *get_interest(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLong(LOAD((Watch *)self, interest));
+}
+
+static PyObject *get_armed(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(LOAD((Watch *)self, armed));
+}
+
+static PyObject *get_ready(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLong(LOAD((Watch *)self, ready));
+}
+
+static PyObject *get_count(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLongLong(LOAD((Watch *)self, count));
+}
+
+static PyObject *get_deliveries(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLongLong(
+        __atomic_load_n(&((Watch *)self)->deliveries, __ATOMIC_RELAXED));
+}
+
 static PyObject *get_readable(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(((Watch *)self)->core.ready & READYQ_READ);
+    return PyBool_FromLong(LOAD((Watch *)self, ready) & READYQ_READ);
 }
 
 static PyObject *get_writable(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(((Watch *)self)->core.ready & READYQ_WRITE);
+    return PyBool_FromLong(LOAD((Watch *)self, ready) & READYQ_WRITE);
 }
 
 /* ------------------------------------------------------------------ the type */
@@ -288,11 +315,6 @@ static PyMemberDef members[] = {
     {"queue", Py_T_OBJECT_EX, offsetof(Watch, queue), Py_READONLY, watch_queue_doc},
     {"source", Py_T_OBJECT_EX, offsetof(Watch, source), Py_READONLY, watch_source_doc},
     {"data", Py_T_OBJECT_EX, offsetof(Watch, core.data), 0, watch_data_doc},
-    {"interest", Py_T_UINT, offsetof(Watch, core.interest), Py_READONLY, watch_interest_doc},
-    {"ready", Py_T_UINT, offsetof(Watch, core.ready), Py_READONLY, watch_ready_doc},
-    {"count", Py_T_ULONGLONG, offsetof(Watch, core.count), Py_READONLY, watch_count_doc},
-    {"deliveries", Py_T_ULONGLONG, offsetof(Watch, deliveries), Py_READONLY, watch_deliveries_doc},
-    {"armed", Py_T_BOOL, offsetof(Watch, core.armed), Py_READONLY, watch_armed_doc},
     {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(Watch, weakrefs), Py_READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
@@ -301,6 +323,11 @@ static PyGetSetDef attributes[] = {
     {"kind", get_kind, NULL, watch_kind_doc, NULL},
     {"fd", get_fd, NULL, watch_fd_doc, NULL},
     {"active", get_active, NULL, watch_active_doc, NULL},
+    {"interest", get_interest, NULL, watch_interest_doc, NULL},
+    {"armed", get_armed, NULL, watch_armed_doc, NULL},
+    {"ready", get_ready, NULL, watch_ready_doc, NULL},
+    {"count", get_count, NULL, watch_count_doc, NULL},
+    {"deliveries", get_deliveries, NULL, watch_deliveries_doc, NULL},
     {"status", get_status, NULL, watch_status_doc, NULL},
     {"due", get_due, NULL, watch_due_doc, NULL},
     {"period", get_period, NULL, watch_period_doc, NULL},

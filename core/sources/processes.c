@@ -79,7 +79,7 @@ static void list_ended(readyq *q, readyq_watch *w)
 
     for (int tries = 0; ask(w, &status) == 0 && tries < 100; tries++)
         readyq__pause();
-    w->status = status;
+    readyq__set(w, status, status);
     readyq__list(q, w, READYQ_FIRED);
 }
 

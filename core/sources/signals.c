@@ -11,7 +11,7 @@
 static void deliver(readyq *q, readyq_watch *w)
 {
     (void)q;
-    w->count = __atomic_exchange_n(&w->caught, 0, __ATOMIC_SEQ_CST);
+    readyq__set(w, count, __atomic_exchange_n(&w->caught, 0, __ATOMIC_SEQ_CST));
 }
 
 static void stop(readyq *q, readyq_watch *w)

@@ -29,13 +29,13 @@ static void deliver(readyq *q, readyq_watch *w)
     const int64_t period = w->own.timer.period, due = w->own.timer.due;
 
     if (period == 0) {
-        w->count = 1;
+        readyq__set(w, count, 1);
         readyq__set_fired_in(w, q->id); /* before it leaves the queue */
         readyq__detach(q, w);
     } else {
         const int64_t missed = (readyq__now(q) - due) / period;
 
-        w->count = (uint64_t)missed + 1;
+        readyq__set(w, count, (uint64_t)missed + 1);
         readyq__heap_set(q, w, readyq__deadline(due + missed * period, period));
     }
 }
@@ -136,7 +136,7 @@ static int add_again(readyq *q, readyq_watch *w, int64_t delay)
 
     if (error < 0)
         return error;
-    w->ready = 0;
+    readyq__set(w, ready, 0);
     readyq__arm(w, true);
     enter_queue(q, w, delay);
     return 0;

@@ -7,7 +7,7 @@
 static void deliver(readyq *q, readyq_watch *w)
 {
     (void)q;
-    w->count = w->own.source.count;
+    readyq__set(w, count, w->own.source.count);
     w->own.source.count = 0;
 }
 

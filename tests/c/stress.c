@@ -90,6 +90,57 @@ static void test_close_against_every_call_works(void)
     run_stress(true);
 }
 
+struct described {
+    readyq_watch fd, timer, trigger;
+    atomic_bool enough;
+};
+
+static void describe(const readyq_watch *w)
+{
+    const uint32_t ready = __atomic_load_n(&w->ready, __ATOMIC_RELAXED);
+    char text[400];
+    CHECK(*readyq_describe_watch(w, ready, text, sizeof text) != 0);
+}
+
+static void *describe_again_and_again(void *argument)
+{
+    struct described *d = argument;
+    while (!d->enough) {
+        describe(&d->fd);
+        describe(&d->timer);
+        describe(&d->trigger);
+    }
+    return NULL;
+}
+
+static void test_a_watch_can_be_described_while_another_thread_changes_it(void)
+{
+    int p[2];
+    struct described d = {0};
+    readyq *q = open_queue();
+    open_pipe(p);
+    put(p[1]);
+    add(q, &d.fd, p[0], READYQ_READ);
+    CHECK_IS(readyq_add_timer(q, &d.timer, MS / 10, MS / 10), 0);
+    CHECK_IS(readyq_add_trigger(q, &d.trigger), 0);
+    pthread_t thread = start(describe_again_and_again, &d);
+    readyq_batch batch = {0};
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_IS(readyq_modify(&d.fd, READYQ_READ | (i % 2 ? READYQ_ONESHOT : 0)), 0);
+        CHECK_IS(readyq_fire(&d.trigger), 0);
+        CHECK(readyq_wait(q, &batch, 0, 0) >= 2);
+        while (readyq_next(&batch) != NULL)
+            ;
+    }
+    CHECK_IS(readyq_done(&batch), 0);
+    CHECK_IS(readyq_remove(&d.fd), 0);
+    CHECK_IS(readyq_remove(&d.trigger), 0);
+    CHECK_IS(readyq_close(q), 0);
+    d.enough = true;
+    join(thread);
+    close_pair(p);
+}
+
 static void fork_again_and_again(readyq *q)
 {
     for (int i = 0; i < 30; i++) {
@@ -231,6 +282,7 @@ static void test_no_edge_is_lost_while_ghosts_come_and_go(void)
 }
 
 TESTS(TEST(test_every_change_against_every_wait_works), TEST(test_close_against_every_call_works),
+      TEST(test_a_watch_can_be_described_while_another_thread_changes_it),
       TEST(test_fork_in_the_middle_of_changes_works),
       TEST(test_no_byte_is_left_unread_by_three_level_readers),
       TEST(test_no_byte_is_left_unread_by_three_edge_readers),

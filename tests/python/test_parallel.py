@@ -24,7 +24,8 @@ GONE = (KeyError, FileExistsError)  # another thread was faster
 
 without_gil = pytest.mark.skipif(
     not sysconfig.get_config_var("Py_GIL_DISABLED"),
-    reason="needs a free-threaded CPython (configure --disable-gil)",
+    reason="needs a CPython without a GIL: build one by `./configure --disable-gil`, install pytest"
+    " into it, and run `make PYTHON=python3.14t check TESTS=tests/python`",
 )
 
 

@@ -586,7 +586,7 @@ def recorded(queue, tmp_path):
     here, there = socket.socketpair()
     with here, there, queue.record() as recording:
         socket_watch = queue.add(here)
-        queue.add_timer(0.02, period=0.01)
+        queue.add_timer(0.02, period=0.05)
         queue.add_signal("USR1")
         trigger = queue.add_trigger()
         child = subprocess.Popen(["sleep", "0.03"])
@@ -601,7 +601,7 @@ def recorded(queue, tmp_path):
         thread = threading.Thread(target=disturb)
         thread.start()
         end = time.monotonic() + 0.15
-        while time.monotonic() < end:
+        while thread.is_alive() or time.monotonic() < end:
             for watch in queue.wait(0.02):
                 if watch is socket_watch:
                     here.recv(1)
