@@ -45,13 +45,13 @@ REASONS = {
     ("C and Rust", "event"): """\
 Each wait locks the queue, because any thread may change it at any time; reads the clock for the
 figures of `readyq_stats()`; and gives back what the last batch still holds. With one event per
-wait, that event pays for all of it. polling and mio hand out the kernel's own array and keep no
-state; libev and libuv serve one thread.""",
+wait, that event pays for all of it. The crates `polling` and `mio` hand out the kernel's own
+array and keep no state; libev and libuv serve one thread.""",
     ("C and Rust", "change"): """\
 A change takes effect even in a wait that another thread has already begun, so it makes a system
 call at once, under a lock; and each descriptor number gets a generation, so that a reused number is
-recognised. polling and mio hand each change to the kernel and keep nothing. libev serves one
-thread: it collects changes, and before the next wait makes those that are still needed.""",
+recognised. The crates `polling` and `mio` hand each change to the kernel and keep nothing. libev
+serves one thread: it collects changes, and before the next wait makes those still needed.""",
     ("C and Rust", "timer"): """\
 Each call locks the queue and reads the clock, because delays are counted from the call, to the
 nanosecond. libev serves one thread, and counts from the time at which its last wait returned.""",
@@ -64,12 +64,12 @@ unless the program changes it (PR_SET_TIMERSLACK, prctl(2)). libevent's precise 
 timerfd, which has no slack, and cost a system call for each sleep.""",
     ("C and Rust", "memory"): """\
 A watch is a struct that holds the events that were found for it and its place in the ready list,
-and the table has an entry for each descriptor. polling keeps nothing of its own; only the program's
-object counts.""",
+and the table has an entry for each descriptor. The crate `polling` keeps nothing of its own; only
+the program's object counts.""",
     ("C and Rust", "rare"): """\
 To remove a ghost, readyq asks the old kernel queue, for each descriptor, whether its number still
-refers to the file that was added, which takes a second call; libev adds whatever the numbers are
-now. libev also has no wake-up descriptor to close until a program asks for one.""",
+refers to the file that was added, which takes a second call; libev adds whatever files the
+numbers refer to now. libev also has no wake-up descriptor to close until a program asks for it.""",
     ("C and Rust", "latency"): """\
 A condition variable is one futex. A wake writes to a descriptor, which ends the other thread's wait
 in epoll, as any event would.""",
@@ -81,7 +81,7 @@ epoll, as any event would.""",
     ("Python, a queue", "memory"): """\
 A watch is an object; the other program keeps an entry in a dict.""",
     ("Python, a queue", "event"): """\
-`select.epoll` returns a list of tuples in one call of C; a queue returns watches that know whether
+`select.epoll` returns a list of tuples in one call to C; a queue returns watches that know whether
 they were removed in the meantime.""",
     ("Python, a queue", "change"): """\
 `add` makes a watch, the handle for all later calls, whereas `select.epoll` returns nothing.""",
@@ -107,7 +107,7 @@ asyncio's transports and streams are written in Python; uvloop's are compiled.""
     ("Lua, a queue", "change"): """\
 A watch keeps its source and its data in Lua, and `remove` releases both.""",
     ("Lua, a queue", "event"): """\
-With one event per wait, most of its cost is the call of the wait itself.""",
+With one event per wait, most of the cost is the `wait` call itself.""",
     ("Lua, a queue", "timer"): """\
 The luv program reuses its timers, which count milliseconds from a time that luv has read before;
 the readyq program adds a new timer and reads the clock.""",
@@ -237,7 +237,7 @@ def worst(chapters, name):
             words = f"{number(times)}\u00d7 ({label(peer)}{counted})"
             losses.append((times, f"{chapter.title}: *{what}* {words}"))
     if not losses:
-        return "No other library of this kind needed clearly less time for anything."
+        return "readyq was not clearly slower in anything."
     losses.sort(reverse=True)
     return f"The largest losses: {'; '.join(words for _, words in losses[:WORST])}."
 
@@ -246,7 +246,7 @@ def in_short(rows, chapters):
     parts = ["## In short", IN_SHORT]
     for name in unique(FAMILIES.values()):
         if lines := headlines(rows, name):
-            head = [f"**{name}**", "readyq", "the best other", "readyq is"]
+            head = [f"**{name}**", "readyq", "best alternative", "readyq is"]
             parts.append(table(head, lines, aligned="lrll"))
             parts.append(textwrap.fill(worst(chapters, name), 100))
     return "\n\n".join(parts)
@@ -254,17 +254,17 @@ def in_short(rows, chapters):
 
 IN_SHORT = """\
 These tables show what the most common operations cost: the processor time of the program, its
-libraries and the kernel together, or the memory. *The best other* is the cheapest of the libraries
-that are used in the same way; for asyncio, a second line compares readyq with asyncio itself. Where
-readyq can be used in several ways, the cheapest counts.
+libraries and the kernel together, or the memory. *The best alternative* is the cheapest of the
+other libraries that are used in the same way; for asyncio, a second line compares readyq with
+asyncio itself. Where readyq can be used in several ways, the cheapest counts.
 
 - *Faster* or *slower*: the figures differ by more than 3 %, and by more than the larger of their
   two spreads.
-- *Level*: otherwise, if they differ by less than 10 %.
-- *Unclear*: otherwise. The machine was too noisy to say.
+- *Level*: neither of these, and they differ by less than 10 %.
+- *Unclear*: anything else; the machine was too noisy to say.
 
-Below each table are the largest losses of all that was measured. Each ratio, and why readyq needs
-more where it does, is [further below](#every-ratio)."""
+The lines below each table name the operations in which readyq loses by most. All ratios are listed
+[further below](#every-ratio), with the reasons why readyq needs more in some of them."""
 
 
 # ------------------------------------------------------------------ every ratio

@@ -109,15 +109,15 @@ def memory_of_connections(rows):
 
 TEAMS = [("processes", "C"), ("processes", "Python"), ("processes", "Lua")]
 KINDS = ("SO_REUSEPORT", "EXCLUSIVE", "one socket, not EXCLUSIVE")
-WAYS = ("one after another", "at once")
+WAYS = {"one after another": "one after another", "at once": "all at the same time"}  # as shown
 
 
 def spread_of_connections(rows):
     lines = []
     for kind in KINDS:
-        for way in WAYS:
+        for way, shown in WAYS.items():
             what = f"connections {way}, {kind}, 4 workers"
-            cells = [f"{kind}, {way}"]
+            cells = [f"{kind}, {shown}"]
             for name, language in TEAMS:
                 busiest = rows.scaling(what, name, language, "% to the busiest")
                 idlest = rows.scaling(what, name, language, "% to the idlest")

@@ -87,7 +87,7 @@ class Bars:
 
 
 def end_of(bar):
-    """What stands at the end of a bar."""
+    """The label at the end of a bar."""
     _, value, _, note = bar
     return f"{number(value)} {note}".rstrip()
 

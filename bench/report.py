@@ -162,8 +162,8 @@ This page compares the cost of readyq with that of the kernel's own calls and of
 in each language. Every figure is for one operation, and less is better. Instructions and system
 calls are counted: they are the same in every run, even on a busy machine. The instructions are
 those of the program and its libraries, without those of the kernel in system calls. Times include
-the kernel's part. They are medians of interleaved rounds; after ± stands their spread, the distance
-from the first quartile to the third. Compare times only with others in the same table.
+the kernel's part. They are medians of interleaved rounds; the number after ± is their spread, the
+distance from the first quartile to the third. Compare times only with others in the same table.
 
 ![Bar chart: processor time for each library in C, Python and Lua](images/speed.svg)
 

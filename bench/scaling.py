@@ -18,7 +18,7 @@ from results import Row
 CHAPTERS = []  # docs/scaling.md tells it
 
 KERNEL_ROUNDS = 5
-ACCEPTS = 1_000  # connections, one after another or at once
+ACCEPTS = 1_000  # connections, one after another or all at the same time
 WORKERS = (1, 2, 4)
 LOAD_ROUNDS, MILLISECONDS = 7, 150
 NO_GIL = "threads without a GIL"

@@ -232,8 +232,8 @@ void readyq__unmute(readyq *q, readyq_watch *w);
 
 bool readyq__is_same_file(const readyq_watch *w); /* of a FILE: still the one that was added */
 
-/* Gives a watch, in no queue, the kind and the arguments of `wanted`, so that it can be started, and a
- * new id. */
+/* Gives a watch that is in no queue a new id, and the kind and arguments of `wanted`, so that it
+ * can be started. */
 void readyq__prepare(readyq *q, readyq_watch *w, const readyq_watch *wanted);
 void readyq__arm(readyq_watch *w, bool armed);     /* sets `armed` and SLOW */
 void readyq__activate(readyq *q, readyq_watch *w); /* it was started: in the queue now */
@@ -280,7 +280,8 @@ readyq *readyq__first_queue(void);       /* `next` leads to the others */
 bool readyq__may_be_circle(const readyq *q, int fd);
 
 /* The check; called while the registry is locked and no queue is. Sets *inner to the id of the
- * queue whose descriptor it is, or to 0. -ELOOP: that queue leads to `q`. -EINVAL: it is `q`. */
+ * queue whose descriptor it is, or to 0. -ELOOP: that queue watches `q`, perhaps through
+ * others. -EINVAL: it is `q`. */
 int readyq__check_circle(readyq *q, int fd, uint32_t *inner);
 
 /* ------------------------------------------------------------------ gate.c */

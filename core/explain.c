@@ -23,7 +23,7 @@ static const struct readyq__refusal errors[] = {
     {ENOSPC, "the user's limit on watches is reached",
      "remove watches, or raise fs.epoll.max_user_watches"},
     {ENOSYS, "this kernel does not support it", "see docs/kernels.md for what it needs"},
-    {ENOTSUP, "this kernel does not report that interest", "ask for READ or WRITE alone"},
+    {ENOTSUP, "this kernel cannot report these events for it", "ask for READ or WRITE alone"},
     {EPERM, "it is not permitted here", "find the sandbox or policy that forbids it"},
     {ESRCH, "there is no such process", "watch a process before it is reaped (waitpid)"},
     {ECHILD, "it is not a child of this process", "without pidfd only children can be watched"},
@@ -45,7 +45,7 @@ int readyq__refuse_own(void)
 int readyq__refuse_depth(void)
 {
     return readyq__refuse(ELOOP, "the chain of queues, each watching the next, would be too long",
-                          "the kernel allows two queues below a queue");
+                          "the kernel allows two levels of queues below a queue");
 }
 
 /* A plain name is shown as a call. */

@@ -39,7 +39,8 @@ static int refuse(const readyq_watch *w)
     if (readyq__get(w, kind) == READYQ_KIND_NONE)
         return readyq__refuse(ENOENT, "the watch was never added to a queue", "add it first");
     if (readyq__fired_in(w) != 0)
-        return readyq__refuse(ENOENT, "it has fired and left its queue", "nothing is left to do");
+        return readyq__refuse(ENOENT, "it has fired and left its queue",
+                              "nothing more needs to be done");
     return readyq__refuse(ENOENT, "the watch was removed from its queue", "add it again");
 }
 

@@ -98,8 +98,9 @@ static inline void readyq__relock(readyq *q, const struct readyq__syscall *call,
 
 /* ------------------------------------------------------------------ cancellation */
 
-/* For functions that signal handlers call, which may interrupt a sleep that can be cancelled at any
- * instruction. glibc 2.36 looks at the type alone when a cancellation is on its way already. */
+/* For functions that are called by signal handlers. A handler may interrupt a sleep that can be
+ * cancelled at any instruction, and glibc 2.36 looks only at the type when a cancellation is
+ * already pending. */
 struct readyq__cancel {
     int state, type;
 };

@@ -9,7 +9,8 @@
  * (readyq_record(), timelines) and warn about mistakes of the program (debug mode, which also wakes
  * up once a second to look). The queue works without them.
  *
- * Order of the files. Each calls only files that stand before it (tools/order.py, in `make lint`):
+ * Order of the files. Each calls only files that are listed before it (tools/order.py, in
+ * `make lint`):
  *
  *     describe  explain  epoch  lock  clock  record  sleeps  wakeup  heap  handlers  ready  batches
  *     kevents  progress  watchdog  spins  turns  oversights  epoll  kqueue  pollable  table  rebuild
@@ -87,7 +88,7 @@
 #define READYQ__FOREVER INT64_MAX  /* a deadline that never comes */
 #define READYQ__NOWHERE UINT32_MAX /* heap_index of a timer that is not in the heap */
 #define READYQ__FETCH 256          /* kernel events taken in one system call at most */
-#define READYQ__GHOSTS 64 /* ghosts remembered; if there are more at once, some are counted twice */
+#define READYQ__GHOSTS 64 /* ghosts remembered; if there are more, some are counted twice */
 
 /* own.place */
 enum readyq__place {
@@ -262,7 +263,7 @@ struct readyq {
 
     int in_kernel;              /* threads in the kernel to wait or to look */
     int asleep;                 /* those of them that may sleep */
-    uint64_t fetches;           /* calls of backend->wait begun; each has a number */
+    uint64_t fetches;           /* calls to backend->wait begun; each has a number */
     uint64_t fetch;             /* the number of the one whose events are being processed */
     pthread_cond_t kernel_left; /* with rebuild_due: in_kernel is 0, or rebuild_due was cleared */
     readyq_batch *timekeeper;   /* whose thread sleeps until `covered` at most, or NULL */

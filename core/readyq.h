@@ -89,7 +89,7 @@ struct readyq__link { /* private: an element of a circular list */
 struct readyq_watch {
     void *data;        /* the caller's; never read by the library */
     readyq *queue;     /* the queue it is in, or NULL */
-    uint64_t count;    /* expirations, signals, calls of fire since the previous delivery; else 1 */
+    uint64_t count;    /* expirations, signals, calls to fire since the previous delivery; else 1 */
     uint32_t interest; /* as last set; 0 pauses the watch */
     uint32_t ready;    /* what the last delivery found; 0 once it is removed */
     int fd;            /* the descriptor; of a process its pidfd; or -1 */
@@ -116,7 +116,7 @@ struct readyq_watch {
             struct {
                 struct readyq__link group; /* in one list of its kind */
                 union {
-                    uint64_t count;                 /* of a trigger: calls of fire to deliver */
+                    uint64_t count;                 /* of a trigger: calls to fire to deliver */
                     readyq_watch *next_same_signal; /* of a signal */
                 };
             } source;
@@ -150,8 +150,8 @@ struct readyq_watch {
  *     WRITE asked for though nothing is sent;
  *   - a turn (in which a thread handles what a wait has found) that is longer than `turn`; at most
  *     one report a second;
- *   - a watch whose descriptor was closed, or whose number is another file's now;
- *   - an EDGE watch some of whose data has stayed unread for the time `rest` while a thread sleeps;
+ *   - a watch whose descriptor was closed, or whose number now belongs to another file;
+ *   - an EDGE watch that has had unread data for `rest` while a thread slept;
  *   - a signal that is blocked in every thread.
  * A value of 0 stands for the default. Without debug mode there is no cost. With it, the watchdog
  * asks the kernel about a watch that is reported again and again, and no sleep is longer than a
@@ -162,8 +162,8 @@ struct readyq_debug {
     int64_t rest;   /* how long data may stay unread after an EDGE delivery, in ns; 0: 1 s */
 
     /* Called in a wait, without a lock, with the watch if it is still in the queue. It must not
-     * wait on the queue. Another thread may remove the watch at any time. NULL writes to the
-     * standard error; for an interruptible queue see readyq_warning(). */
+     * wait on the queue. Another thread may remove the watch at any time. If `warn` is NULL,
+     * warnings go to standard error; for an interruptible queue see readyq_warning(). */
     void (*warn)(void *data, readyq_watch *w, const char *text);
     void *data; /* passed to warn() */
 };
@@ -176,8 +176,9 @@ struct readyq_options {
     const struct readyq_debug *debug; /* NULL: off, unless the environment has READYQ_DEBUG=1 */
 };
 
-/* Opens a queue into *q; `options` NULL takes the defaults. Its descriptors are close-on-exec.
- * -EMFILE, -ENFILE, -ENOMEM; -ENOSYS or -EPERM if a sandbox forbids what it needs. */
+/* Opens a queue and stores it in *q. If `options` is NULL, the defaults apply. The queue's
+ * descriptors are close-on-exec. -EMFILE, -ENFILE, -ENOMEM; -ENOSYS or -EPERM if a sandbox forbids
+ * what it needs. */
 READYQ_API int readyq_open(readyq **q, const struct readyq_options *options);
 
 /* Closes the queue: removes every watch, wakes every waiter (which gets -ESHUTDOWN), closes its
@@ -198,8 +199,8 @@ READYQ_API void readyq_unref(readyq *q);
  * never block (files, directories, /dev/null) are always ready, as for poll(2).
  * -EBADF: not open. -EEXIST: this queue already watches it. -EBUSY: the watch is in a queue.
  * -EINVAL: an invalid interest, or a descriptor of this queue. -ELOOP: queues would watch each
- * other in a circle, or deeper than the kernel allows (Linux: two queues below one). -ENOSPC,
- * -ENOMEM: the user's limit on watches is reached, or memory is exhausted. */
+ * other in a circle, or deeper than the kernel allows (Linux: two levels of queues below
+ * it). -ENOSPC, -ENOMEM: the user's limit on watches is reached, or memory is exhausted. */
 READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest);
 
 /* Fires `delay` ns from now, then every `period` ns, counted from when it was due; with period 0 it
@@ -214,13 +215,14 @@ READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64
 READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
 
 /* Fires when this process receives `signal`, which any number of queues may watch; `count` is how
- * many times it was caught. A default or ignoring action is replaced while the signal is watched. A
- * handler that was installed before is called, too. If another handler replaces the library's while
- * the signal is watched, only that handler gets the signal until the next readyq_add_signal() for
- * it, or the next readyq_wait() of a queue that watches it, installs the library's handler on top;
- * then both are called. When the last watch is removed, the action that the library's handler
- * replaced is restored, unless another handler is on top. Returns 1 instead of 0 if every thread
- * currently blocks the signal: the watch is active, and fires when a thread unblocks the signal.
+ * many times it was caught. If the signal's action is SIG_DFL or SIG_IGN, it is replaced while the
+ * signal is watched. A handler that was installed before is called, too. If another handler
+ * replaces the library's while the signal is watched, only that handler gets the signal until the
+ * next readyq_add_signal() for it, or the next readyq_wait() of a queue that watches it, installs
+ * the library's handler on top; then both are called. When the last watch is removed, the action
+ * that the library's handler replaced is restored, unless another handler is on top. Returns 1
+ * instead of 0 if every thread currently blocks the signal: the watch is active, and fires when a
+ * thread unblocks the signal.
  * -EINVAL: not a signal, or one that cannot or must not be caught (SIGKILL, SIGSTOP, SIGSEGV,
  * SIGBUS, SIGFPE, SIGILL, those that the C library reserves). -EBUSY. */
 READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
@@ -230,10 +232,10 @@ READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
  * such as the one that raises KeyboardInterrupt for Ctrl-C. */
 READYQ_API int readyq_replace_signal(readyq *q, readyq_watch *w, int signal);
 
-/* Fires once when process `pid` has ended, or at once if it already has, and leaves the queue when
- * it is taken. `status` is then as waitpid() stores it, if it is a child of this process; the child
- * is not reaped. -EINVAL: pid <= 0. -ESRCH: no such process. -ECHILD: not a child, where the kernel
- * has no pidfd. -EBUSY, -EMFILE, -ENFILE, -ENOMEM. */
+/* Fires once, when process `pid` has ended or immediately if it already has, and leaves the queue
+ * when it is taken. `status` is then as waitpid() stores it, if it is a child of this process; the
+ * child is not reaped. -EINVAL: pid <= 0. -ESRCH: no such process. -ECHILD: not a child, where the
+ * kernel has no pidfd. -EBUSY, -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid);
 
 /* Fires when readyq_fire() is called. -EBUSY. */
@@ -326,9 +328,9 @@ READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint
  * a batch that is not open is ignored. */
 READYQ_API int readyq_done(readyq_batch *batch);
 
-/* Ends one wait, a running one or the next, which returns 0. May be called from any thread and from
- * a signal handler; takes no lock. Several calls merge into one wake until a wait has ended because
- * of it. -ESHUTDOWN. */
+/* Ends one wait, either one in progress or the next one; that wait returns 0. May be called from
+ * any thread and from a signal handler; takes no lock. Several calls merge into one wake until a
+ * wait has ended because of it. -ESHUTDOWN. */
 READYQ_API int readyq_wake(readyq *q);
 
 /* ------------------------------------------------------------------ inspecting a queue */
@@ -360,12 +362,12 @@ READYQ_API int64_t readyq_due(readyq_watch *w);
     FIGURE(watches, "in the queue now")                                                            \
     FIGURE(adds, "watches that were added, including fired timers that were restarted")            \
     FIGURE(removes, "watches that left: removed, fired, closed, or because the queue was closed")  \
-    FIGURE(waits, "calls of wait, including the checks (readyq_look) before a binding sleeps")     \
-    FIGURE(events, "what sources reported: kernel events, deadlines, signals, calls of fire")      \
+    FIGURE(waits, "calls to wait, including the checks (readyq_look) before a binding sleeps")     \
+    FIGURE(events, "what sources reported: kernel events, deadlines, signals, calls to fire")      \
     FIGURE(deliveries, "watches that were taken from batches")                                     \
     FIGURE(largest_batch, "the most watches that one wait has found")                              \
-    FIGURE(fires, "calls of fire")                                                                 \
-    FIGURE(wakes, "calls of wake that did not merge with an earlier one")                          \
+    FIGURE(fires, "calls to fire")                                                                 \
+    FIGURE(wakes, "calls to wake that did not merge with an earlier one")                          \
     FIGURE(slept, "nanoseconds in waits that may sleep, summed over threads")                      \
     FIGURE(busy, "nanoseconds from a wait that may sleep to the next one of the same thread, "     \
                  "summed over threads")                                                            \
@@ -483,8 +485,9 @@ struct readyq_record {
 
 /* Starts a recording of the newest `records` records, each of sizeof(struct readyq_record) bytes;
  * the description of a descriptor that is added or removed uses up two or three. A queue can have
- * several recordings at once. A recording holds a reference to its queue and can be read and
- * saved after the queue has been closed. After a fork the child has a copy of it and continues it.
+ * several recordings at the same time. A recording holds a reference to its queue and can be read
+ * and saved after the queue has been closed. After a fork the child has a copy of it and continues
+ * it.
  * -EINVAL: no record, or more than 2^30. -ESHUTDOWN. -ENOMEM. */
 READYQ_API int readyq_record(readyq *q, size_t records, readyq_recording **recording);
 
@@ -506,7 +509,7 @@ READYQ_API size_t readyq_records(readyq_recording *recording, uint64_t *from,
  * -ENOMEM. */
 READYQ_API int readyq_save(readyq_recording *recording, const char *path);
 
-/* The name of enum readyq_record_type, "wait_end"; "none" for another number. */
+/* The name of a record type, such as "wait_end"; "none" for any other number. */
 READYQ_API const char *readyq_record_name(int type);
 
 /* The word for a record in a trace, which shows calls and deliveries: "add_timer", "ready". NULL for
@@ -527,23 +530,23 @@ READYQ_API uint64_t readyq_id(const readyq_watch *w);
  * "pipe", "terminal /dev/pts/0", "file /etc/passwd", "closed". */
 READYQ_API char *readyq_describe(int fd, char *text, size_t size);
 
-/* The names of bits, "READ|READ_CLOSED"; "0" for none. */
+/* The names of bits, such as "READ|READ_CLOSED"; "0" if there are none. */
 READYQ_API char *readyq_describe_bits(uint32_t bits, char *text, size_t size);
 
-/* What a watch is, "fd 7 (pipe) interest READ, ready READ". `ready`: w->ready, or what
+/* A watch in words, such as "fd 7 (pipe) interest READ, ready READ". `ready`: w->ready, or what
  * readyq_peek() reports. */
 READYQ_API char *readyq_describe_watch(const readyq_watch *w, uint32_t ready, char *text,
                                        size_t size);
 
-/* A record in words: "add fd 7 READ", "wait_end 3". */
+/* A record in words, such as "add fd 7 READ" or "wait_end 3". */
 READYQ_API char *readyq_describe_record(const struct readyq_record *record, char *text,
                                         size_t size);
 
 /* Why `call` failed for `fd` (-1: for no descriptor) with `error` (as returned, negative), and what
- * to do about it: "add() failed for descriptor 5 (pipe): this queue already watches it; ...". A
- * plain name gets the parentheses; other words, as "add(READ)", stay as they are. Call it in the
- * thread that got the error, before it makes another call. 400 bytes hold everything but long file
- * names. */
+ * to do about it: "add() failed for descriptor 5 (pipe): this queue already watches it; ...". If
+ * `call` is a plain name, "()" is added; anything else, such as "add(READ)", is used as it is. Call
+ * it in the thread that got the error, before it makes another call. 400 bytes hold everything but
+ * long file names. */
 READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text, size_t size);
 
 /* The warnings that a binding shows: of a ghost (readyq_ghost), and of a signal that is blocked in
@@ -551,7 +554,7 @@ READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text,
 READYQ_API char *readyq_explain_ghost(int fd, char *text, size_t size);
 READYQ_API char *readyq_explain_blocked(int signal, char *text, size_t size);
 
-/* The name of enum readyq_kind: "fd", "timer", "signal", "process", "trigger"; else "none". */
+/* The name of a kind: "fd", "timer", "signal", "process", "trigger"; else "none". */
 READYQ_API const char *readyq_kind_name(int kind);
 
 /* The bits one by one, for a binding's table of constants: the name of the one at `index`, from 0

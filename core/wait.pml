@@ -22,9 +22,9 @@
  * many; tests/test_spin.py lists the runs.
  *
  *     WAITERS  threads that wait, again and again    CANCELS   waiters that are cancelled
- *     WAKES    calls of readyq_wake()                ARRIVALS  1: data for an EDGE descriptor
+ *     WAKES    calls to readyq_wake()                ARRIVALS  1: data for an EDGE descriptor
  *     SIGNALS  signals that are caught               GHOSTS    1: a ghost fires
- *     FIRES    calls of readyq_fire()                POLLABLE  1: readyq_fileno() was called
+ *     FIRES    calls to readyq_fire()                POLLABLE  1: readyq_fileno() was called
  *     TIMERS   timers that are added, up to 2        CLOSES    1: the queue may be closed
  *
  * A macro FORGET_x leaves one thing out. The proof must then fail, as tests/test_spin.py checks.
@@ -81,7 +81,7 @@ byte kicking;
 #define TAKEN 3
 byte place = IDLE, holder = NOBODY; /* whose batch */
 bool noted;                         /* fired while it was taken */
-byte count;                         /* calls of fire to deliver */    
+byte count;                         /* calls to fire to deliver */    
 bool signal_listed, arrival_listed, timer_listed;
 bool caught;    /* of the signal's watch */
 bool near, far; /* timers in the heap, due at 1 and at 2 */
@@ -100,7 +100,7 @@ byte inside;   /* threads in a system call on the kernel queue */
 bool torn;     /* the descriptors are closed */
 
 /* Bookkeeping for the proof: */
-byte fired, delivered; /* calls of readyq_fire(), and how many of them were taken */
+byte fired, delivered; /* calls to readyq_fire(), and how many of them were taken */
 byte woke, ended;      /* wakes that did not merge with an earlier one, and waits that they ended */
 byte cancels = CANCELS;
 

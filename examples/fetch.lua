@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Fetches several pages at once with LuaSocket's HTTP client, which waits in the loop: `fetch.lua
--- http://... http://...`
+-- Fetches several pages at the same time with LuaSocket's HTTP client, which waits in the loop:
+-- `fetch.lua http://... http://...`
 local loop = require "readyq.loop"
 require "readyq.socket".install() -- before the libraries that use LuaSocket
 local http = require "socket.http"

@@ -302,7 +302,7 @@ def test_the_terminal_is_as_before_when_the_prompt_has_ended(start, way):
 
 def test_a_terminal_that_cannot_move_its_cursor_gets_a_plain_prompt_that_says_so(start):
     console = start(TERM="dumb")
-    screen = console.expect(r"^Lines are not edited")
+    screen = console.expect(r"^Line editing and completion are off")
     assert "TERM=dumb" in screen.replace("\n", "")
 
 
@@ -310,7 +310,7 @@ def test_without_stty_the_prompt_is_plain_and_says_what_is_missing(start, tmp_pa
     lua = subprocess.run(["which", LUA], capture_output=True, text=True).stdout.strip()
     (tmp_path / "sh").symlink_to("/bin/sh")
     console = start(lua, "-l", "readyq.repl", PATH=tmp_path)
-    screen = console.expect(r"^Lines are not edited")
+    screen = console.expect(r"^Line editing and completion are off")
     assert "the program stty is missing (Debian: coreutils)" in screen.replace("\n", "")
     console.enter("6 * 7")
     console.expect(r"^42$")

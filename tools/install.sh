@@ -7,7 +7,7 @@
 # older version or the modules for another Lua.
 #
 #   tools/install.sh into DIRECTORY MODE FILE...
-#   tools/install.sh as PATH MODE FILE      `-` as FILE is the standard input
+#   tools/install.sh as PATH MODE FILE      `-` as FILE is standard input
 #   tools/install.sh link PATH TARGET
 #   tools/install.sh remove
 #

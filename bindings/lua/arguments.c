@@ -141,17 +141,19 @@ static int given_descriptor(lua_State *L, const char *gives)
 static int object_descriptor(lua_State *L, int object)
 {
     static const char *const names[] = {"getfd", "fileno", "pollfd"};
-    static const char *const gives[] = {"its getfd gives", "its fileno gives", "its pollfd gives"};
+    static const char *const returns[] = {"its getfd returns", "its fileno returns",
+                                          "its pollfd returns"};
+    static const char *const fields[] = {"its getfd is", "its fileno is", "its pollfd is"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         lua_getfield(L, object, names[i]);
         if (lua_isfunction(L, -1)) {
             lua_pushvalue(L, object);
             lua_call(L, 1, 1);
-            return given_descriptor(L, gives[i]);
+            return given_descriptor(L, returns[i]);
         }
         if (!lua_isnil(L, -1))
-            return given_descriptor(L, gives[i]);
+            return given_descriptor(L, fields[i]);
         lua_pop(L, 1);
     }
     lua_pushstring(L, "it has no getfd, fileno or pollfd");

@@ -82,7 +82,7 @@ enum taken luaq_end_await(lua_State *L, struct queue *q, int watch)
 }
 
 /* [-2, +0 or 2, -] resume(co, value), with no other arguments: resumes a coroutine that is
- * suspended in a call of C, whose frame has room for the value. Returns nothing, whatever it
+ * suspended in a call to C, whose frame has room for the value. Returns nothing, whatever it
  * yields; or true and its error. */
 static int resume(lua_State *L)
 {

@@ -85,8 +85,8 @@ void luaq_keep(lua_State *L, int watch);
 /* The watch at `watch` has left the core: its slot becomes free. [-0, +0, -] */
 void luaq_forget(lua_State *L, int watch);
 
-/* Forgets watches whose descriptor the core found closed, and gives its warnings. `queue` is where
- * `q` stands, which may be closed. [-0, +0, e] */
+/* Forgets watches whose descriptor the core found closed, and gives its warnings. `queue` is the
+ * stack index of `q`, which may be closed. [-0, +0, e] */
 void luaq_tidy(lua_State *L, struct queue *q, int queue);
 
 /* ------------------------------------------------------------------ watch.c */
@@ -117,8 +117,8 @@ enum taken {
     RAISED,  /* pushed: the watch, 0, that coroutine, and the error that it raised */
 };
 
-/* Takes the next watch of the batch. `queue` and `watches` are where `q` and its table of watches
- * stand. [-0, +0 to 4, e] */
+/* Takes the next watch of the batch. `queue` and `watches` are the stack indices of `q` and of its
+ * table of watches. [-0, +0 to 4, e] */
 enum taken luaq_take(lua_State *L, struct queue *q, int queue, int watches);
 
 int luaq_wait(lua_State *L); /* q:wait(timeout, max) */
@@ -184,7 +184,7 @@ int luaq_warn(lua_State *L, const struct queue *q, int queue);
 int luaq_set_tracer(lua_State *L); /* q:trace(function) */
 void luaq_end_trace(struct queue *q);
 
-/* Called after a call of a queue that is traced: shows what was recorded since the last time.
+/* Called after a method of a queue that is traced: shows what was recorded since the last time.
  * `watch`: of the call, or 0. [-0, +0, e] */
 void luaq_trace(lua_State *L, int queue, int watch);
 void luaq_trace_wait(lua_State *L, int64_t timeout);

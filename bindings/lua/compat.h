@@ -18,7 +18,7 @@
 
 #else
 
-/* User values 1 to `count` stand in one table, and exist only where count > 0. */
+/* User values 1 to `count` are in one table, and exist only where count > 0. */
 #if LUA_VERSION_NUM >= 502
 #define set_user_table lua_setuservalue
 #define get_user_table lua_getuservalue

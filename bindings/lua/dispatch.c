@@ -65,7 +65,7 @@ static __attribute__((noinline)) bool check_data(lua_State *L, const readyq_watc
 }
 
 /* [-0, +0 or 1, e] Whether the first watch of the batch, if any, can be dispatched; if not, pushes
- * why. `watches` is where the queue's table of watches stands. */
+ * why. `watches` is the stack index of the queue's table of watches. */
 static inline bool check_first(lua_State *L, struct queue *q, int watches)
 {
     const struct watch *w = (const struct watch *)readyq_first(&q->batch);

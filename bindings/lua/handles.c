@@ -94,7 +94,7 @@ int luaq_handle(lua_State *L)
     return 1;
 }
 
-/* Fires the trigger into *error. False if it was collected. */
+/* Fires the trigger into *error. False if it was garbage-collected. */
 static bool fire_if_alive(const void *trigger, int *error)
 {
     struct handle *h;
@@ -116,7 +116,8 @@ int luaq_fire(lua_State *L)
     if (!lua_islightuserdata(L, 1))
         luaq_refuse(L, 1, "the handle of a trigger is expected");
     if (!fire_if_alive(lua_touserdata(L, 1), &error))
-        return luaq_fail_unknown(L, "fire", -1, "the trigger was collected; keep its watch");
+        return luaq_fail_unknown(
+            L, "fire", -1, "the trigger was garbage-collected; keep a reference to its watch");
     if (error < 0)
         return luaq_fail(L, 1, "fire", -1, error);
     lua_pushboolean(L, true);

@@ -10,7 +10,7 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-/* [-0, +0, m] Adds functions to the table on top; the upvalues stand at 1 to UPVALUES. */
+/* [-0, +0, m] Adds functions to the table on top; the upvalues are at 1 to UPVALUES. */
 static void add_functions(lua_State *L, const luaL_Reg *list)
 {
     for (int i = 1; i <= UPVALUES; i++)
@@ -46,7 +46,7 @@ static void make_queue_type(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* [-0, +0, m] Methods and fields stand in one table, the members. */
+/* [-0, +0, m] Methods and fields are in one table, the members. */
 static void make_watch_type(lua_State *L)
 {
     make_type(L, WATCH_TYPE, "readyq.watch", luaq_watch_methods, luaq_watch_events);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Tracing: one line of text for each call and each delivery, passed to a function of the program.
- * The lines are a view of a recording: after each call of a method its new records are shown, also
+ * The lines are a view of a recording: after each method call its new records are shown, also
  * those of other threads and of what the core itself found.
  */
 #include "binding.h"

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* The function, written in Python, that a call of data runs. NULL if there is none, without an
+/* The function, written in Python, that a call to data runs. NULL if there is none, without an
  * exception, or on failure. */
 static PyObject *find_function(PyObject *data)
 {

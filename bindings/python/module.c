@@ -90,7 +90,7 @@ static PyStructSequence_Desc kind_desc = {
 };
 
 static PyStructSequence_Field record_fields[] = {
-    {"time", "nanoseconds, as time.monotonic_ns()"},
+    {"time", "nanoseconds on the clock of time.monotonic_ns()"},
     {"thread", "the thread that did it: its native id on Linux"},
     {"type", "what was done: enum readyq_record_type of readyq.h, such as \"wait_end\""},
     {"watch", "a number that no other watch of the queue has or had, or None"},

@@ -76,7 +76,7 @@ static int init_queue(PyObject *object, PyObject *args, PyObject *kw)
         pyq_raise_error("Queue", -1, error);
         return -1;
     }
-    readyq_ref(self->core); /* late calls of other threads get the closed error */
+    readyq_ref(self->core); /* late calls by other threads get the closed error */
     self->silent = !warn;
     self->closed = false;
     return 0;

@@ -45,8 +45,8 @@ PyDoc_STRVAR(
     "Watch a descriptor and return its Watch.\n"
     "\n"
     "source is an int or an object with fileno(), which the queue keeps alive and never reads,\n"
-    "closes or changes. interest is READ (1) unless it is given: bits (READ, WRITE, PRIORITY, with\n"
-    "EDGE, ONESHOT and EXCLUSIVE as wanted; 0 adds it paused) or letters of \"r\", \"w\" and \"p\".\n"
+    "closes or changes. interest is bits (READ, WRITE, PRIORITY, with EDGE, ONESHOT and EXCLUSIVE as\n"
+    "wanted; 0 adds it paused) or a string of \"r\", \"w\" and \"p\"; the default is READ (1).\n"
     "Files that never block are always ready. Raises FileExistsError when it is watched already,\n"
     "OSError (EBADF) for a number that is not open, ValueError for a closed object (its fileno() is\n"
     "-1) and for invalid bits, TypeError for anything that is not a descriptor, and whatever fileno()\n"
@@ -90,7 +90,8 @@ PyDoc_STRVAR(
     "add_process($self, /, pid, *, data=None)\n"
     "--\n"
     "\n"
-    "Add a watch that fires once when process pid has ended, or at once if it has; return it.\n"
+    "Add a watch that fires once, when process pid has ended or immediately if it already has, and\n"
+    "return the watch.\n"
     "\n"
     "pid is an int, or an object with an integer pid, such as subprocess.Popen, which the queue then\n"
     "keeps alive. The watch removes itself when it is taken. For a child of this process, status is\n"
@@ -205,7 +206,7 @@ PyDoc_STRVAR(queue_stats_doc,
              "--\n"
              "\n"
              "What the queue has done so far, as a readyq.Stats, whose fields are\n"
-             "described in help(readyq.Stats). They are always counted.");
+             "described in help(readyq.Stats). The counters are always on.");
 
 PyDoc_STRVAR(
     queue_record_doc,
@@ -215,8 +216,8 @@ PyDoc_STRVAR(
     "Record what the queue and its threads do from now on, and return a Recording.\n"
     "\n"
     "It keeps the newest records, 40 bytes each, and counts those it drops. A queue can have several\n"
-    "recordings at once; a child process continues its copies of them. Raises ValueError for fewer\n"
-    "than 1 record or too many, OSError (ENOMEM) if there is not enough memory.\n"
+    "recordings at the same time; a child process continues its copies of them. Raises ValueError\n"
+    "for fewer than 1 record or too many, OSError (ENOMEM) if there is not enough memory.\n"
     "\n"
     "    >>> with q.record() as recording:\n"
     "    ...     ready = q.wait(timeout=1.5)\n"

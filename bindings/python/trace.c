@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Tracing: one readable line for each call and each delivery, passed to the file or function that
- * the user gave. The lines are a view of a recording: after each call of a method its new records
+ * the user gave. The lines are a view of a recording: after each method call its new records
  * are shown, also those of other threads and of what the core found by itself.
  */
 #include "binding.h"

@@ -33,7 +33,7 @@ PyDoc_STRVAR(
     "once the watch is removed.");
 PyDoc_STRVAR(
     watch_count_doc,
-    "int: expirations, signals or calls of fire since the previous delivery, in any thread; 1 for a\n"
+    "int: expirations, signals or calls to fire since the previous delivery, in any thread; 1 for a\n"
     "descriptor.");
 PyDoc_STRVAR(watch_deliveries_doc, "int: how many times it was delivered.");
 PyDoc_STRVAR(

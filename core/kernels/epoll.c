@@ -13,7 +13,7 @@
  *  4. A socket that never connected reports EPOLLHUP without EPOLLRDHUP: nothing is closed.
  *     EPOLLRDHUP is reported only if it was requested. It is requested only with READ: otherwise a
  *     peer that has stopped writing would wake a writer again and again.
- *  5. Files of sysfs report EPOLLERR together with EPOLLPRI; it does not mean an error.
+ *  5. Files in sysfs report EPOLLERR together with EPOLLPRI; it does not mean an error.
  *  6. EPOLLEXCLUSIVE cannot be combined with MOD, EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll
  *     descriptor. It is left out there, except for EPOLLRDHUP, for which poll(2) is asked instead.
  *  7. Files, directories and devices like /dev/null are refused with EPERM.

@@ -164,7 +164,8 @@ void readyq__record_ghost(readyq *q, int fd)
 
 /* ------------------------------------------------------------------ wakes */
 
-/* A wake that merges with this one does not replace its time, unless both are called at once. */
+/* A wake that merges with this one does not replace its time, unless both are called at the
+ * same time. */
 void readyq__note_wake(readyq *q)
 {
     if (!readyq__is_recorded(q) || atomic_load(&q->woken))

@@ -40,10 +40,11 @@ int readyq_record(readyq *q, size_t records, readyq_recording **out)
 
     *out = NULL;
     if (records < 1)
-        return readyq__refuse(EINVAL, "a recording has at least one record", "use 1 or more");
+        return readyq__refuse(EINVAL, "a recording must have room for at least one record",
+                              "use 1 or more");
     if (records > MOST)
-        return readyq__refuse(EINVAL, "a recording has at most 1073741824 records",
-                              "a hundred thousand take 4 MB");
+        return readyq__refuse(EINVAL, "a recording can have at most 1073741824 records",
+                              "use fewer (100,000 take 4 MB)");
     /* calloc() finds an overflow, and makes big ones of pages of zeros. */
     r = calloc(records + 1 + sizeof *r / sizeof r->ring[0], sizeof r->ring[0]);
     if (r == NULL)

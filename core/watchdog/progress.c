@@ -209,7 +209,7 @@ bool readyq__count_calls(struct readyq__calls *calls)
     return true;
 }
 
-/* These kernels count neither calls of accept(2) nor the connections that wait for it. */
+/* These kernels count neither calls to accept(2) nor the connections that wait for it. */
 static enum readyq__evidence judge_socket(int family, int type, bool listens)
 {
     (void)family, (void)type;

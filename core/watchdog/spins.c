@@ -137,7 +137,7 @@ static void judge(readyq *q, struct readyq__notes *notes, const readyq_watch *w,
     notes->turns = 0;
     if (why == NULL || !readyq__is_first(q, notes, READYQ_WARNING_SPIN))
         return;
-    snprintf(text, sizeof text, "%s turns in %.2g s; %s", print_number(turns, number),
+    snprintf(text, sizeof text, "reported %s times in %.2g s; %s", print_number(turns, number),
              (double)time / (double)READYQ__SECOND, why);
     readyq__say(q, READYQ_WARNING_SPIN, w, bits, text);
 }

@@ -60,8 +60,8 @@ static void tell_turn(readyq *q, int64_t time)
                  (double)time / (double)READYQ__SECOND);
     else
         snprintf(text, READYQ__SENTENCE,
-                 "%s: its handler took %.2g s of a turn of %.2g s with %u handlers; nothing else "
-                 "was handled in that time",
+                 "%s: its handler took %.2g s of a turn of %.2g s with %u handlers; no other event "
+                 "was handled until the turn ended",
                  watch, (double)longest->time / (double)READYQ__SECOND,
                  (double)time / (double)READYQ__SECOND, turn.handlers);
 }

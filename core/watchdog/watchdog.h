@@ -55,7 +55,7 @@ bool readyq__identify(int fd, struct readyq__identity *identity);
 enum {
     READYQ__SENTENCE = 640, /* the longest */
     READYQ__PENDING = 16,   /* sentences kept until they are reported */
-    READYQ__ASKED = 64,     /* watches of which a second sample is due */
+    READYQ__ASKED = 64,     /* watches from which a second sample is due */
 };
 
 struct readyq__sentence {
@@ -126,7 +126,7 @@ void readyq__say(readyq *q, enum readyq_warning kind, const readyq_watch *w, uin
 /* The warnings that were not given yet, the oldest first. */
 bool readyq__watchdog_pop(readyq *q, struct readyq__sentence *sentence);
 
-/* The watch of an id, if it is in the queue. */
+/* The watch with this id, if it is in the queue. */
 readyq_watch *readyq__find_by_id(readyq *q, uint64_t id);
 
 /* ------------------------------------------------------------------ spins.c */

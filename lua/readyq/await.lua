@@ -20,8 +20,9 @@ local awaits, release = coroutines.awaits, coroutines.release
 -- wait(); `allow(watch, ask, dirty)` lets it wait for a watch, until release().
 local await = {reader = coroutines.reader, allow = coroutines.allow}
 
--- Gives the simple wait for this Descriptor, if any, the general form. If it is that of a call of
--- readyq.socket, its source is the Turns of that call. From now on the waits for it are general.
+-- Gives the simple wait for this Descriptor, if any, the general form. If it belongs to a method
+-- call of readyq.socket, its source is the Turns of that call. From now on the waits for it are
+-- general.
 function await.take_over(descriptor)
     local co, is_new
     descriptor.is_awaitable = false

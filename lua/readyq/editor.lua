@@ -21,7 +21,7 @@ local editor = {
 }
 
 local prompt, chars, point -- the line as a list of characters, and how many are before the cursor
-local cursor_row = 0 -- where the cursor stands, counted from the row of the prompt
+local cursor_row = 0 -- where the cursor is, counted from the row of the prompt
 local killed = "" -- for Ctrl-Y
 local place -- in the history; #history + 1 is the line that is typed
 local typed -- that line, while an older one is shown
@@ -31,7 +31,7 @@ local ESCAPE_TIME = 0.1 -- seconds within which the rest of a key follows the es
 
 -- ---------------------------------------------------------------- drawing
 
--- The rows and columns where the cursor stands before the character after `count`, and at the end.
+-- The rows and columns where the cursor is before the character after `count`, and at the end.
 local function measure(count)
     local row, column, at_row, at_column = 0, 0, nil, nil
     local function advance(character)

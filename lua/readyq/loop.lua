@@ -4,10 +4,10 @@
 -- when its timeout has expired, or when it is cancelled. The loop only waits: it has no buffers
 -- and no protocols.
 --
--- This file has the calls of programs. scheduler.lua suspends and resumes coroutines; task.lua has
--- what it knows about each; descriptor.lua and sources.lua have what they wait for; await.lua has
--- the simplest kind of wait; program.lua calls the program's callbacks and reports errors;
--- misuse.lua raises the errors of wrong calls.
+-- This file has the functions that programs call. scheduler.lua suspends and resumes coroutines;
+-- task.lua has what it knows about each; descriptor.lua and sources.lua have what they wait for;
+-- await.lua has the simplest kind of wait; program.lua calls the program's callbacks and reports
+-- errors; misuse.lua raises the errors for incorrect calls.
 
 -- A program that has unloaded this module and requires it again gets a second loop: these modules
 -- have the state of one loop.

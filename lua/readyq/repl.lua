@@ -292,7 +292,7 @@ if is_asked_by_command_line() then
     local banner = "readyq %s on %s, %s: print(q) shows q, help shows help, Ctrl-D exits."
     print(banner:format(readyq.VERSION, queue:backend(), jit and jit.version or _VERSION))
     local reason = choose_input()
-    if reason then print("Lines are not edited or completed: " .. reason) end
+    if reason then print("Line editing and completion are off: " .. reason) end
     repl.run()
     os.exit(0, true)
 end

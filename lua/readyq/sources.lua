@@ -160,8 +160,8 @@ local function new_source(call, item, number)
     if item.process ~= nil then return sources.new_process(call, item.process) end
     local bit = BITS[item[2]]
     if item[1] ~= nil and bit then return new_readiness(call, item[1], bit) end
-    misuse.raise("%s: item %d is not a descriptor, {descriptor, 'r', 'w' or 'p'}, event, "
-        .. "coroutine or {process = pid}", call, number)
+    misuse.raise("%s: item %d must be a descriptor, a pair such as {descriptor, 'r'} (or 'w', "
+        .. "'p'), an event, a coroutine or {process = pid}", call, number)
 end
 
 -- Its array part holds the sources of the items, up to the first that needs no wait.

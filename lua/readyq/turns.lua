@@ -2,9 +2,9 @@
 --
 -- Several coroutines that use the same object of readyq.socket.
 --
--- One at a time is in a call that reads the object, and one in a call that writes it. The others
--- have their turns after it, in order. A Turns is what they wait for: a source, as scheduler.lua
--- describes it. Its array has the tasks that wait for their turns.
+-- At any time at most one of them is in a call that reads the object, and at most one in a call
+-- that writes it. The others have their turns after it, in order. A Turns is what they wait for: a
+-- source, as scheduler.lua describes it. Its array has the tasks that wait for their turns.
 local await = require "readyq.await"
 local READ = require "readyq".READ
 local scheduler = require "readyq.scheduler"

@@ -18,7 +18,7 @@
 ---@field debug? boolean | readyq.debug a watchdog warns of mistakes, as with READYQ_DEBUG=1
 
 ---@class readyq.debug
----@field turns? integer reports in a row of a watch that is not read or written (default: 10000)
+---@field turns? integer how many times in a row a watch may be reported (default: 10000)
 ---@field turn? number seconds that one turn of the loop may take (default: 0.1)
 ---@field rest? number seconds that data may stay unread after an EDGE delivery (default: 1)
 
@@ -193,7 +193,8 @@ function queue:now() end
 function queue:stats() end
 
 ---Records what the queue and its threads do from now on: the newest records, 100000 unless a
----number is given, 40 bytes each. A queue can have several recordings at once.
+---number is given, 40 bytes each. A queue can have several recordings at the
+---same time.
 ---@param records? integer
 ---@return readyq.recording? recording
 ---@return string? message
@@ -292,7 +293,7 @@ function recording:dropped() end
 ---@field data any yours; can be set
 ---@field interest integer as last set
 ---@field ready integer what the last delivery found; 0 before it and once it is removed
----@field count integer expirations, signals or calls of fire since the previous delivery; else 1
+---@field count integer expirations, signals or calls to fire since the previous delivery; else 1
 ---@field active boolean whether it is in its queue
 ---@field due? number when the timer fires, on the queue's clock; nil if it is not running
 ---@field period? number seconds, of a timer that repeats
@@ -383,7 +384,7 @@ function loop.wrap(f) end
 function loop.deadline(seconds) end
 
 ---Waits; without seconds, until others have had their turn. Like every wait, it raises an error
----outside a coroutine and inside a call of a C function; and also if something other than the loop
+---outside a coroutine and inside a call to a C function; and also if something other than the loop
 ---resumes the coroutine meanwhile.
 ---@param seconds? readyq.timeout
 function loop.sleep(seconds) end
@@ -426,8 +427,8 @@ function loop.wait_process(pid, timeout) end
 
 ---Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback, and
 ---the error is then not reported elsewhere; or nil and "timeout"; or nil and "closed" if the
----program had already closed it. After closing a coroutine that others join, also call cancel for
----it.
+---program had already closed it. If you close a coroutine that others are joining, call
+---cancel(co) as well.
 ---@param co thread started by spawn or every
 ---@param timeout? readyq.timeout
 ---@return any ...
@@ -572,7 +573,7 @@ function object:dohandshake() end
 ---@return 1
 function object:settimeout(seconds, mode) end
 
----Calls of other coroutines that wait for it return nil and "closed".
+---Calls by other coroutines that wait for it return nil and "closed".
 ---@return 1
 function object:close() end
 
@@ -647,7 +648,7 @@ function select.install() end
 ---@class readyq.repl
 local repl = {}
 
----Reads lines from the standard input and runs them until it ends.
+---Reads lines from standard input and runs them until it ends.
 function repl.run() end
 
 ---`require "readyq.picture"`: the table that print(q) shows at the prompt.

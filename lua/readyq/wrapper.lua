@@ -189,7 +189,7 @@ local function send(self, data, first, last)
     return send_rest(self, data, last, attempt(self, "send", turns, data, first, last))
 end
 
--- Usually the kernel takes all at once, so that nothing waits, in a coroutine or outside.
+-- Usually the kernel takes all of it in one call, so that nothing waits, in a coroutine or outside.
 function streams:send(data, first, last)
     if first or last or self.raw_block ~= 0 or self.writing.current
         or type(data) ~= "string" then
@@ -290,7 +290,7 @@ end
 
 function common:gettimeout() return self.block, self.total end
 
--- Calls of other coroutines that wait return nil and "closed".
+-- Calls by other coroutines that wait return nil and "closed".
 function common:close()
     self.reading:close()
     self.writing:close()
@@ -339,7 +339,7 @@ function wrap(raw)
         block = block, -- the program's limits, as settimeout() got them
         total = total,
         raw_block = block, -- how long the raw object itself blocks now
-        has_received_line = false, -- by the call of receive() before
+        has_received_line = false, -- by the previous call to receive()
         reading = Turns.new(),
         writing = Turns.new(),
     }, class_of(methods))

@@ -2,8 +2,8 @@
 """asyncio on readyq, and a Queue inside an existing asyncio loop.
 
 The loop is the standard library's own on a readyq.Selector: timeouts are not rounded to
-milliseconds, and everything in asyncio works. Only a turn of the loop is implemented again, for
-speed.
+milliseconds, and everything in asyncio works. Only the code for one turn of the loop is
+reimplemented, for speed.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def register(shell: Any, queue: Queue) -> None:
 def _start(shell: Any, queue: Queue, kernel: Any) -> None:
     kernel.eventloop = None  # else this is called again each millisecond
     if queue.closed:
-        print(f"%gui readyq: {queue!r} has nothing to run", file=sys.stderr)
+        print("%gui readyq: the queue is closed, so there is nothing to run", file=sys.stderr)
         return
     run_beside(
         asyncio.get_running_loop(),

@@ -33,8 +33,8 @@ def install_inputhook(queue: Queue) -> None:
     It is for the plain prompt of python, old and new. A second call replaces the queue; closing the
     queue or uninstall_inputhook() ends it. A callback's exception is shown, and its watch is paused
     if it watches a descriptor; Ctrl-C in a callback ends the callback. Watches whose data cannot be
-    called are left to your own wait(), and shown if that cannot see them any more. Raises
-    RuntimeError outside the main interpreter.
+    called are left to your own wait(), and are shown if a later wait() could not deliver them
+    again. Raises RuntimeError outside the main interpreter.
     """
     _core.set_inputhook(partial(_pump_python, queue))
 
@@ -108,7 +108,7 @@ def fire(
 
 
 def pump(queue: Queue, keyboard: int = 0, fire: Callable[[Queue], bool] = fire) -> None:
-    """Call what is ready until the keyboard is."""
+    """Call whatever is ready, until a key is pressed."""
     try:
         keys, both = select.poll(), select.poll()
         keys.register(keyboard, select.POLLIN)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Python's own prompt from 3.13 on: output above the line that it edits, keys that it has read.
+"""Support for Python's own prompt of 3.13 and later: prints output above the line being edited, and
+finds keys that the prompt has already read.
 
 That prompt has no interface for this. The parts of its implementation that are used here are looked
 up when they are needed; if they are different, output appears at the cursor, as in older prompts.

@@ -2,7 +2,7 @@
  *
  * Failing system calls. The linker replaces the core's system calls and allocations by those in
  * faults.h, one of which fails: each in turn, with each error that it can have, until the whole
- * story passes without a failure. A call of readyq that fails returns that error, and succeeds when
+ * story passes without a failure. A call to readyq that fails returns that error, and succeeds when
  * it is repeated. A failure that the core can work around or repeat by itself is not visible.
  */
 #include "faults.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Fault injection for faults.c: the linker replaces the core's system calls by those here (see the
- * Makefile). While a call of readyq runs, the n-th of the system calls that can fail with a given
+ * Makefile). While a call to readyq runs, the n-th of the system calls that can fail with a given
  * error fails. Each function here lists the errors that the kernel returns for its call.
  */
 #ifndef FAULTS_H
@@ -23,7 +23,7 @@ enum { SHORT = 0, NONE = -1 };
 static struct {
     int error;       /* with which a system call fails */
     bool may_show;   /* else the failure must not be visible */
-    bool armed;      /* in a call of readyq */
+    bool armed;      /* in a call to readyq */
     int left;        /* system calls that still succeed */
     const char *hit; /* the system call that failed, or NULL */
 } fault;
@@ -50,7 +50,7 @@ static int failed(void)
     return fault.error == SHORT ? 0 : -1;
 }
 
-/* Makes a call of readyq, and once more if it failed. `s` is the story. */
+/* Makes a call to readyq, and once more if it failed. `s` is the story. */
 #define TRY(call)                                                                                  \
     do {                                                                                           \
         const size_t size_ = s->q != NULL ? readyq_size(s->q) : 0;                                 \

@@ -371,7 +371,7 @@ static void test_a_kernel_queue_of_the_program_can_be_watched(void)
     close_pair(p);
 }
 
-/* More than one call of the kernel reports: none has only one of its directions. */
+/* More than one call to the kernel reports: none has only one of its directions. */
 static void test_of_very_many_ready_sockets_each_is_reported_for_both_directions(void)
 {
     enum { MANY = 400 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Chosen moments inside a call of the core: the linker replaces some of the core's system calls by
+ * Chosen moments inside a call to the core: the linker replaces some of the core's system calls by
  * those here (see the Makefile), and at each of them a function of the test can be called, once.
  * Also a queue, two descriptors and another thread for tests that do so.
  */

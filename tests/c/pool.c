@@ -1262,7 +1262,7 @@ static void test_messages_are_served_once_each_in_exclusive_mode(void)
     count_calls_per_message(READYQ_EXCLUSIVE, 3000);
 }
 
-/* Several sockets, so that several messages are under way at once. */
+/* Several sockets, so that several messages are under way at the same time. */
 static void test_many_messages_at_once_are_served_once_each(void)
 {
     enum { SOCKETS = 8, ROUNDS = 500 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every call against every other from several threads at once. Built with ThreadSanitizer too.
+ * Every call against every other, from several threads. Built with ThreadSanitizer too.
  */
 #include "things.h"
 

@@ -113,7 +113,7 @@ static void test_unread_data_of_a_tcp_socket(void)
     open_tcp(p);
     put(p[1]);
     ignore(p[0], READYQ_READ, "(TCP 127.0.0.1:", UNREAD);
-    CHECK_HAS(dog.text, " interest READ, ready READ: 2,000 turns in 0.");
+    CHECK_HAS(dog.text, " interest READ, ready READ: reported 2,000 times in 0.");
     close_pair(p);
 }
 
@@ -241,7 +241,7 @@ static void test_many_unread_datagrams_prove_nothing(void)
     close(from);
 }
 
-/* Its calls of read(2) cannot be counted then. */
+/* Its calls to read(2) cannot be counted then. */
 static void test_unread_data_of_a_pipe_where_no_descriptor_is_left(void)
 {
     struct rlimit limit, none;
@@ -302,7 +302,7 @@ static void test_a_watch_that_its_handler_adds_again_does_not_spin(void)
     run_with(q, 0, 500, add_again);
     expect_silence();
     run_with(q, 0, 500, NULL);
-    expect("(pipe)", "50 turns in 0.");
+    expect("(pipe)", "reported 50 times in 0.");
     readyq_close(q);
     close_pair(p);
 }
@@ -710,7 +710,7 @@ static void test_the_longest_handler_of_a_long_turn_is_named(void)
     CHECK_IS(readyq_fire(&trigger), 0);
     CHECK_IS(readyq_add_timer(q, &timer, 0, LONG), 0);
     run_with(q, 0, 2, block_first);
-    expect("trigger", " with 2 handlers; nothing else was handled in that time");
+    expect("trigger", " with 2 handlers; no other event was handled until the turn ended");
     CHECK(dog.watch == &trigger);
     readyq_close(q);
 }
@@ -1514,7 +1514,7 @@ static void test_the_environment_switches_it_on(void)
     CHECK(readyq_has_reports(q));
     CHECK_IS(readyq_warning(q, &w, text, sizeof text), READYQ_WARNING_SPIN);
     CHECK(!readyq_has_reports(q));
-    CHECK_HAS(text, "10,000 turns");
+    CHECK_HAS(text, "reported 10,000 times");
     CHECK(w == &watch);
     CHECK_IS(readyq_warning(q, &w, text, sizeof text), 0);
     readyq_close(q);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calls of the core that the linker replaces in a test (`--wrap` in the Makefile): how such a
+ * Calls by the core that the linker replaces in a test (`--wrap` in the Makefile): how such a
  * function is written, and syscall(), which has as many arguments as the call takes.
  */
 #ifndef WRAP_H

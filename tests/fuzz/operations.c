@@ -14,7 +14,7 @@ enum { OPERATIONS = 200 };
 
 /* ------------------------------------------------------------------ the other thread */
 
-/* A call of readyq_wait() by thread 1, for which this thread waits. */
+/* A call to readyq_wait() by thread 1, for which this thread waits. */
 static struct {
     sem_t go, done;
     readyq *q;

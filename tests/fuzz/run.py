@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Builds the fuzzers and runs each for some time, two at once: `make fuzz SECONDS=n`.
+"""Builds the fuzzers and runs each for some time, two at a time: `make fuzz SECONDS=n`.
 
 Each begins with its seeds (seeds/*.txt: one per line in hexadecimal digits, with a comment after #)
 and ends with one line: runs, coverage, findings. The inputs of findings are left in

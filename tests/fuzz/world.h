@@ -4,7 +4,7 @@
  * with the state that it must have. The memory of a watch or a batch is a block of its own and is
  * freed as soon as the contract allows it, so that AddressSanitizer detects a later use.
  *
- * Two threads wait, one after the other, never at once: a watch that one of them holds must not be
+ * Two threads wait, one after the other, never together: a watch that one of them holds must not be
  * given to the other one.
  */
 #ifndef WORLD_H

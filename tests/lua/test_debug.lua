@@ -121,7 +121,7 @@ function T.test_debug_without_thresholds_has_the_usual_ones()
         for _ = 1, 20500 do q:wait(0) end
         q:close()
     end)
-    equal(count(warnings, "10,000 turns"), 1)
+    equal(count(warnings, "10,000 times"), 1)
 end
 
 function T.test_a_number_that_is_added_again()

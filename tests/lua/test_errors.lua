@@ -37,13 +37,13 @@ end
 
 function T.test_an_object_must_give_a_descriptor()
     local function give(value) return {getfd = function() return value end} end
-    local none = "its getfd gives %-1: it is closed, or not yet bound or connected"
+    local none = "its getfd returns %-1: it is closed, or not yet bound or connected"
     raises(none, method, "add", give(-1), "r")
-    raises("its getfd gives %-2", method, "add", give(-2), "r")
-    raises("its getfd gives 1.5", method, "add", give(1.5), "r")
-    raises("its getfd gives nil", method, "add", give(nil), "r")
-    raises("its getfd gives string", method, "add", give("7"), "r")
-    raises("its fileno gives table", method, "add", {fileno = {}}, "r")
+    raises("its getfd returns %-2", method, "add", give(-2), "r")
+    raises("its getfd returns 1.5", method, "add", give(1.5), "r")
+    raises("its getfd returns nil", method, "add", give(nil), "r")
+    raises("its getfd returns string", method, "add", give("7"), "r")
+    raises("its fileno is table", method, "add", {fileno = {}}, "r")
     raises("its pollfd gives %-1", method, "add", {pollfd = -1}, "r")
     raises("inside", method, "add", {getfd = function() error("inside") end}, "r")
 end

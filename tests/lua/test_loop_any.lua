@@ -191,7 +191,7 @@ function T.test_a_wrong_item_is_an_error_and_changes_nothing()
             raises("loop_any.lua:%d+: any: ", function() loop.any {r, wrong} end)
             equal(#loop.queue, 0)
         end
-        raises("any: item 2 is not a descriptor", loop.any, {r, {}})
+        raises("any: item 2 must be a descriptor", loop.any, {r, {}})
         raises("any: a list is expected, not nil", loop.any)
         raises("any: there is nothing to wait for", loop.any, {})
         raises("any: a timeout is", loop.any, {r, timeout = -1})

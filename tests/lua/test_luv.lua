@@ -31,7 +31,7 @@ function T.test_a_pipe_of_luv_is_a_source()
     equal(select(3, things.event(q)), "pipe")
     equal(q:get(pipe), watch)
     close(pipe)
-    raises("its fileno gives nil", q.add, q, pipe, "r")
+    raises("its fileno returns nil", q.add, q, pipe, "r")
     assert(q:remove(pipe))
 end
 

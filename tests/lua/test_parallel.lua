@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Every call of the binding from several states at once, each in a thread of its own. They share
--- the process, its signals, and the triggers of a queue, which all of them fire.
+-- Every function of the binding, called from several states at the same time, each in its own
+-- thread. They share the process, its signals, and the triggers of a queue, which all fire.
 local readyq = require "readyq"
 local things = require "things"
 local unix = require "unix"

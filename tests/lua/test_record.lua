@@ -217,9 +217,9 @@ end
 
 function T.test_a_recording_without_records_or_with_too_many_is_refused()
     local q = readyq.new()
-    raises("a recording has at least one record", q.record, q, 0)
-    raises("a recording has at most 1073741824 records", q.record, q, 2 ^ 40)
-    raises("a recording has at most 1073741824 records", q.record, q, math.huge)
+    raises("a recording must have room for at least one record", q.record, q, 0)
+    raises("a recording can have at most 1073741824 records", q.record, q, 2 ^ 40)
+    raises("a recording can have at most 1073741824 records", q.record, q, math.huge)
     raises("negative or not an integer", q.record, q, -1)
     raises("negative or not an integer", q.record, q, 1.5)
     raises("negative or not an integer", q.record, q, 0 / 0)

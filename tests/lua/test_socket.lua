@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- readyq.socket beside LuaSocket: in the same situation each call returns the same. Then what only
--- a loop can do: calls of many coroutines at once, and what ends them.
+-- a loop can do: calls by many coroutines at the same time, and what ends them.
 local loop = require "readyq.loop"
 local things = require "things"
 local unix = require "unix"

@@ -168,7 +168,7 @@ function T.test_a_closed_socket_is_still_found_by_itself()
     equal(q:remove(server), true)
     equal(q:get(server), nil)
     fails("this queue does not watch it", 2, q:remove(server))
-    raises("its getfd gives %-1", q.add, q, server, "r")
+    raises("its getfd returns %-1", q.add, q, server, "r")
 end
 
 function T.test_get_finds_a_watch_by_what_was_added_or_by_its_number()

@@ -183,7 +183,7 @@ function T.test_a_tls_object_is_a_source_of_a_queue()
     server:close()
     client:close()
     assert(q:remove(server))
-    things.raises("its getfd gives %-1", q.add, q, server, "r")
+    things.raises("its getfd returns %-1", q.add, q, server, "r")
 end
 
 -- ---------------------------------------------------------------- readyq.socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A server of ASGI applications on readyq: many requests at once, uploads, streams, a client that
+"""A server of ASGI applications on readyq: concurrent requests, uploads, streams, a client that
 leaves, start and end of the application. The argument is the server: uvicorn or hypercorn.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""redis-py on readyq with a redis-server that runs already: many commands at once, pipelines,
+"""redis-py on readyq with a redis-server that runs already: concurrent commands, pipelines,
 publish and subscribe, a pop that waits and is cancelled, a connection that the server cuts. The
 argument is the server's port.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""asyncpg on readyq, over TLS, with a PostgreSQL that is already running: many queries at once,
+"""asyncpg on readyq, over TLS, with a PostgreSQL that is already running: concurrent queries,
 bulk rows, a notification, a cancelled query, a connection that the server closes. The arguments are
 the port and the certificate of the server.
 """

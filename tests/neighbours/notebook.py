@@ -63,7 +63,7 @@ def use(client):
     shown = until(client, lambda kind, content: kind == "execute_result")["data"]
     assert shown["text/html"] == "<pre>&lt;readyq.Queue closed&gt;</pre>"
     execute(client, "%gui readyq")
-    until(client, prints("%gui readyq: <readyq.Queue closed> has nothing to run"))
+    until(client, prints("%gui readyq: the queue is closed, so there is nothing to run"))
 
 
 def main():

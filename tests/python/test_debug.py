@@ -63,7 +63,7 @@ def test_watch_that_spins_is_named_with_its_data(queue, pair, caught):
     assert text.startswith(
         f"fd {here.fileno()} (UNIX socket, connected) interest READ, ready READ: "
     )
-    assert "1,000 turns in 0." in text
+    assert "1,000 times in 0." in text
     assert "nobody reads the data that is there" in text
     assert text.endswith(f"(data={on_ready!r})")
 
@@ -197,7 +197,7 @@ def test_warning_that_raises_ends_the_wait_and_loses_nothing(queue, pair):
     watch = queue.add(here)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(RuntimeWarning, match="1,000 turns"):
+        with pytest.raises(RuntimeWarning, match="1,000 times"):
             for _ in range(100_000):
                 list(queue.wait(0))
     assert list(queue.wait(0)) == [watch]
@@ -229,7 +229,7 @@ def test_without_warn_a_closed_descriptor_is_not_warned_of_but_a_spin_is(make, p
     queue.add(here)
     for _ in range(3000):
         list(queue.wait(0))
-    assert "1,000 turns" in the_only(caught, RuntimeWarning)
+    assert "1,000 times" in the_only(caught, RuntimeWarning)
 
 
 def test_warning_comes_out_of_a_sleep_without_a_deadline(queue, pair):
@@ -267,7 +267,7 @@ def test_debug_without_thresholds_has_the_usual_ones(make, pair, caught):
     queue.add(pair[0])
     for _ in range(20_500):
         list(queue.wait(0))
-    assert "10,000 turns" in the_only(caught, RuntimeWarning)
+    assert "10,000 times" in the_only(caught, RuntimeWarning)
 
 
 @pytest.mark.parametrize("debug", [None, False])
@@ -303,5 +303,5 @@ def test_environment_switches_it_on(value, warned):
         check=True,
         timeout=60,
     )
-    assert ("10,000 turns" in result.stderr) == warned
+    assert ("10,000 times" in result.stderr) == warned
     assert result.stderr.count("Warning") == warned

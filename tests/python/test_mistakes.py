@@ -85,7 +85,7 @@ def shorten(text):
 
 @pytest.fixture
 def world(queue, make):
-    """What the calls of the table use, and what messages say of it."""
+    """What the calls in the table use, and what messages say about it."""
     w = types.SimpleNamespace(q=queue, other=make.queue(), client=Client())
     w.sock, w.free = make.unix()
     w.closed = make.unix()[0]
@@ -216,7 +216,8 @@ MISTAKES = [
      "q[source] failed for <readyq.Watch timer, inactive, ready FIRED>: it is not in this queue "
      "any more; add its source again"),
     (lambda w: w.fired.modify("r"), KeyError,
-     "modify(READ) failed for a timer: it has fired and left its queue; nothing is left to do"),
+     "modify(READ) failed for a timer: it has fired and left its queue; nothing more needs to be"
+     " done"),
     (lambda w: w.gone.restart(1), KeyError,
      "restart() failed for a timer: the watch was removed from its queue; add it again"),
     (lambda w: w.late.modify("rw"), OSError,

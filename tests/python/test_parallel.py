@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Every call of a queue and its watches from several threads at once, for a second. With a GIL this
-tests interleavings of calls; without one, of their parts.
+"""Every method of a queue and its watches, called from several threads at the same time, for a
+second. With a GIL this tests interleavings of calls; without one, of their parts.
 """
 
 import gc

@@ -81,7 +81,7 @@ static int64_t processor_time(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* A round for each line of the standard input. */
+/* A round for each line of standard input. */
 static int measure(const char *name, int n, long turns)
 {
     const struct scenario *one = find(name, strlen(name));

@@ -49,7 +49,7 @@ local function count(name, scenario, n, turns)
     return operations[2], operations[3]
 end
 
--- A round for each line of the standard input.
+-- A round for each line of standard input.
 local function measure(scenario, n, turns)
     local run = scenario(n)
     for _ in io.lines() do

@@ -69,7 +69,7 @@ def count(name, scenario, n, turns):
 
 
 def measure(scenario, n, turns):
-    """A round for each line of the standard input."""
+    """A round for each line of standard input."""
     run = scenario(n)
     for _ in sys.stdin:
         before = time.process_time_ns()

@@ -156,7 +156,7 @@ def _add_bars(lane: Lane, kind: str, place: Place, end: float) -> dict[int, list
 
 
 def _leave_out_covered(lane: Lane) -> None:
-    """Most watches are taken at once: then the bar of `handled` covers that of `ready`."""
+    """Most watches are taken immediately: then the bar of `handled` covers that of `ready`."""
     handled = [(bar.x, bar.end) for bar in lane.bars if bar.kind == "handled"]
     handled += [(x, x + COLUMN) for x, _ in lane.columns.get("handled", ())]
     handled.sort()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Where everything of the picture is: a lane for each thread and watch, arrows between them, a time
-axis and notes. Coordinates are pixels; svg.py writes them down.
+"""Where everything in the picture goes: a lane for each thread and watch, arrows between them, a
+time axis and notes. Coordinates are pixels; svg.py writes them down.
 """
 
 from __future__ import annotations
@@ -117,8 +117,9 @@ def arrange(recording: Recording, width: float) -> Layout:
 
 
 def _chain(watches: Sequence[Track]) -> list[Lane]:
-    """A lane for each watch. Watches of the same name that follow each other share one, such as the
-    timers of successive steps of a program, or the descriptors of successive pipes.
+    """A lane for each watch. Watches with the same name that are in the queue one after another
+    share one, such as the timers of successive steps of a program, or the descriptors of successive
+    pipes.
     """
     chains: list[list[Track]] = []
     open_chains: dict[str, list[list[Track]]] = {}
@@ -250,8 +251,8 @@ def _add_notes(layout: Layout) -> None:
     narrow = f"Anything shorter than {pixels} is drawn two pixels wide"
     if any(lane.columns for lane in layout.lanes):
         notes.append(
-            f"{narrow}; in lanes with many of these, the height of the colour is the share of time"
-            " that they take, but at least a third of the lane."
+            f"{narrow}; in lanes with many of these, the height of the coloured part is the share"
+            " of time that they take, but at least a third of the lane."
         )
     elif any(bar.width == lanes.COLUMN for lane in layout.lanes for bar in lane.bars):
         notes.append(f"{narrow}.")

@@ -93,7 +93,7 @@ def _embed(data: Any) -> str:
 
 
 class _Names:
-    """Each name once, and its number for everything that has it."""
+    """Stores each name once, and refers to it by a number wherever it is used."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}

@@ -37,12 +37,12 @@ class Span(NamedTuple):
 
     @property
     def is_cut(self) -> bool:
-        """Whether it began before the recording, or lasted at its end."""
+        """Whether it began before the recording did, or went on when the recording ended."""
         return bool(self.details.get("cut") or self.details.get("open"))
 
 
 class Mark(NamedTuple):
-    """Something that happened at once."""
+    """Something that took no time: a point on a track."""
 
     at: int
     kind: str  # of a thread: wake, fire; of a watch: add, modify, remove, restart;

@@ -69,7 +69,7 @@ def visible(text: str) -> str:
 
 
 def _advance(one: str) -> float:
-    """The width of a character, in heights of the font, in the widest of the usual fonts."""
+    """The width of a character in em, the size of the font, in the widest of the usual fonts."""
     if not one.isascii():
         if unicodedata.combining(one):
             return 0.0
@@ -102,12 +102,12 @@ def shorten(text: str, room: float, size: float, *, bold: bool = False) -> str:
 
 
 def wrap(
-    parts: list[str], joint: str, room: float, size: float, *, bold: bool = False
+    parts: list[str], separator: str, room: float, size: float, *, bold: bool = False
 ) -> list[str]:
-    """The parts with the joint between them, on as many lines as are necessary."""
+    """The parts, joined by the separator, on as many lines as are necessary."""
     lines: list[str] = []
     for part in parts:
-        longer = f"{lines[-1]}{joint}{part}" if lines else ""
+        longer = f"{lines[-1]}{separator}{part}" if lines else ""
         if longer and width(longer, size, bold=bold) <= room:
             lines[-1] = longer
         else:

@@ -59,7 +59,7 @@ fn processor_time() -> i64 {
     now.tv_sec * 1_000_000_000 + now.tv_nsec
 }
 
-// A round for each line of the standard input.
+// A round for each line of standard input.
 fn measure(scenario: &Scenario, n: usize, turns: usize) {
     let mut run = (scenario.setup)(n);
     for _ in std::io::stdin().lock().lines() {
