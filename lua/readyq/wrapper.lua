@@ -189,7 +189,7 @@ local function send(self, data, first, last)
     return send_rest(self, data, last, attempt(self, "send", turns, data, first, last))
 end
 
--- Usually the kernel takes all of it in one call, so that nothing waits, in a coroutine or outside.
+-- Usually the kernel takes all in one call, so that nothing waits, in a coroutine or outside.
 function streams:send(data, first, last)
     if first or last or self.raw_block ~= 0 or self.writing.current
         or type(data) ~= "string" then
