@@ -123,7 +123,7 @@ static void test_unread_data_of_a_pipe(void)
 
     open_pipe(p);
     put(p[1]);
-    ignore(p[0], READYQ_READ, "(pipe) interest READ, ready READ: 2,000 turns", UNREAD);
+    ignore(p[0], READYQ_READ, "(pipe) interest READ, ready READ: reported 2,000 times", UNREAD);
     close_pair(p);
 }
 

@@ -32,7 +32,8 @@ function T.test_a_watch_that_spins_is_named_with_its_data()
         for _ = 1, 3000 do q:dispatch(0) end
     end)
     equal(count(warnings, ""), 1)
-    local text = "readyq: fd " .. r .. " %(pipe%) interest READ, ready READ: 1,000 turns in 0%."
+    local text = "readyq: fd " .. r
+        .. " %(pipe%) interest READ, ready READ: reported 1,000 times in 0%."
     assert(warnings:find(text), warnings)
     assert(warnings:find("nobody reads the data that is there %(data=function <"), warnings)
     assert(warnings:find("test_debug.lua:%d+>%)"), warnings)

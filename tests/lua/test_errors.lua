@@ -44,7 +44,7 @@ function T.test_an_object_must_give_a_descriptor()
     raises("its getfd returns nil", method, "add", give(nil), "r")
     raises("its getfd returns string", method, "add", give("7"), "r")
     raises("its fileno is table", method, "add", {fileno = {}}, "r")
-    raises("its pollfd gives %-1", method, "add", {pollfd = -1}, "r")
+    raises("its pollfd is %-1", method, "add", {pollfd = -1}, "r")
     raises("inside", method, "add", {getfd = function() error("inside") end}, "r")
 end
 

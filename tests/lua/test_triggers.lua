@@ -96,7 +96,7 @@ function T.test_the_handle_of_a_collected_trigger_fails()
     local handle = readyq.new():add_trigger():handle()
     collectgarbage()
     collectgarbage()
-    fails("the trigger was garbage-collected", 2, readyq.fire(handle))
+    fails("the trigger was garbage%-collected", 2, readyq.fire(handle))
 end
 
 function T.test_the_handle_of_a_collected_trigger_fires_no_other_in_its_place()
@@ -106,7 +106,7 @@ function T.test_the_handle_of_a_collected_trigger_fires_no_other_in_its_place()
     collectgarbage()
     collectgarbage()
     for _ = 1, 100 do q:add_trigger() end
-    fails("the trigger was garbage-collected", 2, readyq.fire(handle))
+    fails("the trigger was garbage%-collected", 2, readyq.fire(handle))
     things.nothing(q)
 end
 
