@@ -56,15 +56,19 @@ def test_wake_ends_a_running_wait(queue, start, nap):
 
 
 def test_a_sleep_that_a_wake_ends_asks_the_kernel_once(queue, start, nap):
+    waits = threading.Semaphore(0)
+
     def wake_often():
         for _ in range(20):
+            assert waits.acquire(timeout=SOON)  # two wakes before a wait would be one
             nap()
             queue.wake()
 
     before = queue.stats()
     start(wake_often)
     for _ in range(20):
-        assert list(queue.wait()) == []
+        waits.release()
+        assert list(queue.wait(SOON)) == []
     assert queue.stats().kernel_waits - before.kernel_waits <= 25
 
 
