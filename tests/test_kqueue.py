@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = ROOT / "tests" / "kqueue"
 BUILD = ROOT / "build" / "kqueue"
 EVERY = ("freebsd", "netbsd", "openbsd", "macos", "dragonfly")
-RELATED = ("netbsd7", "netbsd2023")  # the core is the same for them as for netbsd
+RELATED = {"netbsd7": "netbsd", "netbsd2023": "netbsd"}  # the core is the same for both of a pair
 KERNELS = tuple(os.environ.get("KQUEUE_KERNELS", " ".join(EVERY)).split())
 CASES = sorted(path.stem for path in HERE.glob("test_*.c"))
 
@@ -81,6 +81,7 @@ RUNS = [
     for program in PROGRAMS
     if program not in LOAD or kernel == KERNELS[0]
 ]
+RUNS += [(kernel, "kqueues") for kernel, core in RELATED.items() if core in KERNELS]
 TESTS = [(kernel, program, name) for kernel, program in RUNS for name in PROGRAMS[program]]
 
 
@@ -93,10 +94,10 @@ def runs(request):
             values = item.callspec.params
             selected[values["kernel"], values["program"]].append(values["name"])
     with programs.Runs() as runs:
-        for kernel in dict.fromkeys(kernel for kernel, _ in selected):
-            make(f"AS={kernel}", "c")
+        for core in dict.fromkeys(RELATED.get(kernel, kernel) for kernel, _ in selected):
+            make(f"AS={core}", "c")
         for (kernel, program), names in selected.items():
-            command = [BUILD / kernel / "c" / program, *names]
+            command = [BUILD / RELATED.get(kernel, kernel) / "c" / program, *names]
             runs.start((kernel, program), *command, KQUEUE_AS=kernel)
         yield runs
 

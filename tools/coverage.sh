@@ -37,7 +37,7 @@ run c pytest -q --tb=short -k "not ($others)" tests/test_c.py &
 run scripts pytest -q --tb=short -k "not ($others)" $(printf -- '--deselect=%s ' $written_in_python) \
     tests/test_lua.py tests/python
 wait $!
-KQUEUE_KERNELS='freebsd macos' run kqueue pytest -q --tb=short tests/test_kqueue.py
+KQUEUE_KERNELS='freebsd netbsd macos' run kqueue pytest -q --tb=short tests/test_kqueue.py
 # A terminal may be too slow for a Python that counts lines: what fails here has a second chance. The
 # same tests run without counters, and without that, in `make test`.
 slow_terminals() {

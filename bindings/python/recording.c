@@ -22,7 +22,7 @@ static bool read_count(PyObject *object, size_t *records)
     if (number == NULL)
         return false;
     count = PyLong_AsLongLongAndOverflow(number, &overflow);
-    if (count < 0 || overflow < 0)
+    if (overflow < 0 || (overflow == 0 && count < 0))
         PyErr_Format(PyExc_ValueError, "record: records must be >= 1, not %S", number);
     Py_DECREF(number);
     *records = overflow > 0 || (unsigned long long)count > SIZE_MAX ? SIZE_MAX : (size_t)count;

@@ -65,8 +65,8 @@ bool readyq__is_error_pending(int fd)
 {
     const int result = peek(fd);
 
-    return result < 0 && result != -EAGAIN && result != -EWOULDBLOCK && result != -EINTR &&
-           result != -ENOTSOCK && result != -ENOTCONN && result != -EINVAL && result != -EOPNOTSUPP;
+    return result < 0 && result != -EAGAIN && result != -EINTR && result != -ENOTSOCK &&
+           result != -ENOTCONN && result != -EINVAL && result != -EOPNOTSUPP;
 }
 
 /* Whether no more can be written because the peer is gone. After the program's own shutdown the

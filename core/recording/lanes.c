@@ -125,7 +125,7 @@ static void look_at_descriptors(struct readyq__trace *in, const readyq *q)
 
 static void measure(struct readyq__trace *in, uint64_t written)
 {
-    in->start = in->n > 0 ? INT64_MAX : 0;
+    in->start = INT64_MAX;
     in->dropped = written;
     for (size_t i = 0; i < in->n; i++) {
         const struct readyq_record *record = &in->records[i];

@@ -125,9 +125,10 @@ static int level_of(const struct sigaction *action)
 /* The level of the current action, or -1. */
 static int current_level(int signal)
 {
-    struct sigaction now;
+    struct sigaction now = {0};
 
-    return sigaction(signal, NULL, &now) < 0 ? -1 : level_of(&now);
+    sigaction(signal, NULL, &now);
+    return level_of(&now);
 }
 
 /* Our handler is the current action, but the signal has no watch any more: another handler was
@@ -373,7 +374,9 @@ bool readyq__is_blocked_everywhere(int signal)
 {
     sigset_t mask;
 
-    if (pthread_sigmask(SIG_SETMASK, NULL, &mask) != 0 || !sigismember(&mask, signal))
+    sigemptyset(&mask);
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    if (!sigismember(&mask, signal))
         return false;
     return readyq__alone() || is_blocked_in_all(signal);
 }

@@ -142,7 +142,7 @@ static void stop(readyq *q, readyq_watch *w)
         readyq__unlink(&w->own.source.group);
         if (q->backend->watch_process != NULL)
             q->backend->watch_process(q, w, false);
-        else if (readyq__list_empty(&q->children) && q->sigchld.queue != NULL) {
+        else if (readyq__list_empty(&q->children)) {
             readyq__kind_signal.stop(q, &q->sigchld);
             q->sigchld.queue = NULL;
         }

@@ -15,14 +15,13 @@ static void tell_closed(readyq *q, struct readyq__notes *notes, const readyq_wat
 {
     char bits[128], *text;
 
-    if (!readyq__is_first(notes, READYQ_WARNING_CLOSED))
+    if (!readyq__is_first(q, notes, READYQ_WARNING_CLOSED))
         return;
     text = readyq__begin_sentence(q, READYQ_WARNING_CLOSED, w->own.id);
-    if (text != NULL)
-        snprintf(text, READYQ__SENTENCE,
-                 "fd %d (it was: %s) interest %s: it was closed before its watch was removed%s; "
-                 "remove the watch first, and keep the object that owns the descriptor until then",
-                 w->fd, notes->was, readyq_describe_bits(w->interest, bits, sizeof bits), how);
+    snprintf(text, READYQ__SENTENCE,
+             "fd %d (it was: %s) interest %s: it was closed before its watch was removed%s; "
+             "remove the watch first, and keep the object that owns the descriptor until then",
+             w->fd, notes->was, readyq_describe_bits(w->interest, bits, sizeof bits), how);
 }
 
 static bool check_closed(readyq *q, struct readyq__notes *notes, const readyq_watch *w)
@@ -67,7 +66,7 @@ static void tell_left(readyq *q, struct readyq__notes *notes, const readyq_watch
     const bool listens = readyq__examine(w->fd).listens;
     char text[READYQ__SENTENCE];
 
-    if (!readyq__is_first(notes, READYQ_WARNING_LEFT))
+    if (!readyq__is_first(q, notes, READYQ_WARNING_LEFT))
         return;
     if (notes->left < 0)
         snprintf(text, sizeof text,
@@ -128,11 +127,9 @@ void readyq__watchdog_blocked(readyq *q, readyq_watch *w)
 {
     char *text, why[256];
 
-    if (w->own.flags & READYQ__TOLD)
+    if ((w->own.flags & READYQ__TOLD) || !readyq__has_place(q))
         return;
     text = readyq__begin_sentence(q, READYQ_WARNING_BLOCKED, w->own.id);
-    if (text == NULL)
-        return;
     w->own.flags |= READYQ__TOLD;
     snprintf(text, READYQ__SENTENCE, "%s", readyq_explain_blocked(w->signal, why, sizeof why));
 }

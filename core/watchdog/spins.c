@@ -135,7 +135,7 @@ static void judge(readyq *q, struct readyq__notes *notes, const readyq_watch *w,
     if (average <= SLOW_TURN)
         why = explain_spin(q->watchdog, notes, w, bits, average <= QUICK_TURN);
     notes->turns = 0;
-    if (why == NULL || !readyq__is_first(notes, READYQ_WARNING_SPIN))
+    if (why == NULL || !readyq__is_first(q, notes, READYQ_WARNING_SPIN))
         return;
     snprintf(text, sizeof text, "%s turns in %.2g s; %s", print_number(turns, number),
              (double)time / (double)READYQ__SECOND, why);
@@ -194,7 +194,7 @@ static void count_turn(readyq *q, struct readyq__notes *notes, const readyq_watc
 
 static bool spins(const readyq_watch *w)
 {
-    return w->kind == READYQ_KIND_FD && !(w->interest & (READYQ_EDGE | READYQ_ONESHOT));
+    return !(w->interest & (READYQ_EDGE | READYQ_ONESHOT));
 }
 
 void readyq__watchdog_wait_end(readyq *q, const readyq_batch *batch, bool complete)

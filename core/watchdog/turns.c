@@ -50,9 +50,9 @@ static void tell_turn(readyq *q, int64_t time)
     const struct handled *longest = &turn.longest;
     char *text, watch[512];
 
-    text = readyq__begin_sentence(q, READYQ_WARNING_TURN, longest->watch);
-    if (text == NULL)
+    if (!readyq__has_place(q))
         return;
+    text = readyq__begin_sentence(q, READYQ_WARNING_TURN, longest->watch);
     name_handled(q, longest, watch, sizeof watch);
     if (turn.handlers == 1)
         snprintf(text, READYQ__SENTENCE,

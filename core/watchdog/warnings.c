@@ -7,11 +7,6 @@
 
 #include <stdio.h>
 
-static readyq_watch *watch_of(readyq *q, const struct readyq__sentence *sentence)
-{
-    return sentence->watch != 0 ? readyq__find_by_id(q, sentence->watch) : NULL;
-}
-
 static void call(const struct readyq_debug *debug, readyq_watch *w, const char *text)
 {
     if (debug->warn != NULL)
@@ -29,7 +24,7 @@ bool readyq__tell(readyq *q)
     if (debug->warn == NULL && q->interruptible)
         return q->watchdog->npending > 0;
     while (readyq__watchdog_pop(q, &sentence)) {
-        w = watch_of(q, &sentence);
+        w = readyq__find_by_id(q, sentence.watch);
         readyq__unlock(q);
         call(debug, w, sentence.text);
         readyq__lock(q);
@@ -48,7 +43,7 @@ int readyq_warning(readyq *q, readyq_watch **w, char *text, size_t size)
     readyq__lock(q);
     if (readyq__watchdog_pop(q, &sentence)) {
         kind = (int)sentence.kind;
-        *w = watch_of(q, &sentence);
+        *w = readyq__find_by_id(q, sentence.watch);
         snprintf(text, size, "%s", sentence.text);
     }
     readyq__unlock(q);

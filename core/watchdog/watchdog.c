@@ -53,14 +53,16 @@ readyq_watch *readyq__find_by_id(readyq *q, uint64_t id)
     return w;
 }
 
-/* A place for a sentence; NULL: too many are waiting to be reported. */
+bool readyq__has_place(const readyq *q)
+{
+    return q->watchdog->npending < READYQ__PENDING;
+}
+
 char *readyq__begin_sentence(readyq *q, enum readyq_warning kind, uint64_t watch)
 {
     struct readyq__watchdog *dog = q->watchdog;
     struct readyq__sentence *sentence = &dog->pending[dog->npending];
 
-    if (dog->npending == READYQ__PENDING)
-        return NULL;
     dog->npending++;
     sentence->kind = kind;
     sentence->watch = watch;
@@ -72,9 +74,8 @@ void readyq__say(readyq *q, enum readyq_warning kind, const readyq_watch *w, uin
 {
     char *text = readyq__begin_sentence(q, kind, w->own.id), watch[512];
 
-    if (text != NULL)
-        snprintf(text, READYQ__SENTENCE, "%s: %s",
-                 readyq_describe_watch(w, bits, watch, sizeof watch), what);
+    snprintf(text, READYQ__SENTENCE, "%s: %s", readyq_describe_watch(w, bits, watch, sizeof watch),
+             what);
 }
 
 bool readyq__watchdog_pop(readyq *q, struct readyq__sentence *sentence)
@@ -95,7 +96,7 @@ struct readyq__notes *readyq__notes_of(readyq *q, const readyq_watch *w)
     struct readyq__watchdog *dog = q->watchdog;
     struct readyq__notes *notes;
 
-    if (w->kind != READYQ_KIND_FD || w->fd < 0 || (size_t)w->fd >= dog->nnotes)
+    if (w->kind != READYQ_KIND_FD || (size_t)w->fd >= dog->nnotes)
         return NULL;
     notes = &dog->notes[w->fd];
     return notes->watch == w->own.id ? notes : NULL;
@@ -137,13 +138,12 @@ void readyq__watchdog_change(readyq *q, const readyq_watch *w)
     notes->found = 0;
 }
 
-/* Whether this is the first warning of its kind for this watch. */
-bool readyq__is_first(struct readyq__notes *notes, enum readyq_warning kind)
+bool readyq__is_first(const readyq *q, struct readyq__notes *notes, enum readyq_warning kind)
 {
-    const bool first = !(notes->told & 1u << kind);
-
+    if ((notes->told & 1u << kind) || !readyq__has_place(q))
+        return false;
     notes->told |= 1u << kind;
-    return first;
+    return true;
 }
 
 /* ------------------------------------------------------------------ its life */

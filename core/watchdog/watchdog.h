@@ -110,10 +110,15 @@ void readyq__watchdog_add(readyq *q, const readyq_watch *w);    /* it is in the 
 void readyq__watchdog_change(readyq *q, const readyq_watch *w); /* readyq_modify() */
 
 struct readyq__notes *readyq__notes_of(readyq *q, const readyq_watch *w); /* NULL: none */
-/* Whether this is the first warning of its kind for this watch. */
-bool readyq__is_first(struct readyq__notes *notes, enum readyq_warning kind);
 
-/* A place for a sentence; NULL: too many are waiting to be reported. */
+/* Whether this is the first warning of its kind for this watch, and there is a place for it. If
+ * there is none, it is given later. */
+bool readyq__is_first(const readyq *q, struct readyq__notes *notes, enum readyq_warning kind);
+
+/* False: too many sentences are waiting to be reported. */
+bool readyq__has_place(const readyq *q);
+
+/* The place for the text of a sentence, if there is one. */
 char *readyq__begin_sentence(readyq *q, enum readyq_warning kind, uint64_t watch);
 void readyq__say(readyq *q, enum readyq_warning kind, const readyq_watch *w, uint32_t bits,
                  const char *what);

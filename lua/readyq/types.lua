@@ -119,9 +119,9 @@ function queue:wait(timeout, maximum) end
 ---@return integer count
 function queue:dispatch(timeout, maximum) end
 
----Ends one wait: one that is in progress, or else the next. If a wake arrives together with events,
----the wait returns the events, and the wake is left for another wait. A signal handler in Lua, such
----as one passed to luaposix's signal.signal, may call it.
+---Ends one wait: one that is in progress, or else the next. If a wake arrives together with
+---events, the wait returns the events, and the wake is left for another wait. A signal handler in
+---Lua, such as one passed to luaposix's signal.signal, may call it.
 ---@return true? woken
 ---@return string? message
 ---@return integer? errno

@@ -104,6 +104,31 @@ static void open_cancelling(struct cancelling *c)
     CHECK_TAKES(c->q, &c->w[TIMER]);
 }
 
+static void test_the_wait_of_a_cancelled_thread_ends_in_a_recording(void)
+{
+    struct cancelling c;
+    struct readyq_record records[60];
+    uint64_t from = 0;
+    readyq_recording *r;
+    int ended = 0;
+    open_cancelling(&c);
+    CHECK_IS(readyq_record(c.q, 60, &r), 0);
+    pthread_t thread = start(wait_until_cancelled, &c);
+    while (stats_of(c.q).kernel_waits < 2)
+        sleep_ns(MS);
+    sleep_ns(SOON);
+    CHECK_IS(pthread_cancel(thread), 0);
+    join(thread);
+    const size_t n = readyq_records(r, &from, records, 60);
+    for (size_t i = 0; i < n; i++)
+        ended += records[i].type == READYQ_RECORD_WAIT_END && records[i].value == -ECANCELED;
+    CHECK_IS(ended, 1);
+    readyq_discard(r);
+    readyq_close(c.q);
+    for (int i = 0; i < TRIGGER; i++)
+        close_pair(c.p[i]);
+}
+
 static void cancel_one(struct cancelling *c, int round)
 {
     const int cause = round % CAUSES;
@@ -374,4 +399,5 @@ TESTS(TEST(test_when_a_waiting_thread_is_cancelled_the_others_get_all_events),
       TEST(test_what_a_thread_holds_stays_silent_when_another_one_is_cancelled),
       TEST(test_a_thread_that_has_disabled_cancellation_is_not_cancelled_in_a_wait),
       TEST(test_a_cancellation_takes_effect_in_a_wait_that_sleeps_and_in_no_other_call),
-      TEST(test_each_thread_leaves_a_wait_with_the_cancellation_state_that_it_had))
+      TEST(test_each_thread_leaves_a_wait_with_the_cancellation_state_that_it_had),
+      TEST(test_the_wait_of_a_cancelled_thread_ends_in_a_recording))

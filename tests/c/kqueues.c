@@ -7,6 +7,12 @@
 #include "things.h"
 
 #include <poll.h>
+#if HAS_EPOLL
+#include <sys/epoll.h>
+#else
+#include <sys/event.h>
+#include <sys/time.h>
+#endif
 #include <sys/wait.h>
 
 #define WRITE_ENDED (READYQ_WRITE | READYQ_WRITE_CLOSED)
@@ -312,6 +318,85 @@ static void test_a_queue_that_is_watched_gets_queues_below_it(void)
         readyq_close(q[i]);
 }
 
+static void test_a_device_that_never_blocks_is_always_ready(void)
+{
+    static const char *const devices[] = {"/dev/null", "/dev/zero"};
+    for (int i = 0; i < 2; i++) {
+        readyq_watch w;
+        readyq *q = open_queue();
+        int fd = open(devices[i], O_RDWR | O_CLOEXEC);
+        add(q, &w, fd, READYQ_READ | READYQ_WRITE);
+        for (int j = 0; j < 3; j++) {
+            CHECK_TAKES(q, &w);
+            CHECK_IS(w.ready, READYQ_READ | READYQ_WRITE);
+        }
+        CHECK_IS(readyq_modify(&w, READYQ_WRITE | READYQ_ONESHOT), 0);
+        CHECK_TAKES(q, &w);
+        CHECK_IS(w.ready, READYQ_WRITE);
+        CHECK_QUIET(q);
+        CHECK_IS(readyq_modify(&w, 0), 0);
+        CHECK_QUIET(q);
+        CHECK_IS(readyq_modify(&w, READYQ_READ | READYQ_EDGE), 0);
+        CHECK_TAKES(q, &w);
+        CHECK_QUIET(q);
+        CHECK_IS(readyq_remove(&w), 0);
+        readyq_close(q);
+        close(fd);
+    }
+}
+
+static void test_a_kernel_queue_of_the_program_can_be_watched(void)
+{
+    readyq_watch w;
+    readyq *q = open_queue(), *other = open_queue();
+    int p[2], set;
+    open_pipe(p);
+#if HAS_EPOLL
+    struct epoll_event event = {.events = EPOLLIN};
+    CHECK((set = epoll_create1(EPOLL_CLOEXEC)) >= 0);
+    CHECK_IS(epoll_ctl(set, EPOLL_CTL_ADD, p[0], &event), 0);
+#else
+    struct kevent event;
+    CHECK((set = kqueue()) >= 0);
+    EV_SET(&event, (uintptr_t)p[0], EVFILT_READ, EV_ADD, 0, 0, 0);
+    CHECK_IS(kevent(set, &event, 1, NULL, 0, NULL), 0);
+#endif
+    add(q, &w, set, READYQ_READ);
+    CHECK_QUIET(q);
+    put(p[1]);
+    CHECK_TAKES(q, &w);
+    readyq_close(q);
+    readyq_close(other);
+    close(set);
+    close_pair(p);
+}
+
+/* More than one call of the kernel reports: none has only one of its directions. */
+static void test_of_very_many_ready_sockets_each_is_reported_for_both_directions(void)
+{
+    enum { MANY = 400 };
+    readyq_batch batch = {0};
+    static readyq_watch w[MANY];
+    readyq *q = open_queue();
+    readyq_watch *one;
+    int p[2], numbers[MANY], taken = 0;
+    open_unix(p);
+    put(p[1]);
+    for (int i = 0; i < MANY; i++) {
+        CHECK((numbers[i] = dup(p[0])) >= 0);
+        add(q, &w[i], numbers[i], READYQ_READ | READYQ_WRITE | READYQ_EDGE);
+    }
+    while (readyq_wait(q, &batch, 0, 0) > 0)
+        for (; (one = readyq_next(&batch)) != NULL; taken++)
+            CHECK_IS(one->ready, READYQ_READ | READYQ_WRITE);
+    CHECK(taken >= MANY);
+    readyq_done(&batch);
+    readyq_close(q);
+    for (int i = 0; i < MANY; i++)
+        close(numbers[i]);
+    close_pair(p);
+}
+
 /* ------------------------------------------------------------------ whether a number lives */
 
 static void test_a_refused_second_add_leaves_the_first_as_it_was(void)
@@ -433,7 +518,10 @@ TESTS(TEST(test_a_pipe_that_nobody_reads_is_reported_again_and_again),
       TEST(test_a_circle_by_a_duplicate_is_eloop),
       TEST(test_a_queue_that_is_watched_gets_queues_below_it),
       TEST(test_a_refused_second_add_leaves_the_first_as_it_was),
+      TEST(test_a_device_that_never_blocks_is_always_ready),
       TEST(test_a_pipe_that_ended_while_it_was_watched_can_be_changed),
       TEST(test_a_failed_modify_leaves_the_registration_as_it_was),
       TEST(test_a_child_finds_no_ghosts_of_its_own),
-      TEST(test_children_that_exit_while_they_are_added_are_reported))
+      TEST(test_children_that_exit_while_they_are_added_are_reported),
+      TEST(test_a_kernel_queue_of_the_program_can_be_watched),
+      TEST(test_of_very_many_ready_sockets_each_is_reported_for_both_directions))

@@ -63,7 +63,7 @@ static void add_everything(struct story *s, int fd)
     CHECK_IS(readyq_fire(&s->trigger), 0);
 }
 
-static void tell(int allowed, int fd)
+static void tell(int allowed, int fd, const struct readyq_options *options)
 {
     static struct story s;
     int error;
@@ -71,7 +71,7 @@ static void tell(int allowed, int fd)
     memset(&s, 0, sizeof s);
     refused = false;
     until_refusal = allowed;
-    error = readyq_open(&s.q, NULL);
+    error = readyq_open(&s.q, options);
     CHECK(error == 0 || error == -ENOMEM);
     if (error < 0) {
         CHECK(s.q == NULL);
@@ -83,7 +83,7 @@ static void tell(int allowed, int fd)
     readyq_close(s.q);
 }
 
-static void test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothing(void)
+static int tell_with(const struct readyq_options *options)
 {
     int p[2], high, points = 0;
 
@@ -91,11 +91,80 @@ static void test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothin
     put(p[1]);
     CHECK((high = fcntl(p[0], F_DUPFD, 300)) >= 300); /* the table has to grow for it */
     do
-        tell(points++, high);
+        tell(points++, high, options);
     while (refused);
-    CHECK(points > 5);
     close(high);
     close_pair(p);
+    return points;
+}
+
+static void test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothing(void)
+{
+    const struct readyq_debug debug = {.turns = 0};
+    const int points = tell_with(NULL);
+
+    CHECK(points > 5);
+    CHECK_IS(tell_with(&(struct readyq_options){.debug = &debug}), points + 2);
+}
+
+static void warn(void *data, readyq_watch *w, const char *text)
+{
+    (void)data, (void)w;
+    fail(__FILE__, __LINE__, text);
+}
+
+/* In debug mode a watch for which no memory is left is not checked, and works. What is known of an
+ * earlier watch of its number is not said of it. */
+static void test_a_watch_that_cannot_be_checked_works(void)
+{
+    const struct readyq_debug debug = {.rest = 20 * MS, .warn = warn};
+    readyq *q = open_queue_with((struct readyq_options){.debug = &debug});
+    readyq_watch before, high, w, next;
+    int p[2], other[2], low, number;
+
+    open_pipe(p);
+    open_unix(other);
+    CHECK((low = dup(other[0])) >= 0);
+    CHECK((number = fcntl(p[0], F_DUPFD, 300)) >= 300);
+    add(q, &before, low, READYQ_READ);
+    CHECK_IS(readyq_remove(&before), 0);
+    CHECK_IS(dup2(p[0], low), low);
+    until_refusal = 1; /* the table grows, and the notes do not */
+    add(q, &high, number, READYQ_READ);
+    CHECK(refused);
+    CHECK_IS(readyq_modify(&high, READYQ_READ | READYQ_EDGE), 0);
+    until_refusal = 0;
+    add(q, &w, low, READYQ_READ);
+    until_refusal = -1;
+    CHECK_IS(readyq_modify(&w, READYQ_READ | READYQ_EDGE), 0);
+    CHECK_QUIET(q);
+    put(p[1]);
+    CHECK_IS(take_all_within(q, LONG), 2);
+    CHECK_IS(count_ready(q, 50 * MS), 0);
+    CHECK_IS(dup2(other[0], number), number);
+    add(q, &next, number, READYQ_READ);
+    put(other[1]);
+    CHECK_TAKES(q, &next);
+    CHECK(readyq_stale(q) == &high);
+    readyq_close(q);
+    close(low);
+    close(number);
+    close_pair(p);
+    close_pair(other);
+}
+
+static void test_a_check_without_memory_is_refused(void)
+{
+    char text[200];
+    readyq *q = open_queue();
+    const int differences = readyq_check(q, text, sizeof text);
+
+    until_refusal = 0;
+    CHECK_IS(readyq_check(q, text, sizeof text), differences == -ENOSYS ? -ENOSYS : -ENOMEM);
+    CHECK_IS(*text, '\0');
+    until_refusal = -1;
+    CHECK_IS(readyq_check(q, text, sizeof text), differences);
+    readyq_close(q);
 }
 
 static void test_a_recording_without_memory_is_refused(void)
@@ -178,6 +247,7 @@ static void test_adding_and_removing_two_hundred_thousand_times_allocates_nothin
     close_pair(p);
 }
 
-TESTS(TEST(test_adding_and_removing_two_hundred_thousand_times_allocates_nothing),
-      TEST(test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothing),
-      TEST(test_a_recording_without_memory_is_refused), TEST(test_waiting_allocates_nothing))
+TESTS(TEST(test_a_lack_of_memory_at_any_point_changes_nothing_and_leaves_nothing),
+      TEST(test_a_watch_that_cannot_be_checked_works), TEST(test_a_check_without_memory_is_refused),
+      TEST(test_a_recording_without_memory_is_refused), TEST(test_waiting_allocates_nothing),
+      TEST(test_adding_and_removing_two_hundred_thousand_times_allocates_nothing))

@@ -313,6 +313,29 @@ static void test_a_process_whose_descriptor_was_closed_by_the_program_is_not_rep
     close_pair(p);
 }
 
+static void test_the_descriptor_of_a_process_that_is_watched_as_another_file_is_not_closed(void)
+{
+    int p[2];
+    readyq_watch w, other;
+    readyq *q = open_queue();
+    pid_t pid = start_child(0, SOON);
+    add_process(q, &w, pid);
+    open_pipe(p);
+    if (w.fd >= 0) {
+        const int number = w.fd;
+        CHECK_IS(dup2(p[0], number), number);
+        add(q, &other, number, READYQ_READ);
+        CHECK(readyq_stale(q) == &w);
+        CHECK(fcntl(number, F_GETFD) >= 0);
+        put(p[1]);
+        CHECK_TAKES(q, &other);
+        close(number);
+    }
+    CHECK_IS(waitpid(pid, NULL, 0), pid);
+    readyq_close(q);
+    close_pair(p);
+}
+
 TESTS(TEST(test_end_of_a_child_is_reported_with_its_status_and_not_reaped),
       TEST(test_zombie_is_reported_at_once), TEST(test_child_ended_by_a_signal_says_which),
       TEST(test_stopped_child_has_not_ended), TEST(test_removed_process_is_not_reported),
@@ -324,4 +347,5 @@ TESTS(TEST(test_end_of_a_child_is_reported_with_its_status_and_not_reaped),
       TEST(test_bad_processes_are_refused), TEST(test_a_thread_is_not_a_process),
       TEST(test_the_descriptor_of_a_process_cannot_be_added),
       TEST(test_the_status_of_a_child_that_dumped_core_has_that_flag),
-      TEST(test_a_process_whose_descriptor_was_closed_by_the_program_is_not_reported))
+      TEST(test_a_process_whose_descriptor_was_closed_by_the_program_is_not_reported),
+      TEST(test_the_descriptor_of_a_process_that_is_watched_as_another_file_is_not_closed))

@@ -6,6 +6,7 @@
 #include "things.h"
 
 #include <stdatomic.h>
+#include <sys/time.h>
 
 static readyq_recording *record(readyq *q, size_t records)
 {
@@ -335,6 +336,150 @@ static void test_a_name_with_quotes_control_characters_and_markup_is_escaped(voi
     close(fd);
 }
 
+/* The saved text of a recording of a socket that has this name. */
+static char *save_named(const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    readyq_watch w;
+    char folder[] = "/tmp/readyq-XXXXXX";
+    readyq *q = open_queue();
+    readyq_recording *r = record(q, 100);
+    const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", folder, name);
+    CHECK_IS(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    add(q, &w, fd, READYQ_READ);
+    char *text = save(r);
+    unlink(address.sun_path);
+    rmdir(folder);
+    readyq_discard(r);
+    readyq_close(q);
+    close(fd);
+    return text;
+}
+
+#define BAD "\\ufffd"
+
+static void test_of_a_name_that_is_no_utf8_each_wrong_byte_is_replaced(void)
+{
+    static const struct {
+        const char *name, *saved;
+    } names[] = {
+        {"\xc2\xa9.", "\xc2\xa9."},
+        {"\xc1\x81.", BAD BAD "."}, /* longer than needed */
+        {"\xe0\xa0\x80.", "\xe0\xa0\x80."},
+        {"\xe0\x9f\xbf.", BAD BAD BAD "."},
+        {"\xed\x9f\xbf.", "\xed\x9f\xbf."}, /* the last one before the surrogates */
+        {"\xf0\x90\x80\x80.", "\xf0\x90\x80\x80."},
+        {"\xf0\x8f\xbf\xbf.", BAD BAD BAD BAD "."},
+        {"\xf4\x8f\xbf\xbf.", "\xf4\x8f\xbf\xbf."}, /* the last one of all */
+        {"\xf4\x90\x80\x80.", BAD BAD BAD BAD "."},
+        {"\xf5\x80\x80\x80.", BAD BAD BAD BAD "."},
+        {"\xe2\x82.", BAD BAD "."}, /* cut */
+        {"\xe2\x82\xc2\xa9.", BAD BAD "\xc2\xa9."},
+    };
+    char expected[80];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *text = save_named(names[i].name);
+        snprintf(expected, sizeof expected, "/%s,", names[i].saved);
+        CHECK_HAS(text, expected);
+        free(text);
+    }
+}
+
+static void test_two_watches_of_the_same_number_each_have_their_name(void)
+{
+    int p[2], other[2];
+    readyq_watch w, again;
+    readyq *q = open_queue();
+    readyq_recording *r = record(q, 100);
+    char name[2][40];
+    open_pipe(p);
+    open_unix(other);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK_IS(readyq_remove(&w), 0);
+    CHECK_IS(dup2(other[0], p[0]), p[0]);
+    add(q, &again, p[0], READYQ_READ);
+    char *text = save(r);
+    snprintf(name[0], sizeof name[0], "\"fd %d (pipe)\"", p[0]);
+    snprintf(name[1], sizeof name[1], "\"fd %d (UNIX socket", p[0]);
+    CHECK_HAS(text, name[0]);
+    CHECK_HAS(text, name[1]);
+    free(text);
+    readyq_discard(r);
+    readyq_close(q);
+    close_pair(p);
+    close_pair(other);
+}
+
+static void test_a_name_whose_beginning_was_dropped_is_not_shown(void)
+{
+    int shown = 0;
+    for (size_t records = 1; records < 12; records++) {
+        readyq_watch w;
+        readyq *q = open_queue();
+        readyq_recording *r = record(q, records);
+        const int fd = open_file();
+        add(q, &w, fd, READYQ_READ);
+        close(fd);
+        readyq_close(q);
+        char *text = save(r);
+        const bool has_begun = strstr(text, "(file /tmp/readyq-") != NULL;
+        CHECK_IS(strstr(text, "deleted)") != NULL, has_begun);
+        shown += has_begun;
+        free(text);
+        readyq_discard(r);
+    }
+    CHECK(shown > 0 && shown < 11);
+}
+
+static void ignore(int signal)
+{
+    (void)signal;
+}
+
+static void test_a_wait_that_fails_is_saved_with_its_error(void)
+{
+    const struct itimerval soon = {.it_value.tv_usec = 20000};
+    readyq_batch batch = {0};
+    readyq *q = open_queue_with((struct readyq_options){.interruptible = true});
+    readyq_recording *r = record(q, 100);
+    CHECK(signal(SIGALRM, ignore) != SIG_ERR);
+    CHECK_IS(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    CHECK_IS(readyq_wait(q, &batch, LONG, 0), -EINTR);
+    readyq_done(&batch);
+    char *text = save(r);
+    CHECK_HAS(text, "\"error\":\"Interrupted system call\"");
+    free(text);
+    readyq_discard(r);
+    readyq_close(q);
+}
+
+static void test_the_clock_and_ghosts_are_saved(void)
+{
+    int p[2], keeper;
+    readyq_watch w;
+    char ghost[60];
+    readyq *q = open_queue_with((struct readyq_options){.virtual_clock = true});
+    readyq_recording *r = record(q, 100);
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK((keeper = dup(p[0])) >= 0);
+    close(p[0]);
+    CHECK_IS(readyq_remove(&w), 0);
+    CHECK_QUIET(q);
+    char *text = save(r);
+    CHECK_HAS(text, "\"clock\":\"virtual\"");
+    snprintf(ghost, sizeof ghost, "\"fd\":%d}", p[0]);
+    CHECK_IS(strstr(text, ghost) != NULL, HAS_EPOLL);
+    free(text);
+    readyq_discard(r);
+    readyq_close(q);
+    close(p[1]);
+    close(keeper);
+}
+
 static void check_refusal(readyq_recording *r, const char *path, int error, const char *why)
 {
     char text[400];
@@ -424,6 +569,71 @@ static void test_what_lasts_at_the_end_lasts_until_the_recording_is_saved_or_sto
     CHECK_IS(readyq_done(&batch), 0);
     readyq_discard(r);
     readyq_close(q);
+}
+
+static void check_timeout(readyq_recording *r, int64_t least, int64_t most)
+{
+    struct readyq_record records[20];
+    uint64_t from = 0;
+    const size_t n = readyq_records(r, &from, records, 20);
+    int found = 0;
+    for (size_t i = 0; i < n; i++)
+        if (records[i].type == READYQ_RECORD_WAIT) {
+            CHECK(records[i].value >= least && records[i].value <= most);
+            found++;
+        }
+    CHECK_IS(found, 1);
+}
+
+static void test_of_a_wait_until_a_time_the_time_that_is_left_is_recorded(void)
+{
+    readyq_batch batch = {0};
+    for (int past = 0; past < 2; past++) {
+        readyq *q = open_queue();
+        readyq_recording *r = record(q, 20);
+        const int64_t until = readyq_now(q) + (past ? -SECOND : SOON);
+        CHECK_IS(readyq_wait_until(q, &batch, until, 0), 0);
+        readyq_done(&batch);
+        check_timeout(r, past ? 0 : 1, past ? 0 : SOON);
+        readyq_discard(r);
+        readyq_close(q);
+    }
+}
+
+static void test_of_several_recordings_each_ends_by_itself(void)
+{
+    for (int ended = 0; ended < 3; ended++) {
+        readyq *q = open_queue();
+        readyq_recording *r[3];
+        for (int i = 0; i < 3; i++)
+            r[i] = record(q, 100);
+        readyq_stop(r[ended]);
+        CHECK_IS(readyq_wake(q), 0);
+        CHECK_QUIET(q);
+        for (int i = 0; i < 3; i++)
+            CHECK_IS(count(r[i], READYQ_RECORD_WAIT), i != ended);
+        for (int i = 0; i < 3; i++)
+            readyq_discard(r[i]);
+        readyq_close(q);
+    }
+}
+
+static void test_records_of_kinds_that_do_not_exist_have_a_text_too(void)
+{
+    struct readyq_record later = {.type = 200, .kind = 200, .number = -1, .value = 3};
+    const struct readyq_record add_later = {.type = READYQ_RECORD_ADD, .kind = 200};
+    const struct readyq_record nothing = {.type = READYQ_RECORD_WAIT_END, .number = -1};
+    char text[80] = "as before";
+    CHECK_HAS(readyq_record_name(-1), "none");
+    CHECK_HAS(readyq_record_name(200), "none");
+    CHECK(readyq_trace_name(&later) == NULL);
+    CHECK_HAS(readyq_trace_name(&add_later), "add");
+    CHECK_HAS(readyq_describe_record(&nothing, text, 0), "as before");
+    CHECK_HAS(readyq_describe_record(&nothing, text, sizeof text), "wait_end 0");
+    CHECK_HAS(readyq_describe_record(&later, text, sizeof text), "none ");
+    later.type = READYQ_RECORD_WAIT_END;
+    later.value = -EINTR;
+    CHECK(readyq_trace_name(&later) == NULL);
 }
 
 /* ------------------------------------------------------------------ misuse */
@@ -542,11 +752,19 @@ TESTS(TEST(test_a_recording_shows_each_step_in_order),
       TEST(test_stats_measure_sleep_and_turns),
       TEST(test_a_saved_recording_names_watches_that_are_gone),
       TEST(test_a_name_with_quotes_control_characters_and_markup_is_escaped),
+      TEST(test_of_a_name_that_is_no_utf8_each_wrong_byte_is_replaced),
+      TEST(test_two_watches_of_the_same_number_each_have_their_name),
+      TEST(test_a_name_whose_beginning_was_dropped_is_not_shown),
+      TEST(test_a_wait_that_fails_is_saved_with_its_error),
+      TEST(test_the_clock_and_ghosts_are_saved),
       TEST(test_a_file_that_cannot_be_written_is_reported),
       TEST(test_a_file_that_is_too_long_is_removed),
       TEST(test_what_is_open_at_the_end_and_what_was_cut_is_marked),
       TEST(test_what_lasts_at_the_end_lasts_until_the_recording_is_saved_or_stopped),
+      TEST(test_of_several_recordings_each_ends_by_itself),
+      TEST(test_records_of_kinds_that_do_not_exist_have_a_text_too),
       TEST(test_a_recording_without_records_or_with_too_many_is_refused),
       TEST(test_the_recording_of_a_closed_queue_is_kept),
       TEST(test_a_child_continues_its_copy_of_a_recording),
-      TEST(test_recordings_begin_and_end_while_other_threads_wait))
+      TEST(test_recordings_begin_and_end_while_other_threads_wait),
+      TEST(test_of_a_wait_until_a_time_the_time_that_is_left_is_recorded))

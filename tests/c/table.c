@@ -63,7 +63,7 @@ static void test_a_change_that_the_queue_did_not_make_is_told(void)
     readyq_watch w = {0};
     struct epoll_event event = {.events = EPOLLOUT};
     char text[400];
-    int p[2], set = the_set(q);
+    int p[2], high, set = the_set(q);
 
     open_pipe(p);
     add(q, &w, p[0], READYQ_READ);
@@ -72,6 +72,12 @@ static void test_a_change_that_the_queue_did_not_make_is_told(void)
     CHECK_IS(readyq_check(q, text, sizeof text), 1);
     CHECK_HAS(text, "watches it, but the queue");
     CHECK_IS(epoll_ctl(set, EPOLL_CTL_DEL, p[1], NULL), 0);
+    CHECK((high = fcntl(p[1], F_DUPFD, 900)) >= 900);
+    CHECK_IS(epoll_ctl(set, EPOLL_CTL_ADD, high, &event), 0);
+    CHECK_IS(readyq_check(q, text, sizeof text), 1);
+    CHECK_HAS(text, "the kernel watches it, but the queue never did");
+    CHECK_IS(epoll_ctl(set, EPOLL_CTL_DEL, high, NULL), 0);
+    close(high);
     CHECK_IS(epoll_ctl(set, EPOLL_CTL_DEL, p[0], NULL), 0);
     CHECK_IS(readyq_check(q, text, sizeof text), 1);
     CHECK_HAS(text, "(pipe): the queue watches it, but the kernel does not\n");

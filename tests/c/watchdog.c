@@ -8,6 +8,10 @@
 
 #include <stdatomic.h>
 #include <sys/resource.h>
+#if HAS_EPOLL
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#endif
 
 enum { TURNS = 2000 };
 
@@ -133,6 +137,177 @@ static void test_unread_data_of_a_unix_socket(void)
     close_pair(p);
 }
 
+/* The connection comes over IPv4, but its socket is one of IPv6. */
+static void test_unread_data_of_a_tcp_socket_of_ipv6(void)
+{
+    static const char bytes[100]; /* so many prove something where the socket counts them */
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    socklen_t size = sizeof any;
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int listener = socket(AF_INET6, SOCK_STREAM, 0), off = 0, client, server;
+
+    CHECK_IS(setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off), 0);
+    CHECK_IS(bind(listener, (void *)&any, sizeof any), 0);
+    CHECK_IS(listen(listener, 1), 0);
+    CHECK_IS(getsockname(listener, (void *)&any, &size), 0);
+    address.sin_port = any.sin6_port;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    client = connect_to(&address);
+    CHECK((server = accept(listener, NULL, NULL)) >= 0);
+    CHECK_IS(write(client, bytes, sizeof bytes), sizeof bytes);
+    ignore(server, READYQ_READ, "(TCP [", UNREAD);
+    close(server);
+    close(client);
+    close(listener);
+}
+
+static void test_unread_data_of_a_terminal(void)
+{
+    int p[2];
+
+    open_terminal(p);
+    put(p[0]);
+    ignore(p[1], READYQ_READ, "/dev/", UNREAD);
+    close_pair(p);
+}
+
+static void test_unread_data_of_a_file(void)
+{
+    int fd = open_file();
+
+    ignore(fd, READYQ_READ, "(file ", UNREAD);
+    close(fd);
+}
+
+static void test_unread_data_before_the_end(void)
+{
+    int p[2];
+
+    open_tcp(p);
+    put(p[1]);
+    close(p[1]);
+    ignore(p[0], READYQ_READ, "READ|READ_CLOSED", UNREAD);
+    close(p[0]);
+}
+
+static void test_unread_counts_of_eventfd_and_timerfd(void)
+{
+#if HAS_EPOLL /* the others do not have them */
+    const struct itimerspec soon = {.it_value.tv_nsec = 1};
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), event = eventfd(1, EFD_CLOEXEC);
+
+    CHECK_IS(timerfd_settime(timer, 0, &soon, NULL), 0);
+    ignore(timer, READYQ_READ, "([timerfd])", UNREAD);
+    dog.told = 0;
+    ignore(event, READYQ_READ, "([eventfd])", UNREAD);
+    close(timer);
+    close(event);
+#endif
+}
+
+/* A sender may have filled the queue again before each check. */
+static void test_more_than_a_little_unread_data_proves_nothing(void)
+{
+    static const char bytes[100];
+    int p[2];
+
+    open_unix(p);
+    CHECK_IS(write(p[1], bytes, sizeof bytes), sizeof bytes);
+    spin(p[0], READYQ_READ);
+    if (HAS_EPOLL)
+        expect_silence();
+    else
+        expect("UNIX socket", UNREAD); /* calls that read are counted there */
+    close_pair(p);
+}
+
+static void test_many_unread_datagrams_prove_nothing(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int to = socket(AF_INET, SOCK_DGRAM, 0), from = socket(AF_INET, SOCK_DGRAM, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK_IS(bind(to, (void *)&address, sizeof address), 0);
+    CHECK_IS(getsockname(to, (void *)&address, &size), 0);
+    CHECK_IS(connect(from, (void *)&address, sizeof address), 0);
+    for (int i = 0; i < 20; i++)
+        put(from);
+    spin(to, READYQ_READ);
+    if (HAS_EPOLL)
+        expect_silence();
+    else
+        expect("UDP", UNREAD);
+    close(to);
+    close(from);
+}
+
+/* Its calls of read(2) cannot be counted then. */
+static void test_unread_data_of_a_pipe_where_no_descriptor_is_left(void)
+{
+    struct rlimit limit, none;
+    int p[2], lowest;
+    readyq *q = open_watched();
+    readyq_watch w;
+
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    CHECK((lowest = dup(0)) >= 0);
+    close(lowest);
+    CHECK_IS(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = limit.rlim_max};
+    CHECK_IS(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (int i = 0; i < 5 && dog.told == 0; i++)
+        run_with(q, 0, 5 * TURNS, NULL);
+    CHECK_IS(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    expect("interest READ, ready READ", UNREAD);
+    readyq_close(q);
+    close_pair(p);
+}
+
+static void test_an_empty_datagram_is_not_read(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int to = socket(AF_INET, SOCK_DGRAM, 0), from = socket(AF_INET, SOCK_DGRAM, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK_IS(bind(to, (void *)&address, sizeof address), 0);
+    CHECK_IS(getsockname(to, (void *)&address, &size), 0);
+    CHECK_IS(sendto(from, "", 0, 0, (void *)&address, sizeof address), 0);
+    ignore(to, READYQ_READ, "UDP", UNREAD);
+    close(to);
+    close(from);
+}
+
+static void add_again(readyq_watch *w)
+{
+    readyq *q = w->queue;
+
+    CHECK_IS(readyq_remove(w), 0);
+    CHECK_IS(readyq_add(q, w, w->fd, READYQ_READ), 0);
+}
+
+/* Each time it is another watch, of which nothing is known yet. */
+static void test_a_watch_that_its_handler_adds_again_does_not_spin(void)
+{
+    const struct readyq_debug debug = {.turns = 50, .turn = LONG, .warn = warn, .data = &dog};
+    readyq *q = open_queue_with((struct readyq_options){.debug = &debug});
+    readyq_watch w;
+    int p[2];
+
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    run_with(q, 0, 500, add_again);
+    expect_silence();
+    run_with(q, 0, 500, NULL);
+    expect("(pipe)", "50 turns in 0.");
+    readyq_close(q);
+    close_pair(p);
+}
+
 static void test_data_that_arrives_hides_no_spin(void)
 {
     readyq *q = open_watched();
@@ -231,6 +406,29 @@ static void test_write_is_asked_for_though_nothing_is_sent_to_a_pipe(void)
     close_pair(p);
 }
 
+static void test_write_is_asked_for_though_nothing_is_written_to_a_file(void)
+{
+    int fd = open_file();
+
+    spin(fd, READYQ_WRITE);
+    expect_with_epoll("(file ", "WRITE is asked for though nothing");
+    close(fd);
+}
+
+static void test_exceptional_data_is_not_read(void)
+{
+    readyq *q = open_queue();
+    int p[2];
+
+    if (has_priority(q)) {
+        open_tcp(p);
+        CHECK_IS(send(p[1], "!", 1, MSG_OOB), 1);
+        ignore(p[0], READYQ_PRIORITY, "PRIORITY", "nobody reads the exceptional data");
+        close_pair(p);
+    }
+    readyq_close(q);
+}
+
 static int open_refused(bool queues)
 {
     struct sockaddr_in address;
@@ -260,6 +458,54 @@ static void test_an_error_is_not_collected(void)
 static void collect(readyq_watch *w)
 {
     collect_error(w->fd);
+}
+
+static void test_an_error_is_not_collected_by_a_sender(void)
+{
+    int fd = open_refused(false);
+
+    ignore(fd, READYQ_WRITE, "WRITE|ERROR", "nobody reads its error: call getsockopt");
+    CHECK_IS(collect_error(fd), ECONNREFUSED);
+    close(fd);
+}
+
+/* Its peer has left without reading what it was sent. Nothing shows how many datagrams wait in such
+ * a socket. */
+static void test_an_error_of_a_local_datagram_socket_is_not_collected(void)
+{
+#if HAS_EPOLL /* the others report no such error */
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    int p[2];
+
+    CHECK_IS(socketpair(AF_UNIX, SOCK_DGRAM, 0, p), 0);
+    put(p[0]);
+    CHECK_IS(connect(p[1], &nobody, sizeof nobody), 0);
+    ignore(p[0], READYQ_READ, "READ|ERROR", "its handler reads neither its data nor the error");
+    close_pair(p);
+#endif
+}
+
+static void work_a_little(readyq_watch *w)
+{
+    (void)w;
+    sleep_ns(200000);
+}
+
+/* The handler may collect an error each time, after which the next one comes. */
+static void test_an_error_in_slow_turns_proves_nothing(void)
+{
+    readyq *q = open_watched();
+    int fd = open_refused(false);
+    readyq_watch w;
+
+    add(q, &w, fd, READYQ_READ);
+    run_with(q, 0, TURNS + 10, work_a_little);
+    if (HAS_EPOLL)
+        expect_silence();
+    else
+        expect("UDP", "its handler reads neither its data nor the error");
+    readyq_close(q);
+    close(fd);
 }
 
 static void test_an_error_queue_is_not_read(void)
@@ -319,6 +565,31 @@ static void test_no_descriptor_is_left_for_a_listener(void)
     close(listener);
 }
 
+static void test_each_of_many_watches_that_spin_is_reported(void)
+{
+    enum { MANY = 80 };
+    readyq *q = open_watched();
+    readyq_watch w[MANY];
+    int p[2], numbers[MANY];
+
+    if (HAS_EPOLL) /* calls that read are counted for these */
+        open_pipe(p);
+    else
+        open_unix(p);
+    put(p[1]);
+    for (int i = 0; i < MANY; i++) {
+        CHECK((numbers[i] = dup(p[0])) >= 0);
+        add(q, &w[i], numbers[i], READYQ_READ);
+    }
+    for (int i = 0; i < 30 && dog.told < MANY; i++)
+        run_with(q, 0, 2 * TURNS, NULL);
+    CHECK_IS(dog.told, MANY);
+    readyq_close(q);
+    for (int i = 0; i < MANY; i++)
+        close(numbers[i]);
+    close_pair(p);
+}
+
 /* ------------------------------------------------------------------ turns */
 
 static void block(readyq_watch *w)
@@ -353,6 +624,95 @@ static void test_a_long_turn_of_a_timer_that_has_left(void)
     run_with(q, 0, 1, NULL);
     expect("timer: its handler took 0.", "");
     CHECK(dog.watch == NULL);
+    readyq_close(q);
+}
+
+static void remove_and_block(readyq_watch *w)
+{
+    CHECK_IS(readyq_remove(w), 0);
+    sleep_ns(80 * MS);
+}
+
+static void test_a_long_turn_of_a_watch_that_is_removed_in_it(void)
+{
+    readyq *q = open_watched_with(50 * MS);
+    readyq_watch trigger = {0};
+
+    CHECK_IS(readyq_add_trigger(q, &trigger), 0);
+    CHECK_IS(readyq_fire(&trigger), 0);
+    run_with(q, 0, 2, remove_and_block);
+    expect("trigger: its handler took 0.", "");
+    CHECK(dog.watch == NULL);
+    readyq_close(q);
+}
+
+static void test_a_long_turn_of_a_descriptor_that_is_removed_in_it(void)
+{
+    readyq *q = open_watched_with(50 * MS);
+    readyq_watch w;
+    int p[2];
+    char text[80];
+
+    open_pipe(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ);
+    run_with(q, 0, 2, remove_and_block);
+    snprintf(text, sizeof text, "fd %d, which was removed meanwhile: its handler took 0.", p[0]);
+    expect(text, "");
+    CHECK(dog.watch == NULL);
+    readyq_close(q);
+    close_pair(p);
+}
+
+static void compute(int64_t time)
+{
+    const int64_t until = now_ns() + time;
+
+    while (now_ns() < until)
+        ;
+}
+
+/* However long others keep it from running meanwhile. */
+static void compute_long(readyq_watch *w)
+{
+    struct timespec worked;
+
+    (void)w;
+    do
+        CHECK_IS(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked), 0);
+    while (worked.tv_sec == 0 && worked.tv_nsec < 300 * MS);
+}
+
+static void test_a_turn_that_computes(void)
+{
+    readyq *q = open_watched_with(50 * MS);
+    readyq_watch w = {0};
+
+    CHECK_IS(readyq_add_timer(q, &w, 0, MS), 0);
+    run_with(q, -1, 1, compute_long);
+    run_with(q, 0, 1, NULL);
+    expect("timer", ": its handler took 0.");
+    readyq_close(q);
+}
+
+static void block_first(readyq_watch *w)
+{
+    if (w->kind == READYQ_KIND_TRIGGER)
+        sleep_ns(80 * MS);
+}
+
+static void test_the_longest_handler_of_a_long_turn_is_named(void)
+{
+    readyq *q = open_watched_with(50 * MS);
+    readyq_watch other = {0}, trigger = {0}, timer = {0};
+
+    CHECK_IS(readyq_add_trigger(q, &other), 0);
+    CHECK_IS(readyq_add_trigger(q, &trigger), 0);
+    CHECK_IS(readyq_fire(&trigger), 0);
+    CHECK_IS(readyq_add_timer(q, &timer, 0, LONG), 0);
+    run_with(q, 0, 2, block_first);
+    expect("trigger", " with 2 handlers; nothing else was handled in that time");
+    CHECK(dog.watch == &trigger);
     readyq_close(q);
 }
 
@@ -415,14 +775,15 @@ static void test_a_descriptor_was_closed(void)
     close(p[1]);
 }
 
-static void test_a_number_is_another_files(void)
+static void check_reused(void (*open_other)(int[2]))
 {
     readyq *q = open_watched();
     readyq_watch w;
     int p[2], other[2];
 
     open_pipe(p);
-    open_unix(other);
+    open_other(other);
+    dog.told = 0;
     add(q, &w, p[0], READYQ_READ);
     CHECK_IS(dup2(other[0], p[0]), p[0]);
     run_with(q, 60 * MS, 3, NULL);
@@ -432,19 +793,32 @@ static void test_a_number_is_another_files(void)
     close_pair(other);
 }
 
+static void test_a_number_is_another_files(void)
+{
+    check_reused(open_unix);
+    check_reused(open_pipe); /* on the same device */
+}
+
 static void test_a_number_is_watched_again(void)
 {
     readyq *q = open_watched();
-    readyq_watch w, again;
+    readyq_watch w, again[2];
     int p[2], other[2];
 
     open_pipe(p);
     open_unix(other);
     add(q, &w, p[0], READYQ_READ);
     CHECK_IS(dup2(other[0], p[0]), p[0]);
-    add(q, &again, p[0], READYQ_READ);
+    add(q, &again[0], p[0], READYQ_READ);
     run_with(q, 60 * MS, 3, NULL);
     expect("(it was: pipe)", "and its number belongs to another file now");
+    CHECK(dog.watch == &w);
+    dog.told = 0;
+    CHECK_IS(dup2(p[1], p[0]), p[0]);
+    add(q, &again[1], p[0], READYQ_READ);
+    run_with(q, 60 * MS, 3, NULL);
+    expect("(it was: UNIX socket", "and its number belongs to another file now");
+    CHECK(dog.watch == &again[0]);
     readyq_close(q);
     close_pair(p);
     close_pair(other);
@@ -505,6 +879,38 @@ static void test_an_edge_watch_is_drained(void)
     expect_silence();
 }
 
+static void test_an_edge_watch_is_left_with_one_byte(void)
+{
+    readyq *q = open_watched();
+    readyq_watch w;
+    int p[2];
+
+    open_tcp(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ | READYQ_EDGE);
+    run_with(q, 40 * MS, 5, NULL);
+    expect("interest READ|EDGE: 1 byte has been left unread for 0.",
+           "EDGE does not report it again");
+    readyq_close(q);
+    close_pair(p);
+}
+
+/* It is paused on purpose. */
+static void test_a_paused_edge_watch_may_be_left_with_data(void)
+{
+    readyq *q = open_watched();
+    readyq_watch w;
+    int p[2];
+
+    open_tcp(p);
+    put(p[1]);
+    add(q, &w, p[0], READYQ_READ | READYQ_EDGE | READYQ_ONESHOT);
+    run_with(q, 40 * MS, 5, NULL);
+    expect_silence();
+    readyq_close(q);
+    close_pair(p);
+}
+
 /* The rest is read by a timer. */
 static void test_an_edge_watch_is_read_later(void)
 {
@@ -529,6 +935,53 @@ static void test_an_edge_watch_is_read_later(void)
     close_pair(p);
 }
 
+/* By somebody who is not called for it: what is left becomes less. */
+static void test_an_edge_watch_is_read_little_by_little(void)
+{
+    readyq *q = open_watched();
+    readyq_watch w;
+    int p[2];
+
+    open_tcp(p);
+    for (int i = 0; i < 3; i++)
+        put(p[1]);
+    add(q, &w, p[0], READYQ_READ | READYQ_EDGE);
+    CHECK(take(q) == &w);
+    for (int i = 0; i < 3; i++) {
+        CHECK_IS(count_ready(q, 60 * MS), 0);
+        get(p[0]);
+    }
+    run_with(q, 60 * MS, 3, NULL);
+    expect_silence();
+    readyq_close(q);
+    close_pair(p);
+}
+
+/* A sleep checks some of them, and the next one the others. */
+static void test_one_of_very_many_descriptors_was_closed(void)
+{
+    enum { MANY = 300 };
+    readyq *q = open_watched();
+    readyq_watch w[MANY];
+    int p[2], numbers[MANY];
+
+    open_pipe(p);
+    for (int i = 0; i < MANY; i++) {
+        CHECK((numbers[i] = dup(p[0])) >= 0);
+        add(q, &w[i], numbers[i], READYQ_READ);
+    }
+    close(numbers[MANY - 1]);
+    run_with(q, 5 * MS, 1, NULL);
+    expect_silence();
+    run_with(q, 60 * MS, 3, NULL);
+    expect("(it was: pipe)", "it was closed before its watch was removed");
+    CHECK(dog.watch == &w[MANY - 1]);
+    readyq_close(q);
+    for (int i = 0; i < MANY - 1; i++)
+        close(numbers[i]);
+    close_pair(p);
+}
+
 static void test_an_edge_listener_is_left_with_connections(void)
 {
     struct sockaddr_in address;
@@ -545,6 +998,36 @@ static void test_an_edge_listener_is_left_with_connections(void)
     close(one);
     close(two);
     close(listener);
+}
+
+static void test_an_edge_listener_is_left_with_all_its_connections(void)
+{
+    struct sockaddr_in address;
+    int listener = open_listener(&address), one = connect_to(&address), two = connect_to(&address);
+    readyq *q = open_watched();
+    readyq_watch w;
+
+    add(q, &w, listener, READYQ_READ | READYQ_EDGE);
+    run_with(q, 40 * MS, 5, NULL);
+    expect_with_epoll("listening", "2 connections have been waiting for 0.");
+    readyq_close(q);
+    close(one);
+    close(two);
+    close(listener);
+}
+
+/* The error is not one of a queue of errors: nothing is lost by reading it later. */
+static void test_an_edge_watch_whose_error_is_not_collected_is_not_left_with_data(void)
+{
+    readyq *q = open_watched();
+    int fd = open_refused(false);
+    readyq_watch w;
+
+    add(q, &w, fd, READYQ_READ | READYQ_EDGE);
+    run_with(q, 40 * MS, 5, NULL);
+    expect_silence();
+    readyq_close(q);
+    close(fd);
 }
 
 static void test_the_error_queue_of_an_edge_watch_is_left(void)
@@ -600,14 +1083,6 @@ static void test_a_signal_that_is_blocked_later(void)
 
 static atomic_bool over;
 static int writes_to;
-
-static void compute(int64_t time)
-{
-    const int64_t until = now_ns() + time;
-
-    while (now_ns() < until)
-        ;
-}
 
 /* Fills what it is told to, all the time. */
 static void *flood(void *size)
@@ -1047,6 +1522,30 @@ static void test_the_environment_switches_it_on(void)
     close_pair(p);
 }
 
+static void test_without_a_function_warnings_are_printed(void)
+{
+    const struct readyq_debug debug = {.rest = 20 * MS};
+    readyq *q = open_queue_with((struct readyq_options){.debug = &debug});
+    readyq_watch w;
+    char text[700] = "";
+    int p[2], file = open_file(), kept = dup(STDERR_FILENO);
+
+    CHECK_IS(ftruncate(file, 0), 0);
+    open_pipe(p);
+    add(q, &w, p[0], READYQ_READ);
+    close(p[0]);
+    CHECK_IS(dup2(file, STDERR_FILENO), STDERR_FILENO);
+    run_with(q, 30 * MS, 2, NULL);
+    CHECK_IS(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+    CHECK(pread(file, text, sizeof text - 1, 0) > 0);
+    CHECK_IS(strncmp(text, "readyq: fd ", 11), 0);
+    CHECK_HAS(text, "it was closed before its watch was removed");
+    readyq_close(q);
+    close(p[1]);
+    close(file);
+    close(kept);
+}
+
 /* A warning that is found before a sleep does not wait for its end. */
 static void test_a_warning_ends_the_wait_of_an_interpreter(void)
 {
@@ -1068,23 +1567,80 @@ static void test_a_warning_ends_the_wait_of_an_interpreter(void)
     close(p[1]);
 }
 
+/* They are given a few at a time. */
+static void test_each_of_very_many_mistakes_at_once_is_reported(void)
+{
+    enum { MANY = 100 };
+    const struct readyq_debug debug = {.rest = 20 * MS};
+    readyq *q = open_queue_with((struct readyq_options){.debug = &debug, .interruptible = true});
+    readyq_batch batch = {0};
+    readyq_watch watches[MANY], edge, blocked = {0}, *w;
+    char text[640];
+    int p[2], other[2], numbers[MANY], told = 0, rounds = 0;
+
+    open_pipe(p);
+    open_unix(other);
+    put(other[1]);
+    add(q, &edge, other[0], READYQ_READ | READYQ_EDGE);
+    CHECK(take(q) == &edge);
+    for (int i = 0; i < MANY; i++) {
+        CHECK((numbers[i] = dup(p[0])) >= 0);
+        add(q, &watches[i], numbers[i], READYQ_READ);
+    }
+    CHECK_IS(readyq_add_signal(q, &blocked, SIGUSR1), 0);
+    mask(SIG_BLOCK, SIGUSR1);
+    for (int i = 0; i < MANY; i++)
+        close(numbers[i]);
+    for (; told < MANY + 2; rounds++) {
+        CHECK_IS(readyq_wait(q, &batch, -1, 0), -EINTR);
+        sleep_ns(30 * MS);
+        CHECK_IS(readyq_wait(q, &batch, -1, 0), -EINTR); /* finds more, for which is no place */
+        while (readyq_warning(q, &w, text, sizeof text) != 0) {
+            CHECK(w != NULL && w->data == NULL);
+            w->data = &dog;
+            told++;
+        }
+    }
+    CHECK(rounds > 1);
+    CHECK_IS(readyq_wait(q, &batch, 60 * MS, 0), 0);
+    CHECK_IS(readyq_warning(q, &w, text, sizeof text), 0);
+    readyq_done(&batch);
+    readyq_close(q);
+    close_pair(p);
+    close_pair(other);
+}
+
 TESTS(TEST(test_unread_data_of_a_tcp_socket), TEST(test_unread_data_of_a_pipe),
-      TEST(test_unread_data_of_a_unix_socket), TEST(test_data_that_arrives_hides_no_spin),
+      TEST(test_unread_data_of_a_unix_socket), TEST(test_unread_data_of_a_tcp_socket_of_ipv6),
+      TEST(test_unread_data_of_a_terminal), TEST(test_unread_data_of_a_file),
+      TEST(test_unread_data_before_the_end), TEST(test_unread_counts_of_eventfd_and_timerfd),
+      TEST(test_more_than_a_little_unread_data_proves_nothing),
+      TEST(test_many_unread_datagrams_prove_nothing), TEST(test_data_that_arrives_hides_no_spin),
       TEST(test_the_end_of_a_tcp_socket_is_not_handled),
       TEST(test_the_end_of_a_pipe_is_read_again_and_again),
       TEST(test_the_end_of_a_file_is_read_again_and_again),
       TEST(test_nobody_reads_the_other_end_of_a_pipe),
       TEST(test_write_is_asked_for_though_nothing_is_sent),
       TEST(test_write_is_asked_for_though_nothing_is_sent_to_a_pipe),
-      TEST(test_an_error_is_not_collected), TEST(test_an_error_queue_is_not_read),
+      TEST(test_write_is_asked_for_though_nothing_is_written_to_a_file),
+      TEST(test_exceptional_data_is_not_read), TEST(test_an_error_is_not_collected),
+      TEST(test_an_error_is_not_collected_by_a_sender),
+      TEST(test_an_error_of_a_local_datagram_socket_is_not_collected),
+      TEST(test_an_error_in_slow_turns_proves_nothing), TEST(test_an_error_queue_is_not_read),
       TEST(test_connections_are_not_accepted), TEST(test_no_descriptor_is_left_for_a_listener),
       TEST(test_a_long_turn), TEST(test_a_long_turn_of_a_timer_that_has_left),
+      TEST(test_a_long_turn_of_a_watch_that_is_removed_in_it), TEST(test_a_turn_that_computes),
+      TEST(test_the_longest_handler_of_a_long_turn_is_named),
       TEST(test_a_wait_inside_a_handler_is_no_turn), TEST(test_time_between_loops_is_no_turn),
       TEST(test_a_descriptor_was_closed), TEST(test_a_number_is_another_files),
       TEST(test_a_number_is_watched_again),
       TEST(test_a_watch_that_is_removed_after_the_close_is_none),
       TEST(test_an_edge_watch_is_left_with_data), TEST(test_an_edge_watch_is_drained),
-      TEST(test_an_edge_watch_is_read_later), TEST(test_an_edge_listener_is_left_with_connections),
+      TEST(test_an_edge_watch_is_left_with_one_byte),
+      TEST(test_a_paused_edge_watch_may_be_left_with_data), TEST(test_an_edge_watch_is_read_later),
+      TEST(test_an_edge_listener_is_left_with_connections),
+      TEST(test_an_edge_listener_is_left_with_all_its_connections),
+      TEST(test_an_edge_watch_whose_error_is_not_collected_is_not_left_with_data),
       TEST(test_the_error_queue_of_an_edge_watch_is_left),
       TEST(test_a_signal_that_is_blocked_when_it_is_added),
       TEST(test_a_signal_that_is_blocked_later), TEST(test_an_overloaded_tcp_server),
@@ -1096,4 +1652,13 @@ TESTS(TEST(test_unread_data_of_a_tcp_socket), TEST(test_unread_data_of_a_pipe),
       TEST(test_triggers_and_timers), TEST(test_a_queue_in_a_queue),
       TEST(test_a_listener_under_load), TEST(test_a_pool),
       TEST(test_the_environment_switches_it_on),
-      TEST(test_a_warning_ends_the_wait_of_an_interpreter))
+      TEST(test_a_warning_ends_the_wait_of_an_interpreter),
+      TEST(test_each_of_very_many_mistakes_at_once_is_reported),
+      TEST(test_each_of_many_watches_that_spin_is_reported),
+      TEST(test_a_long_turn_of_a_descriptor_that_is_removed_in_it),
+      TEST(test_an_edge_watch_is_read_little_by_little),
+      TEST(test_one_of_very_many_descriptors_was_closed),
+      TEST(test_without_a_function_warnings_are_printed),
+      TEST(test_unread_data_of_a_pipe_where_no_descriptor_is_left),
+      TEST(test_an_empty_datagram_is_not_read),
+      TEST(test_a_watch_that_its_handler_adds_again_does_not_spin))

@@ -25,6 +25,7 @@ NO_EXCEPT = "there is no filter for out-of-band data"
 NO_TTY_END = "the filters of terminals look at data only (filt_ttyread)"
 FIFO_SHUT = "the filter of a FIFO's write end always reports its end (filt_fifowrite)"
 FIFO_ENDLESS = "the filters of FIFOs report no end (filt_vnode_common)"
+PIPE_ENDLESS = "the end of a pipe is reported before the state that shows it is set (pipe_close)"
 
 REUSED = {BY_NUMBER: ["fork.test_child_does_not_take_a_reused_number_for_the_closed_file"]}
 OUT_OF_BAND = {
@@ -55,6 +56,9 @@ GATES = {
             "bits.test_terminal_reads_writes_and_ends",
             "bits.test_terminal_whose_master_is_gone_ends",
         ],
+    },
+    "netbsd2023": {
+        PIPE_ENDLESS: ["kqueues.test_a_pipe_whose_reader_leaves_is_reported_again_and_again"]
     },
     "openbsd": REUSED,
     "macos": {

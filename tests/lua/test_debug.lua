@@ -73,6 +73,57 @@ function T.test_a_descriptor_that_was_closed()
     equal(count(warnings, "it was closed before its watch was removed;.-%(data='mine'%)"), 1)
 end
 
+function T.test_data_of_every_type_is_shown()
+    for shown, data in pairs {
+        ["'text'"] = "text", ["12"] = 12, ["table: "] = {}, ["boolean: "] = true,
+        ["function <[^>]*:%d+>"] = on_ready,
+    } do
+        local r = things.pipe()
+        local warnings = warnings_with(function(q)
+            q:add(r, "r", data)
+            things.close(r)
+            q:wait(0.2)
+        end)
+        equal(count(warnings, "it was closed.-%(data=" .. shown .. ".-%)"), 1)
+    end
+end
+
+function T.test_a_watch_without_data_is_named_without_it()
+    local r = things.pipe()
+    local warnings = warnings_with(function(q)
+        q:add(r, "r")
+        things.close(r)
+        q:wait(0.2)
+    end)
+    equal(count(warnings, "it was closed"), 1)
+    assert(not warnings:find("(data=", 1, true), warnings)
+end
+
+function T.test_a_long_turn_of_a_watch_that_is_gone_is_named_without_its_data()
+    local warnings = warnings_with(function(q)
+        q:add_trigger(function(watch)
+            watch:remove()
+            unix.sleep(0.1)
+        end):fire()
+        q:dispatch(0)
+        q:dispatch(0)
+    end)
+    equal(count(warnings, "trigger: its handler took"), 1)
+    assert(not warnings:find("(data=", 1, true), warnings)
+end
+
+function T.test_debug_without_thresholds_has_the_usual_ones()
+    local r, w = things.pipe()
+    unix.write(w, "x")
+    local warnings = things.warnings(function()
+        local q = readyq.new {debug = true}
+        q:add(r, "r")
+        for _ = 1, 20500 do q:wait(0) end
+        q:close()
+    end)
+    equal(count(warnings, "10,000 turns"), 1)
+end
+
 function T.test_a_number_that_is_added_again()
     local r = things.pipe()
     local other = things.pair()

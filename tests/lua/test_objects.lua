@@ -197,6 +197,43 @@ function T.test_trace_shows_a_wait_without_an_end()
     equal(lines[#lines - 1], "readyq: wait (forever): 1 ready")
 end
 
+function T.test_trace_shows_what_the_core_does()
+    local q = readyq.new()
+    local r = things.pipe()
+    q:add(r, "r")
+    local lines = traced(q)
+    unix.dup2(things.pair(), r)
+    q:add(r, "w")
+    equal(#lines, 2)
+    assert(lines[1]:find("^readyq: remove fd " .. r), lines[1])
+    assert(lines[2]:find("^readyq: add fd " .. r .. " %(UNIX socket.-interest WRITE"), lines[2])
+end
+
+function T.test_a_tracer_may_end_the_trace()
+    local q = readyq.new()
+    local lines = {}
+    local trigger = q:add_trigger()
+    q:trace(function(line)
+        lines[#lines + 1] = line
+        q:trace(nil)
+    end)
+    trigger:fire()
+    equal(things.event(q, 0), trigger)
+    equal(table.concat(lines, "\n"), "readyq: fire trigger")
+end
+
+function T.test_trace_shows_what_a_coroutine_and_dispatch_take()
+    local q = readyq.new()
+    local trigger, called = q:add_trigger(function() end), 0
+    local lines = traced(q)
+    trigger:fire()
+    q:dispatch(0)
+    for _, line in ipairs(lines) do
+        called = called + (line:find("^readyq: ready trigger") and 1 or 0)
+    end
+    equal(called, 1)
+end
+
 function T.test_a_tracer_may_close_the_queue()
     for _, name in ipairs {"add_timer", "wait"} do
         local q = readyq.new()

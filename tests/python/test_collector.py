@@ -20,6 +20,8 @@ def test_it_is_shown_what_each_object_keeps(queue, make):
     (here, _), data, tracer = make.unix(), Thing(), Thing()
     watch = queue.add(here, "r", data=data)
     queue.trace(tracer)
+    batch = queue.wait(0)
+    queue.wait(0)  # the queue keeps this batch, to use it again
     for held, keeper in (
         (data, watch),
         (here, watch),
@@ -27,10 +29,17 @@ def test_it_is_shown_what_each_object_keeps(queue, make):
         (readyq.Watch, watch),
         (watch, queue),
         (tracer, queue),
+        (queue, batch),
+        (readyq.Batch, batch),
+        (readyq.Batch, queue),
         (readyq.Queue, queue),
         (readyq.Queue, _core),
         (readyq.Watch, _core),
+        (readyq.Batch, _core),
+        (readyq.Recording, _core),
+        (readyq.Record, _core),
         (readyq.Stats, _core),
+        (type(queue.stats().kinds["fd"]), _core),
     ):
         assert any(one is held for one in gc.get_referents(keeper)), (held, keeper)
 

@@ -113,6 +113,19 @@ def test_what_a_program_does_between_its_waits_is_no_turn(queue, caught):
     assert not [str(one.message) for one in caught]
 
 
+def test_long_turn_of_a_watch_that_is_gone_is_named_without_its_data(queue, caught):
+    def leaves(watch):
+        watch.remove()
+        time.sleep(0.1)
+
+    queue.add_trigger(data=leaves).fire()
+    queue.dispatch(0)
+    queue.dispatch(0)
+    text = the_only(caught, RuntimeWarning)
+    assert text.startswith("trigger: its handler took 0.")
+    assert text.endswith("nothing else was handled in that time")
+
+
 def test_object_that_was_collected(queue, caught):
     here, there = socket.socketpair()
     queue.add(here.fileno(), data="the lost one")
@@ -190,6 +203,35 @@ def test_warning_that_raises_ends_the_wait_and_loses_nothing(queue, pair):
     assert list(queue.wait(0)) == [watch]
 
 
+class Interrupted:
+    """As if Ctrl-C was pressed while it is shown."""
+
+    def __repr__(self):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_the_data_is_shown_is_raised(queue, pair):
+    watch = queue.add(pair[0].fileno(), data=Interrupted())
+    pair[0].close()
+    with pytest.raises(KeyboardInterrupt):
+        queue.wait()
+    assert list(queue) == [watch]
+
+
+def test_without_warn_a_closed_descriptor_is_not_warned_of_but_a_spin_is(make, pair, caught):
+    queue = make.queue(debug=QUICK, warn=False)
+    here, there = pair
+    there.send(b"x")
+    closed = queue.add(os.dup(here.fileno()))
+    os.close(closed.fd)
+    queue.wait(0.2)
+    assert not caught
+    queue.add(here)
+    for _ in range(3000):
+        list(queue.wait(0))
+    assert "1,000 turns" in the_only(caught, RuntimeWarning)
+
+
 def test_warning_comes_out_of_a_sleep_without_a_deadline(queue, pair):
     queue.add(pair[0].fileno())
     pair[0].close()
@@ -217,6 +259,15 @@ def test_warning_comes_out_of_a_sleep_without_a_deadline(queue, pair):
 def test_wrong_debug_is_refused(debug, error, match):
     with pytest.raises(error, match=match):
         readyq.Queue(debug=debug)
+
+
+def test_debug_without_thresholds_has_the_usual_ones(make, pair, caught):
+    queue = make.queue(debug=True)
+    pair[1].send(b"x")
+    queue.add(pair[0])
+    for _ in range(20_500):
+        list(queue.wait(0))
+    assert "10,000 turns" in the_only(caught, RuntimeWarning)
 
 
 @pytest.mark.parametrize("debug", [None, False])

@@ -91,6 +91,63 @@ def test_fileno_that_returns_no_number_is_refused(unchanged, wrong):
         unchanged.add(Thing(), "r")
 
 
+class Interrupted:
+    """As if Ctrl-C was pressed while it is shown."""
+
+    def __repr__(self):
+        raise KeyboardInterrupt
+
+
+class InterruptedNumber(float):
+    __repr__ = Interrupted.__repr__
+
+
+class InterruptedDescriptor(Interrupted):
+    def fileno(self):
+        return -1
+
+
+def test_ctrl_c_while_an_object_is_shown_is_raised(unchanged):
+    for call in (
+        lambda: unchanged.add(Interrupted()),
+        lambda: unchanged.add(InterruptedDescriptor()),
+        lambda: unchanged.wait(maxevents=Interrupted()),
+        lambda: unchanged.wait(InterruptedNumber(-1)),
+        lambda: readyq.Queue(clock=Interrupted()),
+        lambda: readyq.Queue(debug=Interrupted()),
+        lambda: unchanged.add_timer(0, data=Interrupted()) and repr(unchanged.wait(1)),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            call()
+    for watch in unchanged:
+        if isinstance(watch.data, Interrupted):
+            watch.remove()
+
+
+class Failing:
+    def __index__(self):
+        raise LookupError("mine")
+
+
+def test_an_exception_of_index_propagates(unchanged, make):
+    here, _ = make.unix()
+    for call in (
+        lambda: unchanged.add(Failing(), "r"),
+        lambda: unchanged.add(here, Failing()),
+        lambda: unchanged.add_process(Failing()),
+        lambda: unchanged.wait(0, Failing()),
+        lambda: unchanged.record(Failing()),
+    ):
+        with pytest.raises(LookupError, match="mine"):
+            call()
+
+
+def test_a_negative_number_is_not_watched(unchanged):
+    assert -1 not in unchanged
+    with pytest.raises(KeyError, match=r"remove\(\) failed for -1: this queue does not watch it"):
+        unchanged.remove(-1)
+
+
 def test_an_exception_of_fileno_propagates(unchanged):
     class Thing:
         def fileno(self):

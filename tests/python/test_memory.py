@@ -211,8 +211,54 @@ with module.Queue() as q:
 print("as ever", sum(refused) >= 5)
 """
 
+RECORD = """
+q = readyq.Queue()
+recording = starve(lambda: q.record(1000))
+watch = q.add(reader, "r")
+for _ in range(20):
+    assert list(q.wait(0)) == [watch]
+records = starve(lambda: list(recording))
+assert len(records) == len(recording) > 60 and records[0].type == "start"
+before_repr = repr(recording)
+assert starve(lambda: repr(recording)) == before_repr
+saved = sweep(lambda: recording.save("/nowhere/run.json"), 40)
+assert saved[-1] is FileNotFoundError and set(saved) == {MemoryError, FileNotFoundError}
+assert starve(lambda: q.check()) == []
+assert starve(lambda: q.now()) > 0
+for _ in range(300):
+    q.wait(0)
+for name, kind in starve(lambda: q.stats()).kinds.items():
+    assert kind.watches == (name == "fd"), (name, kind)
+q.close()
+print("as ever", sum(refused) >= 5)
+"""
+
+DEBUG = """
+import warnings
+warnings.simplefilter("error")
+watched = []
+def watch_closed():
+    for q, watch, other in watched:
+        assert list(q) == [watch]
+        q.close()
+        os.close(other)
+    q = readyq.Queue(debug={"rest": 0})
+    fd, other = os.pipe()
+    watched[:] = [(q, q.add(fd, data="x" * 200), other)]
+    os.close(fd)
+
+watch_closed()
+raised = sweep(lambda: watched[0][0].wait(5), 60, watch_closed)
+assert raised[-1] is ResourceWarning and set(raised) == {MemoryError, ResourceWarning}, raised
+refused.append(raised.count(MemoryError))
+print("as ever", sum(refused) >= 5)
+"""
+
 SELECTOR = """
-import selectors
+import fcntl, selectors
+high = fcntl.fcntl(reader, fcntl.F_DUPFD, 300)
+os.close(reader)
+reader = high
 s = readyq.Selector()
 starve(lambda: s.register(reader, selectors.EVENT_READ, "key"))
 assert len(s.get_map()) == 1
@@ -246,11 +292,11 @@ can_push_frames = pytest.mark.skipif(
 @pytest.mark.parametrize(
     "story",
     [
-        *(WATCHES, DISPATCH, TRACE, ERRORS),
+        *(WATCHES, DISPATCH, TRACE, ERRORS, RECORD, DEBUG),
         pytest.param(MODULE, marks=can_make_types),
         pytest.param(SELECTOR, marks=can_push_frames),
     ],
-    ids=["watches", "dispatch", "trace", "errors", "module", "selector"],
+    ids=["watches", "dispatch", "trace", "errors", "record", "debug", "module", "selector"],
 )
 def test_a_lack_of_memory_at_any_point_changes_nothing(python, story):
     pytest.importorskip("_testcapi", reason="needs CPython's test modules (libpython3-testsuite)")

@@ -372,6 +372,7 @@ def test_trace_shows_every_call_and_delivery_in_a_line(queue, make):
 
 def test_trace_shows_what_other_threads_and_the_core_do(queue, make):
     (here, _), lines = make.unix(), []
+    queue.add_trigger(data="nobody's")
     trigger = queue.add_trigger(data="theirs")
     queue.add(here)
     queue.trace(lines.append)
@@ -435,6 +436,34 @@ def test_tracer_that_raises_changes_nothing(queue, monkeypatch):
     assert [error.exc_type for error in unraisable] == [LookupError] * 4
     queue.trace(None)
     unraisable.clear()
+
+
+def test_tracer_may_end_the_trace(queue):
+    lines = []
+
+    def tracer(line):
+        lines.append(line)
+        queue.trace(None)
+
+    trigger = queue.add_trigger()
+    queue.trace(tracer)
+    trigger.fire()
+    assert list(queue.wait(0)) == [trigger]
+    assert lines == ["readyq: fire trigger"]
+
+
+def test_tracer_may_close_the_queue(queue):
+    lines = []
+
+    def tracer(line):
+        lines.append(line)
+        queue.close()
+
+    trigger = queue.add_trigger()
+    queue.trace(tracer)
+    trigger.fire()
+    assert queue.closed
+    assert lines == ["readyq: fire trigger"]
 
 
 def test_tracer_may_use_the_queue(queue):

@@ -225,10 +225,34 @@ def test_a_file_that_cannot_be_written_is_reported(queue, tmp_path):
             recording.save(path)
 
 
-@pytest.mark.parametrize("records", [0, -1, -(2**70), 2**40, 2**70])
-def test_a_recording_without_records_or_with_too_many_is_refused(queue, records):
-    with pytest.raises(ValueError, match=r"record.*(at least one|at most 1073741824|must be >= 1)"):
+@pytest.mark.parametrize(
+    ("records", "why"),
+    [
+        (0, "at least one record"),
+        (-1, "must be >= 1, not -1"),
+        (-(2**70), "must be >= 1, not -"),
+        (2**40, "at most 1073741824"),
+        (2**70, "at most 1073741824"),
+    ],
+)
+def test_a_recording_without_records_or_with_too_many_is_refused(queue, records, why):
+    with pytest.raises(ValueError, match=f"record.*{why}"):
         queue.record(records)
+
+
+def test_a_closed_queue_is_not_recorded(queue):
+    queue.close()
+    with pytest.raises(ValueError, match=r"record\(\) failed: the queue is closed"):
+        queue.record()
+    with pytest.raises(TypeError, match="record"):
+        queue.record(10, 20)
+
+
+def test_a_recording_says_how_many_records_it_has(queue):
+    recording = queue.record(1)
+    assert repr(recording) == "<readyq.Recording, 1 record, 0 dropped>"
+    queue.add_trigger()
+    assert repr(recording) == "<readyq.Recording, 1 record, 1 dropped>"
 
 
 @pytest.mark.parametrize("records", [1.5, "1", None])
