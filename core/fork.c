@@ -121,12 +121,12 @@ void readyq__register_queue(readyq *q)
 
 void readyq__unregister_queue(readyq *q)
 {
-    readyq **link = &queues;
-
     readyq__lock_registry();
-    while (*link != q)
-        link = &(*link)->next;
-    *link = q->next;
+    for (readyq **link = &queues; *link != NULL; link = &(*link)->next)
+        if (*link == q) {
+            *link = q->next;
+            break;
+        }
     readyq__unlock_registry();
 }
 

@@ -45,8 +45,9 @@ int readyq_record(readyq *q, size_t records, readyq_recording **out)
     if (records > MOST)
         return readyq__refuse(EINVAL, "a recording can have at most 1073741824 records",
                               "use fewer (100,000 take 4 MB)");
-    /* calloc() finds an overflow, and makes big ones of pages of zeros. */
-    r = calloc(records + 1 + sizeof *r / sizeof r->ring[0], sizeof r->ring[0]);
+    if (SIZE_MAX / sizeof r->ring[0] < records + 2)
+        return -ENOMEM;
+    r = calloc(1, sizeof *r + records * sizeof r->ring[0]); /* big ones are pages of zeros */
     if (r == NULL)
         return -ENOMEM;
     r->queue = q;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every call from any thread: changes during a wait, several waiters, wake, close."""
 
+import concurrent.futures
 import socket
 import threading
 import time
@@ -56,15 +57,19 @@ def test_wake_ends_a_running_wait(queue, start, nap):
 
 
 def test_a_sleep_that_a_wake_ends_asks_the_kernel_once(queue, start, nap):
+    waits = threading.Semaphore(0)
+
     def wake_often():
         for _ in range(20):
+            assert waits.acquire(timeout=SOON)  # two wakes before a wait would be one
             nap()
             queue.wake()
 
     before = queue.stats()
     start(wake_often)
     for _ in range(20):
-        assert list(queue.wait()) == []
+        waits.release()
+        assert list(queue.wait(SOON)) == []
     assert queue.stats().kernel_waits - before.kernel_waits <= 25
 
 
@@ -176,17 +181,16 @@ def test_waiter_whose_event_went_to_another_continues_to_wait(queue, start):
                     return
                 taken.release()
 
-    workers = [start(serve) for _ in range(4)]
+    workers = {start(serve) for _ in range(4)}
     for _ in range(750):
         for trigger in triggers:
             trigger.fire()
         for _ in triggers:
             assert taken.acquire(timeout=SOON)
-    for _ in workers:
-        queue.add_timer(0)
-        time.sleep(0.05)
-    for worker in workers:
-        worker.result(SOON)
+    while workers:
+        queue.add_timer(0)  # ends one: another one before that could be taken with it
+        ended, workers = concurrent.futures.wait(workers, SOON, "FIRST_COMPLETED")
+        assert [worker.result() for worker in ended] == [None]
 
 
 def test_dispatch_in_two_threads_calls_each_once(queue, make, start, nap):
