@@ -200,7 +200,7 @@ READYQ_API void readyq_unref(readyq *q);
  * -EBADF: not open. -EEXIST: this queue already watches it. -EBUSY: the watch is in a queue.
  * -EINVAL: an invalid interest, or a descriptor of this queue. -ELOOP: queues would watch each
  * other in a circle, or deeper than the kernel allows (Linux: two levels of queues below
- * it). -ENOSPC, -ENOMEM: the user's limit on watches is reached, or memory is exhausted. */
+ * one). -ENOSPC, -ENOMEM: the user's limit on watches is reached, or memory is exhausted. */
 READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest);
 
 /* Fires `delay` ns from now, then every `period` ns, counted from when it was due; with period 0 it
