@@ -362,7 +362,7 @@ READYQ_API int64_t readyq_due(readyq_watch *w);
     FIGURE(watches, "in the queue now")                                                            \
     FIGURE(adds, "watches that were added, including fired timers that were restarted")            \
     FIGURE(removes, "watches that left: removed, fired, closed, or because the queue was closed")  \
-    FIGURE(waits, "calls to wait, including the checks (readyq_look) before a binding sleeps")     \
+    FIGURE(waits, "calls to wait, and to readyq_look by a binding that is about to sleep")         \
     FIGURE(events, "what sources reported: kernel events, deadlines, signals, calls to fire")      \
     FIGURE(deliveries, "watches that were taken from batches")                                     \
     FIGURE(largest_batch, "the most watches that one wait has found")                              \
