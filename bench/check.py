@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Counts readyq's own figures again (`make bench-check`, counted.py) and fails if one has grown by
-more than 3 % over that of counts.json, naming it. `make bench-check ACCEPT=1` takes over the new
-figures; their change is then part of the commit that explains it.
+more than 3 % over that of counts.json, naming it. `make bench-check ACCEPT=1` writes the
+new figures to counts.json; the change then belongs in the commit that explains it.
 
 Figures depend on the compiler and the interpreter, so the file has them for each of these that was
 used, and others are not compared.
@@ -85,8 +85,12 @@ def report(committed, new):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--accept", action="store_true", help="write the new figures")
-    parser.add_argument("--counts", type=Path, default=COUNTS, help="instead of counts.json")
-    parser.add_argument("--language", action="append", help="only that of C, Python, Lua")
+    parser.add_argument(
+        "--counts", type=Path, default=COUNTS, help="a file to use instead of counts.json"
+    )
+    parser.add_argument(
+        "--language", action="append", help="count only this language: C, Python or Lua"
+    )
     options = parser.parse_args()
     if lacking := counted.lacking():
         sys.exit("bench-check: a tool is missing. Run as root: " + "; ".join(lacking))

@@ -84,7 +84,8 @@ static READYQ__OUT_OF_LINE void give_back_all_listed(readyq *q, readyq_batch *ba
 
 /* Watches that were not taken are armed first, so that the kernel reports them first. The short
  * path is a descriptor that was taken while one batch is open: it only becomes idle. Its link is
- * not cleared, as the whole list is. `untouched` matches no watch while several batches are open. */
+ * not cleared, as the whole list is. `untouched` matches no watch while several batches are
+ * open. */
 void readyq__give_back(readyq *q, readyq_batch *batch)
 {
     const uint64_t untouched = q->nbatches > 1 ? UINT64_MAX : readyq__word_of(READYQ__TAKEN);

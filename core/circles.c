@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues that would watch each other in a circle, where the kernel does not find them: kqueue, which
- * may crash (kqueue.c, note 12). A watch of a queue's descriptor notes the id of that queue, so the
- * tables of all queues are a graph. The registry's lock is held from the check until the watch is
- * in the table: no other queue is added to one in the meantime.
+ * Queues that would watch each other in a circle, where the kernel does not find them: kqueue,
+ * which may crash (kqueue.c, note 12). A watch of a queue's descriptor notes the id of that queue,
+ * so the tables of all queues are a graph. The registry's lock is held from the check until the
+ * watch is in the table: no other queue is added to one in the meantime.
  */
 #include "internal.h"
 

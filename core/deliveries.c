@@ -77,8 +77,8 @@ static bool next_has_flags(const readyq_batch *batch)
     return readyq__owner(batch->own.next, link)->own.flags != 0;
 }
 
-/* Where the short path stops: at the end of a batch, or at each watch of a queue that is observed. It
- * has no stack frame either, and takes no lock. */
+/* Where the short path stops: at the end of a batch, or at each watch of a queue that is observed.
+ * It has no stack frame either, and takes no lock. */
 static READYQ__OUT_OF_LINE readyq_watch *next_special(readyq_batch *batch)
 {
     readyq *q = batch->own.queue;

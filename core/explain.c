@@ -45,7 +45,7 @@ int readyq__refuse_own(void)
 int readyq__refuse_depth(void)
 {
     return readyq__refuse(ELOOP, "the chain of queues, each watching the next, would be too long",
-                          "the kernel allows two levels of queues below a queue");
+                          "the kernel allows a queue to have two levels of queues below it");
 }
 
 /* A plain name is shown as a call. */

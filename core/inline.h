@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A part of internal.h: the fields of watches, lists, the lock, and holding off cancellation, inline
- * because every call uses them.
+ * A part of internal.h: the fields of watches, lists, the lock, and holding off cancellation,
+ * inline because every call uses them.
  */
 #ifndef READYQ_INLINE_H
 #define READYQ_INLINE_H

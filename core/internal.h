@@ -13,8 +13,8 @@
  * `make lint`):
  *
  *     describe  explain  epoch  lock  clock  record  sleeps  wakeup  heap  handlers  ready  batches
- *     kevents  progress  watchdog  spins  turns  oversights  epoll  kqueue  pollable  table  rebuild
- *     fork  circles  gate  warnings  watches  timers  signals  processes  triggers  queue  check
+ *     kevents  progress  watchdog  spins  turns  oversights  epoll  kqueue  pollable  table
+ *     rebuild  fork  circles  gate  warnings  watches  timers  signals  processes  triggers  queue  check
  *     deliveries  wait  recording  json  lanes  save
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
@@ -231,7 +231,7 @@ struct readyq {
     bool exclusive; /* one of them is, or was, EXCLUSIVE */
 
     struct readyq__link ready; /* events that no batch holds, in order */
-    size_t nready;             /* its length, and how many `unlinked` watches came from it */
+    size_t nready;             /* its length, plus the `unlinked` watches that came from it */
     size_t unlinked;           /* watches that were taken off it or out of a batch, untaken */
     bool may_be_level;         /* false: no watch on it is level-triggered */
     bool any_unconfirmed;      /* false: no watch on it is unconfirmed */

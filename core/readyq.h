@@ -145,9 +145,9 @@ struct readyq_watch {
 /* Debug mode: the queue has a watchdog that notices mistakes in the program, and reports each in a
  * sentence, once for each watch:
  *   - a level-triggered watch that was reported `turns` times in a row although nobody has read,
- *     written or changed it, with the reason: unread data, the end of the data, an error or an error
- *     queue that is not handled, connections that cannot be accepted because no descriptors are left,
- *     WRITE asked for though nothing is sent;
+ *     written or changed it, with the reason: unread data, the end of the data, an error or an
+ *     error queue that is not handled, connections that cannot be accepted because no descriptors
+ *     are left, WRITE asked for though nothing is sent;
  *   - a turn (in which a thread handles what a wait has found) that is longer than `turn`; at most
  *     one report a second;
  *   - a watch whose descriptor was closed, or whose number now belongs to another file;
@@ -196,11 +196,11 @@ READYQ_API void readyq_unref(readyq *q);
 
 /* Watches descriptor `fd`. `interest`: READ, WRITE, PRIORITY or a combination, with EDGE, ONESHOT
  * and EXCLUSIVE as wanted; 0 adds it paused. Descriptors that the kernel queue refuses because they
- * never block (files, directories, /dev/null) are always ready, as for poll(2).
- * -EBADF: not open. -EEXIST: this queue already watches it. -EBUSY: the watch is in a queue.
- * -EINVAL: an invalid interest, or a descriptor of this queue. -ELOOP: queues would watch each
- * other in a circle, or deeper than the kernel allows (Linux: two levels of queues below
- * one). -ENOSPC, -ENOMEM: the user's limit on watches is reached, or memory is exhausted. */
+ * never block (files, directories, /dev/null) are always ready, as for poll(2). -EBADF: not open.
+ * -EEXIST: this queue already watches it. -EBUSY: the watch is in a queue. -EINVAL: an invalid
+ * interest, or a descriptor of this queue. -ELOOP: queues would watch each other in a circle, or be
+ * nested more deeply than the kernel allows (Linux: a queue may have two levels of queues below
+ * it). -ENOSPC, -ENOMEM: the user's limit on watches is reached, or memory is exhausted. */
 READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest);
 
 /* Fires `delay` ns from now, then every `period` ns, counted from when it was due; with period 0 it
@@ -208,7 +208,7 @@ READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest)
  * their `count`. -EINVAL: delay or period negative. -EBUSY, -ENOMEM. */
 READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period);
 
-/* Restarts a timer: it fires `delay` ns from now, then with its period. An expiration that has not
+/* Restarts a timer: it fires `delay` ns from now, then once per period. An expiration that has not
  * been taken yet is dropped. A timer that has fired and left its queue is added to it again. O(1)
  * if it becomes later, otherwise O(log n); allocates nothing unless the timer has left its queue.
  * -EINVAL: delay negative, or not a timer. -ENOENT: it was removed. -ESHUTDOWN. -ENOMEM. */
@@ -241,8 +241,9 @@ READYQ_API int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid);
 /* Fires when readyq_fire() is called. -EBUSY. */
 READYQ_API int readyq_add_trigger(readyq *q, readyq_watch *w);
 
-/* Fires a trigger, from any thread. If it is fired several times before the delivery, there is
- * one delivery, with `count`. -EINVAL: not a trigger. -ENOENT: not in a queue. */
+/* Fires a trigger, from any thread. If it is fired several times before the delivery, there is one
+ * delivery, and `count` says how many times it was fired. -EINVAL: not a trigger. -ENOENT: not in a
+ * queue. */
 READYQ_API int readyq_fire(readyq_watch *w);
 
 /* Changes the interest of a descriptor's watch and arms it again. A watch that a batch holds is
@@ -361,7 +362,7 @@ READYQ_API int64_t readyq_due(readyq_watch *w);
 #define READYQ_FIGURES(FIGURE)                                                                     \
     FIGURE(watches, "in the queue now")                                                            \
     FIGURE(adds, "watches that were added, including fired timers that were restarted")            \
-    FIGURE(removes, "watches that left: removed, fired, closed, or because the queue was closed")  \
+    FIGURE(removes, "watches that left: removed, fired or found closed, or with a closed queue")   \
     FIGURE(waits, "calls to wait, and to readyq_look by a binding that is about to sleep")         \
     FIGURE(events, "what sources reported: kernel events, deadlines, signals, calls to fire")      \
     FIGURE(deliveries, "watches that were taken from batches")                                     \
@@ -410,10 +411,11 @@ READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
  * not report what it watches (kqueue). -ENOENT without /proc. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_check(readyq *q, char *text, size_t size);
 
-/* For bindings. readyq_has_reports(): whether readyq_ghost(), readyq_stale() or readyq_warning() has
- * something to return; cheap enough to call after every wait. readyq_ghost(): the descriptor number
- * of a ghost that this call has not reported before, or -1. readyq_stale(): removes and returns a
- * watch whose descriptor was found closed (its number belongs to another watch or is gone), or NULL. */
+/* For bindings. readyq_has_reports(): whether readyq_ghost(), readyq_stale() or readyq_warning()
+ * has something to return; cheap enough to call after every wait. readyq_ghost(): the descriptor
+ * number of a ghost that this call has not reported before, or -1. readyq_stale(): removes and
+ * returns a watch whose descriptor was found closed (its number belongs to another watch or is
+ * gone), or NULL. */
 READYQ_API bool readyq_has_reports(readyq *q);
 READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
@@ -436,8 +438,9 @@ READYQ_API int readyq_warning(readyq *q, readyq_watch **w, char *text, size_t si
 /* ------------------------------------------------------------------ recording */
 
 /* What a queue did, step by step. `watch` identifies a watch: no other watch of the queue, earlier
- * or later, has the same; 0 if no watch is concerned. `number` is its descriptor, signal or process
- * id, or -1. Bits and value have the meaning that is stated for each type, and are otherwise 0. */
+ * or later, has the same value; 0 if the record is not about a watch. `number` is its descriptor,
+ * signal or process id, or -1. Bits and value have the meaning that is stated for each type, and
+ * are otherwise 0. */
 enum readyq_record_type {
     READYQ_RECORD_START = 1, /* the recording begins; value: watches in the queue */
     READYQ_RECORD_ADD,       /* a watch; bits: its interest */
@@ -512,8 +515,8 @@ READYQ_API int readyq_save(readyq_recording *recording, const char *path);
 /* The name of a record type, such as "wait_end"; "none" for any other number. */
 READYQ_API const char *readyq_record_name(int type);
 
-/* The word for a record in a trace, which shows calls and deliveries: "add_timer", "ready". NULL for
- * the steps in between, and for watches that fired or were closed with their queue. */
+/* The word for a record in a trace, which shows calls and deliveries: "add_timer", "ready". NULL
+ * for the steps in between, and for watches that fired or were closed with their queue. */
 READYQ_API const char *readyq_trace_name(const struct readyq_record *record);
 
 /* The `thread` of this thread's records. */

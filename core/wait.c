@@ -25,8 +25,8 @@
  * model of this for the model checker spin; `make spin` runs it.
  *
  * Time. One sleeping thread is the timekeeper: its sleep ends at the next deadline of a timer,
- * which is then `covered`. The others sleep until their own deadlines. When the timekeeper leaves,
- * readyq__leave() kicks a successor.
+ * which is then `covered`. The others sleep until the deadlines of their calls. When the timekeeper
+ * leaves, readyq__leave() kicks a successor.
  *
  * Ghosts. To remove one the kernel queue is replaced (rebuild.c). Each wait fills the next one by a
  * step before and after it asks the kernel, and does not sleep until that one is full. It is put in

@@ -17,7 +17,7 @@ local FULL = 65536 -- bytes that may wait for a client before the server stops r
 local PAUSE = 0.1 -- seconds after which accept is tried again if no descriptor was free
 
 local clients, full = {}, {} -- sets
-local room = loop.event() -- set while no client is full
+local room = loop.event() -- set while no buffer is full
 room:set()
 
 local Client = {}

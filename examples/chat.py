@@ -15,7 +15,9 @@ import readyq
 
 NAME_TIME = 60.0  # seconds for a new client to give its name
 IDLE = float(os.environ.get("CHAT_IDLE", "3600"))  # seconds without a line
-STALL = float(os.environ.get("CHAT_STALL", "10"))  # seconds for a full client to make room
+STALL = float(
+    os.environ.get("CHAT_STALL", "10")
+)  # seconds for a client with a full buffer to make room
 GOODBYE = 2.0  # seconds for a leaving client to take the rest
 LONGEST = 4096  # bytes in a line
 FULL = 65536  # bytes that may wait for a client before the server stops reading
@@ -32,7 +34,7 @@ class Client:
         self.name = None
         self.leaving = False
         self.watch = q.add(sock, data=self.serve)
-        self.timer = q.add_timer(min(NAME_TIME, IDLE), data=self.time_is_over)
+        self.timer = q.add_timer(min(NAME_TIME, IDLE), data=self.time_is_up)
         clients.add(self)
         self.say("who are you?")
 
@@ -123,7 +125,7 @@ class Client:
 
     # ---------------------------------------------------------------- leaving
 
-    def time_is_over(self, timer):
+    def time_is_up(self, timer):
         if self.leaving or self in full:
             self.close()
         elif self not in paused:

@@ -40,7 +40,7 @@ def begin_round():
     say_to_all(f"Guess a number from 1 to {LARGEST}.")
 
 
-def time_is_over(w):
+def time_is_up(w):
     say_to_all(f"Time is over: it was {number}.")
     begin_round()
 
@@ -99,7 +99,7 @@ with q:
     server = socket.create_server(("127.0.0.1", int((sys.argv[1:] or ["0"])[0])))
     server.setblocking(False)
     q.add(server, data=accept)
-    limit = q.add_timer(ROUND, data=time_is_over)
+    limit = q.add_timer(ROUND, data=time_is_up)
     interrupt = q.add_signal("INT", data=lambda w: w.remove())
     print("listening on", server.getsockname()[1], flush=True)
     while interrupt.active:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Releases a version: checks everything that can be checked at once, builds and checks the packages
-and the site, and only then replaces dist/ and tags the commit. It publishes nothing: RELEASING.md
-says how. If something is wrong, each thing is one line, and nothing is changed.
+and the site, and only then replaces dist/ and tags the commit. It does not publish
+anything; RELEASING.md says how to do that. If something is wrong, it prints one line for each
+problem and changes nothing.
 
     python3 tools/release.py VERSION [--python PYTHON]... [--check]
 

@@ -295,7 +295,8 @@ static int release(lua_State *L)
     return 2;
 }
 
-/* [-0, +0 or 1, -] Pushes the watch of the queue at 1 that the coroutine awaits, if there is one. */
+/* [-0, +0 or 1, -] Pushes the watch of the queue at 1 that the coroutine awaits, if there is
+ * one. */
 static int find_awaited(lua_State *L, const struct queue *q, const lua_State *co)
 {
     lua_getiuservalue(L, 1, QUEUE_WATCHES);
@@ -340,8 +341,8 @@ static int awaits(lua_State *L)
     return 1;
 }
 
-/* [-2, +0, e] forbid(queue, change): while the sum of all changes is above 0, no wait begins in this
- * form. */
+/* [-2, +0, e] forbid(queue, change): while the sum of all changes is above 0, no wait begins in
+ * this form. */
 static int forbid(lua_State *L)
 {
     luaq_check_type(L)->forbidden += (int)luaL_checkinteger(L, 2);

@@ -36,7 +36,7 @@ struct queue {
     int slots;               /* size of the table of watches */
     int free;                /* the first free slot, 0 when there is none */
     bool polled;             /* its descriptor was handed out: another loop may poll it */
-    bool traced;             /* and the tracer is not running */
+    bool traced;             /* it has a tracer, which is not running now */
     readyq_recording *trace; /* what its lines are made of, or NULL */
     uint64_t shown;          /* the position in it */
 };
@@ -105,8 +105,9 @@ void luaq_watch_members(lua_State *L); /* [-0, +0, m] adds to the table on top *
 
 /* ------------------------------------------------------------------ wait.c */
 
-/* Waits with the arguments of q:wait(), at 1 to 3, and begins a batch. Returns the queue; `left` are
- * ready. A failed system call raises, since a `for` would call whatever is returned. [-0, +0, e] */
+/* Waits with the arguments of q:wait(), at 1 to 3, and begins a batch. Returns the queue; `left`
+ * are ready. A failed system call raises, since a `for` would call whatever is returned. [-0, +0,
+ * e] */
 struct queue *luaq_begin_wait(lua_State *L);
 
 /* What became of the next watch of a batch. */

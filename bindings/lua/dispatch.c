@@ -3,8 +3,8 @@
  * q:dispatch(timeout, max): waits, then calls the data of each ready watch, or resumes it if it is
  * a coroutine. An error propagates at once, and the watches that were not taken are left for the
  * next wait. Data that can be neither called nor resumed is refused before its watch is taken, so
- * that this event, too, is left. If a callback waits on the same queue, that wait gets the rest, and
- * this dispatch ends when the callback returns.
+ * that this event, too, is left. If a callback waits on the same queue, that wait gets the rest,
+ * and this dispatch ends when the callback returns.
  *
  * A callback may yield through dispatch, which then continues in continue_dispatch(). Lua 5.1 and
  * LuaJIT cannot continue a C function, so there lua/readyq.lua has a dispatch in Lua.

@@ -31,7 +31,8 @@ static struct watch *push_watch(lua_State *L, int source, int data, int values)
     return w;
 }
 
-/* [-0, +n, e] Returns the watch on top; or the core's error, which may be that of argument `arg`. */
+/* [-0, +n, e] Returns the watch on top; or the core's error, which may be that of argument
+ * `arg`. */
 static int added(lua_State *L, int arg, const char *call, int fd, int error)
 {
     const int watch = lua_gettop(L);

@@ -109,7 +109,8 @@ static readyq_watch *take(struct queue *q)
     return w;
 }
 
-/* [-0, +0, -] Whether the state is an earlier wait's. A call without a state means the last wait. */
+/* [-0, +0, -] Whether the state is an earlier wait's. A call without a state means the last
+ * wait. */
 static bool is_outdated(lua_State *L, const struct queue *q)
 {
     const lua_Integer wait = lua_tointeger(L, 1);

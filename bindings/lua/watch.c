@@ -135,7 +135,7 @@ static int watch_newindex(lua_State *L)
     luaq_check_watch(L, 1);
     lua_settop(L, 3);
     if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "data") != 0)
-        return luaL_error(L, "a readyq.watch has no field '%s' that can be set, only 'data'",
+        return luaL_error(L, "field '%s' of a readyq.watch cannot be set; only 'data' can",
                           lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
     luaq_set_data(L, 1);
     return 0;

@@ -95,8 +95,8 @@ typedef struct {
     PyObject *source;
     PyObject *queue; /* never NULL; kept when the watch has left it */
     PyObject *weakrefs;
-    unsigned long long deliveries; /* changed in a critical section, read without */
-    int64_t period;                /* of a timer; nanoseconds, 0 without */
+    unsigned long long deliveries; /* changed in a critical section, read outside it */
+    int64_t period;                /* of a timer; nanoseconds; 0: none */
     struct place place;
 } Watch;
 

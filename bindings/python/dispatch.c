@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calling data, for dispatch(). Data that cannot be called, or whose call would run nothing, is
- * refused before its watch is taken, so that the event is left to the next wait.
+ * Calling data, for dispatch(). Data that cannot be called, or is only a generator when it is
+ * called, is refused before its watch is taken, so that the event is left to the next wait.
  */
 #include "binding.h"
 
@@ -51,8 +51,8 @@ static const char *find_fault(PyObject *data)
         return "its data is an async function, which dispatch() cannot await; give a plain "
                "function that starts a task, or take the watch from wait()";
     if (flags & CO_GENERATOR)
-        return "its data is a generator function, whose call runs nothing; give a plain function, "
-               "or take the watch from wait()";
+        return "its data is a generator function, and calling it would run none of its code; "
+               "give a plain function, or take the watch from wait()";
     return NULL;
 }
 

@@ -75,13 +75,13 @@ static bool append_pair(PyObject *list, PyTypeObject *type, Watch *watch)
     return done;
 }
 
-/* The arguments of both functions: an object of type `expected`, and a class of tuples. */
+/* The arguments of both functions: an object of type `expected`, and a subclass of tuple. */
 static bool check(PyObject *const *arguments, Py_ssize_t n, PyTypeObject *expected)
 {
     if (n == 2 && Py_TYPE(arguments[0]) == expected && PyType_Check(arguments[1]) &&
         PyType_IsSubtype((PyTypeObject *)arguments[1], &PyTuple_Type))
         return true;
-    PyErr_Format(PyExc_TypeError, "the arguments must be a %s and a class of tuples",
+    PyErr_Format(PyExc_TypeError, "the arguments must be a %s and a subclass of tuple",
                  expected != NULL ? expected->tp_name : "readyq object");
     return false;
 }

@@ -86,7 +86,7 @@ PyDoc_STRVAR(
     "restart($self, delay, /)\n"
     "--\n"
     "\n"
-    "Restart a timer: it fires delay seconds from now, and then with its period.\n"
+    "Restart a timer: it fires delay seconds from now, and then once per period.\n"
     "\n"
     "An expiration that has not been taken yet is dropped. A timer that has fired is added to its\n"
     "queue again. Raises ValueError for other kinds, for a negative delay or NaN and for a closed\n"
@@ -101,7 +101,7 @@ PyDoc_STRVAR(
     "--\n"
     "\n"
     "Make a trigger ready, from any thread. If it is fired several times before the delivery,\n"
-    "there is one delivery, with count.\n"
+    "there is one delivery, and count says how many times it was fired.\n"
     "\n"
     "Raises ValueError for other kinds and for a closed queue, KeyError when it was removed.");
 

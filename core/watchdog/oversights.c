@@ -19,7 +19,7 @@ static void tell_closed(readyq *q, struct readyq__notes *notes, const readyq_wat
         return;
     text = readyq__begin_sentence(q, READYQ_WARNING_CLOSED, w->own.id);
     snprintf(text, READYQ__SENTENCE,
-             "fd %d (it was: %s) interest %s: it was closed before its watch was removed%s; "
+             "fd %d (was: %s) interest %s: it was closed before its watch was removed%s; "
              "remove the watch first, and keep the object that owns the descriptor until then",
              w->fd, notes->was, readyq_describe_bits(w->interest, bits, sizeof bits), how);
 }

@@ -63,7 +63,7 @@ function program.describe_error(co, message, cancelled)
     local is_closed, late = coroutine.close(co)
     if is_closed or late == message then return report end
     if message == cancelled then return late end
-    return tostring(report) .. "\nand when closed: " .. tostring(late)
+    return tostring(report) .. "\nand then, when the coroutine was closed: " .. tostring(late)
 end
 
 function program.report(loop, message, source)

@@ -56,7 +56,7 @@ function readyq.fire(handle) end
 ---@operator len: integer
 local queue = {}
 
----Watches a descriptor, for reading if no interest is given. A second watch of the same one fails.
+---Watches a descriptor, for reading if no interest is given. Adding it twice fails.
 ---@param source readyq.source
 ---@param interest? readyq.interest
 ---@param data? any

@@ -18,7 +18,7 @@ WRITE         writing would not block: space, connected, or an error
 PRIORITY      exceptional data, such as a socket's out-of-band data
 READ_CLOSED   ready only: nothing arrives after what is buffered
 WRITE_CLOSED  ready only: the peer will not read what is written
-ERROR         ready only: an error is pending; every direction asked for is ready with it
+ERROR         ready only: an error is pending; reported with every direction that was asked for
 FIRED         ready only: a timer, signal, process or trigger fired
 EDGE          interest only: report once per new arrival
 ONESHOT       interest only: disarm after one delivery; modify() arms again

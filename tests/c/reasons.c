@@ -487,7 +487,7 @@ static void test_the_reason_where_queues_would_watch_each_other_in_a_circle(void
         readyq_close(q[i]);
 }
 
-/* Linux: two levels of queues below a queue. kqueue, but for macOS, has no limit. */
+/* Linux: a queue may have two levels of queues below it. kqueue, but for macOS, has no limit. */
 static void test_the_reason_where_one_queue_too_many_is_added_below_others(void)
 {
     enum { QUEUES = 12 };

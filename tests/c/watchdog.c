@@ -769,7 +769,7 @@ static void test_a_descriptor_was_closed(void)
     add(q, &w, p[0], READYQ_READ);
     close(p[0]);
     run_with(q, 60 * MS, 3, NULL);
-    expect("(it was: pipe) interest READ: it was closed before its watch was removed; ", "");
+    expect("(was: pipe) interest READ: it was closed before its watch was removed; ", "");
     CHECK(dog.watch == &w);
     readyq_close(q);
     close(p[1]);
@@ -787,7 +787,7 @@ static void check_reused(void (*open_other)(int[2]))
     add(q, &w, p[0], READYQ_READ);
     CHECK_IS(dup2(other[0], p[0]), p[0]);
     run_with(q, 60 * MS, 3, NULL);
-    expect("(it was: pipe)", "and its number belongs to another file now");
+    expect("(was: pipe)", "and its number belongs to another file now");
     readyq_close(q);
     close_pair(p);
     close_pair(other);
@@ -811,13 +811,13 @@ static void test_a_number_is_watched_again(void)
     CHECK_IS(dup2(other[0], p[0]), p[0]);
     add(q, &again[0], p[0], READYQ_READ);
     run_with(q, 60 * MS, 3, NULL);
-    expect("(it was: pipe)", "and its number belongs to another file now");
+    expect("(was: pipe)", "and its number belongs to another file now");
     CHECK(dog.watch == &w);
     dog.told = 0;
     CHECK_IS(dup2(p[1], p[0]), p[0]);
     add(q, &again[1], p[0], READYQ_READ);
     run_with(q, 60 * MS, 3, NULL);
-    expect("(it was: UNIX socket", "and its number belongs to another file now");
+    expect("(was: UNIX socket", "and its number belongs to another file now");
     CHECK(dog.watch == &again[0]);
     readyq_close(q);
     close_pair(p);
@@ -974,7 +974,7 @@ static void test_one_of_very_many_descriptors_was_closed(void)
     run_with(q, 5 * MS, 1, NULL);
     expect_silence();
     run_with(q, 60 * MS, 3, NULL);
-    expect("(it was: pipe)", "it was closed before its watch was removed");
+    expect("(was: pipe)", "it was closed before its watch was removed");
     CHECK(dog.watch == &w[MANY - 1]);
     readyq_close(q);
     for (int i = 0; i < MANY - 1; i++)

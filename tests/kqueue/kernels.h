@@ -117,8 +117,8 @@ struct kernel {
     bool fifo_write_eof, fifo_never_eof;
 
     /* Pseudo-terminals whose other side is gone. NetBSD filt_ttyread, filt_ptcread: only data
-     * counts, no end; filt_ttywrite, filt_ptcwrite: never ready. OpenBSD: READ has an end, WRITE has
-     * none ("only for poll(2) and select(2)"): filt_ttywrite sees the room of a queue that was
+     * counts, no end; filt_ttywrite, filt_ptcwrite: never ready. OpenBSD: READ has an end, WRITE
+     * has none ("only for poll(2) and select(2)"): filt_ttywrite sees the room of a queue that was
      * flushed, filt_ptcwrite none. Elsewhere both end. */
     enum { TTY_BOTH_END, TTY_READ_ENDS, TTY_NO_END } tty_end;
 

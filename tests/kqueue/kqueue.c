@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A kqueue for tests: Linux plays FreeBSD, NetBSD, OpenBSD, macOS or DragonFly, as $KQUEUE_AS says,
- * so that core/kernels/kqueue.c runs here. It is linked into a program, or loaded with LD_PRELOAD. The
- * state and the steps have the kernels' names, so that their sources can be laid beside it;
+ * so that core/kernels/kqueue.c runs here. It is linked into a program, or loaded with LD_PRELOAD.
+ * The state and the steps have the kernels' names, so that their sources can be laid beside it;
  * kernels.h lists their differences, each with its source.
  *
  * The number that kqueue() returns is an epoll set. It contains, edge-triggered, what each enabled

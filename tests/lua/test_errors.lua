@@ -317,7 +317,7 @@ function T.test_only_data_can_be_set_in_a_watch()
     watch.data = "new"
     equal(watch.data, "new")
     for _, name in ipairs {"interest", "ready", "fd", "queue", "colour", 1} do
-        raises("has no field '[%w]+' that can be set", function() watch[name] = 1 end)
+        raises("field '[%w]+' of a readyq.watch cannot be set", function() watch[name] = 1 end)
     end
 end
 

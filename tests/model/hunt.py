@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The long run with random operations: `make model OPERATIONS=n SEED=s`.
 
-A round is a new world and some operations, and depends only on its seed. If model and queue
-disagree, operations are removed as long as they still disagree, and the rest is printed as a
-program. The last line shows the totals.
+A round makes a new queue and a new model and applies some operations to both; it depends only on
+its seed. If the two disagree, operations are removed for as long as the disagreement remains, and
+those that are left are printed as a program. The last line shows the totals.
 """
 
 import argparse

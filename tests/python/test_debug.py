@@ -144,7 +144,7 @@ def test_object_that_was_closed(queue, pair, caught):
     watch = queue.add(pair[0])
     pair[0].close()
     queue.wait(0.2)
-    assert f"fd {number} (it was: UNIX socket" in the_only(caught, ResourceWarning)
+    assert f"fd {number} (was: UNIX socket" in the_only(caught, ResourceWarning)
     watch.remove()
 
 

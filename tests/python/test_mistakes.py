@@ -287,7 +287,8 @@ MISTAKES = [
      f"dispatch() failed for <readyq.Watch trigger, data=<Client>>: {ASYNC}"),
     (lambda w: dispatch(w, produce), TypeError,
      f"dispatch() failed for <readyq.Watch trigger, data={produce!r}>: its data is a generator "
-     "function, whose call runs nothing; give a plain function, or take the watch from wait()"),
+     "function, and calling it would run none of its code; give a plain function, or take the "
+     "watch from wait()"),
     (lambda w: dispatch(w, tick(w.trigger)), TypeError,
      "dispatch() failed for <readyq.Watch trigger>: it has no data to call; give a function as "
      "data, or take the watch from wait()"),

@@ -197,7 +197,7 @@ def test_the_functions_behind_it_refuse_what_they_cannot_use(queue, make):
     watch, batch = queue.add(make.unix()[0]), queue.wait(0)
     for call, first in ((_core.make_key, watch), (_core.take_keys, batch)):
         for arguments in ((), (first,), (first, dict), (first, ()), (None, tuple)):
-            with pytest.raises(TypeError, match="a class of tuples"):
+            with pytest.raises(TypeError, match="a subclass of tuple"):
                 call(*arguments)
 
 

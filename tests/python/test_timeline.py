@@ -255,14 +255,14 @@ def test_arrows_without_room_do_not_hide_the_others():
     picture = layout.arrange(read(trace.data()), 830)
     assert 5 <= len(picture.arrows) <= 15
     hidden = 205 - len(picture.arrows)
-    assert f"{hidden} arrows are left out, too close to others." in picture.notes
+    assert f"Arrows left out, because they are too close to others: {hidden}." in picture.notes
 
 
 def test_too_many_arrows_are_left_out_and_counted():
     picture = layout.arrange(read(recordings.crowd().data()), 1600)
     assert picture.arrows == []
     assert any(
-        note.endswith(" arrows are left out, as there are too many.") for note in picture.notes
+        note.startswith("Arrows left out, because there are too many: ") for note in picture.notes
     )
 
 
@@ -294,7 +294,7 @@ def test_a_few_bars_narrower_than_two_pixels_are_two_pixels_wide():
     [lane] = picture.lanes
     assert [(bar.width, bar.title) for bar in lane.bars] == [
         (2, "READ: handled in 1 µs"),
-        (2, "2 deliveries, handled in 2 µs in all"),
+        (2, "2 deliveries, whose handling took 2 µs in all"),
         (2, "READ: handled in 1 µs"),
     ]
     assert lane.columns == {}
@@ -467,7 +467,7 @@ def test_the_width_is_that_of_the_picture(folder):
         (["run.json", "-o", "run.png"], "has to end in .svg or .html: run.png"),
         (["run.json", "-o", "run"], "has to end in .svg or .html: run"),
         (["run.json", "-o", "a\nb"], "has to end in .svg or .html: a\\nb"),
-        (["run.json", "-o", "run.svg", "--width", "3"], "from 500 to 10000 pixels: 3"),
+        (["run.json", "-o", "run.svg", "--width", "3"], "between 500 and 10000 pixels, not 3"),
         (["run.json", "-o", "run.svg", "--width", "x"], "invalid int value: 'x'"),
         (["run.json", "-o", "run.svg", "--colour"], "unrecognized arguments: --colour"),
     ],

@@ -59,7 +59,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.output.suffix.lower() not in (".svg", ".html"):
         parser.error(f"the name of the picture has to end in .svg or .html: {options.output}")
     if not NARROWEST <= options.width <= 10_000:
-        parser.error(f"the width has to be from {NARROWEST} to 10000 pixels: {options.width}")
+        parser.error(
+            f"the width has to be between {NARROWEST} and 10000 pixels, not {options.width}"
+        )
     return options
 
 

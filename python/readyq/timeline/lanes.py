@@ -179,7 +179,7 @@ _SEVERAL = {
     "sleep": "sleeps, which took",
     "handler": "handlers, which took",
     "ready": "times ready, for",
-    "handled": "deliveries, handled in",
+    "handled": "deliveries, whose handling took",
 }
 
 

@@ -201,14 +201,13 @@ def _add_arrows(layout: Layout) -> None:
     if len(ready) > ARROWS:
         hidden += len(ready)
         ready = []
-        reason = "as there are too many"
+        reason = "because there are too many"
     else:
-        reason = "too close to others"
+        reason = "because they are too close to others"
     for link in calls + ready:
         _add_arrow(layout, *link)
     if hidden:
-        arrows = "arrow is" if hidden == 1 else "arrows are"
-        layout.notes.append(f"{hidden:,} {arrows} left out, {reason}.")
+        layout.notes.append(f"Arrows left out, {reason}: {hidden:,}.")
 
 
 def _add_arrow(layout: Layout, source: Lane, target: Lane, x1: float, x2: float, kind: str) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Embeds a recording into one HTML page that needs no network. paint.js draws it, page.js lets the
-reader zoom, hover and search, and page.css has the look.
+reader zoom, hover and search, and page.css styles it.
 """
 
 from __future__ import annotations
