@@ -40,6 +40,10 @@ SHORT = {"ns": "ns", ECHO: "\u00b5s", "bytes": "bytes"}  # units
 RIVALS = {FAMILIES["tasks"]: "asyncio"}  # compared with as well, even if another one is better
 WORST = 3  # how many losses are named below each of the short tables
 
+INTERPRETED = """\
+The time includes the code that the interpreter runs after the sleep. After 10 ms that code is no
+longer in the caches, so the more of it there is, the later the program continues."""
+
 # Why readyq loses, by family and group.
 REASONS = {
     ("C and Rust", "event"): """\
@@ -74,10 +78,13 @@ numbers refer to now. libev also has no wake-up descriptor to close until a prog
 A condition variable is one futex. A wake writes to a descriptor, which ends the other thread's wait
 in epoll, as any event would.""",
     ("Python, a queue", "import"): """\
-`select` is a single compiled module; readyq is a package, of which a part is written in Python.""",
+`select` is a single compiled module; readyq is a package, part of which is written in Python.""",
     ("Python, a queue", "latency"): """\
 `queue.SimpleQueue` is a lock; a wake writes to a descriptor, which ends the other thread's wait in
 epoll, as any event would.""",
+    ("Python, a queue", "oversleep"): INTERPRETED,
+    ("Lua, a queue", "oversleep"): INTERPRETED,
+    ("Lua, coroutines", "oversleep"): INTERPRETED,
     ("Python, a queue", "memory"): """\
 A watch is an object; the other program keeps an entry in a dict.""",
     ("Python, a queue", "event"): """\
@@ -109,7 +116,7 @@ A watch keeps its source and its data in Lua, and `remove` releases both.""",
     ("Lua, a queue", "event"): """\
 With one event per wait, most of the cost is the `wait` call itself.""",
     ("Lua, a queue", "timer"): """\
-The luv program reuses its timers, which count milliseconds from a time that luv has read before;
+The luv program reuses its timers, which count milliseconds from a time that luv read earlier;
 the readyq program adds a new timer and reads the clock.""",
     ("Lua, coroutines", "event"): """\
 readyq's scheduler is written in Lua, that of cqueues in C. cqueues makes a second system call.""",
@@ -349,8 +356,8 @@ Each ratio is readyq's best figure divided by that of the best other library, wh
 1 (in bold), readyq needs less. Instructions are those that the library and the program execute.
 Time is processor time, and most of it is spent in system calls, in the kernel, so a large ratio in
 instructions often goes with a small one in time. For sleeping and for waking another thread, the
-time is the delay instead. System calls are given as two counts for one operation, readyq's : the
-other's."""
+time is the delay instead. System calls are given as two counts for one operation with a colon
+between them: readyq's, then the other's."""
 
 
 def table(head, lines, aligned=""):

@@ -158,7 +158,7 @@ call.""",
         "import",
         "Importing",
         """\
-The first `import` in a Python program of a module that is already compiled.""",
+The first `import` of a module in a Python program; the module is already compiled.""",
         REPEAT,
         unit="instructions",
     ),

@@ -110,7 +110,7 @@ static inline int64_t readyq__next_due(readyq *q)
 /* ------------------------------------------------------------------ handlers.c */
 
 /* The first makes the handler count w->signal in w->caught and set `signalled` of w->queue, which
- * must already be set; the second ends this. -EINVAL: the C library reserves the signal. */
+ * must have its value before; the second ends this. -EINVAL: the C library reserves the signal. */
 int readyq__handle_signal(readyq_watch *w);
 void readyq__unhandle_signal(readyq_watch *w);
 
@@ -173,7 +173,7 @@ void readyq__give_back(readyq *q, readyq_batch *batch);   /* what it holds; it s
 void readyq__close_batch(readyq *q, readyq_batch *batch); /* the caller drops the reference */
 
 /* Closes the batches that this thread waited with last, or, if not `own`, those of other threads.
- * `but` stays open. */
+ * The batch `but` stays open. */
 void readyq__close_batches(readyq *q, bool own, const readyq_batch *but);
 
 /* ------------------------------------------------------------------ kevents.c */

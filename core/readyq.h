@@ -78,8 +78,8 @@ struct readyq__link { /* private: an element of a circular list */
 
 /* One registration in one queue, embedded in an object of the caller. Zero it before its first use
  * (`readyq_watch w = {0}`) and do not move it while it is in a queue. The fields after `data` are
- * read-only for the caller. Where other threads wait on the queue or change the watch, read them by
- * an atomic load, such as `__atomic_load_n(&w->ready, __ATOMIC_RELAXED)`.
+ * read-only for the caller. Where other threads wait on the queue or change the watch, read them
+ * with an atomic load, such as `__atomic_load_n(&w->ready, __ATOMIC_RELAXED)`.
  *
  * Its memory may be freed when it is in no queue (`queue == NULL`) and no other thread uses it.
  * In a pool of threads the thread that took a watch by readyq_next() uses it until it calls
@@ -116,7 +116,7 @@ struct readyq_watch {
             struct {
                 struct readyq__link group; /* in one list of its kind */
                 union {
-                    uint64_t count;                 /* of a trigger: calls to fire to deliver */
+                    uint64_t count;                 /* of a trigger: fires not yet delivered */
                     readyq_watch *next_same_signal; /* of a signal */
                 };
             } source;
@@ -278,7 +278,7 @@ struct readyq_batch {
         struct readyq__link opened; /* in the queue's list of open batches */
         uintptr_t thread;           /* that waited last */
         int64_t deadline;           /* of the last wait, on the queue's clock */
-        bool hides;                 /* it holds what readyq_fileno() does not show by itself */
+        bool hides;                 /* it holds a watch that readyq_fileno() does not show */
     } own;
 };
 
@@ -362,7 +362,7 @@ READYQ_API int64_t readyq_due(readyq_watch *w);
 #define READYQ_FIGURES(FIGURE)                                                                     \
     FIGURE(watches, "in the queue now")                                                            \
     FIGURE(adds, "watches that were added, including fired timers that were restarted")            \
-    FIGURE(removes, "watches that left: removed, fired or found closed, or with a closed queue")   \
+    FIGURE(removes, "watches that left: removed, fired, found closed, or in a closed queue")       \
     FIGURE(waits, "calls to wait, and to readyq_look by a binding that is about to sleep")         \
     FIGURE(events, "what sources reported: kernel events, deadlines, signals, calls to fire")      \
     FIGURE(deliveries, "watches that were taken from batches")                                     \

@@ -30,14 +30,14 @@ struct queue {
     bool ended;              /* the loop of the last wait has run to its end, or had nothing */
     bool numbered;           /* the loop of an earlier one has not: it may still run (wait.c) */
     int left;                /* watches in the batch, at most */
-    int awaited;             /* how many watches coroutines await */
+    int awaited;             /* number of watches that coroutines are awaiting */
     int forbidden;           /* no coroutine begins to await one while this is above 0 */
     lua_State *running;      /* the coroutine that the loop has resumed last, while it runs */
     int slots;               /* size of the table of watches */
     int free;                /* the first free slot, 0 when there is none */
     bool polled;             /* its descriptor was handed out: another loop may poll it */
     bool traced;             /* it has a tracer, which is not running now */
-    readyq_recording *trace; /* what its lines are made of, or NULL */
+    readyq_recording *trace; /* the recording they are made from, or NULL */
     uint64_t shown;          /* the position in it */
 };
 

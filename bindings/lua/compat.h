@@ -79,7 +79,7 @@ static inline void lua_warning(lua_State *L, const char *message, int more)
 #define HAS_CONTINUATIONS
 #endif
 
-/* Begins the definition of body(L, context), which lua_callk() can call by the continuation
+/* Begins the definition of body(L, context), which lua_callk() can call through the continuation
  * `name`. */
 #if LUA_VERSION_NUM == 502
 typedef int lua_KContext;

@@ -81,7 +81,7 @@ typedef struct {
     Batch *last;            /* the newest batch, or NULL; not a reference */
     _Atomic(Batch *) spare; /* the memory of a deallocated batch, for the next wait, or NULL */
     PyObject *tracer;       /* is called with each line of a trace, or NULL */
-    _Atomic(readyq_recording *) trace; /* what the lines are made of, or NULL */
+    _Atomic(readyq_recording *) trace; /* the recording they are made from, or NULL */
     uint64_t shown;                    /* the position in it */
     PyObject *weakrefs;
     atomic_ulong tracing; /* the thread inside the tracer, whose own calls are not reported */
@@ -165,7 +165,7 @@ PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path);
 /* Raises "`call` failed for `object`: `why`". Returns NULL. */
 PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *object, const char *why);
 
-/* "()" for a plain name of a call, as readyq_explain() adds; "" for other words. */
+/* "()" if `call` is a plain name, as in readyq_explain(); otherwise "". */
 const char *pyq_parentheses_of(const char *call);
 
 /* ------------------------------------------------------------------ text.c */
@@ -257,8 +257,8 @@ PyObject *pyq_dispatch_queue(PyObject *self, PyObject *const *arguments, Py_ssiz
 
 /* ------------------------------------------------------------------ dispatch.c */
 
-/* Calls data for each watch of the batch, and takes each when its turn comes. How many were called,
- * or -1 with an exception. */
+/* Calls data for each watch of the batch, and takes each when its turn comes. Returns how many were
+ * called, or -1 with an exception. */
 int pyq_call_ready(Batch *batch);
 
 /* ------------------------------------------------------------------ selector.c */

@@ -78,7 +78,7 @@ static PyStructSequence_Desc stats_desc = {
     sizeof stats_fields / sizeof *stats_fields - 1,
 };
 
-#define FIELD(name) {#name, "as readyq.Stats, for watches of one kind"},
+#define FIELD(name) {#name, "as in readyq.Stats, but for watches of one kind"},
 static PyStructSequence_Field kind_fields[] = {READYQ_FIGURES_OF_KIND(FIELD){NULL, NULL}};
 #undef FIELD
 

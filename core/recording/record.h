@@ -66,7 +66,7 @@ enum {
     READYQ__TICKS = 1,
     READYQ__DESCRIPTION = 0xff,     /* `type` of a slot that is a part of a description */
     READYQ__DESCRIPTION_SIZE = 256, /* of the whole, with its zero */
-    READYQ__PART =                  /* of one, in a slot: from `time` to the slot's end */
+    READYQ__PART =                  /* bytes of it that fit into a slot: from `time` on */
     sizeof(struct readyq_record) - offsetof(struct readyq_record, time)
 };
 

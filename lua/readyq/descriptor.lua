@@ -243,7 +243,7 @@ end
 local function make_free(call, s, task)
     if scheduler.release(task) then return end
     if coroutine.status(task.co) ~= "dead" then
-        misuse.raise("%s: another coroutine is already waiting for the same direction of %s", call,
+        misuse.raise("%s: another coroutine is already waiting for %s in the same direction", call,
             tostring(s))
     end
     task:abandon()

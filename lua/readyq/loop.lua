@@ -78,8 +78,8 @@ function loop.wrap(f)
     return function(...)
         local co = coroutine.running()
         if waiter and waiter ~= co and coroutine.status(waiter) ~= "dead" then
-            misuse.raise("this generator of loop.wrap() is already waiting for another "
-                .. "coroutine, which called it first")
+            misuse.raise("this generator of loop.wrap() was called by another coroutine "
+                .. "first, and is still waiting in that call")
         end
         roots[generator] = roots[co] or co
         return pass(co, tasks[roots[generator]], coroutine.resume(generator, ...))

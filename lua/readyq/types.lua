@@ -371,8 +371,8 @@ function loop.spawn(f, ...) end
 ---@return thread
 function loop.every(period, f, ...) end
 
----Like coroutine.wrap, for a function that waits: meanwhile the coroutine that calls the generator
----is suspended, and another one that calls it gets an error. A wait in a generator that
+---Like coroutine.wrap, for a function that waits: while it waits, the coroutine that calls the
+---generator is suspended, and another one that calls it gets an error. A wait in a generator that
 ---coroutine.wrap made raises an error.
 ---@param f function
 ---@return fun(...: any): any ...
@@ -425,9 +425,9 @@ function loop.priority(s, timeout) end
 ---@return integer? errno
 function loop.wait_process(pid, timeout) end
 
----Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback, and
----the error is then not reported elsewhere; or nil and "timeout"; or nil and "closed" if the
----program had already closed it. If you close a coroutine that others are joining, call
+---Waits until the coroutine has ended. Returns its results; or nil, its error and a traceback; or
+---nil and "timeout"; or nil and "closed" if the program had already closed it. An error that is
+---returned is not reported elsewhere. If you close a coroutine that others are joining, call
 ---cancel(co) as well.
 ---@param co thread started by spawn or every
 ---@param timeout? readyq.timeout
@@ -573,7 +573,7 @@ function object:dohandshake() end
 ---@return 1
 function object:settimeout(seconds, mode) end
 
----Calls by other coroutines that wait for it return nil and "closed".
+---Closes it. Calls in which other coroutines wait for it return nil and "closed".
 ---@return 1
 function object:close() end
 

@@ -206,7 +206,7 @@ class _Reader:
 
     def _report(self, error: Exception) -> None:
         """Passes an error on. After two without a delivery in between the loop stops calling
-        dispatch(): it kept the event that it could not deliver, and would fail again forever."""
+        dispatch(), which keeps an event that it cannot deliver, and would fail again forever."""
         delivered = self._queue.stats().deliveries
         message = f"dispatch() of {self._queue!r} raised an exception"
         if delivered == self._delivered:

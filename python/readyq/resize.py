@@ -2,7 +2,7 @@
 """Draws the prompt anew when the terminal has become narrower.
 
 Terminals then break the rows that are too long, which prompt_toolkit does not expect: it would
-erase too few of them, and leave the beginning of the line above the new one.
+erase too few of them, and the beginning of the old line would remain above the new one.
 """
 
 from __future__ import annotations

@@ -94,13 +94,13 @@ class Lane:
 
     @property
     def name(self) -> str:
-        """`fd 7` of `fd 7 (a pipe)`."""
+        """`fd 7` in `fd 7 (a pipe)`."""
         return text.visible(self.track.name.partition(" (")[0])
 
     @property
     def description(self) -> str:
-        """`a pipe` of `fd 7 (a pipe)`; how many watches it shows; of a thread or the queue, what it
-        did.
+        """For a watch the words in parentheses, `a pipe` in `fd 7 (a pipe)`, and how many watches
+        it shows; for a thread or the queue what it did.
         """
         if self.track.kind == "queue":
             kinds = Counter(mark.kind for mark in self.track.marks)

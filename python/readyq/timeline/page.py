@@ -54,7 +54,7 @@ through its bars with N and P.</p>
 <p id="keys"><b>Wheel</b>, <kbd>+</kbd> <kbd>-</kbd> zoom; <b>Shift+drag</b> zooms into a part;
 <b>drag</b>, <kbd>&#x2190;</kbd> <kbd>&#x2192;</kbd> move; <kbd>&#x2191;</kbd> <kbd>&#x2193;</kbd>
 choose a lane; <kbd>N</kbd> <kbd>P</kbd> next and previous bar; <kbd>/</kbd> search;
-<kbd>0</kbd> everything.</p>
+<kbd>0</kbd> shows everything.</p>
 </footer>
 <noscript>This page needs JavaScript. <code>python -m readyq.timeline run.json -o run.svg</code>
 draws a picture that does not.</noscript>

@@ -156,7 +156,7 @@ def _parse(source: str | bytes | bytearray) -> Any:
         rest = error.doc[error.pos :]
         if not rest.strip() or error.msg.startswith("Unterminated string"):
             raise BadRecordingError("is truncated: the JSON ends too early") from error
-        message = f"is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        message = f"is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         raise BadRecordingError(message) from error
     except RecursionError as error:
         message = "is not a readyq recording: its JSON is nested too deeply"
@@ -186,7 +186,7 @@ def _dropped(about: Mapping[str, Any]) -> int:
 
 
 def _time(event: Mapping[str, Any], key: str) -> int:
-    """The event's time of this name, which the file has in microseconds."""
+    """The time under this key of the event; the file has it in microseconds."""
     value: object = event.get(key, 0 if key == "dur" else None)
     # Not converted before it is known to be small: it can be infinite, or a huge integer.
     if isinstance(value, (int, float)) and 0 <= value <= _LONGEST / 1000:
@@ -320,7 +320,8 @@ class _Reader:
 def _wakers(thread: Track, ready: Mapping[tuple[int, int], int]) -> Iterator[Arrow]:
     """An arrow for each watch that became ready in a sleep of the thread and was taken after it.
 
-    `ready` has the time from which a watch was ready, by its track and the time it was taken.
+    `ready` maps the track of a watch and the time at which it was taken to the time since which
+    it was ready.
     """
     sleep: Span | None = None  # the last one of the wait before the handler
     for span in thread.spans:
