@@ -187,7 +187,7 @@ function T.test_a_generator_that_waits_cannot_be_called_by_another_coroutine()
     run(function()
         items[1] = generator()
     end, function()
-        raises("loop_edges.lua:%d+: .*waiting for another coroutine", function() generator() end)
+        raises("loop_edges.lua:%d+: .*called by another coroutine", function() generator() end)
         while not items[1] do loop.sleep(0.001) end
         items[2] = generator() -- when it does not wait, each coroutine can call it
     end)

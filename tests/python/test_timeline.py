@@ -495,7 +495,7 @@ def damaged(**event):
         (GOOD[: len(GOOD) // 2], "is truncated"),
         (GOOD[:-1], "is truncated"),
         (GOOD[: GOOD.index("main thread") + 3], "is truncated"),
-        (GOOD + "}", "is not valid JSON: Extra data in line 1"),
+        (GOOD + "}", "is not valid JSON: Extra data at line 1"),
         ("not JSON", "is not valid JSON: Expecting value at line 1, column 1"),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "is not valid JSON"),
         ("[1e999, NaN]", "is not valid JSON: NaN is not allowed"),
