@@ -38,6 +38,7 @@ HEADLINES = [
 ]
 SHORT = {"ns": "ns", ECHO: "\u00b5s", "bytes": "bytes"}  # units
 RIVALS = {FAMILIES["tasks"]: "asyncio"}  # compared with as well, even if another one is better
+DELAYS = ("oversleep", "latency")  # groups in which a time is a delay, not that of a processor
 WORST = 3  # how many losses are named below each of the short tables
 
 INTERPRETED = """\
@@ -239,9 +240,9 @@ def worst(chapters, name):
         unit = next((unit for unit in pairs if unit not in COLUMN_OF), "instructions")
         ours, peer = pairs.get(unit, (None, None))
         if peer is not None and peer.value > 0 and is_less(peer, ours):
-            counted = ", instructions" if unit == "instructions" else ""
+            kind = "delay" if chapter.group in DELAYS else unit if unit == "instructions" else "time"
             times = ours.value / peer.value
-            words = f"{number(times)}\u00d7 ({label(peer)}{counted})"
+            words = f"{number(times)}\u00d7 ({kind}; {label(peer)})"
             losses.append((times, f"{chapter.title}: *{what}* {words}"))
     if not losses:
         return "readyq was not clearly slower in anything."
@@ -270,7 +271,8 @@ asyncio itself. Where readyq can be used in several ways, the cheapest counts.
 - *Level*: neither of these, and they differ by less than 10 %.
 - *Unclear*: anything else; the machine was too noisy to say.
 
-The lines below each table name the operations in which readyq loses by most. All ratios are listed
+The lines below each table name the operations in which readyq loses by most, in time, or in
+instructions where no time was measured. All ratios of readyq to the best alternative are listed
 [further below](#every-ratio), with the reasons why readyq needs more in some of them."""
 
 

@@ -220,7 +220,7 @@ def page(parts):
         for chapter in importlib.import_module(name).CHAPTERS:
             if rows := [row for row in every if row.group == chapter.group]:
                 chapters.append((chapter, rows, part["conditions"]))
-    overview(every, parts["counted"]["conditions"])
+    overview(every, parts.get("timed", parts["counted"])["conditions"])
     words = [in_short(every, [one[:2] for one in chapters]), WHO]
     words += [chapter_text(*one) for one in chapters]
     words += [every_ratio([one[:2] for one in chapters]), conditions_text(parts)]
