@@ -240,7 +240,8 @@ def worst(chapters, name):
         unit = next((unit for unit in pairs if unit not in COLUMN_OF), "instructions")
         ours, peer = pairs.get(unit, (None, None))
         if peer is not None and peer.value > 0 and is_less(peer, ours):
-            kind = "delay" if chapter.group in DELAYS else unit if unit == "instructions" else "time"
+            timed = "delay" if chapter.group in DELAYS else "time"
+            kind = "instructions" if unit == "instructions" else timed
             times = ours.value / peer.value
             words = f"{number(times)}\u00d7 ({kind}; {label(peer)})"
             losses.append((times, f"{chapter.title}: *{what}* {words}"))
