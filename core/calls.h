@@ -110,7 +110,7 @@ static inline int64_t readyq__next_due(readyq *q)
 /* ------------------------------------------------------------------ handlers.c */
 
 /* The first makes the handler count w->signal in w->caught and set `signalled` of w->queue, which
- * must have its value before; the second ends this. -EINVAL: the C library reserves the signal. */
+ * must be set before the call. The second ends this. -EINVAL: the C library reserves the signal. */
 int readyq__handle_signal(readyq_watch *w);
 void readyq__unhandle_signal(readyq_watch *w);
 

@@ -210,7 +210,7 @@ READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64
 
 /* Restarts a timer: it fires `delay` ns from now, then once per period. An expiration that has not
  * been taken yet is dropped. A timer that has fired and left its queue is added to it again. O(1)
- * if it becomes later, otherwise O(log n); allocates nothing unless the timer has left its queue.
+ * if it is postponed, otherwise O(log n); allocates nothing unless the timer has left its queue.
  * -EINVAL: delay negative, or not a timer. -ENOENT: it was removed. -ESHUTDOWN. -ENOMEM. */
 READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
 
@@ -519,10 +519,10 @@ READYQ_API const char *readyq_record_name(int type);
  * for the steps in between, and for watches that fired or were closed with their queue. */
 READYQ_API const char *readyq_trace_name(const struct readyq_record *record);
 
-/* The `thread` of this thread's records. */
+/* The value of `thread` in the records of this thread. */
 READYQ_API uint32_t readyq_thread(void);
 
-/* The `watch` of a watch's records; 0 before it was added. */
+/* The value of `watch` in the records of this watch; 0 before it is added. */
 READYQ_API uint64_t readyq_id(const readyq_watch *w);
 
 /* ------------------------------------------------------------------ texts */

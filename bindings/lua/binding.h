@@ -37,7 +37,7 @@ struct queue {
     int free;                /* the first free slot, 0 when there is none */
     bool polled;             /* its descriptor was handed out: another loop may poll it */
     bool traced;             /* it has a tracer, which is not running now */
-    readyq_recording *trace; /* the recording they are made from, or NULL */
+    readyq_recording *trace; /* the recording that its lines are made from */
     uint64_t shown;          /* the position in it */
 };
 

@@ -81,7 +81,7 @@ typedef struct {
     Batch *last;            /* the newest batch, or NULL; not a reference */
     _Atomic(Batch *) spare; /* the memory of a deallocated batch, for the next wait, or NULL */
     PyObject *tracer;       /* is called with each line of a trace, or NULL */
-    _Atomic(readyq_recording *) trace; /* the recording they are made from, or NULL */
+    _Atomic(readyq_recording *) trace; /* the recording that its lines are made from */
     uint64_t shown;                    /* the position in it */
     PyObject *weakrefs;
     atomic_ulong tracing; /* the thread inside the tracer, whose own calls are not reported */
@@ -293,7 +293,7 @@ int pyq_warn(Queue *queue);
 PyObject *pyq_set_tracer(PyObject *self, PyObject *target);
 void pyq_end_trace(Queue *queue);
 
-/* Called after a call: shows what was recorded since the last time to the tracer, if there is one.
+/* Called after a call: shows the tracer, if there is one, what was recorded since the last call.
  * Its errors go to sys.unraisablehook. `name`: of a wait, with its timeout, or NULL; `watch`: the
  * call's own, or NULL. */
 void pyq_trace(Queue *queue, const char *name, Watch *watch);

@@ -57,7 +57,7 @@ function misuse.refuse_coroutine(call, is_main)
             .. "loop.run()", call)
     end
     misuse.raise("%s: this coroutine was not started by loop.spawn(), so nothing would resume "
-        .. "it; make a generator that waits with loop.wrap() instead of coroutine.wrap()", call)
+        .. "it; for a generator that waits use loop.wrap() instead of coroutine.wrap()", call)
 end
 
 return misuse

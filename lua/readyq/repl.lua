@@ -289,7 +289,8 @@ if is_asked_by_command_line() then
         __tostring = function() return HELP end,
         __call = function() print(HELP) end,
     })
-    local banner = "readyq %s on %s, %s: print(q) shows the queue, help shows a summary, Ctrl-D exits."
+    local banner = "readyq %s on %s, %s: "
+        .. "print(q) shows the queue, help shows a summary, Ctrl-D exits."
     print(banner:format(readyq.VERSION, queue:backend(), jit and jit.version or _VERSION))
     local reason = choose_input()
     if reason then print("Line editing and completion are off: " .. reason) end

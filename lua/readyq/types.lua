@@ -566,8 +566,8 @@ function object:sendto(datagram, address, port) end
 ---@return string? message "wantread" or "wantwrite" after a timeout
 function object:dohandshake() end
 
----Limits the calls that follow. Both limits count from the beginning of a call; if both are set,
----"b" limits each of its waits.
+---Limits the calls that follow. A limit of mode "b" or "t" counts from the beginning of a call; if
+---both are set, "t" does so, and "b" limits each wait within the call.
 ---@param seconds? number nil and negative numbers mean no limit
 ---@param mode? "b" | "t" | "r"
 ---@return 1
