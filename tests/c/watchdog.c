@@ -608,7 +608,7 @@ static void test_a_long_turn(void)
     put(p[1]);
     add(q, &w, p[0], READYQ_READ);
     run_with(q, 0, 3, block);
-    expect("(pipe) interest READ, ready READ: its handler took 0.", "nothing else was handled");
+    expect("(pipe) interest READ, ready READ: its handler took ", "nothing else was handled");
     CHECK(dog.watch == &w);
     readyq_close(q);
     close_pair(p);
@@ -622,7 +622,7 @@ static void test_a_long_turn_of_a_timer_that_has_left(void)
     CHECK_IS(readyq_add_timer(q, &w, 0, 0), 0);
     run_with(q, -1, 1, block);
     run_with(q, 0, 1, NULL);
-    expect("timer: its handler took 0.", "");
+    expect("timer: its handler took ", "");
     CHECK(dog.watch == NULL);
     readyq_close(q);
 }
@@ -641,7 +641,7 @@ static void test_a_long_turn_of_a_watch_that_is_removed_in_it(void)
     CHECK_IS(readyq_add_trigger(q, &trigger), 0);
     CHECK_IS(readyq_fire(&trigger), 0);
     run_with(q, 0, 2, remove_and_block);
-    expect("trigger: its handler took 0.", "");
+    expect("trigger: its handler took ", "");
     CHECK(dog.watch == NULL);
     readyq_close(q);
 }
@@ -657,7 +657,7 @@ static void test_a_long_turn_of_a_descriptor_that_is_removed_in_it(void)
     put(p[1]);
     add(q, &w, p[0], READYQ_READ);
     run_with(q, 0, 2, remove_and_block);
-    snprintf(text, sizeof text, "fd %d, which was removed meanwhile: its handler took 0.", p[0]);
+    snprintf(text, sizeof text, "fd %d, which was removed meanwhile: its handler took ", p[0]);
     expect(text, "");
     CHECK(dog.watch == NULL);
     readyq_close(q);
@@ -691,7 +691,7 @@ static void test_a_turn_that_computes(void)
     CHECK_IS(readyq_add_timer(q, &w, 0, MS), 0);
     run_with(q, -1, 1, compute_long);
     run_with(q, 0, 1, NULL);
-    expect("timer", ": its handler took 0.");
+    expect("timer", ": its handler took ");
     readyq_close(q);
 }
 
