@@ -106,8 +106,7 @@ void luaq_watch_members(lua_State *L); /* [-0, +0, m] adds to the table on top *
 /* ------------------------------------------------------------------ wait.c */
 
 /* Waits with the arguments of q:wait(), at 1 to 3, and begins a batch. Returns the queue; `left`
- * are ready. A failed system call raises, since a `for` would call whatever is returned. [-0, +0,
- * e] */
+ * are ready. A failed system call raises, since a `for` would call what is returned. [-0, +0, e] */
 struct queue *luaq_begin_wait(lua_State *L);
 
 /* What became of the next watch of a batch. */

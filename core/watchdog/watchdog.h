@@ -147,8 +147,8 @@ void readyq__watchdog_take(readyq *q, const readyq_watch *w);
 
 /* ------------------------------------------------------------------ oversights.c */
 
-void readyq__watchdog_stale(readyq *q, const readyq_watch *w); /* its descriptor was closed */
-/* Its signal is blocked in every thread. */
+/* The descriptor of the watch was closed; its signal is blocked in every thread. */
+void readyq__watchdog_stale(readyq *q, const readyq_watch *w);
 void readyq__watchdog_blocked(readyq *q, readyq_watch *w);
 
 /* This thread is about to sleep: returns how long it may sleep, 0 if there is a warning. */

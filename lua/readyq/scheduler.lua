@@ -338,8 +338,7 @@ end
 -- Does not sleep if a task is scheduled or nothing is left to wait for. Returns whether there is.
 local function advance(seconds, is_nested)
     local did_wait = waiting > 0 or count(queue) > 0
-    if not has_leftovers and not is_nested then run_scheduled() end
-    has_leftovers = false
+    if has_leftovers then has_leftovers = false elseif not is_nested then run_scheduled() end
     if last_scheduled > 0 or next_due <= last_due or waiting == 0 and count(queue) == 0
         and (did_wait or not program.has_watch(queue, handlers)) then
         seconds = 0

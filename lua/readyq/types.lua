@@ -193,8 +193,7 @@ function queue:now() end
 function queue:stats() end
 
 ---Records what the queue and its threads do from now on: the newest records, 100000 unless a
----number is given, 40 bytes each. A queue can have several recordings at the
----same time.
+---number is given, 40 bytes each. A queue can have several recordings.
 ---@param records? integer
 ---@return readyq.recording? recording
 ---@return string? message

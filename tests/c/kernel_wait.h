@@ -27,20 +27,8 @@ int __wrap_epoll_wait(int set, struct epoll_event *events, int max, int timeout)
 
 #else
 
-#include <sys/types.h>
+#include "kevent_call.h"
 
-#include <sys/event.h>
-
-#if defined(__NetBSD__)
-typedef size_t event_count;
-#else
-typedef int event_count;
-#endif
-
-int __real_kevent(int kq, const struct kevent *changes, event_count nchanges, struct kevent *events,
-                  event_count nevents, const struct timespec *timeout);
-int __wrap_kevent(int kq, const struct kevent *changes, event_count nchanges, struct kevent *events,
-                  event_count nevents, const struct timespec *timeout);
 int __wrap_kevent(int kq, const struct kevent *changes, event_count nchanges, struct kevent *events,
                   event_count nevents, const struct timespec *timeout)
 {

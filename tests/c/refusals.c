@@ -10,8 +10,7 @@
 #if HAS_EPOLL
 #include <sys/epoll.h>
 #else
-#include <sys/event.h>
-#include <sys/time.h>
+#include "kevent_call.h"
 #endif
 
 static bool refuses;  /* the next addition or change */
@@ -38,16 +37,6 @@ int __wrap_epoll_ctl(int set, int operation, int fd, struct epoll_event *event)
 
 #else
 
-#if defined(__NetBSD__)
-typedef size_t event_count;
-#else
-typedef int event_count;
-#endif
-
-int __real_kevent(int kq, const struct kevent *changes, event_count nchanges, struct kevent *events,
-                  event_count nevents, const struct timespec *timeout);
-int __wrap_kevent(int kq, const struct kevent *changes, event_count nchanges, struct kevent *events,
-                  event_count nevents, const struct timespec *timeout);
 int __wrap_kevent(int kq, const struct kevent *changes, event_count nchanges, struct kevent *events,
                   event_count nevents, const struct timespec *timeout)
 {

@@ -935,7 +935,7 @@ static void test_an_edge_watch_is_read_later(void)
     close_pair(p);
 }
 
-/* By somebody who is not called for it: what is left becomes less. */
+/* By other code than the handler of the watch: fewer bytes are left afterwards. */
 static void test_an_edge_watch_is_read_little_by_little(void)
 {
     readyq *q = open_watched();
