@@ -115,7 +115,7 @@ end
 
 function T.test_debug_without_thresholds_has_the_usual_ones()
     local r, w = things.pipe()
-    unix.write(w, "x")
+    things.close(w)
     local warnings = things.warnings(function()
         local q = readyq.new {debug = true}
         q:add(r, "r")

@@ -223,7 +223,8 @@ before_repr = repr(recording)
 assert starve(lambda: repr(recording)) == before_repr
 saved = sweep(lambda: recording.save("/nowhere/run.json"), 40)
 assert saved[-1] is FileNotFoundError and set(saved) == {MemoryError, FileNotFoundError}
-assert starve(lambda: q.check()) == []
+if q.backend == "epoll":  # kqueue does not list what it watches
+    assert starve(lambda: q.check()) == []
 assert starve(lambda: q.now()) > 0
 for _ in range(300):
     q.wait(0)
