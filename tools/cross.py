@@ -32,7 +32,8 @@ CORE_ONLY = [
     "riscv64-linux-musl",
 ]
 SOURCES = ["GNUmakefile", "bindings", "core", "lua", "python", "tools"]
-FLAGS = "-std=c11 -D_GNU_SOURCE -pthread -Icore -O1 -Werror"
+# -dynamic: a static musl would have to be compiled first, which takes longer than all the rest.
+FLAGS = "-std=c11 -D_GNU_SOURCE -pthread -Icore -O1 -Werror -dynamic"
 WARNINGS = "-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes"
 INTERPRETERS = r"_?Py\w+|_Py\w+|lua_\w+|luaL_\w+"
 LINKERS_OWN = {"__dso_handle", "_mh_dylib_header", "_init", "_fini", "dyld_stub_binder"}
