@@ -54,11 +54,10 @@ static const char *parentheses_of(const char *call)
     return strpbrk(call, "([. ") == NULL ? "()" : "";
 }
 
-char *readyq_explain(const char *call, int fd, int error, char *text, size_t size)
+char *readyq_explain_for(const char *call, const char *target, int error, char *text, size_t size)
 {
     const int number = error < 0 ? -error : error;
     struct readyq__refusal reason = {number, strerror(number), "see errno(3)"};
-    char what[160], target[192] = "";
 
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (errors[i].error == number)
@@ -66,13 +65,21 @@ char *readyq_explain(const char *call, int fd, int error, char *text, size_t siz
     if (readyq__last_refusal.why != NULL && readyq__last_refusal.error == number)
         reason = readyq__last_refusal;
     readyq__forget_refusal();
-    if (fd >= 0)
-        snprintf(target, sizeof target, " for descriptor %d (%s)", fd,
-                 readyq_describe(fd, what, sizeof what));
     if (size > 0)
-        snprintf(text, size, "%s%s failed%s: %s; %s", call, parentheses_of(call), target,
-                 reason.why, reason.advice);
+        snprintf(text, size, "%s%s failed%s%s: %s; %s", call, parentheses_of(call),
+                 target != NULL ? " for " : "", target != NULL ? target : "", reason.why,
+                 reason.advice);
     return text;
+}
+
+char *readyq_explain(const char *call, int fd, int error, char *text, size_t size)
+{
+    char what[160], target[192];
+
+    if (fd >= 0)
+        snprintf(target, sizeof target, "descriptor %d (%s)", fd,
+                 readyq_describe(fd, what, sizeof what));
+    return readyq_explain_for(call, fd >= 0 ? target : NULL, error, text, size);
 }
 
 /* ------------------------------------------------------------------ warnings */

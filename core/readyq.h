@@ -549,8 +549,13 @@ READYQ_API char *readyq_describe_record(const struct readyq_record *record, char
  * to do about it: "add() failed for descriptor 5 (pipe): this queue already watches it; ...". If
  * `call` is a plain name, "()" is added; anything else, such as "add(READ)", is used as it is. Call
  * it in the thread that got the error, before it makes another call. 400 bytes hold everything but
- * long file names. */
+ * long file names.
+ *
+ * readyq_explain_for(): the same for anything else; `target` is used as it is (NULL: for nothing):
+ * "fire() failed for signal 15: it is not a trigger; ...". */
 READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text, size_t size);
+READYQ_API char *readyq_explain_for(const char *call, const char *target, int error, char *text,
+                                    size_t size);
 
 /* The warnings that a binding shows: of a ghost (readyq_ghost), and of a signal that is blocked in
  * every thread (readyq_add_signal). 200 bytes hold them. */

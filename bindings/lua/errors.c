@@ -18,17 +18,29 @@ void luaq_refuse(lua_State *L, int arg, const char *format, ...)
     __builtin_unreachable(); /* lauxlib.h does not say that it never returns */
 }
 
-int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error)
+/* [-0, +3, e] */
+static int fail(lua_State *L, int arg, const char *text, int error)
 {
-    char text[640];
-
-    readyq_explain(call, fd, error, text, sizeof text);
     if (error == -EINVAL)
         return luaL_argerror(L, arg, text);
     lua_pushnil(L);
     lua_pushstring(L, text);
     lua_pushinteger(L, -error);
     return 3;
+}
+
+int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error)
+{
+    char text[640];
+
+    return fail(L, arg, readyq_explain(call, fd, error, text, sizeof text), error);
+}
+
+int luaq_fail_for(lua_State *L, int arg, const char *call, const char *target, int error)
+{
+    char text[640];
+
+    return fail(L, arg, readyq_explain_for(call, target, error, text, sizeof text), error);
 }
 
 int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why)

@@ -6,6 +6,7 @@
 #include "binding.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------ gates */
@@ -155,6 +156,17 @@ static void trace(lua_State *L, int watch)
     lua_pop(L, 1);
 }
 
+/* [-0, +3, e] An inactive watch's number may be another file's now: it is not described. */
+static int fail_to_modify(lua_State *L, int arg, const readyq_watch *w, int error)
+{
+    char target[32];
+
+    if (w->queue != NULL || w->kind != READYQ_KIND_FD)
+        return luaq_fail(L, arg, "modify", w->fd, error);
+    snprintf(target, sizeof target, "descriptor %d", w->fd);
+    return luaq_fail_for(L, arg, "modify", target, error);
+}
+
 int luaq_modify(lua_State *L, int watch, int interest)
 {
     struct watch *w = lua_touserdata(L, watch);
@@ -162,7 +174,7 @@ int luaq_modify(lua_State *L, int watch, int interest)
     const int error = readyq_modify(&w->core, bits);
 
     if (error < 0)
-        return luaq_fail(L, interest, "modify", w->core.fd, error);
+        return fail_to_modify(L, interest, &w->core, error);
     trace(L, watch);
     lua_pushboolean(L, true);
     return 1;

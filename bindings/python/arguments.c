@@ -261,7 +261,7 @@ bool pyq_read_descriptor(const char *call, PyObject *object, int *fd)
         return false;
     if (!closed) /* a number that is negative is the core's to refuse */
         return true;
-    pyq_raise_failure(PyExc_ValueError, call, object,
+    pyq_raise_failure(PyExc_ValueError, call, pyq_show_object(object),
                       "it is closed, since its fileno() is negative; use an open one");
     return false;
 }

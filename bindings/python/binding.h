@@ -157,16 +157,14 @@ bool pyq_read_descriptor(const char *call, PyObject *object, int *fd); /* refuse
 
 /* Raises the exception for `error`, a negative errno of the core that `call` got. Returns NULL. */
 PyObject *pyq_raise_error(const char *call, int fd, int error);
-PyObject *pyq_raise_error_for(const char *target, const char *call, int error); /* "signal 15" */
+PyObject *pyq_raise_error_for(const char *call, const char *target, int error); /* "signal 15" */
 
 /* Raises an OSError with the name of the file. Returns NULL. */
 PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path);
 
-/* Raises "`call` failed for `object`: `why`". Returns NULL. */
-PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *object, const char *why);
-
-/* "()" if `call` is a plain name, as in readyq_explain(); otherwise "". */
-const char *pyq_parentheses_of(const char *call);
+/* Raises "`call` failed for `target`: `why`", a reason of the binding's own. Releases `target`; if
+ * it is NULL there is an exception already. Returns NULL. */
+PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *target, const char *why);
 
 /* ------------------------------------------------------------------ text.c */
 

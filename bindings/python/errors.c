@@ -44,15 +44,11 @@ PyObject *pyq_raise_error(const char *call, int fd, int error)
     return raise_text(error, readyq_explain(call, fd, error, text, sizeof text));
 }
 
-PyObject *pyq_raise_error_for(const char *target, const char *call, int error)
+PyObject *pyq_raise_error_for(const char *call, const char *target, int error)
 {
-    char plain[512], text[640];
-    const char *reason;
+    char text[512];
 
-    readyq_explain(call, -1, error, plain, sizeof plain); /* "fire() failed: the reason" */
-    reason = strchr(plain, ':');
-    snprintf(text, sizeof text, "%.*s for %s%s", (int)(reason - plain), plain, target, reason);
-    return raise_text(error, text);
+    return raise_text(error, readyq_explain_for(call, target, error, text, sizeof text));
 }
 
 PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path)
@@ -68,17 +64,13 @@ PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path)
     return NULL;
 }
 
-const char *pyq_parentheses_of(const char *call)
+/* The core does not write this text: the target may have characters that its text cannot hold. */
+PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *target, const char *why)
 {
-    return strpbrk(call, "([. ") == NULL ? "()" : "";
-}
+    const char *parentheses = strpbrk(call, "([. ") == NULL ? "()" : ""; /* as in the core */
 
-PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *object, const char *why)
-{
-    PyObject *shown = pyq_show_object(object);
-
-    if (shown != NULL)
-        PyErr_Format(type, "%s%s failed for %U: %s", call, pyq_parentheses_of(call), shown, why);
-    Py_XDECREF(shown);
+    if (target != NULL)
+        PyErr_Format(type, "%s%s failed for %U: %s", call, parentheses, target, why);
+    Py_XDECREF(target);
     return NULL;
 }

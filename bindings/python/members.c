@@ -5,6 +5,7 @@
  */
 #include "binding.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------ finding */
@@ -102,14 +103,11 @@ static bool is_unknown(PyObject *object)
 
 static PyObject *raise_unknown_descriptor(const char *call, int fd, const char *why)
 {
-    char text[256];
-    PyObject *what = PyUnicode_DecodeFSDefault(readyq_describe(fd, text, sizeof text));
+    char what[256], target[288];
 
-    if (what != NULL)
-        PyErr_Format(PyExc_KeyError, "%s%s failed for descriptor %d (%U): %s", call,
-                     pyq_parentheses_of(call), fd, what, why);
-    Py_XDECREF(what);
-    return NULL;
+    snprintf(target, sizeof target, "descriptor %d (%s)", fd,
+             readyq_describe(fd, what, sizeof what));
+    return pyq_raise_failure(PyExc_KeyError, call, PyUnicode_DecodeFSDefault(target), why);
 }
 
 #define FOREIGN "it is not in this queue but in another; call the watch's own methods"
@@ -125,12 +123,12 @@ static PyObject *raise_unknown(Queue *self, const char *call, PyObject *object)
     if (!is_unknown(object) || pyq_enter_queue(self, call) == NULL)
         return NULL; /* another thread may have closed it */
     if (Py_TYPE(object) == self->state->watch_type)
-        return pyq_raise_failure(PyExc_KeyError, call, object,
+        return pyq_raise_failure(PyExc_KeyError, call, pyq_show_object(object),
                                  ((Watch *)object)->queue == (PyObject *)self ? INACTIVE : FOREIGN);
     if (pyq_read_descriptor(call, object, &fd) && fd >= 0)
         return raise_unknown_descriptor(call, fd, why);
     PyErr_Clear();
-    return pyq_raise_failure(PyExc_KeyError, call, object, why);
+    return pyq_raise_failure(PyExc_KeyError, call, pyq_show_object(object), why);
 }
 
 /* ------------------------------------------------------------------ changing, removing */

@@ -46,7 +46,7 @@ static PyObject *raise_refusal(const struct source *source, int error)
     if (source->kind != READYQ_KIND_FD || source->number >= 0)
         return pyq_raise_error(call, source->kind == READYQ_KIND_FD ? source->number : -1, error);
     snprintf(number, sizeof number, "%d", source->number);
-    return pyq_raise_error_for(number, call, error);
+    return pyq_raise_error_for(call, number, error);
 }
 
 static int warn_of_blocked_signal(const struct source *source)

@@ -117,7 +117,7 @@ static PyObject *raise_refusal(Queue *queue, const char *call, Watch *self, int 
     if (self->core.kind == READYQ_KIND_FD && LOAD(self, queue) != NULL)
         return pyq_raise_error(call, self->core.fd, error);
     name_target(self, target, sizeof target);
-    return pyq_raise_error_for(target, call, error);
+    return pyq_raise_error_for(call, target, error);
 }
 
 PyObject *pyq_modify_watch(Watch *self, PyObject *object)

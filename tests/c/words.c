@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <sys/un.h>
 
+#define CHECK_TEXT(actual, expected) CHECK(strcmp(actual, expected) == 0)
+
 static void check_described(int fd, const char *part)
 {
     char text[320];
@@ -176,6 +178,24 @@ static void test_an_error_names_call_descriptor_kind_and_remedy(void)
     close_pair(p);
 }
 
+static void test_an_error_names_any_target(void)
+{
+    char text[320], plain[320];
+    readyq_watch w = {0};
+    readyq *q = open_queue();
+    CHECK(readyq_explain_for("modify(0)", "signal 15", -ENOENT, text, sizeof text) == text);
+    CHECK_TEXT(text, "modify(0) failed for signal 15: the watch is not in a queue; add it first");
+    CHECK_IS(readyq_add_timer(q, &w, 1, 0), 0);
+    CHECK_IS(readyq_fire(&w), -EINVAL);
+    readyq_explain_for("fire", "50 %: a timer", -EINVAL, text, sizeof text);
+    CHECK_TEXT(text, "fire() failed for 50 %: a timer: it is not a trigger; only a trigger can be "
+                     "fired");
+    readyq_explain_for("wait", NULL, -EINTR, text, sizeof text);
+    CHECK_TEXT(text, readyq_explain("wait", -1, -EINTR, plain, sizeof plain));
+    CHECK_TEXT(text, "wait() failed: a signal interrupted it; call it again");
+    readyq_close(q);
+}
+
 static void test_every_error_of_the_contract_has_words_of_its_own(void)
 {
     static const int errors[] = {EBADF,  EEXIST, EBUSY, EINVAL, ENOENT, ELOOP, EMFILE,   ENFILE,
@@ -205,13 +225,14 @@ static void test_explanations_are_cut_to_fit(void)
         memset(text, '#', sizeof text);
         CHECK(readyq_explain("add", 0, -EEXIST, text, size) == text);
         CHECK(strlen(text) < size);
+        readyq_explain_for("add", "a name", -EEXIST, text, size);
+        CHECK_IS(strlen(text), size - 1);
     }
     memset(text, '#', sizeof text);
     readyq_explain("add", 0, -EEXIST, text, 0);
+    readyq_explain_for("add", "a name", -EEXIST, text, 0);
     CHECK_IS(text[0], '#');
 }
-
-#define CHECK_TEXT(actual, expected) CHECK(strcmp(actual, expected) == 0)
 
 static void check_bits(uint32_t bits, const char *expected)
 {
@@ -320,6 +341,7 @@ TESTS(TEST(test_sockets_are_described_by_kind_and_address),
       TEST(test_names_of_others_contain_no_terminal_controls),
       TEST(test_a_closed_descriptor_is_described_as_closed), TEST(test_descriptions_are_cut_to_fit),
       TEST(test_an_error_names_call_descriptor_kind_and_remedy),
+      TEST(test_an_error_names_any_target),
       TEST(test_every_error_of_the_contract_has_words_of_its_own),
       TEST(test_an_unexpected_error_has_a_text_too), TEST(test_explanations_are_cut_to_fit),
       TEST(test_bits_have_names), TEST(test_a_watch_is_described_with_its_state),

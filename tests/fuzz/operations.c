@@ -291,6 +291,8 @@ static void do_explain(struct world *o)
     CHECK(text != NULL);
     CHECK(readyq_explain(call, fd, error, text, size) == text);
     CHECK(size == 0 || memchr(text, 0, size) != NULL);
+    CHECK(readyq_explain_for(call, fd < 0 ? NULL : "%s%n", error, text, size) == text);
+    CHECK(size == 0 || memchr(text, 0, size) != NULL);
     CHECK(readyq_describe(fd, text, size) == text);
     CHECK(size == 0 || memchr(text, 0, size) != NULL);
     free(text);

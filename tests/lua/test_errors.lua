@@ -142,6 +142,16 @@ function T.test_an_unknown_watch_fails()
     equal(q:get(r), nil)
 end
 
+function T.test_the_number_of_a_watch_that_was_removed_is_not_described()
+    local q = readyq.new()
+    local r = things.pipe()
+    local watch = q:add(r, "r")
+    watch:remove()
+    local removed = "^modify%(%) failed for descriptor " .. r .. ": the watch was removed"
+    fails(removed, ENOENT, watch:modify("r"))
+    fails(removed, ENOENT, q:modify(watch, "r"))
+end
+
 function T.test_a_watch_of_another_queue_is_refused()
     local one, two = readyq.new(), readyq.new()
     local watch = one:add(things.eventfd(1), "r")
