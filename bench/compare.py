@@ -272,7 +272,7 @@ asyncio itself. Where readyq can be used in several ways, the cheapest counts.
 - *Level*: neither of these, and they differ by less than 10 %.
 - *Unclear*: anything else; the machine was too noisy to say.
 
-The lines below each table name the operations in which readyq loses by most, in time, or in
+The lines below each table name the operations in which readyq loses by the most, in time, or in
 instructions where no time was measured. All ratios of readyq to the best alternative are listed
 [further below](#every-ratio), with the reasons why readyq needs more in some of them."""
 

@@ -108,7 +108,7 @@ Adding a timer that is due in an hour, restarting it, cancelling it, and timers 
 once: add, wait and take, one or a hundred per turn. The timers that are restarted are always those
 that are due first, as with connections that have the same timeout and are all in use. In C, those
 that are added and cancelled are a millisecond apart: libev and libuv read the clock once per turn,
-and equal times would leave their heaps nothing to do. asyncio has no restart; a timer is
+and equal times would leave their heaps with nothing to do. asyncio has no restart; a timer is
 cancelled and another is added. uvloop counts in milliseconds.""",
         REPEAT,
         unit="instructions",

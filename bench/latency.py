@@ -17,10 +17,11 @@ CHAPTERS = [
         "latency",
         "Waking another thread",
         """\
-A thread waits on its core; another one on another core wakes it, or fires its trigger. The figure
-is the time from before that call until after the wait has returned, with both cores kept awake.
-In Python the second figure is measured while a third thread computes without a pause: a thread
-that wants the GIL then waits for the interpreter's switch interval of 5 ms, whatever woke it.""",
+A thread waits on one core; another thread on another core wakes it, or fires its trigger. The
+figure is the time from before that call until after the wait has returned, with both cores kept
+awake. In Python the second figure is measured while a third thread computes without a pause: a
+thread that wants the GIL then waits for the interpreter's switch interval of 5 ms, whatever woke
+it.""",
         "make bench BENCH=latency",
         unit="us",
         what=("another thread",),

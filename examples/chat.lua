@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 --
--- A chat server on readyq.loop: `chat.lua [port]`. The same chat as chat.py, and the last step of
--- the tutorial with names. Try it with `nc 127.0.0.1 PORT`. Each client has two coroutines: one
--- reads its lines, the other sends what waits for it. Nothing is lost: while more than FULL bytes
--- wait for a client, the server reads from no client, until that one has taken them, or STALL
+-- A chat server on readyq.loop: `chat.lua [port]`. The same chat as chat.py; it adds names to the
+-- last step of the tutorial. Try it with `nc 127.0.0.1 PORT`. Each client has two coroutines: one
+-- reads its lines, the other sends what waits for it. Nothing is lost: when more than FULL bytes
+-- wait for a client, the server reads from no client until that one has taken them, or until STALL
 -- seconds have passed and its connection is closed. Ctrl-C and SIGTERM end the server.
 local loop = require "readyq.loop"
 local socket = require "socket"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A chat server with callbacks: `chat.py [port]`. The same chat as chat.lua, and the last step of
-the tutorial with names.
+"""A chat server with callbacks: `chat.py [port]`. The same chat as chat.lua; it adds names to the
+last step of the tutorial.
 
-Try it with `nc 127.0.0.1 PORT`. Nothing is lost: while more than FULL bytes wait for a client, the
-server reads from no client, until that one has taken them, or STALL seconds have passed and its
-connection is closed. Ctrl-C and SIGTERM end the server.
+Try it with `nc 127.0.0.1 PORT`. Nothing is lost: when more than FULL bytes wait for a client, the
+server reads from no client until that one has taken them, or until STALL seconds have passed and
+its connection is closed. Ctrl-C and SIGTERM end the server.
 """
 
 import os

@@ -102,7 +102,7 @@ if has_sockets then
     speaker = start_speaker(port)
 else
     speaker = io.popen(SPEAK_INTO_PIPE)
-    step(2, "pipe made", "and no socket: LuaSocket is not here (apt install lua-socket)")
+    step(2, "pipe made", "and no socket: LuaSocket is not installed (apt install lua-socket)")
     assert(queue:add(speaker, "r", "peer"))
     step(3, "READ registered", 'as the watch "peer"')
 end

@@ -128,8 +128,8 @@ static void check(const char *call, int fd, int result)
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* a client that left is an error of send(), not a signal that ends
-                                 the server */
+    signal(SIGPIPE, SIG_IGN); /* a client that left causes an error in send(), not a signal that
+                                 ends the server */
     int fd = listen_on(argc > 1 ? atoi(argv[1]) : 0);
     check("open", -1, readyq_open(&queue, NULL));
     check("add", fd, readyq_add(queue, &listener, fd, READYQ_READ));

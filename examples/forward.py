@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Forwards connections: `forward.py PORT HOST TARGET_PORT`. The same program as forward.lua.
 
-Each direction of a connection has a buffer of a limited size. While it is full the sender is not
-read, so that TCP slows the sender down: back-pressure. Ctrl-C ends it.
+Each direction of a connection has a buffer of a limited size. While it is full nothing is read from
+the sender, so that TCP slows the sender down: back-pressure. Ctrl-C ends it.
 """
 
 import errno

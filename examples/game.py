@@ -41,7 +41,7 @@ def begin_round():
 
 
 def time_is_up(w):
-    say_to_all(f"Time is over: it was {number}.")
+    say_to_all(f"Time is up: it was {number}.")
     begin_round()
 
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool of threads on one queue: `pool [PORT] [THREADS]`. Each line of a client is answered with
+ * A pool of threads on one queue: `pool [PORT] [THREADS]`. Each line from a client is answered with
  * the sum of its digits. The watches are level-triggered: while a thread has one in its batch no
- * other thread gets it, so that a client needs no lock. Ctrl-C ends it. */
+ * other thread gets it, so a client needs no lock. Ctrl-C ends it. */
 #include <readyq.h>
 
 #include <arpa/inet.h>

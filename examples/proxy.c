@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Forwards TCP connections on this machine: `proxy PORT TARGET_PORT`. While the buffer of a
- * direction is full its sender is not read, so that TCP slows the sender down. Ctrl-C ends it. */
+ * direction is full nothing is read from its sender, so that TCP slows the sender down. Ctrl-C ends
+ * it. */
 #include <readyq.h>
 
 #include <arpa/inet.h>

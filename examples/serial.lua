@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Talks to a device on a serial line: `serial.lua /dev/ttyUSB0 [speed]`. Lines of the device are
+-- Talks to a device on a serial line: `serial.lua /dev/ttyUSB0 [speed]`. Lines from the device are
 -- printed, and lines that you type are sent. A line that stays incomplete does not stop the
 -- program: it is shown as it is after a second. Ctrl-C ends it.
 local loop = require "readyq.loop"

@@ -6,7 +6,7 @@
 local loop = require "readyq.loop"
 
 local FIRST_DELAY, LONGEST_DELAY = 0.1, 60 -- seconds
-local HEALTHY = 10 -- seconds after which a program counts as started well
+local HEALTHY = 10 -- seconds after which a program counts as having started well
 
 local stop = loop.event()
 local running = {} -- a set of process ids

@@ -13,7 +13,7 @@ import sys
 import readyq
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 60.0  # seconds
-HEALTHY = 10.0  # seconds after which a program counts as started well
+HEALTHY = 10.0  # seconds after which a program counts as having started well
 
 q = readyq.Queue()
 stopping = False

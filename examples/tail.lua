@@ -3,8 +3,8 @@
 -- Prints what is appended to files: `tail.lua FILE...`. The same program as tail.py.
 --
 -- A file is always ready, even at its end, so a queue cannot report that it grows: a timer checks
--- it. A file that became shorter, as after log rotation, is read from the beginning. Ctrl-C ends
--- it.
+-- it. A file that has become shorter, as after log rotation, is read from the beginning. Ctrl-C
+-- ends it.
 local readyq = require "readyq"
 
 local EVERY = 0.1 -- seconds

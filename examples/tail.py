@@ -2,7 +2,7 @@
 """Prints what is appended to files: `tail.py FILE...`. The same program as tail.lua.
 
 A file is always ready, even at its end, so a queue cannot report that it grows: a timer checks it.
-A file that became shorter, as after log rotation, is read from the beginning. Ctrl-C ends it.
+A file that has become shorter, as after log rotation, is read from the beginning. Ctrl-C ends it.
 """
 
 import os

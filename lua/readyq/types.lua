@@ -31,7 +31,7 @@
 ---@field ERROR integer ready: an error is pending
 ---@field FIRED integer ready: a timer, signal, process or trigger fired
 ---@field EDGE integer interest: once per new arrival
----@field ONESHOT integer interest: disarm after one delivery; modify arms again
+---@field ONESHOT integer interest: disarm after one delivery; modify arms it again
 ---@field EXCLUSIVE integer interest: of several queues wake at least one, not all
 ---@field VERSION string
 ---@field loop_options? readyq.options for the queue of readyq.loop; set it before that is loaded

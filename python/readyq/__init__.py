@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One event queue for descriptors, timers, signals, processes and triggers.
 
-Add sources to a Queue, wait until at least one is ready, take the ready ones:
+Add sources to a Queue, wait until at least one is ready, and take the ready ones:
 
     import readyq
 
@@ -14,14 +14,14 @@ A watch asks for the bits in its interest, and a delivery sets those in ready. T
 which are combined with | and tested with &; bits() gives their names.
 
 READ          reading would not block: data, end of file, a connection, or an error
-WRITE         writing would not block: space, connected, or an error
+WRITE         writing would not block: space, a completed connection, or an error
 PRIORITY      exceptional data, such as a socket's out-of-band data
 READ_CLOSED   ready only: nothing arrives after what is buffered
 WRITE_CLOSED  ready only: the peer will not read what is written
 ERROR         ready only: an error is pending; reported with every direction that was asked for
 FIRED         ready only: a timer, signal, process or trigger fired
 EDGE          interest only: report once per new arrival
-ONESHOT       interest only: disarm after one delivery; modify() arms again
+ONESHOT       interest only: disarm after one delivery; modify() arms it again
 EXCLUSIVE     interest only: of several queues that watch one file, wake at least one, not all
 
 Interest 0 pauses a watch. Without EDGE and ONESHOT it is level-triggered: it is ready again and
