@@ -41,7 +41,7 @@ void readyq__close_batches(readyq *q, bool own, const readyq_batch *but)
 }
 
 /* A watch that was not taken goes to the front of the ready list. A level-triggered one is
- * unconfirmed there, and armed: its give_back() lists nothing. */
+ * unconfirmed there, and armed; its give_back() does not list it. */
 static void give_back_listed(readyq *q, readyq_watch *w)
 {
     readyq__unlink(&w->own.link);
@@ -70,7 +70,7 @@ static READYQ__OUT_OF_LINE void give_back_taken(readyq *q, readyq_watch *w)
         q->kinds[w->kind]->give_back(q, w);
 }
 
-/* The last one first, so that they keep their order. */
+/* Starts with the last one, so that they keep their order. */
 static READYQ__OUT_OF_LINE void give_back_all_listed(readyq *q, readyq_batch *batch)
 {
     struct readyq__link *const taken = batch->own.next->prev, *link, *prev;
@@ -83,9 +83,9 @@ static READYQ__OUT_OF_LINE void give_back_all_listed(readyq *q, readyq_batch *ba
 }
 
 /* Watches that were not taken are armed first, so that the kernel reports them first. The short
- * path is a descriptor that was taken while one batch is open: it only becomes idle. Its link is
- * not cleared, as the whole list is. `untouched` matches no watch while several batches are
- * open. */
+ * path is for a descriptor that was taken while only one batch is open: it merely becomes idle. Its
+ * link is not cleared, because the whole list is. `untouched` matches no watch while several
+ * batches are open. */
 void readyq__give_back(readyq *q, readyq_batch *batch)
 {
     const uint64_t untouched = q->nbatches > 1 ? UINT64_MAX : readyq__word_of(READYQ__TAKEN);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * A part of internal.h: the functions by which one file of the core calls another, by file.
+ * A part of internal.h: the functions that one file of the core calls in another, sorted by file.
  */
 #ifndef READYQ_CALLS_H
 #define READYQ_CALLS_H
 
 /* ------------------------------------------------------------------ epoch.c */
 
-/* The epoch of this process; 0 in a child until readyq__begin_child() was called. */
+/* The epoch of this process; 0 in a child until readyq__begin_child() has been called. */
 extern volatile uint32_t *readyq__epoch;
 void readyq__open_epoch(void); /* once */
 
@@ -21,8 +21,8 @@ void readyq__begin_child(void); /* fork.c; called if the epoch is 0, before a lo
 
 #include "inline.h"
 
-/* Thread-local storage. With glibc it is in the memory that each thread has from its start:
- * otherwise a module that was opened by dlopen() would allocate it at the first use. */
+/* Thread-local storage. With glibc it is placed in memory that each thread has from the start;
+ * otherwise a module that was opened with dlopen() would allocate it on first use. */
 #if defined(__GLIBC__)
 #define READYQ__THREAD_LOCAL __attribute__((tls_model("initial-exec"))) _Thread_local
 #else
@@ -53,7 +53,7 @@ int readyq__refuse_depth(void);
 
 extern bool readyq__counts_cycles; /* see readyq__ticks(); set by readyq__choose_counter() */
 void readyq__choose_counter(void);
-int64_t readyq__monotonic(void); /* the real clock, also where the queue's is virtual */
+int64_t readyq__monotonic(void); /* the real clock, even if the queue's is virtual */
 int64_t readyq__now(const readyq *q);
 
 static inline int64_t readyq__deadline(int64_t now, int64_t timeout)
@@ -75,14 +75,14 @@ int64_t readyq__last_sleep(void);
 
 /* ------------------------------------------------------------------ wakeup.c */
 
-/* Opens and closes the wake-up; it is registered by the caller. */
+/* Opens and closes the wake-up; the caller registers it. */
 int readyq__wakeup_open(readyq *q);
 void readyq__wakeup_close(readyq *q);
 
-/* Ends the sleep of one thread. No lock; from a signal handler. */
+/* Ends the sleep of one thread. Needs no lock; may be called from a signal handler. */
 void readyq__kick(readyq *q);
 
-/* After a change of `asleep` or `pollable`. */
+/* To be called after a change of `asleep` or `pollable`. */
 static inline void readyq__publish_sleepers(readyq *q)
 {
     atomic_store(&q->sleepers, q->asleep + (q->pollable >= 0));
@@ -109,8 +109,9 @@ static inline int64_t readyq__next_due(readyq *q)
 
 /* ------------------------------------------------------------------ handlers.c */
 
-/* The first makes the handler count w->signal in w->caught and set `signalled` of w->queue, which
- * must be set before the call. The second ends this. -EINVAL: the C library reserves the signal. */
+/* The first makes the handler count w->signal in w->caught and set `signalled` of w->queue;
+ * w->queue must be set before the call. The second ends this. -EINVAL: the C library reserves the
+ * signal. */
 int readyq__handle_signal(readyq_watch *w);
 void readyq__unhandle_signal(readyq_watch *w);
 
@@ -129,7 +130,7 @@ void readyq__handlers_child(void);
 void readyq__event_slow(readyq *q, uint64_t key, uint32_t bits);
 
 /* Adds bits to the watch's event. An idle watch goes to the end of the ready list. The second does
- * not count and record it as a new event. */
+ * not count or record them as a new event. */
 void readyq__list(readyq *q, readyq_watch *w, uint32_t bits);
 void readyq__enlist(readyq *q, readyq_watch *w, uint32_t bits);
 
@@ -138,7 +139,7 @@ static inline readyq_batch *readyq__batch_at(struct readyq__link *opened)
     return (readyq_batch *)(void *)((char *)opened - offsetof(readyq_batch, own.opened));
 }
 
-/* Where the next watch of a batch is. */
+/* Sets where the next watch of a batch is. */
 static inline void readyq__set_next(readyq *q, readyq_batch *batch, struct readyq__link *next)
 {
     batch->own.next = next;
@@ -180,7 +181,7 @@ void readyq__close_batches(readyq *q, bool own, const readyq_batch *but);
 
 struct kevent;
 uint32_t readyq__from_kevent(const struct kevent *event, uint32_t interest); /* READYQ_ bits */
-uint32_t readyq__poll_both(int fd);    /* READ and WRITE, as poll(2) says */
+uint32_t readyq__poll_both(int fd);    /* READ and WRITE, as poll(2) reports */
 bool readyq__is_written_pipe(int fd);  /* a pipe, and it can be written to */
 bool readyq__is_error_pending(int fd); /* of a socket; it stays pending */
 
@@ -209,12 +210,12 @@ int readyq__pollable_renew(readyq *q);
 int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest);
 uint32_t readyq__kernel_interest(const readyq_watch *w);
 
-/* For rebuild.c. The first makes `kernel` and `next_kernel` change places, the second closes the
- * next kernel queue. */
+/* For rebuild.c. The first swaps `kernel` and `next_kernel`, the second closes the next kernel
+ * queue. */
 void readyq__exchange_kernels(readyq *q);
 void readyq__drop_next(readyq *q);
 
-/* Registers w->fd in the table and the kernel; -errno as backend->update. The second function
+/* Registers w->fd in the table and the kernel; -errno as from backend->update. The second function
  * undoes this. */
 int readyq__register(readyq *q, readyq_watch *w);
 void readyq__unregister(readyq *q, readyq_watch *w);
@@ -230,15 +231,15 @@ void readyq__list_file(readyq *q, readyq_watch *w);
 void readyq__mute(readyq *q, readyq_watch *w);
 void readyq__unmute(readyq *q, readyq_watch *w);
 
-bool readyq__is_same_file(const readyq_watch *w); /* of a FILE: still the one that was added */
+bool readyq__is_same_file(const readyq_watch *w); /* a FILE: it is still the one that was added */
 
 /* Gives a watch that is in no queue a new id, and the kind and arguments of `wanted`, so that it
  * can be started. */
 void readyq__prepare(readyq *q, readyq_watch *w, const readyq_watch *wanted);
 void readyq__arm(readyq_watch *w, bool armed);     /* sets `armed` and SLOW */
-void readyq__activate(readyq *q, readyq_watch *w); /* it was started: in the queue now */
+void readyq__activate(readyq *q, readyq_watch *w); /* it has started, and is in the queue now */
 
-/* Takes a watch out of the queue, and out of every list and table that has it. */
+/* Takes a watch out of the queue, and out of every list and table that holds it. */
 void readyq__detach(readyq *q, readyq_watch *w);
 
 /* Its descriptor was closed: takes it out of all but the queue's list of stale watches. */
@@ -249,9 +250,9 @@ void readyq__mark_stale(readyq *q, readyq_watch *w);
 /* Fetches events without sleeping until the kernel has no more. Returns what backend->wait does. */
 int readyq__fetch_all(readyq *q);
 
-/* Both remove ghosts. The first fills the next kernel queue by one step; it is called until it sets
- * rebuild_due. The second replaces the current kernel queue with the next one and loses no edge; it
- * is called when no thread is in the kernel. */
+/* Both remove ghosts. The first goes one step further in filling the next kernel queue; it is
+ * called until it sets rebuild_due. The second replaces the current kernel queue with the next one
+ * and loses no edge; it is called when no thread is in the kernel. */
 int readyq__prepare_rebuild(readyq *q);
 int readyq__rebuild(readyq *q);
 
@@ -259,8 +260,8 @@ int readyq__build(readyq *q);           /* the kernel queue of a new queue, or a
 void readyq__tear_down(readyq *q);      /* closes the descriptors of a closed queue */
 void readyq__forget_threads(readyq *q); /* in a child: all but this one */
 
-/* Makes the kernel report again whatever is ready, after a thread was cancelled that may have
- * fetched events. An edge may be reported twice. */
+/* Makes the kernel report again whatever is ready, after a thread that may have fetched events was
+ * cancelled. An edge may be reported twice. */
 void readyq__rearm_all(readyq *q);
 
 /* ------------------------------------------------------------------ fork.c */
@@ -279,16 +280,16 @@ readyq *readyq__first_queue(void);       /* `next` leads to the others */
 /* Whether descriptor `fd` has to be checked before `q` watches it. Needs no lock. */
 bool readyq__may_be_circle(const readyq *q, int fd);
 
-/* The check; called while the registry is locked and no queue is. Sets *inner to the id of the
- * queue whose descriptor it is, or to 0. -ELOOP: that queue watches `q`, perhaps through
+/* The check itself; called while the registry is locked but no queue is. Sets *inner to the id of
+ * the queue whose descriptor it is, or to 0. -ELOOP: that queue watches `q`, perhaps through
  * others. -EINVAL: it is `q`. */
 int readyq__check_circle(readyq *q, int fd, uint32_t *inner);
 
 /* ------------------------------------------------------------------ gate.c */
 
-/* Takes the lock. -ESHUTDOWN when closed. In a child builds the queue's own kernel queue first. On
- * failure the lock is not held. */
-int readyq__enter_changed(readyq *q); /* the rest: for a closed queue, or in a child */
+/* Takes the lock. -ESHUTDOWN if the queue is closed. In a child, first gives the queue a kernel
+ * queue of its own. On failure the lock is not held. */
+int readyq__enter_changed(readyq *q); /* its rest, for a closed queue or in a child */
 static inline int readyq__enter(readyq *q)
 {
     readyq__lock(q);
@@ -315,8 +316,8 @@ static inline int readyq__enter_to_add(readyq *q, const readyq_watch *w)
     return -EBUSY;
 }
 
-/* The queue that a timer or process has fired in and left, 0 if there is none. It is read without a
- * lock: another thread may add the watch again at any time. */
+/* The id of the queue in which a timer or process fired and which it then left, 0 if there is none.
+ * It is read without a lock: another thread may add the watch again at any time. */
 static inline uint32_t readyq__fired_in(const readyq_watch *w)
 {
     const uint8_t kind = readyq__get(w, kind);

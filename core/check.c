@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * readyq_check(): compares the table by descriptor with what the kernel says that it watches, and
- * puts each difference into words. For tests, and for debugging.
+ * readyq_check(): compares the table by descriptor with what the kernel says it watches, and puts
+ * each difference into words. For tests, and for debugging.
  */
 #include "internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What the kernel watches under one number. A number that was closed while a duplicate keeps its
- * file open, and was registered again, has several registrations: the current one counts. */
+/* What the kernel watches under one number. A number that was closed while a duplicate kept its
+ * file open, and was then registered again, has several registrations: the current one counts. */
 struct registered {
     bool current;
     uint32_t interest; /* of the current one */
@@ -52,8 +52,9 @@ static void note(void *data, int fd, uint64_t key, uint32_t interest)
     }
 }
 
-/* EXCLUSIVE is a hint that a kernel may refuse. One that is silent, since it was disarmed or since
- * the kernel has reported the one event for which it was armed, has no direction. */
+/* EXCLUSIVE is a hint that a kernel may refuse. A registration that is silent, because it was
+ * disarmed or because the kernel has reported the one event for which it was armed, has no
+ * direction. */
 static bool agrees(const readyq_watch *w, uint32_t interest)
 {
     const uint32_t wanted = readyq__kernel_interest(w), once = interest & READYQ_ONESHOT;

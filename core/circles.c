@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues that would watch each other in a circle, where the kernel does not find them: kqueue,
+ * Finds queues that would watch each other in a circle, for kernels that do not find them: kqueue,
  * which may crash (kqueue.c, note 12). A watch of a queue's descriptor notes the id of that queue,
- * so the tables of all queues are a graph. The registry's lock is held from the check until the
- * watch is in the table: no other queue is added to one in the meantime.
+ * so the tables of all queues form a graph. The registry's lock is held from the check until the
+ * watch is in the table, so that no queue is added to another in the meantime.
  */
 #include "internal.h"
 
@@ -36,7 +36,7 @@ static readyq *find_owner(int fd)
     return NULL;
 }
 
-/* Reaches the queues that `x` watches. */
+/* Marks the queues that `x` watches as reached. */
 static void follow(readyq *x)
 {
     readyq__lock(x);

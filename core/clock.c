@@ -24,8 +24,8 @@ int64_t readyq__now(const readyq *q)
 
 bool readyq__counts_cycles;
 
-/* Linux has checked whether the counter runs at one speed, and is the same in all processors: only
- * then is it the kernel's own clock. */
+/* Linux uses the counter as its own clock only if it has checked that the counter runs at a
+ * constant speed and is the same on all processors. */
 static void choose(void)
 {
     char name[16] = "";

@@ -17,7 +17,7 @@ static readyq_watch *next_of(readyq_batch *batch)
     return w;
 }
 
-/* Not in line: the short path needs no stack frame then. */
+/* Not inline, so that the short path needs no stack frame. */
 static READYQ__OUT_OF_LINE void observe(readyq *q, const readyq_watch *w)
 {
     if (readyq__is_recorded(q))
@@ -34,7 +34,7 @@ static void observe_end(readyq *q)
         readyq__watchdog_take(q, NULL);
 }
 
-/* A watch that fires once leaves the queue by its delivery. */
+/* A watch that fires only once leaves the queue when it is delivered. */
 static readyq_watch *deliver_next(readyq *q, readyq_batch *batch)
 {
     readyq_watch *w = next_of(batch);
@@ -100,7 +100,7 @@ static READYQ__OUT_OF_LINE readyq_watch *next_special(readyq_batch *batch)
 }
 
 /* The short path, in a process with one thread and for a watch without flags, makes no call and has
- * no stack frame: it needs less than half of the instructions. */
+ * no stack frame: that saves more than half of the instructions. */
 readyq_watch *readyq_next(readyq_batch *batch)
 {
     if (!readyq__alone())

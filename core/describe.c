@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Texts that describe a descriptor, bits, or a watch. They are written for people, in all three
- * languages, and never made while an event is handled. The reasons of failures are in explain.c.
+ * Texts that describe a descriptor, bits, or a watch. They are meant for people, are the same in
+ * all three languages, and are never made while an event is handled. The reasons for failures are
+ * in explain.c.
  */
 #include "internal.h"
 
@@ -161,7 +162,8 @@ const char *readyq_bit_name(unsigned index, uint32_t *bit)
     return bit_names[index].name;
 }
 
-/* Appends to text[size] from `used` on, and returns how much is used then; the end is cut off. */
+/* Appends to text[size] at `used`, and returns how much is used afterwards; what does not fit is
+ * cut off. */
 static size_t append(char *text, size_t size, size_t used, const char *separator, const char *word)
 {
     const int more = used < size ? snprintf(text + used, size - used, "%s%s", separator, word) : 0;
@@ -193,7 +195,7 @@ const char *readyq_kind_name(int kind)
     return kind > 0 && kind <= READYQ_KIND_TRIGGER ? names[kind] : names[0];
 }
 
-/* A number that its watch does not hold any more may belong to another file. */
+/* A number that its watch no longer holds may belong to another file. */
 static void describe_source(const readyq_watch *w, char *text, size_t size)
 {
     char what[256];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The epoch: a number that distinguishes a process from its parent, and is compared by every call
- * that could use objects of another process. It lies in a page that the kernel clears in a child
+ * The epoch: a number that distinguishes a process from its parent; every call that could use
+ * objects of another process compares it. It is in a page that the kernel clears in a child
  * (MADV_WIPEONFORK, Linux 4.14), however the child was made.
  */
 #include "internal.h"
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static uint32_t plain_epoch = 1; /* where there is no such page: set by fork.c alone */
+static uint32_t plain_epoch = 1; /* where there is no such page; only fork.c sets it */
 volatile uint32_t *readyq__epoch = &plain_epoch;
 
 #if defined(MADV_WIPEONFORK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A part of internal.h: the short path of nearly every kernel event, from a backend to the ready
- * list, inline because its cost counts. ready.c has the other path.
+ * list, inline because its cost matters. ready.c has the other path.
  */
 #ifndef READYQ_EVENTS_H
 #define READYQ_EVENTS_H
@@ -15,7 +15,7 @@ static inline uint64_t readyq__word(const readyq_watch *w)
     return word;
 }
 
-/* The word of a watch without event and flags, at `place`. */
+/* The word of a watch at `place` without an event or flags. */
 static inline uint64_t readyq__word_of(enum readyq__place place)
 {
     const readyq_watch w = {.own = {.place = (uint8_t)place}};
@@ -76,7 +76,7 @@ static inline void readyq__event_other(struct readyq__events *events, uint64_t k
     events->last = events->q->ready.prev;
 }
 
-/* A kernel event that has direction bits only, among them perhaps some that were not asked for. */
+/* A kernel event that has only direction bits, possibly including some that were not asked for. */
 static inline void readyq__event_plain(struct readyq__events *events, uint64_t key, uint32_t bits)
 {
     const struct readyq__slot *slot = &events->slots[(uint32_t)key];

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-/* What the kernel refuses, and refusals of the core that are the only ones with their number. */
+/* Refusals by the kernel, and those of the core that are the only ones with their number. */
 static const struct readyq__refusal errors[] = {
     {EBADF, "it is not open", "use the number of an open descriptor"},
     {EEXIST, "this queue already watches it", "modify its watch, or remove it first"},

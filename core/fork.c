@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The registry of all queues, and their treatment after a fork. While the process is copied no
- * thread is in the middle of a change, so the child's copy is consistent. In the child the epoch is
- * different; each queue builds a kernel queue of its own when it is next used (rebuild.c). A
+ * The registry of all queues, and their treatment after a fork. While the process is being copied,
+ * no thread is in the middle of a change, so the child's copy is consistent. In the child the epoch
+ * is different; each queue builds a kernel queue of its own when it is next used (rebuild.c). A
  * process that forks only to exec pays almost nothing.
  *
- * A child of _Fork() or clone() runs no handlers of pthread_atfork(); it is noticed by the epoch,
- * which is 0 there. Locks that other threads of its parent held are initialised again.
+ * A child of _Fork() or clone() runs no handlers of pthread_atfork(); it is recognised by the
+ * epoch, which is 0 there. Locks that other threads of its parent held are initialised again.
  */
 #include "internal.h"
 
@@ -46,7 +46,7 @@ static void begin(bool reset_locks)
             q->backend->close(q, true);
             readyq__tear_down(q);
         } else if (q->pollable >= 0) {
-            readyq__pollable_renew(q); /* if it fails the first call tries again */
+            readyq__pollable_renew(q); /* if it fails, the first call tries again */
         }
     }
     *readyq__epoch = ++last_epoch;

@@ -9,7 +9,7 @@
 /* ------------------------------------------------------------------ public fields of a watch */
 
 /* They are set with the queue's lock held, and atomically, since a program may read them in another
- * thread at any time. Without the lock they are read by readyq__get(). */
+ * thread at any time. Without the lock they are read with readyq__get(). */
 #define readyq__set(w, field, value) __atomic_store_n(&(w)->field, value, __ATOMIC_RELAXED)
 #define readyq__get(w, field) __atomic_load_n(&(w)->field, __ATOMIC_RELAXED)
 
@@ -54,7 +54,7 @@ static inline void readyq__unlink(struct readyq__link *link)
 void readyq__take_lock(readyq *q); /* where there are several threads */
 void readyq__drop_lock(readyq *q);
 
-/* Takes the lock of a queue. A thread cannot be cancelled while it has the lock. First checks
+/* Takes the lock of a queue. A thread cannot be cancelled while it holds the lock. First checks
  * whether this process is a child, whose copy of the lock may be held by a thread of its parent. A
  * process with one thread takes no lock: glibc knows how many there are, and the only thread starts
  * no other before it releases the lock. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the files of the core share: struct readyq with its invariants, and the two seams (kernels
- * below, kinds of sources above). The functions by which one file calls another are in calls.h.
+ * below, kinds of sources above). The functions that one file calls in another are in calls.h.
  *
  * Folders. core/ itself holds the queue: its table of watches, its ready list, batches and waiting.
  * kernels/ translates epoll and kqueue, sources/ has a file for each kind of source except
- * descriptors. recording/ and watchdog/ observe: they write down what the queue does
- * (readyq_record(), timelines) and warn about mistakes of the program (debug mode, which also wakes
- * up once a second to look). The queue works without them.
+ * descriptors. recording/ and watchdog/ observe: they record what the queue does (readyq_record(),
+ * timelines) and warn about mistakes in the program (debug mode, which also wakes up once a second
+ * to look). The queue works without them.
  *
  * Order of the files. Each calls only files that are listed before it (tools/order.py, in
  * `make lint`):
@@ -22,25 +22,25 @@
  * is told not to report it, and unconfirmed while it is not known whether it is still ready.
  *
  * Lock. One mutex in each queue guards everything in it except the atomics. It is not held while a
- * thread is in the kernel to wait. Functions readyq__x that take a queue expect its lock to be
- * held, unless they say otherwise. Order of locks: the registry of queues (fork.c), a queue, the
- * table of signal handlers (handlers.c).
+ * thread waits in the kernel. Functions named readyq__x that take a queue expect its lock to be
+ * held, unless their comments say otherwise. Order of locks: the registry of queues (fork.c), a
+ * queue, the table of signal handlers (handlers.c).
  *
  * Invariants
  *  1. A watch that is in a queue has one place (enum readyq__place); own.link is in the list of
  *     that place. A watch stays TAKEN until `done`, the next wait of the thread, `modify` or
  *     `remove`, or until its descriptor or the queue is closed.
- *  2. While a batch holds a watch no other batch gets it. What happens to it meanwhile is noted in
- *     own.event: it is part of the delivery if the watch has not been taken yet, and otherwise
- *     listed when the batch gives it back. With several batches open a level-triggered watch is
- *     registered for one event (ONE_EVENT) or muted when it is reported again, and armed when it is
- *     given back.
+ *  2. While a batch holds a watch, no other batch gets it. Events that arrive meanwhile are noted
+ *     in own.event: they are part of the delivery if the watch has not been taken yet; otherwise
+ *     the watch is listed when the batch gives it back. With several batches open a level-triggered
+ *     watch is registered for one event (ONE_EVENT) or muted when it is reported again, and armed
+ *     when it is given back.
  *  3. An event counts only if its generation is that of the slot. Each change of a registration
- *     gives a new generation.
+ *     gives it a new generation.
  *  4. A level-triggered watch that was ready and not taken may have been drained since: it is
  *     unconfirmed. Its event is 0, it is on the ready list, and if it is ready it is reported
- *     again, by the kernel or by a thread that has fetched its event and waits for the lock. Taking
- *     it off the list costs it only its place in the order.
+ *     again, by the kernel or by a thread that has fetched its event and is waiting for the lock.
+ *     Taking it off the list costs it only its place in the order.
  *  5. When something is left for a wait and a thread sleeps, a kick is under way. Every call that
  *     may leave something ensures this in readyq__leave(); wake() and signal handlers publish first
  *     and read `sleepers` afterwards, and a thread that is about to sleep does the reverse.
@@ -87,18 +87,18 @@
 #define READYQ__HANGUP 0x800u      /* among event bits: reported though it was not asked for */
 #define READYQ__FOREVER INT64_MAX  /* a deadline that never comes */
 #define READYQ__NOWHERE UINT32_MAX /* heap_index of a timer that is not in the heap */
-#define READYQ__FETCH 256          /* kernel events taken in one system call at most */
+#define READYQ__FETCH 256          /* the most kernel events taken in one system call */
 #define READYQ__GHOSTS 64 /* ghosts remembered; if there are more, some are counted twice */
 
 /* own.place */
 enum readyq__place {
-    READYQ__IDLE = 0, /* in no list; also while it is in no queue */
+    READYQ__IDLE = 0, /* in no list; perhaps in no queue */
     READYQ__LISTED,   /* on the ready list, or in a batch and not yet taken */
     READYQ__TAKEN,    /* in a batch, taken */
     READYQ__STALE,    /* in q->stale: its descriptor was closed */
 };
 
-/* own.flags. 0 with place IDLE and event 0 is the plain watch, which takes the short path. */
+/* own.flags. A watch with flags 0, place IDLE and event 0 is plain: it takes the short path. */
 enum {
     READYQ__SLOW = 1,      /* anything but a descriptor that is armed and not ONESHOT */
     READYQ__FILE = 2,      /* never blocks: always ready, unknown to the kernel queue */
@@ -122,10 +122,11 @@ struct readyq__backend {
 
     /* Changes the registration of `fd` from `old` to `interest`, READYQ_ bits; old 0 adds, interest
      * 0 removes. EDGE without a direction is a registration that stays silent as far as the kernel
-     * can. The kernel is given readyq__key(). Removing a registration that does not exist succeeds.
-     * -EEXIST: the kernel already has this file under this number. -EPERM: this kind of file never
-     * blocks. -EBADF: not open. -ENOENT: there is no registration to change; the number is another
-     * file's. After a failure the registration is unchanged and keeps its previous generation. */
+     * allows. The kernel is given readyq__key(). Removing a registration that does not exist
+     * succeeds. -EEXIST: the kernel already has this file under this number. -EPERM: this kind of
+     * file never blocks. -EBADF: not open. -ENOENT: there is no registration to change; the number
+     * belongs to another file. After a failure the registration is unchanged and keeps its previous
+     * generation. */
     int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
 
     /* Returns whether the registration of the slot's generation still exists, that is, whether the
@@ -136,12 +137,12 @@ struct readyq__backend {
      * if the kernel itself refuses queues that watch each other in a circle. */
     bool (*is_queue)(int fd, int as);
 
-    /* Whether a registration stays after its number was closed, as long as a duplicate is open. */
+    /* Whether a registration stays after its number is closed, as long as a duplicate is open. */
     bool has_ghosts;
 
     /* Fetches up to `max` events, sleeping up to `timeout` ns (-1: forever), and calls
      * readyq__event_plain() or readyq__event_other() for each. Releases the lock around the system
-     * call, by readyq__unlock_for_syscall() and readyq__relock(). Returns the number of kernel
+     * call, with readyq__unlock_for_syscall() and readyq__relock(). Returns the number of kernel
      * events, which may be 0 even before the timeout, or -errno. */
     int (*wait)(readyq *q, int max, int64_t timeout);
 
@@ -172,7 +173,7 @@ int readyq__put_in(int outer, int inner);
 /* What distinguishes the kinds of sources, by enum readyq_kind and the two below. */
 struct readyq__kind {
     /* Checks the arguments of a prepared watch and starts watching: a registration, a place in a
-     * list. 0 or -errno; its changes to the watch are then undone. Timers have a shorter path. */
+     * list. 0 or -errno; its changes to the watch are then undone. Timers take a shorter path. */
     int (*start)(readyq *q, readyq_watch *w);
 
     /* Called when the descriptor of a watch, or the handler of its signal, reports READYQ_ bits.
@@ -192,7 +193,7 @@ struct readyq__kind {
 };
 
 enum {                          /* internal kinds */
-       READYQ__KIND_WAKEUP = 6, /* the descriptor by which sleeps are ended */
+       READYQ__KIND_WAKEUP = 6, /* the descriptor that ends sleeps */
        READYQ__KIND_SIGCHLD,    /* watches children where the kernel has no pidfd */
        READYQ__KINDS
 };
@@ -232,7 +233,7 @@ struct readyq {
 
     struct readyq__link ready; /* events that no batch holds, in order */
     size_t nready;             /* its length, plus the `unlinked` watches that came from it */
-    size_t unlinked;           /* watches that were taken off it or out of a batch, untaken */
+    size_t unlinked;           /* removed from it, or from a batch before they were taken */
     bool may_be_level;         /* false: no watch on it is level-triggered */
     bool any_unconfirmed;      /* false: no watch on it is unconfirmed */
     size_t nfiles;             /* watches that are FILE */
@@ -240,7 +241,7 @@ struct readyq {
     unsigned nbatches;         /* open ones */
     struct readyq__link stale; /* for readyq_stale() */
 
-    struct readyq__link signals, triggers, children; /* by own.source.group */
+    struct readyq__link signals, triggers, children; /* linked by own.source.group */
     struct readyq__timer *timers;                    /* a heap (heap.c) */
     size_t ntimers, timer_room;
     size_t timer_watches; /* in the queue: those in the heap, and those that are due */
@@ -263,7 +264,7 @@ struct readyq {
 
     int in_kernel;              /* threads in the kernel to wait or to look */
     int asleep;                 /* those of them that may sleep */
-    uint64_t fetches;           /* calls to backend->wait begun; each has a number */
+    uint64_t fetches;           /* calls to backend->wait that began; each has a number */
     uint64_t fetch;             /* the number of the one whose events are being processed */
     pthread_cond_t kernel_left; /* with rebuild_due: in_kernel is 0, or rebuild_due was cleared */
     readyq_batch *timekeeper;   /* whose thread sleeps until `covered` at most, or NULL */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The lock of a queue, in a process with several threads. A thread that has it is not cancelled;
+ * The lock of a queue, in a process with several threads. A thread that holds it is not cancelled;
  * what each call does in a process with one thread is inline (inline.h).
  */
 #include "internal.h"
@@ -24,7 +24,8 @@ void readyq__drop_lock(readyq *q)
 
 /* ------------------------------------------------------------------ around a system call */
 
-/* A sleep can be cancelled in the system call alone, if the thread can be cancelled at all. */
+/* A sleep can be cancelled only in the system call, and only if the thread can be cancelled at
+ * all. */
 static bool is_cancellable(const struct readyq__syscall *call, int64_t timeout)
 {
     return timeout != 0 && call->cancel_state == PTHREAD_CANCEL_ENABLE;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The queue inside another event loop: a descriptor that polls readable while a wait would return
- * something. The kernel queue alone is not enough: it knows nothing of timers and of the ready
- * list, and it is replaced when a ghost is removed. So the first readyq_fileno() puts it, with a
- * timer of the kernel for the next deadline, into a set of their own. From then on that counts as
- * a thread that sleeps (readyq__publish_sleepers), so that wakes and signals are written to the
- * wake-up.
+ * something. The kernel queue alone is not enough: it knows nothing about timers or the ready list,
+ * and it is replaced when a ghost is removed. So the first readyq_fileno() puts it into a set of
+ * its own, together with a kernel timer for the next deadline. From then on that counts as a thread
+ * that sleeps (readyq__publish_sleepers), so that wakes and signals are written to the wake-up.
  */
 #include "internal.h"
 
@@ -120,9 +119,9 @@ static int open_set(int *timer)
 }
 
 /* If the deadline has passed, the other end of the wake-up is added for WRITE, which makes the set
- * readable: that end always has room, so that, unlike a timer, it is ready at once and stays ready.
- * Each change has a receipt of its own, so that one whose knote does not exist fails alone. A timer
- * is deleted first, because DragonFly does not reset an existing one. */
+ * readable: that end always has room, so, unlike a timer, it is ready at once and stays ready. Each
+ * change has a receipt of its own, so that one whose knote does not exist fails alone. A timer is
+ * deleted first, because DragonFly does not reset an existing one. */
 static void set_timer(readyq *q, int64_t due)
 {
     const int64_t now = due != READYQ__FOREVER ? readyq__now(q) : 0;
@@ -145,8 +144,8 @@ static void set_timer(readyq *q, int64_t due)
 
 /* A kqueue polls readable while it has knotes in its list, active or not, and only kevent(2) takes
  * them off (kqueue_poll, filt_kqueue: kq_count). That also removes a timer that has expired, so it
- * is set again. FreeBSD uses another thread to propagate that an inner kqueue is ready, a moment
- * later (kqueue_schedtask). */
+ * is set again. FreeBSD uses another thread, a moment later, to make it known that an inner kqueue
+ * is ready (kqueue_schedtask). */
 static void refresh(readyq *q)
 {
     struct kevent events[3];
@@ -239,8 +238,8 @@ int readyq__pollable_open(readyq *q)
 }
 
 /* Notes whether the batch holds watches that would not make the set readable. Level-triggered ones
- * would, by the kernel queue, as long as they are ready, and timers by pollable_timer, which stays
- * set. */
+ * would, through the kernel queue, as long as they are ready, and so would timers, through
+ * pollable_timer, which stays set. */
 void readyq__pollable_fill(const readyq *q, readyq_batch *batch)
 {
     batch->own.hides = false;
@@ -255,7 +254,7 @@ void readyq__pollable_fill(const readyq *q, readyq_batch *batch)
 
 /* The time at which a wait would return something that the kernel queue does not show. While a
  * thread has not taken all of its batch, the timer is not changed: the end of the batch sets the
- * next deadline, so that a batch changes the timer once at most. */
+ * next deadline, so that a batch changes the timer at most once. */
 static int64_t ready_at(readyq *q)
 {
     int64_t due = readyq__next_due(q);

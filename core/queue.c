@@ -53,7 +53,7 @@ static readyq *create(const struct readyq_options *options)
     return q;
 }
 
-/* The queue is not in the registry any more: otherwise a fork in between would leave it in the
+/* The queue is no longer in the registry: otherwise a fork in between would leave it in the
  * child's. */
 static void destroy(readyq *q)
 {
@@ -137,7 +137,7 @@ static void shut(readyq *q)
     if (readyq__is_forked(q)) /* the kernel's registrations belong to the parent */
         q->backend->close(q, true);
     readyq__record(q, READYQ_RECORD_CLOSE, NULL, 0, 0);
-    q->closed = true; /* from here on no registration is removed singly: they end with the set */
+    q->closed = true; /* from now on registrations end with the set, not one by one */
     detach_all(q);
     if (q->in_kernel == 0)
         readyq__tear_down(q);
@@ -209,7 +209,7 @@ int readyq_fileno(readyq *q)
     return fd;
 }
 
-/* How many watches batches hold that have not been taken yet. */
+/* How many of the watches in batches have not been taken yet. */
 static size_t count_pending(const readyq *q)
 {
     size_t n = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The ready list: watches that have an event and that no batch holds, in the order of the events.
- * Kernel events enter by readyq__event_plain(), everything else by readyq__list(). A wait moves the
- * front of the list to its batch (wait.c), and a batch gives back what it holds (batches.c).
+ * Kernel events enter through readyq__event_plain(), everything else through readyq__list(). A wait
+ * moves the front of the list to its batch (wait.c), and a batch gives back what it holds
+ * (batches.c).
  */
 #include "internal.h"
 
@@ -31,8 +32,8 @@ void readyq__list(readyq *q, readyq_watch *w, uint32_t bits)
 }
 
 /* Counts the ready list again, and corrects the count of deliveries. A watch that was unlinked was
- * either on the list, or in a batch; for each in a batch a delivery was counted when the batch was
- * filled, and did not happen. */
+ * either on the list or in a batch; for each in a batch, a delivery was counted when the batch was
+ * filled but did not happen. */
 void readyq__recount(readyq *q)
 {
     const size_t before = q->nready;

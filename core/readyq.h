@@ -6,12 +6,12 @@
  * whatever is ready.
  *
  * Results   Functions that return int return 0 or more on success and a negative errno on failure.
- *           A failed call has changed nothing, not even the watch. -ESHUTDOWN: the queue is
- *           closed. readyq_explain() gives the reason in words.
+ *           A call that fails changes nothing, not even the watch. -ESHUTDOWN: the queue is closed.
+ *           readyq_explain() gives the reason in words.
  * Time      Nanoseconds in int64_t, on the monotonic clock.
  * Threads   Every function may be called from any thread at any time. A change made while another
  *           thread waits takes effect in that wait. A pthread_cancel() takes effect in a wait that
- *           sleeps and in no other call. From a signal handler only readyq_wake() may be called.
+ *           sleeps and in no other call. Only readyq_wake() may be called from a signal handler.
  * Fork      The child's first call on a queue gives it a kernel queue of its own with the same
  *           watches. Parent and child do not affect each other. exec closes a queue's descriptors.
  * Descriptors  A watched descriptor is never read, closed, duplicated or made non-blocking.
@@ -39,13 +39,13 @@ extern "C" {
 
 /* Interest (what a watch asks for) and ready (what the last delivery reported).
  *
- * ERROR: an error is pending. The error of a socket is read by getsockopt(SO_ERROR); with
- * IP_RECVERR or IPV6_RECVERR set, errors are queued and ERROR is reported, level-triggered, until
- * the error queue has been read with recvmsg(MSG_ERRQUEUE). Every direction that was asked for is
- * reported together with ERROR.
+ * ERROR: an error is pending. A socket's error is read with getsockopt(SO_ERROR); with IP_RECVERR
+ * or IPV6_RECVERR set, errors are queued and ERROR is reported, level-triggered, until the error
+ * queue has been read with recvmsg(MSG_ERRQUEUE). Every direction that was asked for is reported
+ * together with ERROR.
  *
- * EXCLUSIVE: of several queues that watch one file, wake at least one, not all. It is a hint,
- * ignored where the kernel cannot do it. */
+ * EXCLUSIVE: wake at least one of the queues that watch the same file, not all of them. It is a
+ * hint, ignored where the kernel cannot do it. */
 #define READYQ_READ 0x001u     /* reading would not block: data, end of file, connection, error */
 #define READYQ_PRIORITY 0x002u /* exceptional data: out of band, sysfs */
 #define READYQ_WRITE 0x004u    /* writing would not block: space, connected, error */
@@ -53,7 +53,7 @@ extern "C" {
 #define READYQ_ERROR 0x020u        /* ready only: an error is pending (see above) */
 #define READYQ_WRITE_CLOSED 0x040u /* ready only: the peer will not read what is written */
 #define READYQ_FIRED 0x080u        /* ready only: a timer, signal, process or trigger fired */
-#define READYQ_EDGE 0x100u         /* interest only: once per new arrival */
+#define READYQ_EDGE 0x100u         /* interest only: report once per new arrival */
 #define READYQ_ONESHOT 0x200u      /* interest only: disarm after one delivery */
 #define READYQ_EXCLUSIVE 0x400u    /* interest only: see above */
 
@@ -82,17 +82,17 @@ struct readyq__link { /* private: an element of a circular list */
  * with an atomic load, such as `__atomic_load_n(&w->ready, __ATOMIC_RELAXED)`.
  *
  * Its memory may be freed when it is in no queue (`queue == NULL`) and no other thread uses it.
- * In a pool of threads the thread that took a watch by readyq_next() uses it until it calls
- * readyq_done() or waits again; before that only this thread should remove and free it. A thread
- * that removes a watch that another one may have taken may free it only when that other thread has
- * finished with it; the program must track that itself, for example with a reference count. */
+ * In a pool of threads, the thread that took a watch with readyq_next() uses it until it calls
+ * readyq_done() or waits again; until then, only that thread should remove and free it. A thread
+ * that removes a watch that another thread may have taken may free it only when the other thread
+ * has finished with it; the program must track that itself, for example with a reference count. */
 struct readyq_watch {
     void *data;        /* the caller's; never read by the library */
     readyq *queue;     /* the queue it is in, or NULL */
     uint64_t count;    /* expirations, signals, calls to fire since the previous delivery; else 1 */
     uint32_t interest; /* as last set; 0 pauses the watch */
     uint32_t ready;    /* what the last delivery found; 0 once it is removed */
-    int fd;            /* the descriptor; of a process its pidfd; or -1 */
+    int fd;            /* the descriptor; for a process, its pidfd; or -1 */
     uint8_t kind;      /* enum readyq_kind */
     bool armed;        /* false while paused, and after a ONESHOT delivery until modified */
 
@@ -106,7 +106,7 @@ struct readyq_watch {
                 uint64_t device, inode; /* which file it was when it was added */
                 bool ended;             /* a pipe that nobody reads */
             } file;                     /* of a descriptor that is always ready */
-            uint32_t inner; /* of any other descriptor: the id of the queue that owns it, or 0 */
+            uint32_t inner; /* for any other descriptor: the id of the queue that owns it, or 0 */
             struct {
                 int64_t period;
                 int64_t due;
@@ -116,8 +116,8 @@ struct readyq_watch {
             struct {
                 struct readyq__link group; /* in one list of its kind */
                 union {
-                    uint64_t count;                 /* of a trigger: fires not yet delivered */
-                    readyq_watch *next_same_signal; /* of a signal */
+                    uint64_t count;                 /* for a trigger: fires not yet delivered */
+                    readyq_watch *next_same_signal; /* for a signal */
                 };
             } source;
             struct {
@@ -126,17 +126,17 @@ struct readyq_watch {
                 uint32_t home; /* id of the queue that a timer or process has fired in and left */
             } fired;
         };
-        uint64_t id; /* in its queue, from 1 on and never used twice: for records */
+        uint64_t id; /* unique in its queue, counted from 1: for records */
     } own;
 
     union {
-        int signal;     /* of a signal: its number */
-        pid_t pid;      /* of a process: its id */
-        uint32_t order; /* private, of a timer (heap.c) */
+        int signal;     /* for a signal: its number */
+        pid_t pid;      /* for a process: its id */
+        uint32_t order; /* private, for a timer (heap.c) */
     };
     union {
-        uint32_t caught; /* private, of a signal: how many times, since the last delivery */
-        int status;      /* of a process that has FIRED: its wait status, -1 if it is not known */
+        uint32_t caught; /* private, for a signal: times caught since the last delivery */
+        int status;      /* for a process that has FIRED: its wait status, -1 if it is not known */
     };
 };
 
@@ -147,9 +147,9 @@ struct readyq_watch {
  *   - a level-triggered watch that was reported `turns` times in a row although nobody has read,
  *     written or changed it, with the reason: unread data, the end of the data, an error or an
  *     error queue that is not handled, connections that cannot be accepted because no descriptors
- *     are left, WRITE asked for though nothing is sent;
- *   - a turn (in which a thread handles what a wait has found) that is longer than `turn`; at most
- *     one report a second;
+ *     are left, WRITE requested although nothing is sent;
+ *   - a turn (in which a thread handles what a wait has found) that takes longer than `turn`; at
+ *     most one report a second;
  *   - a watch whose descriptor was closed, or whose number now belongs to another file;
  *   - an EDGE watch that has had unread data for `rest` while a thread slept;
  *   - a signal that is blocked in every thread.
@@ -161,9 +161,9 @@ struct readyq_debug {
     int64_t turn;   /* how long a turn may take, in nanoseconds; 0: 100 ms */
     int64_t rest;   /* how long data may stay unread after an EDGE delivery, in ns; 0: 1 s */
 
-    /* Called in a wait, without a lock, with the watch if it is still in the queue. It must not
-     * wait on the queue. Another thread may remove the watch at any time. If `warn` is NULL,
-     * warnings go to standard error; for an interruptible queue see readyq_warning(). */
+    /* Called during a wait, with no lock held, and with the watch if it is still in the queue. It
+     * must not wait on the queue. Another thread may remove the watch at any time. If `warn` is
+     * NULL, warnings go to standard error; for an interruptible queue see readyq_warning(). */
     void (*warn)(void *data, readyq_watch *w, const char *text);
     void *data; /* passed to warn() */
 };
@@ -204,8 +204,8 @@ READYQ_API void readyq_unref(readyq *q);
 READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest);
 
 /* Fires `delay` ns from now, then every `period` ns, counted from when it was due; with period 0 it
- * fires once and leaves the queue when it is taken. Missed expirations are delivered once, with
- * their `count`. -EINVAL: delay or period negative. -EBUSY, -ENOMEM. */
+ * fires once and leaves the queue when it is taken. Missed expirations are delivered together, and
+ * `count` is their number. -EINVAL: delay or period negative. -EBUSY, -ENOMEM. */
 READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period);
 
 /* Restarts a timer: it fires `delay` ns from now, then once per period. An expiration that has not
@@ -232,8 +232,8 @@ READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
  * such as the one that raises KeyboardInterrupt for Ctrl-C. */
 READYQ_API int readyq_replace_signal(readyq *q, readyq_watch *w, int signal);
 
-/* Fires once, when process `pid` has ended or immediately if it already has, and leaves the queue
- * when it is taken. `status` is then as waitpid() stores it, if it is a child of this process; the
+/* Fires once: when process `pid` ends, or immediately if it has already ended. It leaves the queue
+ * when it is taken. For a child of this process, `status` is then what waitpid() would store; the
  * child is not reaped. -EINVAL: pid <= 0. -ESRCH: no such process. -ECHILD: not a child, where the
  * kernel has no pidfd. -EBUSY, -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_add_process(readyq *q, readyq_watch *w, pid_t pid);
@@ -247,13 +247,13 @@ READYQ_API int readyq_add_trigger(readyq *q, readyq_watch *w);
 READYQ_API int readyq_fire(readyq_watch *w);
 
 /* Changes the interest of a descriptor's watch and arms it again. A watch that a batch holds is
- * released from it; what was found for the old interest and not taken is dropped, and the kernel is
- * asked again. -EINVAL: an invalid interest, or not a descriptor's watch. -ENOENT: not in a queue.
- * -EBADF: its descriptor was closed, or the number belongs to another file. */
+ * released from it; what was found for the old interest but not yet taken is dropped, and the
+ * kernel is asked again. -EINVAL: an invalid interest, or not a descriptor's watch. -ENOENT: not in
+ * a queue. -EBADF: its descriptor was closed, or the number belongs to another file. */
 READYQ_API int readyq_modify(readyq_watch *w, uint32_t interest);
 
-/* Removes the watch: it is not delivered any more, not even later in a batch. It also succeeds if
- * the descriptor was closed, or its number belongs to another file. -ENOENT: not in a queue;
+/* Removes the watch: it is no longer delivered, not even later in the same batch. It also succeeds
+ * if the descriptor was closed, or its number belongs to another file. -ENOENT: not in a queue;
  * nothing happens. */
 READYQ_API int readyq_remove(readyq_watch *w);
 
@@ -276,7 +276,7 @@ struct readyq_batch {
         struct readyq__link *stop;  /* where the short path of readyq_next() ends: &held; `next`
                                        while the queue is recorded or has a watchdog */
         struct readyq__link opened; /* in the queue's list of open batches */
-        uintptr_t thread;           /* that waited last */
+        uintptr_t thread;           /* the one that waited last */
         int64_t deadline;           /* of the last wait, on the queue's clock */
         bool hides;                 /* it holds a watch that readyq_fileno() does not show */
     } own;
@@ -284,8 +284,8 @@ struct readyq_batch {
 
 /* Waits until something is ready and puts up to `max` watches (0: no limit) into `batch`, first
  * giving back what the batch holds, as readyq_done() does; other batches of this thread and queue
- * are closed. `timeout`: nanoseconds; -1 waits forever; 0 checks and returns at once; longer than
- * the clock's range is forever. Returns how many watches the batch now holds; 0: the timeout has
+ * are closed. `timeout`: nanoseconds; -1 waits forever; 0 checks and returns at once; one beyond
+ * the clock's range waits forever. Returns how many watches the batch now holds; 0: the timeout has
  * expired, or readyq_wake() was called. If a wake arrives together with events, the wait returns
  * the events, and the wake is left for another wait. A batch that is open in another queue is
  * closed there first. -EINVAL: timeout < -1 or max < 0. -ESHUTDOWN: the queue was closed; the batch
@@ -294,12 +294,14 @@ struct readyq_batch {
  * errors of readyq_open(). */
 READYQ_API int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max);
 
-/* readyq_wait() until `deadline`, in nanoseconds on the queue's clock (readyq_now); if the deadline
- * has passed, it checks and returns at once; INT64_MAX is forever. -EINVAL: negative. */
+/* Like readyq_wait(), but waits until `deadline`, in nanoseconds on the queue's clock (readyq_now);
+ * if the deadline has passed, it checks and returns at once; INT64_MAX waits forever. -EINVAL:
+ * negative. */
 READYQ_API int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadline, int max);
 
 /* The deadline of the last wait with the batch; INT64_MAX if it had none. To continue a wait that a
- * signal ended (-EINTR): note it, run the signal handlers, and call readyq_wait_until(). */
+ * signal ended (-EINTR): save the deadline, run the signal handlers, and call
+ * readyq_wait_until(). */
 READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
 /* Like readyq_wait() with timeout 0, but leaves a wake to the next wait. It is for a binding that
@@ -308,8 +310,8 @@ READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
 /* Takes the next watch of the batch, or returns NULL if all are taken, the batch is not open, or
- * its queue is closed. Sets the watch's `ready` and `count`. A timer without a period and a process
- * have then left the queue (`queue` is NULL). */
+ * its queue is closed. Sets the watch's `ready` and `count`. By then a process, or a timer without
+ * a period, has left the queue (`queue` is NULL). */
 READYQ_API readyq_watch *readyq_next(readyq_batch *batch);
 
 /* The watch that readyq_next() would take, without taking it, or NULL. Another thread may remove it
@@ -325,13 +327,13 @@ READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint
 /* Gives back the watches that the batch holds and closes it. Watches that were not taken are
  * delivered by the next wait, before newer ones; level-triggered ones only if they are still ready.
  * Call it when a thread stops waiting: until then other threads do not get the watches, and each
- * delivery of a level-triggered one costs one system call more than with a single batch. Returns 0;
+ * delivery of a level-triggered one costs one more system call than with a single batch. Returns 0;
  * a batch that is not open is ignored. */
 READYQ_API int readyq_done(readyq_batch *batch);
 
 /* Ends one wait, either one in progress or the next one; that wait returns 0. May be called from
- * any thread and from a signal handler; takes no lock. Several calls merge into one wake until a
- * wait has ended because of it. -ESHUTDOWN. */
+ * any thread and from a signal handler; takes no lock. Several calls merge into one wake until it
+ * has ended a wait. -ESHUTDOWN. */
 READYQ_API int readyq_wake(readyq *q);
 
 /* ------------------------------------------------------------------ inspecting a queue */
@@ -342,7 +344,7 @@ READYQ_API int readyq_wake(readyq *q);
  * -ENOMEM. */
 READYQ_API int readyq_fileno(readyq *q);
 
-/* READYQ_VERSION of the library in use. With a shared library it can be later than that of the
+/* READYQ_VERSION of the library in use. With a shared library it can be newer than that of the
  * header with which the program was compiled. */
 READYQ_API const char *readyq_version(void);
 
@@ -352,8 +354,8 @@ READYQ_API const char *readyq_backend(readyq *q);
 /* The queue's clock in nanoseconds: CLOCK_MONOTONIC, or the virtual one. */
 READYQ_API int64_t readyq_now(readyq *q);
 
-/* When a timer is due, on the queue's clock. For a periodic one that has not been taken yet: when
- * it was due. -1 if it is not running. */
+/* When a timer is due, on the queue's clock. For a periodic timer that has fired but not been taken
+ * yet: when it was due. -1 if it is not running. */
 READYQ_API int64_t readyq_due(readyq_watch *w);
 
 /* The figures of a queue. They are always counted, from readyq_open() on; a child continues with
@@ -406,7 +408,7 @@ READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
 
 /* Compares what the queue watches with what the kernel says it watches: returns the number of
  * differences, and writes a line for each to text[size], as many as fit: "fd 7 (pipe): the queue
- * watches it for READ, but the kernel for READ|WRITE". There is none unless a watched descriptor
+ * watches it for READ, but the kernel for READ|WRITE". There are none unless a watched descriptor
  * was closed. It is meant for tests, since it reads /proc and is slow. -ENOSYS if the kernel does
  * not report what it watches (kqueue). -ENOENT without /proc. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_check(readyq *q, char *text, size_t size);
@@ -429,8 +431,8 @@ enum readyq_warning {
     READYQ_WARNING_BLOCKED,  /* a signal is blocked */
 };
 
-/* For bindings, whose queues are interruptible and have no function `warn`: takes the next warning
- * of the watchdog. Returns enum readyq_warning with the text, cut to fit, and the watch, NULL if it
+/* For bindings, whose queues are interruptible and have no function `warn`: takes the watchdog's
+ * next warning. Returns enum readyq_warning with the text, cut to fit, and the watch, NULL if it
  * has left the queue; or 0 if there is none. A wait that would sleep ends with -EINTR if there is a
  * warning. 640 bytes hold any text. */
 READYQ_API int readyq_warning(readyq *q, readyq_watch **w, char *text, size_t size);
@@ -448,12 +450,12 @@ enum readyq_record_type {
     READYQ_RECORD_REMOVE,    /* a watch has left the queue; value: enum readyq_removal */
     READYQ_RECORD_RESTART,   /* a timer; value: the delay */
     READYQ_RECORD_FIRE,      /* readyq_fire() */
-    READYQ_RECORD_WAKE,      /* readyq_wake(); noted when a wait is ended by it or finds it */
+    READYQ_RECORD_WAKE,      /* readyq_wake(); recorded when it ends a wait or a wait finds it */
     READYQ_RECORD_WAIT,      /* a wait begins; value: the timeout, -1 forever; bits: LOOKS */
     READYQ_RECORD_SLEEP,     /* the thread may sleep in the kernel; value: how long, -1 forever */
     READYQ_RECORD_SLEEP_END, /* the kernel has returned */
     READYQ_RECORD_EVENT,     /* a source has reported; bits: what */
-    READYQ_RECORD_LAPSE,     /* a level-triggered watch that was not taken is not ready any more */
+    READYQ_RECORD_LAPSE,     /* a level-triggered watch that was not taken is no longer ready */
     READYQ_RECORD_WAIT_END,  /* value: its result; bits: LOOKS, WOKEN */
     READYQ_RECORD_DELIVERY,  /* readyq_next() took a watch; bits: its `ready`; value: its `count` */
     READYQ_RECORD_DONE,      /* the thread has finished with the watch that it took last */
@@ -463,13 +465,13 @@ enum readyq_record_type {
     READYQ_RECORD_CLOSE,     /* readyq_close() */
 };
 #define READYQ_RECORD_LOOKS 1u /* it is a readyq_look() */
-#define READYQ_RECORD_WOKEN 2u /* a wake has ended it */
+#define READYQ_RECORD_WOKEN 2u /* a wake ended it */
 
 /* Why a watch has left its queue. */
 enum readyq_removal {
     READYQ_REMOVAL_CALL,  /* readyq_remove() */
-    READYQ_REMOVAL_FIRED, /* it fires once, and was taken */
-    READYQ_REMOVAL_STALE, /* its descriptor was closed, which the queue has noticed */
+    READYQ_REMOVAL_FIRED, /* it fires only once, and was taken */
+    READYQ_REMOVAL_STALE, /* the queue found its descriptor closed */
     READYQ_REMOVAL_CLOSE, /* the queue was closed */
 };
 
@@ -480,29 +482,29 @@ struct readyq_record {
     uint8_t kind; /* enum readyq_kind of the watch */
     uint16_t unused;
     int number;
-    int64_t time; /* nanoseconds, CLOCK_MONOTONIC, whatever clock the queue has */
+    int64_t time; /* nanoseconds, CLOCK_MONOTONIC, whichever clock the queue uses */
     int64_t value;
     uint32_t bits;
     uint32_t thread; /* the thread that did it: its kernel id on Linux, elsewhere a number from 1 */
 };
 
 /* Starts a recording of the newest `records` records, each of sizeof(struct readyq_record) bytes;
- * the description of a descriptor that is added or removed uses up two or three. A queue can have
- * several recordings at the same time. A recording holds a reference to its queue and can be read
- * and saved after the queue has been closed. After a fork the child has a copy of it and continues
- * it.
- * -EINVAL: no record, or more than 2^30. -ESHUTDOWN. -ENOMEM. */
+ * the description of a descriptor that is added or removed takes up two or three of them. A queue
+ * can have several recordings at the same time. A recording holds a reference to its queue and can
+ * be read and saved after the queue has been closed. After a fork the child has a copy of it and
+ * continues it.
+ * -EINVAL: no records, or more than 2^30. -ESHUTDOWN. -ENOMEM. */
 READYQ_API int readyq_record(readyq *q, size_t records, readyq_recording **recording);
 
 /* Ends the recording and keeps its records. readyq_discard() also frees it; NULL is ignored. */
 READYQ_API void readyq_stop(readyq_recording *recording);
 READYQ_API void readyq_discard(readyq_recording *recording);
 
-/* How many records it has; *dropped, if it is not NULL, is how many it had to drop. */
+/* How many records it has; if `dropped` is not NULL, *dropped is how many it had to drop. */
 READYQ_API size_t readyq_recorded(readyq_recording *recording, uint64_t *dropped);
 
-/* Copies up to `size` records, the oldest first, from position *from on, which is 0 at first, and
- * advances it. Dropped records are skipped. Returns how many were copied: 0 at the end. */
+/* Copies up to `size` records, the oldest first, starting at position *from, which is 0 at first,
+ * and advances *from. Dropped records are skipped. Returns how many were copied: 0 at the end. */
 READYQ_API size_t readyq_records(readyq_recording *recording, uint64_t *from,
                                  struct readyq_record records[], size_t size);
 
@@ -527,7 +529,7 @@ READYQ_API uint64_t readyq_id(const readyq_watch *w);
 
 /* ------------------------------------------------------------------ texts */
 
-/* All of these write to text[size], cut to fit, and return text. */
+/* All of these write their text, cut to fit, to text[size] and return text. */
 
 /* What descriptor `fd` is, without control characters: "TCP 127.0.0.1:80 to 127.0.0.1:49152",
  * "pipe", "terminal /dev/pts/0", "file /etc/passwd", "closed". */
@@ -545,8 +547,8 @@ READYQ_API char *readyq_describe_watch(const readyq_watch *w, uint32_t ready, ch
 READYQ_API char *readyq_describe_record(const struct readyq_record *record, char *text,
                                         size_t size);
 
-/* Why `call` failed for `fd` (-1: for no descriptor) with `error` (as returned, negative), and what
- * to do about it: "add() failed for descriptor 5 (pipe): this queue already watches it; ...". If
+/* Why `call` failed for `fd` (-1: no descriptor) with `error` (as returned, negative), and what to
+ * do about it: "add() failed for descriptor 5 (pipe): this queue already watches it; ...". If
  * `call` is a plain name, "()" is added; anything else, such as "add(READ)", is used as it is. Call
  * it in the thread that got the error, before it makes another call. 400 bytes hold everything but
  * long file names.
@@ -557,16 +559,16 @@ READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text,
 READYQ_API char *readyq_explain_for(const char *call, const char *target, int error, char *text,
                                     size_t size);
 
-/* The warnings that a binding shows: of a ghost (readyq_ghost), and of a signal that is blocked in
- * every thread (readyq_add_signal). 200 bytes hold them. */
+/* The warnings that a binding shows: about a ghost (readyq_ghost), and about a signal that is
+ * blocked in every thread (readyq_add_signal). 200 bytes hold them. */
 READYQ_API char *readyq_explain_ghost(int fd, char *text, size_t size);
 READYQ_API char *readyq_explain_blocked(int signal, char *text, size_t size);
 
 /* The name of a kind: "fd", "timer", "signal", "process", "trigger"; else "none". */
 READYQ_API const char *readyq_kind_name(int kind);
 
-/* The bits one by one, for a binding's table of constants: the name of the one at `index`, from 0
- * on, and *bit; NULL after the last. */
+/* The bits one by one, for a binding's table of constants: the name of the bit at `index`, counted
+ * from 0, and its value in *bit; NULL after the last. */
 READYQ_API const char *readyq_bit_name(unsigned index, uint32_t *bit);
 
 #ifdef __cplusplus

@@ -4,14 +4,14 @@
  * parent's; and to remove a ghost, a registration that cannot be removed because its number was
  * closed while a duplicate keeps the file open.
  *
- * Registering an EDGE watch reports once whatever is ready already. A child after fork cannot know
- * more, so an edge may be reported again there.
+ * Registering an EDGE watch reports, once, whatever is already ready. A child after fork cannot
+ * know more, so an edge may be reported again there.
  *
- * To remove a ghost, each wait fills the next set by one step. Descriptors below q->filled are in
- * both sets, and each change of them is made in both (table.c). Meanwhile only the old set is asked
- * for events, and the lock is free between the steps. The set is replaced when the next one is
- * complete and no thread is in the kernel. Events of EDGE watches that the next set has by then are
- * dropped: the old set has reported them, or is about to.
+ * To remove a ghost, each wait goes one step further in filling the next set. Descriptors below
+ * q->filled are in both sets, and each change to them is made in both (table.c). Meanwhile only the
+ * old set is asked for events, and the lock is free between the steps. The set is replaced when the
+ * next one is complete and no thread is in the kernel. Events of EDGE watches that the next set has
+ * by then are dropped: the old set has reported them, or is about to.
  */
 #include "internal.h"
 
@@ -61,7 +61,7 @@ static int register_again(readyq *q, readyq_watch *w)
         error = q->backend->update(q, w->fd, 0, interest);
     if (error != -EBADF && error != -EPERM && error != -EINVAL)
         return error == -EEXIST ? 0 : error;
-    readyq__mark_stale(q, w); /* closed, or another's now */
+    readyq__mark_stale(q, w); /* closed, or the number belongs to another file now */
     return 0;
 }
 
@@ -125,7 +125,7 @@ static int open_next(readyq *q)
     return error;
 }
 
-/* After a failure the next event of a ghost makes it start from the beginning. */
+/* After a failure, the next event of a ghost starts it from the beginning. */
 static int fill_next(readyq *q, size_t max)
 {
     int error = q->next_kernel < 0 ? open_next(q) : 0;

@@ -7,7 +7,7 @@
 #define SHORT_SLEEP 10000 /* nanoseconds: longer than it takes to return what is ready */
 
 static READYQ__THREAD_LOCAL struct {
-    uint32_t queue; /* the id of the queue that this thread slept in last; 0 */
+    uint32_t queue; /* the id of the queue that this thread slept in last, or 0 */
     int64_t since;  /* when that sleep began; once it is over, when it ended */
 } slept;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table by descriptor, and how a watch gets in and out of a queue. A number may be closed and
+ * The table by descriptor, and how a watch gets into and out of a queue. A number may be closed and
  * opened again without the library's knowledge, so each registration has a generation, and the
  * kernel is asked whether an old one still exists.
  */
@@ -13,7 +13,7 @@
 
 /* ------------------------------------------------------------------ registrations */
 
-/* A paused or spent watch stays registered, silent, so that its number is known to be taken. */
+/* A paused or spent watch stays registered, but silent, so that its number is known to be taken. */
 uint32_t readyq__kernel_interest(const readyq_watch *w)
 {
     if (w->kind == READYQ_KIND_PROCESS)
@@ -23,7 +23,7 @@ uint32_t readyq__kernel_interest(const readyq_watch *w)
     return w->interest | (w->own.flags & READYQ__ONE_EVENT ? READYQ_ONESHOT : 0);
 }
 
-/* From now on events of the registration that the number had are stale. */
+/* From now on, events of the number's previous registration are stale. */
 static void begin_generation(readyq *q, struct readyq__slot *slot)
 {
     slot->generation++;
@@ -123,7 +123,7 @@ bool readyq__is_same_file(const readyq_watch *w)
 }
 
 /* The kernel refuses to watch the file, so it is always ready. -EEXIST: `old`, another watch of its
- * number, is of this same file. */
+ * number, is for the same file. */
 static int register_file(readyq *q, readyq_watch *w, const readyq_watch *old)
 {
     struct stat file;
@@ -168,7 +168,7 @@ static int register_in_kernel(readyq *q, readyq_watch *w, const readyq_watch *ol
     if (is_registered(q, old))
         return -EEXIST;
     error = readyq__update(q, w->fd, 0, interest);
-    if (error == -EEXIST && old == NULL) { /* of a removed watch, duplicated back to its number */
+    if (error == -EEXIST && old == NULL) { /* the file of a removed watch, back at its number */
         readyq__update(q, w->fd, interest, 0);
         error = readyq__update(q, w->fd, 0, interest);
     }
@@ -279,7 +279,7 @@ void readyq__activate(readyq *q, readyq_watch *w)
     __atomic_store_n(&w->queue, q, __ATOMIC_RELEASE);
 }
 
-/* Undoes everything that adding it has done, except that it is in the queue. */
+/* Undoes everything that adding the watch did, except that the watch stays in the queue. */
 static void stop(readyq *q, readyq_watch *w)
 {
     readyq__unlist(q, w);

@@ -13,7 +13,7 @@
  * Level-triggered watches that earlier waits left on the ready list may have been drained since.
  * mark_unconfirmed() clears their events and arms them before step 2, and so does a batch that is
  * given back while this thread sleeps (batches.c). Step 3 then fetches everything that is ready,
- * without sleeping, and drop_unready() takes those off the list that it did not report.
+ * without sleeping, and drop_unready() takes the watches that it did not report off the list.
  *
  * Sleeping. readyq_wake() and signal handlers take no lock, so they may come between a thread's
  * last look at the queue and its sleep. They publish (`woken`, `signalled`) and then read
@@ -28,10 +28,10 @@
  * which is then `covered`. The others sleep until the deadlines of their calls. When the timekeeper
  * leaves, readyq__leave() kicks a successor.
  *
- * Ghosts. To remove one the kernel queue is replaced (rebuild.c). Each wait fills the next one by a
- * step before and after it asks the kernel, and does not sleep until that one is full. It is put in
- * place while no thread is in the kernel: each sleeping thread is kicked, newly arriving ones wait,
- * and the thread that finds no other in the kernel replaces it.
+ * Ghosts. To remove one, the kernel queue is replaced (rebuild.c). Each wait goes a step further in
+ * filling the next one, before and after it asks the kernel, and does not sleep until the next one
+ * is full. It is put in place while no thread is in the kernel: each sleeping thread is kicked,
+ * newly arriving ones wait, and the thread that finds no other in the kernel replaces it.
  */
 #include "internal.h"
 
@@ -172,9 +172,9 @@ static inline void collect(const struct call *call)
         readyq__expire(q, now_of(call));
 }
 
-/* Whether a wake ends this call; it is used up. A call with timeout 0 returns anyway, so it leaves
- * the wake to a thread that sleeps. An exchange, unlike a store, also reads: everything is seen
- * that was published before the wake that it uses up. */
+/* Whether a wake ends this call; if so, it uses the wake up. A call with timeout 0 returns anyway,
+ * so it leaves the wake to a thread that sleeps. An exchange, unlike a store, also reads:
+ * everything that was published before the wake that it uses up is seen. */
 static bool take_wake(struct call *call)
 {
     readyq *q = call->q;
@@ -202,7 +202,7 @@ static void jump(const struct call *call)
 /* ------------------------------------------------------------------ 3. asking the kernel */
 
 /* The deadline that ends the sleep. If no sleeping thread covers the next timer, this one becomes
- * the timekeeper. A former one, of a later timer, sleeps on until its own time. */
+ * the timekeeper. A former timekeeper, for a later timer, sleeps on until its own deadline. */
 static int64_t claim_deadline(const struct call *call)
 {
     readyq *q = call->q;
@@ -215,7 +215,7 @@ static int64_t claim_deadline(const struct call *call)
     return due < call->deadline ? due : call->deadline;
 }
 
-/* How long the kernel may sleep; may make this thread the timekeeper. On the virtual clock it
+/* How long to sleep in the kernel; may make this thread the timekeeper. On the virtual clock it
  * sleeps only if there is no deadline. */
 static int64_t time_to_sleep(const struct call *call)
 {
@@ -246,7 +246,7 @@ static void check_handlers(readyq *q)
 }
 
 /* Counts the thread as a sleeper, and then looks for what was published before it was counted: see
- * the head of this file. Returns the timeout, 0 if there is something. */
+ * the head of this file. Returns the timeout, or 0 if there is something. */
 static int64_t begin_sleep(const struct call *call, int64_t timeout)
 {
     readyq *q = call->q;
@@ -283,7 +283,7 @@ static inline void leave_kernel(const struct call *call, bool slept)
 }
 
 /* Fetches as many events as the batch has room for in addition to what is listed, but at least one,
- * so that a list that is never empty does not keep the kernel's events away. Fetches again, without
+ * so that a list that is never empty does not hold up the kernel's events. Fetches again, without
  * sleeping, if the kernel may have more, or if all events were stale: another thread may have
  * changed the watches during the fetch, and they may be ready. If watches are unconfirmed, fetches
  * everything: a watch that stays unconfirmed is not ready, or was fetched by another thread, which
@@ -329,8 +329,8 @@ static void end_cancelled(void *argument)
 }
 
 /* Sleeps until there are events, if nothing is listed. Returns how many events the last system call
- * returned, kicks included, which may be 0 even before the time is over; or -errno. A thread is
- * counted as asleep even if its last look (begin_sleep) makes it return at once. */
+ * returned, kicks included, which may be 0 even before the timeout; or -errno. A thread is counted
+ * as asleep even if its last look (begin_sleep) makes it return at once. */
 static int fetch(struct call *call, int64_t wanted)
 {
     readyq *q = call->q;
@@ -380,7 +380,7 @@ static int await_replacement(struct call *call)
         if (q->asleep > 0)
             readyq__kick(q);
         pthread_cond_wait(&q->kernel_left, &q->lock);
-        q->cancel_state = cancel_state; /* another thread had the lock */
+        q->cancel_state = cancel_state; /* another thread held the lock */
         read_clock(call);
     }
     return error < 0 ? error : replace_if_possible(q);
@@ -389,7 +389,7 @@ static int await_replacement(struct call *call)
 /* ------------------------------------------------------------------ 4. filling the batch */
 
 /* Moves up to `max` watches from the front of the ready list to the batch, which is empty, and
- * returns how many. They stay LISTED until they are taken, so that this is one splice. */
+ * returns how many. They stay LISTED until they are taken, so this is a single splice. */
 static int fill_batch(readyq *q, readyq_batch *batch, size_t max)
 {
     struct readyq__link *const held = &batch->own.held, *const ready = &q->ready, *rest = ready;
@@ -424,8 +424,8 @@ static bool is_over(const struct call *call)
            (call->deadline != READYQ__FOREVER && now_of(call) >= call->deadline);
 }
 
-/* A look of a binding, before a wait that sleeps: if the queue's last sleep was a real one, only
- * that wait asks the kernel. */
+/* A binding's look, before a wait that sleeps: if the queue's last sleep was a real one, only that
+ * wait asks the kernel. */
 static bool is_sleep_certain(const struct call *call)
 {
     const readyq *q = call->q;
@@ -434,9 +434,9 @@ static bool is_sleep_certain(const struct call *call)
            readyq__list_empty(&q->ready);
 }
 
-/* The ends of a wait, in this order: the close, events, an error, a wake, a signal, the time. What
- * was due or caught before the kernel is asked is listed before its events. A ghost that was found
- * by this call is removed by it, if the next kernel queue needs one step only. */
+/* What ends a wait, in this order: the close, events, an error, a wake, a signal, the timeout. What
+ * was due or caught before the kernel is asked is listed before its events. A ghost that this call
+ * has found is removed by it if the next kernel queue needs only one step. */
 static int wait_for(struct call *call)
 {
     readyq *q = call->q;

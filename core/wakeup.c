@@ -90,7 +90,7 @@ static void receive(readyq *q, readyq_watch *w, uint32_t bits)
 const struct readyq__kind readyq__kind_wakeup = {.event = receive};
 
 /* An eventfd takes eight bytes. When it is full, a kick is under way. The thread cannot be
- * cancelled: it has the lock, or called readyq__hold_cancel(). */
+ * cancelled: it holds the lock, or called readyq__hold_cancel(). */
 void readyq__kick(readyq *q)
 {
     const int error = errno;
@@ -112,7 +112,7 @@ void readyq__kick(readyq *q)
 
 /* `woken` is published before `sleepers` is read: a thread that is about to sleep does the reverse
  * (wait.c). In a child, `sleepers` are the parent's: it must not write to the parent's wake-up. The
- * caller may be a signal handler in a thread that is cancelled asynchronously, in its sleep. */
+ * caller may be a signal handler in a thread that is cancelled asynchronously while it sleeps. */
 int readyq_wake(readyq *q)
 {
     struct readyq__cancel before;

@@ -21,8 +21,9 @@ static int check_interest(uint32_t interest)
 
 /* ------------------------------------------------------------------ the kind */
 
-/* The requested bits, and an end with the direction that it ends. Bits that the kernel reports
- * unrequested are let through if nothing else is left; otherwise they would be reported forever. */
+/* The requested bits; READ_CLOSED and WRITE_CLOSED only with the direction that they end; and
+ * ERROR. Bits that the kernel reports unrequested are let through if nothing else is left;
+ * otherwise they would be reported forever. */
 static uint32_t mask(uint32_t bits, uint32_t interest)
 {
     const uint32_t asked = interest & READYQ__DIRECTIONS;

@@ -3,7 +3,8 @@
 #
 # Compares the binary interface of the shared library, which its debug information describes, with
 # a reference: functions, types of the public header, SONAME. Programs that were linked to the
-# reference run on the library if nothing was removed or changed; otherwise it needs another SONAME.
+# reference run with the library if nothing was removed or changed; otherwise it needs another
+# SONAME.
 #
 #   tools/abi.sh compare LIBRARY REFERENCE   0: the same; 1: something was added; 2: changed or
 #                                            removed

@@ -21,7 +21,7 @@ class Entry:
 
 
 def split(text):
-    """A type, and the words behind it."""
+    """A type, and the words after it."""
     kind = KIND.match(text)
     kind = kind[0] if kind else ""
     return kind, text[len(kind) :].strip()
@@ -41,7 +41,7 @@ def result(rest):
 
 
 def read(path):
-    """The entries. A class or an alias is one of its own, before its methods."""
+    """The entries. A class or an alias is an entry of its own, before its methods."""
     entries, text, rows, values, subject, is_class = [], [], [], [], None, False
     for line in [*path.read_text(encoding="utf-8").split("\n"), ""]:
         tag = TAG.match(line)

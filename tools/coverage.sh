@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # Measures which lines and branches of the C and the Python sources the tests reach: builds a copy
-# of the tree under build/coverage with gcc's counters, runs there the C tests, also on the kqueue
-# for tests, and the tests of Python and of one Lua, prints the lines that were not reached, and ends
-# with one line of figures, which it also writes to build/coverage.txt. GNUmakefile calls it
+# of the tree under build/coverage with gcc's counters, runs the C tests there, on the kqueue for
+# tests too, and the tests of Python and of one Lua, prints the lines that were not reached, and
+# ends with one line of figures, which it also writes to build/coverage.txt. GNUmakefile calls it
 # (`make coverage`) with PYTHON.
 set -eu
 cd "$(dirname "$0")/.."
@@ -38,8 +38,8 @@ run scripts pytest -q --tb=short -k "not ($others)" $(printf -- '--deselect=%s '
     tests/test_lua.py tests/python
 wait $!
 KQUEUE_KERNELS='freebsd netbsd macos' run kqueue pytest -q --tb=short tests/test_kqueue.py
-# A terminal may be too slow for a Python that counts lines: what fails here has a second chance. The
-# same tests run without counters, and without that, in `make test`.
+# A terminal may be too slow for a Python that counts lines: what fails here gets a second chance.
+# The same tests run without counters, and without a second chance, in `make test`.
 slow_terminals() {
     run python coverage run -m pytest -q --tb=short -k "not ($undisturbed)" "$@"
 }

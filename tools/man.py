@@ -11,7 +11,7 @@ from pathlib import Path
 
 import header
 
-DATE = "November 29, 2026"  # of the last change of what this file writes
+DATE = "November 29, 2026"  # of the last change to what this file writes
 WHAT = "one event queue for descriptors, timers, signals, processes and triggers"
 
 
@@ -25,7 +25,7 @@ def mark(words):
     """A paragraph, with the calls and errors that it names marked."""
     words = re.sub(r"`([^`]*)`", r"\\fB\1\\fP", escape(words))
     words = re.sub(r"\b(readyq_\w+)\(\)", r"\\fB\1\\fP()", words)
-    words = re.sub(r"(?<=[\w)])\. (?=[A-Z\\])", ".\n", words)  # a sentence begins a line
+    words = re.sub(r"(?<=[\w)])\. (?=[A-Z\\])", ".\n", words)  # a sentence begins a new line
     return words.replace(" -E", " \\-E")
 
 
@@ -42,7 +42,7 @@ def prose(text):
 
 
 def summary(text):
-    """The first sentence, or its beginning, as the line of whatis(1)."""
+    """The first sentence, or its beginning, as the line for whatis(1)."""
     first = re.split(r"\.(?: |$)", " ".join(text.replace("`", "").split()))[0]
     while len(first) > 90:
         first = (re.match(r"(.*)(?:[,:;] | \()", first) or re.match(r"(.*) ", first))[1]
@@ -103,7 +103,7 @@ def page_of(functions, text, neighbours):
 
 
 def overview_of(group):
-    """What readyq(3) says of a group of declarations."""
+    """What readyq(3) says about a group of declarations."""
     functions = [one for one in group.declarations if one.kind == "function"]
     others = [one for one in group.declarations if one.kind != "function"]
     body = []

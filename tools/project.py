@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the tools for packages and releases know about this project, each fact from its one place:
-the version from readyq.h, the public home from pyproject.toml, the date from the commit.
+"""What the tools for packages and releases know about this project, each fact from the only place
+that has it: the version from readyq.h, the public home from pyproject.toml, the date from the
+commit.
 
     python3 tools/project.py version|home|epoch     prints it
 """
@@ -52,7 +53,7 @@ def git(*words, where=ROOT):
 
 
 def is_repository():
-    """Whether this tree is a clone, and not an unpacked archive, even inside of another clone."""
+    """Whether this tree is a clone, and not an unpacked archive, even inside another clone."""
     return (ROOT / ".git").exists()
 
 
@@ -76,8 +77,8 @@ def run(*command, **options):
 
 
 def environment(**more):
-    """Without what would find the build in place; with this Python's programs, and with the time of
-    every packed file.
+    """The environment, without variables that would find the build in this tree; with this
+    Python's programs, and with the time of every packed file.
     """
     paths = ("PYTHONPATH", "LUA_PATH", "LUA_CPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     kept = {name: value for name, value in os.environ.items() if name not in paths}

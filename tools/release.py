@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Releases a version: checks everything that can be checked at once, builds and checks the packages
-and the site, and only then replaces dist/ and tags the commit. It does not publish
+"""Releases a version: checks everything that can be checked right away, builds and checks the
+packages and the site, and only then replaces dist/ and tags the commit. It does not publish
 anything; RELEASING.md says how to do that. If something is wrong, it prints one line for each
 problem and changes nothing.
 
@@ -25,7 +25,7 @@ import project
 import wheels
 from project import ROOT, FailedError
 
-# The modules of Python that build and check, in build/venv, and what each is for.
+# The Python modules in build/venv that build and check, and what each is for.
 MODULES = {
     "build": "the source package",
     "check_manifest": "its list of files",
@@ -53,7 +53,7 @@ def wrong_version(version):
     if not (ROOT / spec).exists():
         yield f"there is no {spec}"
     elif f'version = "{version}-1"' not in text(spec):
-        yield f"{spec} is not of version {version}-1"
+        yield f"{spec} does not have version {version}-1"
     cited = project.read("CITATION.cff", r"^version: (.*)$")
     if cited != version:
         yield f"CITATION.cff has version {cited}, not {version}"
@@ -93,7 +93,7 @@ def wrong_home():
 
 def wrong_tree(version):
     if not project.is_repository():
-        yield "a release is made in a clone of the repository, and this is none"
+        yield "a release is made in a clone of the repository, and this is not one"
         return
     changed = project.git("status", "--porcelain").splitlines()
     if changed:

@@ -64,7 +64,7 @@ def describe(path):
 
 
 def identity(files):
-    """The same for the same files."""
+    """An identifier that is the same for the same files."""
     return uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(files))
 
 

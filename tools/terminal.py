@@ -2,9 +2,9 @@
 """Records the prompts and `make demo` in a terminal, and draws the recordings as animated pictures
 for the pages: `make recordings`.
 
-Each is a real run in a pseudo-terminal, into which this program types: at the prompts the beginning
-of the session that the prompt's page shows. termtosvg draws the recording with the colours of
-terminal.svg, one set for light pages and one for dark ones.
+Each is a real run in a pseudo-terminal, into which this program types: at each prompt, the
+beginning of the session that the prompt's page shows. termtosvg draws the recording with the
+colours of terminal.svg, one set for light pages and one for dark ones.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ KEYS = 6  # characters that are typed at a time
 QUIET = 1.0  # seconds without output after which a command counts as done
 PAUSE = 0.12  # seconds between two groups of keys
 LONGEST = 60  # seconds that a command may take
-SHOWN = 2500  # ms that a screen is shown at most
+SHOWN = 2500  # the most ms that a screen is shown
 LAST = 6000  # ms that the last screen is shown
 
 
@@ -74,7 +74,7 @@ class Terminal:
         return bool(ready)
 
     def wait_until_quiet(self, end=""):
-        """Waits until nothing is written any more, and `end` was written."""
+        """Waits until nothing more is written, and `end` has been written."""
         before, limit = len(self.output), time.monotonic() + LONGEST
         while self.read(QUIET) or end not in "".join(text for _, text in self.output[before:]):
             if time.monotonic() > limit:

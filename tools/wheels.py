@@ -8,7 +8,7 @@ The wheels for other processors and for macOS are built by .github/workflows/whe
 
 Without PYTHON it takes each CPython 3.9 and later that it finds, one for each version. Two runs
 make the same files, byte for byte: the tools have fixed versions (tools/setup.sh, SETUPTOOLS
-below), every time is that of the commit, and nothing of the machine's paths is in the modules.
+below), every time is that of the commit, and none of the machine's paths is in the modules.
 """
 
 import glob
@@ -23,10 +23,10 @@ from typing import NamedTuple
 
 from project import FailedError, environment, run
 
-# zig's copy of this header says by an error that glibc before 2.32 has none, where real systems
-# have no file. The wheels then take every lock, as on such a system.
+# zig's copy of this header reports with an error that glibc before 2.32 has no such header, where
+# real systems have no such file. The wheels then take every lock, as on such a system.
 NO_SINGLE_THREADED = "#define __libc_single_threaded 0\n"
-SETUPTOOLS = "setuptools==82.0.1"  # the last that runs on each of the Pythons
+SETUPTOOLS = "setuptools==82.0.1"  # the last that runs on all of the Pythons
 OLDEST = (3, 9)
 FLAGS = "-O2 -g0"
 ASK = """
@@ -58,7 +58,7 @@ class Library(NamedTuple):
     target: str
 
     def suffix(self, python):
-        # CPython tells the C libraries apart from 3.11 on.
+        # From 3.11 on, CPython tells the C libraries apart.
         if "musl" in self.policy and python.version >= (3, 11):
             return python.suffix.replace("-linux-gnu", "-linux-musl")
         return python.suffix
@@ -68,7 +68,7 @@ def libraries():
     machine = platform.machine()
     return [
         Library(f"manylinux2014_{machine}", f"{machine}-linux-gnu.2.17"),
-        # -dynamic: zig would build the whole of a static musl to link what setup.py tries.
+        # -dynamic: otherwise zig would build a whole static musl to link what setup.py tries.
         Library(f"musllinux_1_2_{machine}", f"{machine}-linux-musl -dynamic"),
     ]
 
@@ -129,8 +129,8 @@ def find_zig():
 
 
 def linker(path, compiler, library):
-    """A script that links a module. zig's stub of musl has the name of musl's own installation, but
-    auditwheel knows Alpine's alone. To musl each name of this form means itself.
+    """A script that links a module. zig's stub of musl has the name of musl's own installation,
+    but auditwheel knows only Alpine's. musl takes each name of this form to mean itself.
     """
     lines = ["#!/bin/sh -e", f'{compiler} -shared -s "$@"']
     if "musl" in library.policy:

@@ -21,7 +21,7 @@ int64_t luaq_delay(lua_State *L, int arg)
     if (exact >= (double)INT64_MAX)
         return INT64_MAX;
     whole = (int64_t)exact;
-    return (double)whole < exact ? whole + 1 : whole; /* nothing is early */
+    return (double)whole < exact ? whole + 1 : whole; /* so that nothing is early */
 }
 
 int64_t luaq_timeout(lua_State *L, int arg)
@@ -128,7 +128,8 @@ static int file_descriptor(lua_State *L, const luaL_Stream *stream)
     return fd;
 }
 
-/* [-0, +1, m] What an object gives, on top of the stack. Libraries give -1 without a descriptor. */
+/* [-0, +1, m] What an object gives, on top of the stack. Libraries return -1 if there is no
+ * descriptor. */
 static int given_descriptor(lua_State *L, const char *gives)
 {
     if (lua_type(L, -1) != LUA_TNUMBER || lua_tonumber(L, -1) != -1)

@@ -3,12 +3,12 @@
  * The wait of a coroutine for a watch, for readyq.loop: nearly all of its waits are for reading
  * and have no timeout. Such a wait is noted in the watch, and the loop of the queue's last wait
  * resumes the coroutine itself. scheduler.lua and descriptor.lua have the general form of a wait;
- * they take over one that is noted here with release().
+ * with release() they take over one that is noted here.
  *
  * The whole of such a wait is in C, from the program's call to its return. With a frame of Lua
- * between them, a table for each descriptor and a look into a weak table for each coroutine, an
+ * between them, a table for each descriptor and a lookup in a weak table for each coroutine, an
  * echo took 8,600 instructions instead of 7,300 and, with 200 connections and 512 KiB of L2, 22
- * misses of the cache instead of 12 (callgrind and cachegrind, Lua 5.4).
+ * cache misses instead of 12 (callgrind and cachegrind, Lua 5.4).
  *
  * Where Lua cannot say whether a coroutine can yield, there are no such waits.
  */
@@ -26,9 +26,9 @@ static char event;
 /* ------------------------------------------------------------------ resuming */
 
 /* [-0, +0 or 1, -] Resumes a coroutine of the loop with the value on top of its stack. Returns
- * whether it has raised; then pushes its error. Only a coroutine that was resumed here can begin a
- * wait of this kind: the loop will then resume it, and not, for example, the caller of a generator.
- * The watch that it awaits stays on top of its stack, for awaits(). */
+ * whether it raised an error; if so, pushes the error. Only a coroutine that was resumed here can
+ * begin a wait of this kind: the loop will then resume it, and not, for example, the caller of a
+ * generator. The watch that it awaits stays on top of its stack, for awaits(). */
 static bool resume_known(lua_State *L, struct queue *q, lua_State *co)
 {
     lua_State *outer = q->running;
@@ -53,8 +53,9 @@ static void forget_waiter(lua_State *L, int watch)
     lua_setiuservalue(L, watch, WATCH_WAITER);
 }
 
-/* The watch keeps the coroutine until that has ended its run without another wait for the watch:
- * if it were stored again for each wait, the collector would look at the watch again and again. */
+/* The watch keeps the coroutine until a run of the coroutine has ended without another wait for the
+ * watch: if it were stored again for each wait, the collector would look at the watch again and
+ * again. */
 enum taken luaq_end_await(lua_State *L, struct queue *q, int watch)
 {
     struct watch *w = lua_touserdata(L, watch);
@@ -119,9 +120,9 @@ static int resumer(lua_State *L)
 enum { READER_QUEUE = 1, READER_WATCHES, READER_WAIT, READER_CONCLUDE };
 enum { AT_OBJECT = 1, AT_TIMEOUT, AT_WATCH, AT_VALUE };
 
-/* [-0, +n, e] Calls a method of the object, which is in C and has no upvalues, as a function of C:
- * its argument is at 1 here, too (AT_OBJECT), and find_watch() has made room on the stack for what
- * it pushes. Returns the index of its first result. A call by Lua takes 120 instructions more
+/* [-0, +n, e] Calls a method of the object, which is in C and has no upvalues, as a C function: its
+ * argument is at 1 here, too (AT_OBJECT), and find_watch() has made room on the stack for what it
+ * pushes. Returns the index of its first result. A call through Lua takes 120 more instructions
  * (callgrind, Lua 5.4). */
 static int call_method(lua_State *L, lua_CFunction method)
 {
@@ -157,7 +158,7 @@ static bool is_dirty(lua_State *L, const struct watch *w)
     return dirty;
 }
 
-/* [-0, +0 or 1, e] Pushes the watch of the object, and returns it, if the coroutine that runs can
+/* [-0, +0 or 1, e] Pushes the watch of the object, and returns it, if the running coroutine can
  * wait for it in this form; else NULL. */
 static struct watch *find_watch(lua_State *L, const struct queue *q)
 {
@@ -249,7 +250,7 @@ static int reader(lua_State *L)
 
 /* ------------------------------------------------------------------ together with other waits */
 
-/* [-0, +0, -] A function in C without values of its own, or NULL. */
+/* [-0, +0, -] A C function without upvalues, or NULL. */
 static lua_CFunction plain_function(lua_State *L, int index)
 {
     lua_CFunction f = lua_tocfunction(L, index);
@@ -262,8 +263,8 @@ static lua_CFunction plain_function(lua_State *L, int index)
 
 /* [-3, +0, e] allow(watch, ask, dirty): the watch, which asks for READ, and for which no coroutine
  * waits in another form, may be awaited from now on, until release(). ask(object) says which
- * descriptor its object has, dirty(object), if there is one, whether it holds bytes itself. It
- * has an effect only if they are functions in C. */
+ * descriptor its object has, and dirty(object), if given, whether the object itself holds bytes.
+ * This has an effect only if they are C functions. */
 static int allow(lua_State *L)
 {
     struct watch *w = luaq_check_watch(L, 1);
@@ -395,7 +396,7 @@ static int count(lua_State *L)
     return 1;
 }
 
-/* There are no reader() and no resumer(): scheduler.lua has its own resume(). */
+/* There is no reader() and no resumer(): scheduler.lua has its own resume(). */
 const luaL_Reg luaq_await_functions[] = {
     {"allow", return_nothing},
     {"awaits", return_nothing},

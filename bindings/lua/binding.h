@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of the Lua binding share: its two objects and the functions by which one file
- * calls another. Differences between the versions of Lua are handled in compat.h.
+ * What the files of the Lua binding share: its two objects and the functions that one file calls in
+ * another. Differences between the versions of Lua are handled in compat.h.
  *
- * Upvalues  Every C function here has the same ones: the two metatables, so that a type is
- *           checked by one comparison, and a Lua function that loops n times and does nothing
- *           else, which is called to let Lua's hooks run.
+ * Upvalues  Every C function here has the same ones: the two metatables, so that a type is checked
+ *           with one comparison, and a Lua function that loops n times and does nothing else, which
+ *           is called to let Lua's hooks run.
  * Ownership A queue keeps its watches in a table by slot; a watch keeps its queue, its source and
  *           its data. All of these are user values, where the collector sees them. The core's
  *           watch and batch are embedded in the Lua objects, which never move.
@@ -32,7 +32,7 @@ struct queue {
     int left;                /* watches in the batch, at most */
     int awaited;             /* number of watches that coroutines are awaiting */
     int forbidden;           /* no coroutine begins to await one while this is above 0 */
-    lua_State *running;      /* the coroutine that the loop has resumed last, while it runs */
+    lua_State *running;      /* the coroutine that the loop resumed last, while it runs */
     int slots;               /* size of the table of watches */
     int free;                /* the first free slot, 0 when there is none */
     bool polled;             /* its descriptor was handed out: another loop may poll it */
@@ -99,7 +99,7 @@ int luaq_modify(lua_State *L, int watch, int interest);    /* [-0, +n, e] return
 int luaq_remove(lua_State *L, int watch);                  /* [-0, +n, e] returns n */
 void luaq_push_watch(lua_State *L, const readyq_watch *w); /* [-0, +1, m] "fd 7 (pipe) ..." */
 
-/* __index has one upvalue more, the members: methods by name, and these fields. */
+/* __index has one more upvalue, the members: methods by name, and these fields. */
 int luaq_watch_index(lua_State *L);
 void luaq_watch_members(lua_State *L); /* [-0, +0, m] adds to the table on top */
 
@@ -147,7 +147,7 @@ int luaq_int(lua_State *L, int arg, const char *what); /* whole and in range */
 uint32_t luaq_interest(lua_State *L, int arg);         /* bits or letters */
 int luaq_signal(lua_State *L, int arg);                /* number or name */
 int luaq_descriptor(lua_State *L, int arg);
-int luaq_find_descriptor(lua_State *L, int arg); /* -1 for an object that has none any more */
+int luaq_find_descriptor(lua_State *L, int arg); /* -1 for an object that no longer has one */
 
 /* ------------------------------------------------------------------ errors.c */
 

@@ -52,14 +52,14 @@ void luaq_read_debug(lua_State *L, struct readyq_options *options, struct readyq
 
 /* ------------------------------------------------------------------ warnings */
 
-/* [-1, +1, m] Replaces the data on top by text. It calls no metamethod. */
+/* [-1, +1, m] Replaces the data on top with text. It calls no metamethod. */
 static void show_data(lua_State *L)
 {
     const int type = lua_type(L, -1);
     lua_Debug info;
 
     if (type == LUA_TFUNCTION) {
-        lua_getinfo(L, ">S", &info); /* takes the function off */
+        lua_getinfo(L, ">S", &info); /* pops the function */
         lua_pushfstring(L, "function <%s:%d>", info.short_src, info.linedefined);
         return;
     }

@@ -29,8 +29,8 @@ static bool is_running(lua_State *co)
     return lua_status(co) == LUA_OK && lua_getstack(co, 0, &frame);
 }
 
-/* [-0, +0, e] Why the data on top, which is no function, can be neither called nor resumed; NULL if
- * it can. */
+/* [-0, +0, e] Why the data on top, which is not a function, can be neither called nor resumed; NULL
+ * if it can. */
 static const char *find_fault(lua_State *L)
 {
     lua_State *co = lua_tothread(L, -1);

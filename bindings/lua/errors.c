@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * From errors to Lua's: misuse raises; a failed system call returns nil, message, errno. The
+ * Turns errors into Lua's: misuse raises; a failed system call returns nil, message, errno. The
  * sentences are readyq_explain()'s.
  */
 #include "binding.h"

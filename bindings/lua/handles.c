@@ -5,8 +5,8 @@
  * of the live ones first.
  *
  * Locks. The lock of the list is held while a trigger is fired, so that neither the watch nor its
- * queue is freed meanwhile. The core's locks are taken inside of it; nothing that holds one of them
- * takes it, and neither does a fork, since guard_fork() runs before the core's handlers.
+ * queue is freed meanwhile. The core's locks are taken while it is held; nothing that holds one of
+ * them takes it, and neither does a fork, since guard_fork() runs before the core's handlers.
  */
 #include "binding.h"
 
@@ -94,7 +94,7 @@ int luaq_handle(lua_State *L)
     return 1;
 }
 
-/* Fires the trigger into *error. False if it was garbage-collected. */
+/* Fires the trigger, with the result in *error. False if the trigger was garbage-collected. */
 static bool fire_if_alive(const void *trigger, int *error)
 {
     struct handle *h;

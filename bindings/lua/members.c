@@ -139,7 +139,7 @@ static int queue_get(lua_State *L)
     return 1;
 }
 
-/* [-2, +n, e] q:remove(watch or source): false if the watch was not in a queue any more. */
+/* [-2, +n, e] q:remove(watch or source): false if the watch was no longer in a queue. */
 static int queue_remove(lua_State *L)
 {
     const int fd = push_named_watch(L, luaq_check_queue(L));
@@ -159,7 +159,7 @@ static int queue_modify(lua_State *L)
                             : luaq_modify(L, lua_gettop(L), 3);
 }
 
-/* [-2, +2, e] The step of pairs(q): after a watch the next one with its data. */
+/* [-2, +2, e] The step of pairs(q): the watch after the given one, with its data. */
 static int next_watch(lua_State *L)
 {
     const struct queue *q = luaq_check_type(L);

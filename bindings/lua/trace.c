@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Tracing: one line of text for each call and each delivery, passed to a function of the program.
- * The lines are a view of a recording: after each method call its new records are shown, also
+ * The lines are a view of a recording: after each method call its new records are shown, including
  * those of other threads and of what the core itself found.
  */
 #include "binding.h"
 
-enum { RECORDS = 128 }; /* of one call, and what comes meanwhile */
+enum { RECORDS = 128 }; /* of one call, and what is recorded meanwhile */
 
 /* [-2, +n, e] q:trace(function or nil); files are made functions in readyq.lua. */
 int luaq_set_tracer(lua_State *L)

@@ -4,10 +4,10 @@
  * from the queue's batch.
  *
  * A wait allocates nothing: the iterator is made once, with the queue. Each wait has a number, the
- * state of its generic `for`. A later wait of the same queue, also one inside the loop, gets what
+ * state of its generic `for`. A later wait of the same queue, even one inside the loop, gets what
  * the loop has not taken; the loop then ends, since its number is not the last wait's. While every
  * loop has run to its end before the next wait, no number is compared: that would cost a tenth of
- * the iterator.
+ * the iterator's time.
  */
 #include "binding.h"
 
@@ -135,7 +135,7 @@ static __attribute__((noinline)) enum taken end_await(lua_State *L, struct queue
     return result;
 }
 
-/* [-0, +0 to 4, e] luaq_take(), in line: one more call would make the iterator a tenth slower. */
+/* [-0, +0 to 4, e] luaq_take(), inlined: one more call would make the iterator a tenth slower. */
 static inline __attribute__((always_inline)) enum taken push_next(lua_State *L, struct queue *q,
                                                                   int queue, int watches)
 {

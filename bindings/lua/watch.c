@@ -130,7 +130,7 @@ int luaq_watch_index(lua_State *L)
     return 1;
 }
 
-/* [-3, +0, e] __newindex: `data` can be set, all other fields are read only. */
+/* [-3, +0, e] __newindex: `data` can be set, all other fields are read-only. */
 static int watch_newindex(lua_State *L)
 {
     luaq_check_watch(L, 1);
@@ -202,7 +202,7 @@ static int watch_modify(lua_State *L)
     return luaq_modify(L, 1, 2);
 }
 
-/* [-1, +n, e] w:remove(): false if it was not in a queue any more. */
+/* [-1, +n, e] w:remove(): false if it was no longer in a queue. */
 static int watch_remove(lua_State *L)
 {
     luaq_check_watch(L, 1);

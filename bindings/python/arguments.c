@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * From Python values to the core's: arguments of a call, seconds, descriptors, interest. Errors
+ * Converts Python values to the core's: arguments of a call, seconds, descriptors, interest. Errors
  * that the core finds are in errors.c.
  */
 #include "binding.h"
@@ -19,7 +19,7 @@ static void refuse_keyword(const struct signature *signature, PyObject *keyword)
                  signature->call, keyword, names);
 }
 
-/* Most keywords name an argument that follows the positional ones: those come first. */
+/* Most keywords name an argument that follows the positional ones: those are tried first. */
 static bool name_argument(const struct signature *signature, PyObject *keyword,
                           Py_ssize_t positional, Py_ssize_t *index)
 {
@@ -162,7 +162,8 @@ static bool refuse_range(const char *call, const char *name, PyObject *object)
     return false;
 }
 
-/* The value of what is_integer(), or an overflow; false with an exception of its __index__(). */
+/* The value of an object that is_integer(), or an overflow; false with an exception from its
+ * __index__(). */
 static inline bool read_index(PyObject *object, long long *value, int *overflow)
 {
     PyObject *index;
@@ -194,8 +195,8 @@ bool pyq_read_integer(const char *call, const char *name, PyObject *object, int 
     return true;
 }
 
-/* Whether an AttributeError says that there is no attribute of that name, and was not raised inside
- * it. */
+/* Whether an AttributeError says that there is no attribute of that name, rather than coming from
+ * inside the attribute. */
 static bool lacks_attribute(PyObject *object, const char *name)
 {
     PyObject *type, *value, *traceback;
@@ -227,7 +228,7 @@ static bool read_fileno(const char *call, PyObject *object, int *fd, bool *close
     char name[64];
     bool fits;
 
-    if (PyType_Check(object)) /* its instances have a descriptor */
+    if (PyType_Check(object)) /* only its instances have a descriptor */
         return refuse_descriptor(call, object);
     number = PyObject_CallMethod(object, "fileno", NULL);
     if (number == NULL) {
@@ -259,7 +260,7 @@ bool pyq_read_descriptor(const char *call, PyObject *object, int *fd)
 
     if (!pyq_read_number(call, object, fd, &closed))
         return false;
-    if (!closed) /* a number that is negative is the core's to refuse */
+    if (!closed) /* a negative number is for the core to refuse */
         return true;
     pyq_raise_failure(PyExc_ValueError, call, pyq_show_object(object),
                       "it is closed, since its fileno() is negative; use an open one");

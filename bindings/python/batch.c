@@ -33,7 +33,7 @@ static Batch *allocate(Queue *queue, PyTypeObject *type)
     if (self == NULL)
         return PyObject_GC_New(Batch, type);
     PyObject_Init((PyObject *)self, type);
-    Py_DECREF(type); /* the spare one had a reference */
+    Py_DECREF(type); /* the spare one held a reference */
     return self;
 }
 
@@ -90,7 +90,8 @@ static int traverse_batch(PyObject *object, visitproc visit, void *arg)
 
 /* ------------------------------------------------------------------ taking */
 
-/* A watch that has left the queue by its delivery brings the reference that the ring had. */
+/* A watch that left the queue when it was delivered brings along the reference that the ring
+ * held. */
 static Watch *take_reference(readyq_watch *core)
 {
     Watch *watch = watch_of(core);
@@ -188,7 +189,7 @@ static bool look(Batch *self, struct left *left)
     return true;
 }
 
-/* By identity: a watch is equal to itself only. */
+/* By identity: a watch is equal only to itself. */
 static int has_left(PyObject *self, PyObject *object)
 {
     struct left left;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the files of the CPython binding share: the differences between CPython versions, the
- * objects, and the functions by which one file calls another. The binding has no policy: it
- * converts arguments and results, owns Python objects, and releases the GIL to sleep.
+ * objects, and the functions that one file calls in another. The binding has no policy: it converts
+ * arguments and results, owns Python objects, and releases the GIL to sleep.
  *
  * Threads   With the GIL, the GIL guards the objects: only readyq_wait() runs without it. On a
  *           free-threaded CPython, code that changes a queue's ring of watches, uses a batch, or
@@ -93,7 +93,7 @@ typedef struct {
     PyObject_HEAD
     readyq_watch core; /* its `data` is the PyObject, or NULL once it was deleted */
     PyObject *source;
-    PyObject *queue; /* never NULL; kept when the watch has left it */
+    PyObject *queue; /* never NULL; kept after the watch has left it */
     PyObject *weakrefs;
     unsigned long long deliveries; /* changed in a critical section, read outside it */
     int64_t period;                /* of a timer; nanoseconds; 0: none */
@@ -104,7 +104,7 @@ struct Batch {
     PyObject_HEAD
     readyq_batch core;
     Queue *queue;         /* never NULL */
-    unsigned long thread; /* that waits, or waited, with it */
+    unsigned long thread; /* the one that waits, or waited, with it */
 };
 
 #define OWNER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
@@ -149,13 +149,14 @@ bool pyq_read_integer(const char *call, const char *name, PyObject *object,
                       int *value); /* an int or __index__() */
 
 /* The descriptor number given by an int, or by an object's fileno(). If fileno() is negative, the
- * object counts as closed. An exception of fileno() is not changed. */
+ * object counts as closed. An exception from fileno() is passed on unchanged. */
 bool pyq_read_number(const char *call, PyObject *object, int *fd, bool *closed);
 bool pyq_read_descriptor(const char *call, PyObject *object, int *fd); /* refuses a closed object */
 
 /* ------------------------------------------------------------------ errors.c */
 
-/* Raises the exception for `error`, a negative errno of the core that `call` got. Returns NULL. */
+/* Raises the exception for `error`, a negative errno that `call` got from the core. Returns
+ * NULL. */
 PyObject *pyq_raise_error(const char *call, int fd, int error);
 PyObject *pyq_raise_error_for(const char *call, const char *target, int error); /* "signal 15" */
 
@@ -168,7 +169,7 @@ PyObject *pyq_raise_failure(PyObject *type, const char *call, PyObject *target, 
 
 /* ------------------------------------------------------------------ text.c */
 
-enum { BITS_SIZE = 128 }; /* all names and a number are 98 long */
+enum { BITS_SIZE = 128 }; /* all names and a number take 98 bytes */
 PyObject *pyq_name_bits(uint32_t bits);
 PyObject *
 pyq_show_object(PyObject *object);     /* its repr, cut to fit a line; its type if that raises */
@@ -291,9 +292,9 @@ int pyq_warn(Queue *queue);
 PyObject *pyq_set_tracer(PyObject *self, PyObject *target);
 void pyq_end_trace(Queue *queue);
 
-/* Called after a call: shows the tracer, if there is one, what was recorded since the last call.
- * Its errors go to sys.unraisablehook. `name`: of a wait, with its timeout, or NULL; `watch`: the
- * call's own, or NULL. */
+/* To be called after each call: shows the tracer, if there is one, what was recorded since the last
+ * call. Its errors go to sys.unraisablehook. `name`: that of a wait, with its timeout, or NULL;
+ * `watch`: the call's own, or NULL. */
 void pyq_trace(Queue *queue, const char *name, Watch *watch);
 void pyq_trace_close(Queue *queue); /* called before it is closed: the tracer may use it */
 

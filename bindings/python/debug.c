@@ -91,7 +91,7 @@ static int take_warning(Queue *self, Watch **watch, char *text, size_t size)
     return kind;
 }
 
-/* A file's name may be in it. */
+/* The text may contain a file's name. */
 static PyObject *add_data(const char *text, Watch *watch)
 {
     PyObject *sentence = PyUnicode_DecodeFSDefault(text), *data = NULL, *whole;
@@ -112,7 +112,7 @@ static PyObject *add_data(const char *text, Watch *watch)
     return whole;
 }
 
-/* Takes the text's reference. */
+/* Takes over the reference to the text. */
 static int warn_with(PyObject *category, PyObject *text)
 {
     const int result = text != NULL ? PyErr_WarnFormat(category, 1, "%U", text) : -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calling data, for dispatch(). Data that cannot be called, or is only a generator when it is
- * called, is refused before its watch is taken, so that the event is left to the next wait.
+ * Calling data, for dispatch(). Data that cannot be called, or that only makes a generator when it
+ * is called, is refused before its watch is taken, so that the event is left to the next wait.
  */
 #include "binding.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * From the core's errors to exceptions: which class stands for which errno. The sentences are
+ * Turns the core's errors into exceptions: which class stands for which errno. The sentences are
  * readyq_explain()'s.
  */
 #include "binding.h"

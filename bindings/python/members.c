@@ -10,7 +10,7 @@
 
 /* ------------------------------------------------------------------ finding */
 
-/* For a source that has no descriptor, or none any more. */
+/* For a source that has no descriptor, or no longer has one. */
 static Watch *find_by_identity(Queue *self, PyObject *source)
 {
     Watch *found = NULL;
@@ -170,7 +170,7 @@ PyObject *pyq_remove_member(PyObject *object, PyObject *source)
 
 /* ------------------------------------------------------------------ as a collection */
 
-/* As find_watch(), but NULL for a watch that was removed. */
+/* Like find_watch(), but NULL for a watch that was removed. */
 static PyObject *find_active(Queue *self, const char *call, PyObject *source)
 {
     Watch *watch = find_watch(self, call, source);
@@ -191,7 +191,7 @@ PyObject *pyq_get_member(PyObject *object, PyObject *source)
     return watch != NULL ? watch : raise_unknown(self, "q[source]", source);
 }
 
-/* No error text is made: that describes the descriptor, which takes system calls. */
+/* No error text is made: it would describe the descriptor, which takes system calls. */
 PyObject *pyq_get_or_default(PyObject *object, PyObject *const *arguments, Py_ssize_t positional,
                              PyObject *keywords)
 {

@@ -197,7 +197,7 @@ PyDoc_STRVAR(set_inputhook_doc,
              "\n"
              "Have the interpreter's prompt call function() before it waits for the keyboard.\n"
              "\n"
-             "Its exceptions are printed. None ends this. Raises RuntimeError outside the main\n"
+             "Its exceptions are printed. None removes it. Raises RuntimeError outside the main\n"
              "interpreter, which is the only one with a prompt.");
 
 PyDoc_STRVAR(make_key_doc, "make_key(watch, class_, /)\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the prompt needs and cannot be written in Python: the interpreter's input hook, and the
- * queue's way to its pictures. What the hook waits for, and how a table looks, are in
+ * What the prompt needs that cannot be written in Python: the interpreter's input hook, and the way
+ * from a queue to its pictures. What the hook waits for, and how a table looks, are in
  * python/readyq/.
  */
 #include "binding.h"
@@ -25,7 +25,7 @@ static PyObject *get_hook(void)
     return function;
 }
 
-/* Without readline a line is read by fgets() in parts of some hundred bytes, and this is called
+/* Without readline a line is read by fgets() in parts of a few hundred bytes, and this is called
  * before each part. poll() does not see what stdio has buffered, so stdin gets no buffer. This is
  * done where no line is being read: in the thread that reads, before it reads. */
 static void unbuffer_keyboard(void)
@@ -44,11 +44,11 @@ static int is_key_there(void)
     return poll(&keyboard, 1, 0) > 0;
 }
 
-/* The prompt calls this, without the GIL or with it, before it waits for a key. Where its own wait
- * was ended by a signal, which errno still says, it is about to run Python's handlers: any Python
- * code here would run them first, and what they raise would be lost on the prompt. Where it was
- * ended by a key, it is about to read it: Ctrl-C in between takes the key out of the terminal, and
- * the read sleeps on through the signal, so nothing slow may come in between. */
+/* The prompt calls this, with or without the GIL, before it waits for a key. If a signal has ended
+ * the prompt's own wait, as errno still shows, the prompt is about to run Python's handlers: any
+ * Python code here would run them first, and what they raise would never reach the prompt. If a key
+ * has ended that wait, the prompt is about to read the key: Ctrl-C in between takes the key out of
+ * the terminal, and the read sleeps on through the signal, so nothing slow may come in between. */
 static int run_hook(void)
 {
     PyGILState_STATE state;

@@ -289,7 +289,7 @@ static PyObject *get_backend(PyObject *object, void *Py_UNUSED(closure))
     return PyUnicode_FromString(readyq_backend(self->core));
 }
 
-/* Also while nothing is watched, unlike other collections. */
+/* True even while nothing is watched, unlike other collections. */
 static int is_true(PyObject *Py_UNUSED(self))
 {
     return 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The docstrings of readyq.Queue, for queue.c alone.
+ * The docstrings of readyq.Queue, for queue.c only.
  */
 #ifndef READYQ_PYTHON_QUEUE_DOCS_H
 #define READYQ_PYTHON_QUEUE_DOCS_H
@@ -63,8 +63,8 @@ PyDoc_STRVAR(
     "\n"
     "Both are numbers >= 0; infinity means never. Without a period, or with 0, the timer fires once\n"
     "and removes itself. Each period is counted from when the previous one was due; missed\n"
-    "expirations are delivered once, with their count. Raises ValueError for negative numbers and\n"
-    "NaN.\n"
+    "expirations are delivered together, and count is their number. Raises ValueError for negative\n"
+    "numbers and NaN.\n"
     "\n"
     "    >>> q.add_timer(0.5, data=tick, period=0.5)\n");
 
@@ -75,8 +75,8 @@ PyDoc_STRVAR(
     "\n"
     "Add a watch that fires when this process receives a signal, and return it.\n"
     "\n"
-    "signum is a number such as signal.SIGTERM, or a name: \"TERM\" or \"SIGTERM\". The count of the\n"
-    "watch is how many arrived. A handler that was installed before, such as one of the signal\n"
+    "signum is a number such as signal.SIGTERM, or a name: \"TERM\" or \"SIGTERM\". The watch's count\n"
+    "is how many arrived. A handler that was installed before, such as one set with the signal\n"
     "module, is called too. A default action is replaced while the signal is watched; for SIGINT\n"
     "this includes KeyboardInterrupt, so Ctrl-C is an event and nothing else. Removing the last\n"
     "watch restores the default action. Warns (RuntimeWarning) when every thread blocks the signal.\n"
@@ -90,8 +90,8 @@ PyDoc_STRVAR(
     "add_process($self, /, pid, *, data=None)\n"
     "--\n"
     "\n"
-    "Add a watch that fires once, when process pid has ended or immediately if it already has, and\n"
-    "return the watch.\n"
+    "Add a watch that fires once, when process pid ends, or immediately if it has already ended,\n"
+    "and return the watch.\n"
     "\n"
     "pid is an int, or an object with an integer pid, such as subprocess.Popen, which the queue then\n"
     "keeps alive. The watch removes itself when it is taken. For a child of this process, status is\n"
@@ -189,7 +189,7 @@ PyDoc_STRVAR(
     "--\n"
     "\n"
     "End one wait at once: one that is in progress, or else the next. Several calls merge into one\n"
-    "wake until a wait has ended because of it.");
+    "wake until it has ended a wait.");
 
 PyDoc_STRVAR(
     queue_fileno_doc,
@@ -240,7 +240,7 @@ PyDoc_STRVAR(
     "trace($self, target, /)\n"
     "--\n"
     "\n"
-    "Report every call and delivery as one line of text; None ends it.\n"
+    "Report every call and delivery as one line of text; None ends the trace.\n"
     "\n"
     "target is a file to write to or a function to call with the line. Its exceptions go to\n"
     "sys.unraisablehook and have no other effect.\n"

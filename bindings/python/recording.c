@@ -178,7 +178,7 @@ static Py_ssize_t count(PyObject *self)
     return (Py_ssize_t)readyq_recorded(((Recording *)self)->core, NULL);
 }
 
-/* Also while it has no record, unlike other collections. */
+/* True even while it has no records, unlike other collections. */
 static int is_true(PyObject *Py_UNUSED(self))
 {
     return 1;

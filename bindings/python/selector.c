@@ -23,7 +23,7 @@ static long asked_of(const Watch *watch)
     return choose_events(LOAD(watch, interest), 0);
 }
 
-/* A watch of one event is delivered for that one. */
+/* A watch for one event is delivered for that event. */
 static long found_of(const Watch *watch)
 {
     const long asked = asked_of(watch);

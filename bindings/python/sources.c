@@ -57,7 +57,8 @@ static int warn_of_blocked_signal(const struct source *source)
     return PyErr_WarnEx(PyExc_RuntimeWarning, text, 1);
 }
 
-/* In debug mode the watchdog warns of it. If a warning raises, the source is not watched. */
+/* In debug mode the watchdog warns of a blocked signal. If a warning raises, the source is not
+ * watched. */
 static PyObject *finish(Queue *self, const struct source *source, Watch *watch, bool blocked)
 {
     int told = pyq_warn(self);
@@ -137,7 +138,7 @@ PyObject *pyq_add_timer(PyObject *self, PyObject *const *arguments, Py_ssize_t p
 
 /* ------------------------------------------------------------------ signals */
 
-/* Unless another exception than `expected` is there. */
+/* Does nothing if an exception other than `expected` is set. */
 static bool refuse_signal_name(PyObject *name, PyObject *expected)
 {
     if (PyErr_Occurred() != NULL && !PyErr_ExceptionMatches(expected))
@@ -242,7 +243,7 @@ static bool read_process(PyObject *object, int *pid)
         number = PyObject_GetAttrString(object, "pid");
         if (number == NULL && !PyErr_ExceptionMatches(PyExc_AttributeError))
             return false;
-        PyErr_Clear(); /* the object is then refused as it is */
+        PyErr_Clear(); /* the object itself is then refused */
     }
     snprintf(name, sizeof name, number != NULL ? "pid of %.40s" : "pid", Py_TYPE(object)->tp_name);
     good = pyq_read_integer("add_process", name, number != NULL ? number : object, pid);

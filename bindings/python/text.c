@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Texts of watches, batches and queues, for repr, traces and messages: the core's, with what Python
- * adds. An Exception of a user's own repr is not raised.
+ * adds. An Exception from a user's own repr is not passed on.
  */
 #include "binding.h"
 
@@ -55,7 +55,7 @@ PyObject *pyq_show_data(Watch *watch)
 
 /* ------------------------------------------------------------------ the whole */
 
-/* A file's name may be in it. */
+/* The text may contain a file's name. */
 static PyObject *describe(Watch *watch, uint32_t ready)
 {
     char core[512];

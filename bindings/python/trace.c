@@ -2,11 +2,11 @@
  *
  * Tracing: one readable line for each call and each delivery, passed to the file or function that
  * the user gave. The lines are a view of a recording: after each method call its new records
- * are shown, also those of other threads and of what the core found by itself.
+ * are shown, including those of other threads and of what the core found by itself.
  */
 #include "binding.h"
 
-enum { RECORDS = 128 }; /* of one call, and what comes meanwhile */
+enum { RECORDS = 128 }; /* of one call, and what is recorded meanwhile */
 
 /* The call whose records are shown. */
 struct call {
@@ -85,7 +85,7 @@ static PyObject *hand_over(PyObject *tracer, PyObject *line)
     return result;
 }
 
-/* Takes the line's reference; NULL is a line that could not be made. */
+/* Takes over the reference to the line; NULL is a line that could not be made. */
 static void report(Queue *self, PyObject *line)
 {
     PyObject *result = NULL, *tracer;

@@ -66,7 +66,7 @@ static int clear_watch(PyObject *object)
     return 0;
 }
 
-/* The ring holds a reference as long as the core holds the watch: here it is not in a queue. */
+/* The ring holds a reference as long as the core holds the watch, so here it is not in a queue. */
 static void dealloc_watch(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
@@ -95,7 +95,7 @@ static int number_of(const Watch *self)
     return self->core.kind == READYQ_KIND_FD ? self->core.fd : -1;
 }
 
-/* "signal 15". An inactive watch's number may be another file's now: it is not described. */
+/* "signal 15". An inactive watch's number may belong to another file now: it is not described. */
 static void name_target(const Watch *self, char *text, size_t size)
 {
     switch (self->core.kind) {

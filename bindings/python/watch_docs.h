@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The docstrings of readyq.Watch, for watch.c alone.
+ * The docstrings of readyq.Watch, for watch.c only.
  */
 #ifndef READYQ_PYTHON_WATCH_DOCS_H
 #define READYQ_PYTHON_WATCH_DOCS_H
@@ -76,7 +76,7 @@ PyDoc_STRVAR(
     "remove($self, /)\n"
     "--\n"
     "\n"
-    "Remove it from its queue: it is not delivered any more, not even later in the same batch.\n"
+    "Remove it from its queue: it is no longer delivered, not even later in the same batch.\n"
     "\n"
     "This also works if the descriptor was closed. Returns whether the watch was in its queue: for a\n"
     "watch that has fired, or that was removed, it does nothing and returns False.");

@@ -6,20 +6,22 @@
  *  1. A registration is keyed by (open file, number). If the number is closed while a duplicate is
  *     open, the registration stays and cannot be removed: the core recognises it by its generation
  *     and replaces the set. MOD and DEL fail with EBADF if the number is closed, and with ENOENT or
- *     EPERM if it is another file's now.
- *  2. EPOLLHUP and EPOLLERR are reported unrequested, also for an empty mask; with EPOLLET once.
+ *     EPERM if it belongs to another file now.
+ *  2. EPOLLHUP and EPOLLERR are reported unrequested, even for an empty mask; with EPOLLET, only
+ *     once.
  *  3. The write end of a pipe whose reader is gone reports EPOLLERR alone, and the read end of one
  *     whose writer is gone EPOLLHUP alone. Neither has an error to collect.
  *  4. A socket that never connected reports EPOLLHUP without EPOLLRDHUP: nothing is closed.
  *     EPOLLRDHUP is reported only if it was requested. It is requested only with READ: otherwise a
  *     peer that has stopped writing would wake a writer again and again.
- *  5. Files in sysfs report EPOLLERR together with EPOLLPRI; it does not mean an error.
+ *  5. Files in sysfs report EPOLLERR together with EPOLLPRI; that does not mean an error.
  *  6. EPOLLEXCLUSIVE cannot be combined with MOD, EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll
- *     descriptor. It is left out there, except for EPOLLRDHUP, for which poll(2) is asked instead.
+ *     descriptor. It is left out in these cases, except that EPOLLRDHUP yields to it and poll(2) is
+ *     asked instead.
  *  7. Files, directories and devices like /dev/null are refused with EPERM.
  *  8. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds. If that is missing or
  *     forbidden, ppoll(2) on the epoll descriptor is used.
- *  9. Sets may contain sets, but not in a circle, and not more than five in a row: ELOOP.
+ *  9. Sets may contain sets, but not in a circle, and not more than five deep: ELOOP.
  * 10. A level-triggered event goes to one sleeper, and then to the next one until it is consumed;
  *     an edge goes to one. The sleeper that came last is woken first.
  */
@@ -74,8 +76,8 @@ static uint32_t to_kernel(uint32_t interest)
     return events;
 }
 
-/* What /proc says of the members of the set that `fd` is: calls visit() for each until it returns
- * true, and returns that. -errno where it says nothing. */
+/* What /proc says about the members of the set `fd`: calls visit() for each until it returns true,
+ * and returns that. -errno where /proc says nothing. */
 static int visit_members(int fd, bool (*visit)(void *data, int fd, uint32_t events, uint64_t key),
                          void *data)
 {
@@ -197,7 +199,7 @@ static uint32_t from_hangup(int fd, uint32_t events)
     return bits;
 }
 
-/* Any but the plain events, which are their own translation. */
+/* Translates all but the plain events, which need no translation. */
 static READYQ__OUT_OF_LINE uint32_t from_kernel(const readyq *q, int fd, uint32_t events)
 {
     const readyq_watch *w = q->slots[fd].watch;

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * What an event of kqueue says. Sources are named in kqueue.c.
+ * What a kqueue event means. Sources are named in kqueue.c.
  *
- * EV_EOF is an end: of what can be read, or of what can be written. With fflags, which is so_error
- * then, it is an error as well, of both directions (filt_soread, filt_sowrite).
+ * EV_EOF marks an end: of what can be read, or of what can be written. If fflags is set, it is
+ * so_error, and there is an error as well, for both directions (filt_soread, filt_sowrite).
  *
- * WRITE has EV_EOF also after the program's own shutdown(SHUT_WR), which is not the peer's end:
- * poll(2), getpeername(2) and recv(2) distinguish them. NetBSD's sopoll has no POLLHUP; a socket
- * whose peer is gone has no name for it (soisdisconnected).
+ * WRITE also has EV_EOF after the program's own shutdown(SHUT_WR), which does not mean that the
+ * peer has ended: poll(2), getpeername(2) and recv(2) tell the two apart. NetBSD's sopoll has no
+ * POLLHUP; a socket whose peer is gone has no peer name (soisdisconnected).
  *
  * An error without an end, such as UDP's, has no flag at all ("temporary udp error").
  * recv(MSG_PEEK) returns it and leaves it pending (soreceive: "if ((flags & MSG_PEEK) == 0)
- * so->so_error = 0"), which getsockopt() would not. It is found when the data before it was read.
+ * so->so_error = 0"), which getsockopt() would not. It is found once the data before it has been
+ * read.
  *
- * The end of a pipe that is written to is watched by READ as well (kqueue.c, note 7).
+ * The end of a pipe that is written to is watched with READ as well (kqueue.c, note 7).
  */
 #include "internal.h"
 
@@ -30,8 +31,8 @@
 #define NOTE_OOB 0 /* kqueue.c, note 9 */
 #endif
 
-/* An unnamed one: pipe_stat leaves st_nlink 0. Both ends of a pipe with two directions are: F_GETFL
- * says O_RDWR (kqueue.c, note 7). */
+/* An unnamed pipe: pipe_stat leaves st_nlink 0. Both ends of a pipe with two directions count:
+ * F_GETFL says O_RDWR (kqueue.c, note 7). */
 bool readyq__is_written_pipe(int fd)
 {
     struct stat file;
@@ -52,7 +53,7 @@ uint32_t readyq__poll_both(int fd)
     return bits;
 }
 
-/* 1 if data can be read, 0 at the end, or -errno, which stays pending. */
+/* 1 if data can be read, 0 at the end, or -errno; the error stays pending. */
 static int peek(int fd)
 {
     char byte;
@@ -70,7 +71,7 @@ bool readyq__is_error_pending(int fd)
 }
 
 /* Whether no more can be written because the peer is gone. After the program's own shutdown the
- * peer is there and has not ended. A descriptor that is not a socket cannot be shut down. */
+ * peer is still there and has not ended. A descriptor that is not a socket cannot be shut down. */
 static bool is_peer_gone(int fd)
 {
     struct pollfd one = {.fd = fd, .events = POLLIN};
@@ -98,7 +99,7 @@ static uint32_t from_end(const struct kevent *event, uint32_t interest)
     return bits;
 }
 
-/* xnu's is READ: at the end, fflags is so_error, which is no NOTE_OOB (kqueue.c, note 9). */
+/* xnu's behaves like READ: at the end, fflags is so_error, not NOTE_OOB (kqueue.c, note 9). */
 static uint32_t from_except(const struct kevent *event)
 {
     if (event->flags & EV_EOF)

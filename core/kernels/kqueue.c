@@ -2,46 +2,47 @@
  *
  * macOS and the BSDs: kqueue. Translation only.
  *
- * Notes on these kernels, referred to below. Read were sys/kern/kern_event.c, sys_pipe.c and
- * uipc_socket.c of FreeBSD 13, NetBSD 7.99 (kern_event.c 1.88, sys_pipe.c 1.140), 10 (1.140, 1.160)
- * and later (sys_pipe.c 1.165 of 2023, 1.182 of 2026), OpenBSD 7.7 (1.205) and DragonFly 6, and of
- * xnu-11417 (bsd/kern). A function's name stands for it in all of them unless a kernel is named.
+ * Notes on these kernels, referred to below. The sources read are sys/kern/kern_event.c, sys_pipe.c
+ * and uipc_socket.c of FreeBSD 13, NetBSD 7.99 (kern_event.c 1.88, sys_pipe.c 1.140), 10 (1.140,
+ * 1.160) and later (sys_pipe.c 1.165 of 2023, 1.182 of 2026), OpenBSD 7.7 (1.205) and DragonFly 6,
+ * and of xnu-11417 (bsd/kern). A function's name stands for it in all of them unless a kernel is
+ * named.
  *
  *  1. A registration, a knote, is keyed by (number, filter) and removed when the number is closed,
  *     even if a duplicate exists (knote_fdclose): there are no ghosts. EV_ADD does not say that a
- *     knote exists already (kqueue_register), so is_registered() asks by a change without EV_ADD,
- *     which is ENOENT if there is none. If there is one, udata is replaced, and an EV_CLEAR knote
- *     fires again if it is ready (FreeBSD and NetBSD 10 kqueue_register, xnu kevent_register,
+ *     knote exists already (kqueue_register), so is_registered() asks with a change without EV_ADD,
+ *     which fails with ENOENT if there is none. If there is one, udata is replaced, and an EV_CLEAR
+ *     knote fires again if it is ready (FreeBSD and NetBSD 10 kqueue_register, xnu kevent_register,
  *     DragonFly "Modify an existing event"; OpenBSD and NetBSD 7 change nothing). So it is asked
  *     only when a number that is watched is added again, with the generation that it has: if that
  *     is refused, an edge may be reported again.
- *  2. Adding again does not change EV_CLEAR and EV_DISPATCH (kqueue_register copies flags into new
- *     knotes only): old filters are deleted and new ones added. The kernel then checks again what
- *     is ready, as modify promises.
+ *  2. Adding again does not change EV_CLEAR or EV_DISPATCH (kqueue_register copies flags only into
+ *     new knotes): old filters are deleted and new ones added. The kernel then checks again what is
+ *     ready, as modify promises.
  *  3. Errors of changes are returned as receipts in a list with room for exactly one each, without
  *     scanning for events (kqueue_kevent, sys_kevent, kevent1, kevent_internal: "if (nerrors)").
  *     DragonFly kqueue_register stops after each receipt and kern_kevent continues.
  *  4. EV_DISPATCH disables one filter; the other filters of a ONESHOT watch are disabled here.
- *     Beside EV_CLEAR it is ignored (NetBSD kqueue_scan, "else if"), and not needed.
+ *     Together with EV_CLEAR it is ignored (NetBSD kqueue_scan, "else if"), and not needed.
  *  5. READ and WRITE come as two events, which the core merges. If the list was full, the other one
  *     may not have fitted: poll(2) is asked for it.
- *  6. What EV_EOF and fflags say is in kevents.c.
+ *  6. What EV_EOF and fflags mean is in kevents.c.
  *  7. Pipes. WRITE without a reader is refused (FreeBSD and DragonFly pipe_kqfilter: EPIPE; NetBSD:
  *     EBADF). A WRITE knote that exists is on the reader's list, and when the reader closes it is
  *     reported once and dropped (FreeBSD pipeclose, knlist_cleardel), or not at all if the pipe is
  *     full (NetBSD pipeclose, OpenBSD pipe_destroy). READ on the end that is written to is on that
- *     end's own list and reports the end, again and again (filt_piperead; xnu filt_pipenotsup), so
- *     it is added where WRITE is asked for. NetBSD of 2023 refuses both, so that the core has to
- *     report the end; NetBSD of 2026 reports it by WRITE, and its READ is silent
+ *     end's own list and reports end of file, again and again (filt_piperead; xnu filt_pipenotsup),
+ *     so it is added where WRITE is asked for. NetBSD of 2023 refuses both, so the core has to
+ *     report end of file; NetBSD of 2026 reports it through WRITE, and its READ is silent
  *     (filt_pipewrongend). A named FIFO has one list for both directions, and READ would report its
  *     data. FIFOs have a link, while pipe_stat leaves st_nlink 0. But kqueue_stat leaves it 0, too,
  *     and so does removing the name of a FIFO; and pipes of FreeBSD, OpenBSD and DragonFly have a
  *     second direction. If READ then reports data, for which the watch did not ask, the filter is
  *     disabled; it stays registered for note 1.
- *  8. A filter is refused, by many errors, where a file has no such direction, OOB data or queue
- *     (pipe_kqfilter, soo_kqfilter, kqueue_kqfilter, cdevs without kqfilter): it is left out, and
- *     the others stay. If none is left, a device that poll(2) calls ready never blocks, such as
- *     FreeBSD's /dev/null (ENODEV). READ on a regular file ends at its end (filt_vfsread), and
+ *  8. A filter is refused, with various errors, where a file has no such direction, OOB data or
+ *     queue (pipe_kqfilter, soo_kqfilter, kqueue_kqfilter, cdevs without kqfilter): it is left out,
+ *     and the others stay. If none is left, a device that poll(2) calls ready never blocks, such as
+ *     FreeBSD's /dev/null (ENODEV). READ on a regular file stops at its end (filt_vfsread), and
  *     epoll refuses files and directories: the core reports them as always ready. xnu's devices
  *     want NOTE_LOWAT 1 (filt_specattach), which changes nothing elsewhere.
  *  9. EVFILT_EXCEPT, for out-of-band data, exists on macOS, OpenBSD and DragonFly only. xnu's
@@ -49,21 +50,22 @@
  *     always added with EV_CLEAR and never with EV_DISPATCH: otherwise ordinary data would make it
  *     fire again and again, or disable it. If the watch is level-triggered, the filter is touched
  *     after each report, so that it fires again as long as the mark is there.
- * 10. The queue is not inherited by fork (fdcopy, fd_copy, fdt_fork): its number may be another
- *     file's.
- * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid) or for ever (FreeBSD
- *     kqueue_scan): a day is asked for at most.
- * 12. A kqueue may be put into itself and into circles. The next event is then a panic on NetBSD
- *     (knote_activate takes kq_lock twice), and goes unnoticed elsewhere. Only xnu refuses circles
- *     (kqueue_kqfilter), and FreeBSD a kqueue in itself (kqueue_register), so the core looks for
- *     them before it adds. xnu gives each kqueue a level, at most ten, which never goes down: at
- *     least 1 inside another one, and more than that of each one in it. It refuses to put a kqueue
- *     into one that has a lower level, above 0. So one that is already in another one (level 1)
- *     could not get one that has one in it (level 2); but one of the same level can be put into it,
- *     and raises it by one.
- * 13. kqueue1 opens close-on-exec. It is used on NetBSD and OpenBSD; FreeBSD has it only since 14.
- *     Elsewhere fcntl follows, and a fork and exec in between, by another thread, inherits the
- *     number; xnu's is close-on-exec by itself (kqueue_internal).
+ * 10. The queue is not inherited by a fork (fdcopy, fd_copy, fdt_fork): its number may belong to
+ *     another file.
+ * 11. More than INT32_MAX seconds is EINVAL (xnu timespec_is_valid) or forever (FreeBSD
+ *     kqueue_scan): at most a day is asked for.
+ * 12. A kqueue may be put into itself and into circles. The next event then causes a panic on
+ *     NetBSD (knote_activate takes kq_lock twice), and goes unnoticed elsewhere. Only xnu refuses
+ *     circles (kqueue_kqfilter), and FreeBSD a kqueue in itself (kqueue_register), so the core
+ *     looks for them before it adds. xnu gives each kqueue a level, at most ten, which never goes
+ *     down: at least 1 if it is inside another kqueue, and higher than the level of each kqueue in
+ *     it. It refuses to put a kqueue into one that has a lower level above 0. So a kqueue that is
+ *     already inside another (level 1) could not take one that has a kqueue in it (level 2); but
+ *     one of the same level can be put into it, and raises its level by one.
+ * 13. kqueue1 opens a queue that is close-on-exec. It is used on NetBSD and OpenBSD; FreeBSD has
+ *     had it only since 14. Elsewhere fcntl(2) sets the flag afterwards, and a program that another
+ *     thread forks and execs in between inherits the number; xnu's queue is close-on-exec by itself
+ *     (kqueue_internal).
  */
 #include "internal.h"
 
@@ -151,7 +153,7 @@ static void close_set(readyq *q, bool forked)
 
 /* ------------------------------------------------------------------ changes */
 
-struct changes { /* one call's, and after it the receipts */
+struct changes { /* of one call; after it, the receipts */
     struct kevent list[FILTERS];
     int n;
 };
@@ -172,7 +174,7 @@ static int error_of(const struct kevent *receipt)
     return receipt->flags & EV_ERROR ? (int)receipt->data : 0;
 }
 
-/* Note 3. Makes the changes, and replaces each by its receipt. 0 or -errno. */
+/* Note 3. Makes the changes, and replaces each with its receipt. 0 or -errno. */
 static int apply(readyq *q, struct changes *changes)
 {
     const count n = (count)changes->n;
@@ -192,7 +194,7 @@ static bool apply_any(readyq *q, struct changes *changes)
     return any;
 }
 
-/* The same for each filter of a number: whether it was made for any. */
+/* Makes a change to each filter of a number. Returns whether it was made for any of them. */
 static bool change_all(readyq *q, int fd, uint32_t generation, unsigned flags)
 {
     struct changes changes = {.n = 0};
@@ -208,8 +210,8 @@ static bool is_registered(readyq *q, int fd)
     return change_all(q, fd, q->slots[fd].generation, 0);
 }
 
-/* Note 12. Two numbers are of one kqueue if what was added by one can be deleted by the other: a
- * timer that is disabled. */
+/* Note 12. Two numbers refer to the same kqueue if what was added through one, here a disabled
+ * timer, can be deleted through the other. */
 static bool is_queue(int fd, int as)
 {
     const struct kevent add = {.ident = UINTPTR_MAX,
@@ -432,7 +434,7 @@ static void silence(readyq *q, const readyq_watch *w, const struct kevent *event
         apply(q, &changes);
 }
 
-/* The filter of an event. */
+/* Changes a filter of the descriptor that the event is for. */
 static void touch(readyq *q, const struct kevent *event, int filter, unsigned flags)
 {
     struct changes changes = {.n = 0};
@@ -442,7 +444,7 @@ static void touch(readyq *q, const struct kevent *event, int filter, unsigned fl
     apply(q, &changes);
 }
 
-/* Note 7. Whether READ reports data although WRITE alone was asked for. */
+/* Note 7. Whether READ reports data although only WRITE was asked for. */
 static bool is_unasked(const struct kevent *event, const readyq_watch *w)
 {
     return event->filter == EVFILT_READ && !(w->interest & READYQ_READ) &&

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Strings in JSON, of any bytes.
+ * JSON strings, made from any bytes.
  */
 #include "save.h"
 

@@ -46,7 +46,8 @@ static int compare(const void *a, const void *b)
     return first < second ? -1 : first > second;
 }
 
-/* One for each watch that has a record, and one with id 0 for the records of none. */
+/* One for each watch that has a record, and one with id 0 for the records that are about no
+ * watch. */
 static int collect_watches(struct readyq__trace *in)
 {
     uint64_t *ids = calloc(in->n + 1, sizeof *ids);
@@ -138,7 +139,7 @@ static void measure(struct readyq__trace *in, uint64_t written)
     }
 }
 
-/* Everything is copied with the lock, and written without it. */
+/* Everything is copied with the lock held, and written without it. */
 int readyq__collect(struct readyq__trace *in, readyq_recording *r)
 {
     uint64_t written;

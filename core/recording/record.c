@@ -3,11 +3,12 @@
  * Writing records of what a queue does, and counting how long its threads sleep. A recording is a
  * ring: nothing is allocated for a record, and the newest are kept. All of this is done with the
  * queue's lock held, except for readyq_wake(), which takes no lock: it leaves the time and the
- * thread of the wake, and the next thread that has the lock writes the record.
+ * thread of the wake, and the next thread that takes the lock writes the record.
  *
  * What a descriptor was must be known even after its watch is gone, so it is described when the
- * watch is added, and when it is removed, in slots of the ring behind the record. So a description
- * is dropped when the records around it are, and at the latest with the last record of its watch.
+ * watch is added and when it is removed, in the slots of the ring that follow that record. So a
+ * description is dropped when the records around it are, and at the latest with the last record of
+ * its watch.
  */
 #include "internal.h"
 

@@ -17,7 +17,7 @@ static inline uint32_t readyq__thread(void)
     return readyq__thread_id != 0 ? readyq__thread_id : readyq__make_thread_id();
 }
 
-/* A recording is a ring of slots. A record takes one; a description, of a watch's descriptor, takes
+/* A recording is a ring of slots. A record takes one; a description of a watch's descriptor takes
  * as many as it needs (save.c). */
 struct readyq_recording {
     readyq *queue; /* a reference */

@@ -152,7 +152,7 @@ size_t readyq_recorded(readyq_recording *r, uint64_t *dropped)
 
 /* ------------------------------------------------------------------ times */
 
-/* A moment by the clock and by the counter. */
+/* A moment, on the clock and on the counter. */
 struct moment {
     int64_t time, ticks;
 };
@@ -181,8 +181,8 @@ static struct moment find_after(const readyq_recording *r, uint64_t from)
     return moment;
 }
 
-/* If the record of the moment before was dropped, everything up to the next moment gets the time of
- * that one. */
+/* If the record of the moment before was dropped, everything up to the next moment gets that
+ * moment's time. */
 static struct span find_span(const readyq_recording *r, uint64_t from)
 {
     const struct moment after = find_after(r, from);
@@ -272,7 +272,7 @@ const char *readyq_trace_name(const struct readyq_record *record)
         return record->value == READYQ_REMOVAL_CALL || record->value == READYQ_REMOVAL_STALE
                    ? "remove"
                    : NULL;
-    case READYQ_RECORD_WAIT_END: /* after a look that found nothing, and a signal, it goes on */
+    case READYQ_RECORD_WAIT_END: /* it goes on after an empty look or a signal */
         return record->value > 0 || (record->value == 0 && !(record->bits & READYQ_RECORD_LOOKS))
                    ? "wait"
                    : NULL;

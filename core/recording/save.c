@@ -2,11 +2,11 @@
  *
  * A recording as a file in the Chrome Trace Event format: JSON that Perfetto, Speedscope and
  * readyq.timeline read. Each thread has a track, with its waits, sleeps and the handlers that it
- * ran; each watch has one, with its changes, the times in which it was ready and not taken, and
- * those in which it was handled. Arrows (flows) lead from a wake or a fire to the wait it ended.
+ * ran; each watch has one, with its changes, the times when it was ready but not taken, and those
+ * when it was handled. Arrows (flows) lead from a wake or a fire to the wait it ended.
  *
- * Records are read one after another. What has a beginning and an end is kept in its thread or its
- * watch until the end is found. Then it is written: the format requires no order.
+ * Records are read one after another. What has a beginning and an end is kept with its thread or
+ * its watch until the end is found. Then it is written: the format requires no order.
  */
 #include "save.h"
 
@@ -61,7 +61,7 @@ static void begin_instant(struct readyq__trace *to, uint64_t track, const char *
     fputs(",\"args\":{", to->file);
 }
 
-/* `from` NONE: its beginning was dropped. `until` NONE: it lasts. */
+/* `from` NONE: its beginning was dropped. `until` NONE: it has not ended. */
 static void begin_slice(struct readyq__trace *to, uint64_t track, const char *category,
                         const char *name, int64_t from, int64_t until)
 {
@@ -253,7 +253,7 @@ static void end_wait(struct readyq__trace *to, struct readyq__thread *thread,
     thread->wait_end = record->time;
 }
 
-/* Whether the fire has ended the last wait of the thread: it happened during that wait. */
+/* Whether the fire ended the last wait of the thread: it happened during that wait. */
 static bool has_ended(const struct readyq__lane *watch, const struct readyq__thread *thread)
 {
     return watch->fired != NONE && watch->firing_thread != thread->id && thread->wait_end != NONE &&

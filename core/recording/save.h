@@ -25,7 +25,7 @@ struct readyq__thread {
     uint32_t id;
     int64_t wait, timeout, wait_end, sleep, handler;
     bool looks;
-    struct readyq__lane *watch; /* that it handles */
+    struct readyq__lane *watch; /* the one that it handles */
     uint32_t bits;
     int64_t count;
 };
@@ -48,8 +48,9 @@ struct readyq__trace {
 /* json.c: writes a string with its quotes. */
 void readyq__print_json(FILE *file, const char *text);
 
-/* lanes.c: copies the records, with the queue's lock, and finds the watches and threads that they
- * are about, with the names of the watches. -ENOMEM; what was allocated is freed by the caller. */
+/* lanes.c: copies the records, with the queue's lock held, and finds the watches and threads that
+ * they are about, with the names of the watches. -ENOMEM; what was allocated is freed by the
+ * caller. */
 int readyq__collect(struct readyq__trace *in, readyq_recording *r);
 struct readyq__lane *readyq__find_lane(const struct readyq__trace *in, uint64_t id);
 struct readyq__thread *readyq__find_thread(struct readyq__trace *in, uint32_t id);

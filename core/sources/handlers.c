@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * The process's signal handlers. One handler serves the watches of all queues; it marks them, kicks
- * their queues, and calls the handler that was there before. No signal is blocked that children
- * would inherit.
+ * their queues, and calls the handler that was there before. No signal is left blocked, since
+ * children would inherit that.
  *
  * Handlers of other libraries may be below our handler (installed before it) and above it
  * (installed later). There is no way to find out whether a handler above ours calls ours. So when
  * our handler is needed and is not the current action, it is installed again on top. Each
  * installation is a level: a handler function with its own `before`, since one function at two
- * places of a chain would call itself forever. Only the newest level, and the one that is the
+ * places in a chain would call itself forever. Only the newest level, and the one that is the
  * current action, mark watches; the others pass the signal down. Levels are used in turn. Another
- * copy of this library (Python's beside Lua's) is recognised by its signal mask. It passes a signal
- * down, and also a probe: a call that asks whether a handler of this copy is below it.
+ * copy of this library (Python's next to Lua's) is recognised by its signal mask. It passes a
+ * signal down, and also a probe: a call that asks whether a handler of this copy is below it.
  *
  * A handler walks a list that other threads may change. A thread that unlinks a watch waits until
  * no handler that may still see the watch is running.
@@ -30,7 +30,7 @@ enum { LEVELS = 4 };
 
 static struct handled {
     readyq_watch *first; /* linked by own.source.next_same_signal; atomic */
-    int running;         /* handlers under way; atomic */
+    int running;         /* handlers that are running; atomic */
     int newest;          /* the level installed last; atomic */
     struct sigaction before[LEVELS];
 } handled[NSIG];
@@ -39,8 +39,8 @@ pthread_mutex_t readyq__handlers_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ------------------------------------------------------------------ in the handler */
 
-/* Marks the watches if they are to be `marked`. Returns whether one of them requires that a plain
- * handler below is not called: readyq_replace_signal(). */
+/* Marks the watches if they are to be `marked`. Returns whether one of them forbids calling a plain
+ * handler below: readyq_replace_signal(). */
 static bool visit_watches(struct handled *of, bool marked)
 {
     readyq_watch *w = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST);
@@ -157,7 +157,7 @@ static void answer(const struct handled *of, int level, int signal, siginfo_t *i
         before->sa_sigaction(signal, info, NULL);
 }
 
-/* Calls the next handler below last, as that may not return (siglongjmp). */
+/* As its last step, calls the next handler below, which may not return (siglongjmp). */
 static void on_signal(int level, int signal, siginfo_t *info, void *context)
 {
     const int error = errno;
@@ -209,8 +209,8 @@ static bool is_function(const struct sigaction *action)
            (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
 }
 
-/* Whether a signal reaches our watches: ours is the current action, or below copies of the
- * library. */
+/* Whether a signal reaches our watches: our handler is the current action, or is below copies of
+ * the library. */
 static bool is_reached(int signal, const struct sigaction *now)
 {
     struct probe probe = {.asker = handled};
@@ -279,7 +279,8 @@ static void take_out(struct handled *of, readyq_watch *w)
         readyq__pause();
 }
 
-/* Linked first: a handler of ours that was left behind without a watch may be about to withdraw. */
+/* The watch is linked first: a handler of ours that was left behind without a watch may be about to
+ * withdraw. */
 int readyq__handle_signal(readyq_watch *w)
 {
     struct handled *of = &handled[w->signal];

@@ -5,7 +5,7 @@
  * It is 4-ary: shallower than a binary one, and the four children lie in two cache lines. A timer
  * knows its index, so that adding, moving and removing one cost O(log n).
  *
- * A timer that is made later, as an idle limit is by every message, keeps its place: only the watch
+ * A timer that is postponed, as an idle limit is by every message, keeps its place: only the watch
  * has its new deadline and order. The heap follows when that place comes to the top. So an entry is
  * never later than its timer.
  */
@@ -39,7 +39,7 @@ static const struct readyq__timer *earliest(const struct readyq__timer *child, s
     return best;
 }
 
-/* Puts a timer at `index`, which is free, or above it. What is later moves down. */
+/* Puts a timer at `index`, which is free, or above it. Later timers move down. */
 static inline void rise(readyq *q, size_t index, const struct readyq__timer *timer)
 {
     struct readyq__timer *const heap = q->timers;

@@ -2,8 +2,7 @@
  *
  * Processes: a pidfd, registered like any other descriptor. If the kernel has none (before 5.3) or
  * a sandbox forbids it, SIGCHLD is watched instead, and every watched child is checked after it.
- * kqueue watches processes by itself. The status is read without reaping, which is left to the
- * parent.
+ * kqueue watches processes itself. The status is read without reaping, which is left to the parent.
  */
 #include "internal.h"
 
@@ -53,8 +52,8 @@ static int wait_for(idtype_t type, int id, siginfo_t *info)
     return done < 0 ? -errno : 0;
 }
 
-/* 1: it has ended, with *status, -1 if it is not known. 0: not yet. -ECHILD: not a child. By the
- * pidfd (5.4), which cannot be another process under the same id. */
+/* 1: it has ended, with *status, -1 if it is not known. 0: not yet. -ECHILD: not a child. Asks
+ * through the pidfd (5.4), which cannot stand for another process with the same id. */
 static int ask(const readyq_watch *w, int *status)
 {
     siginfo_t info;
@@ -85,7 +84,7 @@ static void list_ended(readyq *q, readyq_watch *w)
 
 /* ------------------------------------------------------------------ by SIGCHLD */
 
-/* SIGCHLD was caught, or a child was added that may have ended before. */
+/* SIGCHLD was caught, or a child that may already have ended was added. */
 static void check_children(readyq *q, readyq_watch *sigchld, uint32_t bits)
 {
     (void)bits;
@@ -135,7 +134,7 @@ static void deliver(readyq *q, readyq_watch *w)
     readyq__set_fired_in(w, q->id);
 }
 
-/* A pidfd whose number is another file's now is not closed. */
+/* A pidfd whose number belongs to another file now is not closed. */
 static void stop(readyq *q, readyq_watch *w)
 {
     if (w->fd < 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Signals as a kind of source. The handler (handlers.c) counts in the watch and sets q->signalled;
- * the next wait collects it.
+ * Signals as a kind of source. The handler (handlers.c) counts the signals in the watch and sets
+ * q->signalled; the next wait collects them.
  */
 #include "internal.h"
 
@@ -23,7 +23,7 @@ static void stop(readyq *q, readyq_watch *w)
 
 void readyq__collect_signals(readyq *q)
 {
-    atomic_exchange(&q->signalled, false); /* a read too: what a later signal announces is seen */
+    atomic_exchange(&q->signalled, false); /* also reads: what the handler published is seen */
     for (struct readyq__link *at = q->signals.next; at != &q->signals; at = at->next) {
         readyq_watch *w = readyq__owner(at, source.group);
 
@@ -32,7 +32,7 @@ void readyq__collect_signals(readyq *q)
     }
 }
 
-/* Not signals that cannot be caught, and those after which the thread cannot continue. */
+/* Refuses signals that cannot be caught, and those after which the thread cannot continue. */
 static int check(int signal)
 {
     static const char all[] =

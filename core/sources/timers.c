@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Timers. The kernel knows nothing of them; the earliest deadline (heap.c) bounds the sleep of one
- * waiting thread (wait.c).
+ * Timers. The kernel knows nothing about them; the earliest deadline (heap.c) bounds the sleep of
+ * one waiting thread (wait.c).
  *
  * A timer that comes due leaves the heap, so that no thread is woken for it again. A periodic one
- * returns when it is delivered: then all of its expirations so far are counted, and the next
- * deadline is set.
+ * returns to the heap when it is delivered: then all of its expirations so far are counted, and the
+ * next deadline is set.
  */
 #include "internal.h"
 
@@ -23,7 +23,7 @@ void readyq__expire(readyq *q, int64_t now)
 
 /* ------------------------------------------------------------------ the kind */
 
-/* All expirations of a periodic timer so far are one delivery. */
+/* All expirations of a periodic timer so far make up one delivery. */
 static void deliver(readyq *q, readyq_watch *w)
 {
     const int64_t period = w->own.timer.period, due = w->own.timer.due;
@@ -66,7 +66,7 @@ static int reserve(readyq *q)
     return q->timer_watches < q->timer_room ? 0 : readyq__heap_grow(q);
 }
 
-/* Starts a timer, of the queue or a new one, `delay` from now. */
+/* Starts a timer, new or already in the queue, `delay` from now. */
 static void start_after(readyq *q, readyq_watch *w, int64_t delay)
 {
     readyq__heap_set(q, w, readyq__deadline(readyq__now(q), delay));
@@ -98,8 +98,8 @@ int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period)
     return error;
 }
 
-/* Enters the queue that the timer has fired in and left. Another thread may take or restart it
- * meanwhile. */
+/* Enters the queue in which the timer fired and which it then left. Another thread may take or
+ * restart it meanwhile. */
 static READYQ__OUT_OF_LINE readyq *enter_fired(readyq_watch *w, int *error)
 {
     readyq *q = NULL;

@@ -4,11 +4,11 @@
  * or written to it since it was last asked. Nothing is read, written or changed.
  *
  * How much the answers are worth depends on the descriptor (enum readyq__evidence). A TCP socket
- * counts its bytes. Of others only the amount that waits is known, and that may be the same twice
- * because as much has arrived as was read: a queue that may be full proves nothing. The process's
- * own count of calls distinguishes the two: Linux counts read(2) and write(2), and not recv(2) and
- * send(2); macOS and the BSDs count what is sent to sockets and received from them, by whatever
- * call (sosend, soreceive: ru_msgsnd, ru_msgrcv), and nothing else.
+ * counts its bytes. For others only the amount that is waiting is known, and that may be the same
+ * twice because as much has arrived as was read: a queue that may be full proves nothing. The
+ * process's own count of calls distinguishes the two: Linux counts read(2) and write(2), but not
+ * recv(2) and send(2); macOS and the BSDs count what is sent to sockets and received from them,
+ * with any call (sosend, soreceive: ru_msgsnd, ru_msgrcv), and nothing else.
  */
 #include "internal.h"
 
@@ -38,8 +38,9 @@ static int get_option(int fd, int level, int option)
 }
 
 #if READYQ__HAS_EPOLL
-/* linux/tcp.h and netinet/tcp.h exclude each other, and the latter lacks the counts: the places are
- * those of struct tcp_info, which only grows (bytes_acked and bytes_received: Linux 4.1). */
+/* linux/tcp.h and netinet/tcp.h cannot both be included, and the latter lacks the counts: the
+ * offsets are those of struct tcp_info, which only grows (bytes_acked and bytes_received: Linux
+ * 4.1). */
 enum { INFO_BACKLOG = 24, INFO_ACKED = 120, INFO_RECEIVED = 128, INFO_SIZE = 136, GET_INFO = 11 };
 enum { MEMORY_RECEIVED = 0, MEMORY_VALUES = 9, GET_MEMORY = 55 }; /* SO_MEMINFO: Linux 4.12 */
 
@@ -81,7 +82,7 @@ static int64_t count_backlog(int fd)
     return backlog;
 }
 
-/* With its buffers, so that of several datagrams each counts. */
+/* Includes the buffers, so that each of several datagrams counts. */
 static int64_t count_received(int fd)
 {
     uint32_t memory[MEMORY_VALUES] = {0};
@@ -104,7 +105,7 @@ static bool is_error_pending(const struct pollfd *polled)
     return polled->revents & POLLERR;
 }
 
-/* Those that are consumed by read(2); others, as a queue's descriptor, have ways of their own. */
+/* Those that are consumed by read(2); others, such as a queue's descriptor, are not. */
 static bool is_read_by_calls(int fd)
 {
     static const char *const names[] = {"[eventfd]", "[timerfd]", "[signalfd]", "inotify",
@@ -178,8 +179,8 @@ static int64_t count_received(int fd)
     return 0;
 }
 
-/* Their poll(2) has no POLLERR for a socket, which it calls readable and writable (sopoll,
- * soo_poll). Looking for it counts as a call if there is data instead. */
+/* Their poll(2) does not report POLLERR for a socket, but calls it readable and writable (sopoll,
+ * soo_poll). Looking for an error counts as a call if there is data instead. */
 static bool is_error_pending(const struct pollfd *polled)
 {
     return (polled->revents & POLLIN) && readyq__is_error_pending(polled->fd);
@@ -260,7 +261,7 @@ struct readyq__subject readyq__examine(int fd)
     return subject;
 }
 
-/* Of a listening socket, `unread` is how many connections wait. */
+/* For a listening socket, `unread` is how many connections are waiting. */
 void readyq__take_sample(int fd, const struct readyq__subject *subject,
                          struct readyq__sample *sample)
 {
@@ -307,7 +308,7 @@ uint32_t readyq__ask_ready(int fd, uint32_t asked)
     return bits & asked;
 }
 
-/* Errors are queued, and not only the last one is kept. */
+/* Whether all errors are queued, instead of only the last one being kept. */
 bool readyq__queues_errors(int fd)
 {
 #if READYQ__HAS_EPOLL
@@ -340,7 +341,7 @@ bool readyq__identify(int fd, struct readyq__identity *identity)
 }
 
 /* A sender may fill a full queue again at once, so that samples of it do not differ. For UDP,
- * FIONREAD reports one datagram: there the memory that the queue takes is used. */
+ * FIONREAD reports only one datagram: the memory that the queue takes is used instead. */
 bool readyq__has_little_unread(int fd)
 {
     int unread = 0;

@@ -89,7 +89,8 @@ static const char *explain_error(const readyq_watch *w, uint32_t bits)
            "connection is lost";
 }
 
-/* Whether nothing will ever arrive. For a file READ_CLOSED is not reported, since it may grow. */
+/* Whether nothing more will ever arrive. READ_CLOSED is not reported for a file, since it may
+ * grow. */
 static bool is_at_end(const struct readyq__notes *notes, uint32_t bits)
 {
     if (notes->subject.is_file)
@@ -123,7 +124,7 @@ static const char *explain_spin(const struct readyq__watchdog *dog,
     return "WRITE is asked for though nothing is sent: ask for it only while data waits to be sent";
 }
 
-/* The watch was reported as often as the threshold. */
+/* The watch was reported as often as the threshold says. */
 static void judge(readyq *q, struct readyq__notes *notes, const readyq_watch *w, uint32_t bits,
                   int64_t now)
 {
@@ -218,7 +219,7 @@ void readyq__watchdog_wait_end(readyq *q, const readyq_batch *batch, bool comple
         dog->complete = dog->waits;
 }
 
-/* A watch that was reported and is not ready any more was handled. */
+/* A watch that was reported and is no longer ready has been handled. */
 static void ask_again(readyq *q, const struct readyq__asked *asked)
 {
     const uint32_t directions = asked->bits & (READYQ__DIRECTIONS | READYQ_ERROR);

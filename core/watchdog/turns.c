@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The watchdog: long turns. A turn is the time in which a thread handles what one wait has found.
- * Sleeps in a queue meanwhile are not part of it; and it counts only if the thread has worked for
- * that long, or has blocked, and was not kept from running by others.
+ * Sleeps in a queue meanwhile are not part of it; and it counts only if the thread worked for that
+ * long, or blocked, rather than being kept from running by others.
  */
 #include "internal.h"
 
@@ -24,11 +24,11 @@ struct handled {
 static READYQ__THREAD_LOCAL struct {
     uint32_t queue; /* its id; 0: none */
     unsigned handlers;
-    int64_t since, taken, left; /* of the first, of the last; when it was done with all */
+    int64_t since, taken, left; /* when it took the first, the last; when it was done */
     struct usage {
         int64_t worked; /* nanoseconds */
         long blocks;    /* how many times it has blocked */
-    } usage;            /* when it began */
+    } usage;            /* when the turn began */
     struct handled current, longest;
 } turn;
 
@@ -80,7 +80,7 @@ static struct usage get_usage(void)
     };
 }
 #else
-static struct usage get_usage(void) /* unknown: each thread has blocked */
+static struct usage get_usage(void) /* unknown: counts as having blocked */
 {
     static _Thread_local long blocks;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reports what the watchdog has noticed: in C by a call to the user's function, with the lock
+ * Reports what the watchdog has noticed: in C with a call to the user's function, while the lock is
  * released; to a binding when it asks.
  */
 #include "internal.h"

@@ -25,8 +25,8 @@ struct readyq__subject { /* a descriptor */
 
 struct readyq__sample {
     int64_t unread; /* -1: it does not say */
-    int64_t left;   /* is less after something was read */
-    uint64_t done;  /* differs after something was read or written */
+    int64_t left;   /* decreases when something is read */
+    uint64_t done;  /* changes when something is read or written */
 };
 
 struct readyq__calls { /* of this process */
@@ -55,7 +55,7 @@ bool readyq__identify(int fd, struct readyq__identity *identity);
 enum {
     READYQ__SENTENCE = 640, /* the longest */
     READYQ__PENDING = 16,   /* sentences kept until they are reported */
-    READYQ__ASKED = 64,     /* watches from which a second sample is due */
+    READYQ__ASKED = 64,     /* watches of which a second sample is due */
 };
 
 struct readyq__sentence {
@@ -64,7 +64,7 @@ struct readyq__sentence {
     char text[READYQ__SENTENCE];
 };
 
-/* What the watchdog knows of the watch of one descriptor number. */
+/* What the watchdog knows about the watch of one descriptor number. */
 struct readyq__notes {
     uint64_t watch; /* its id */
     struct readyq__identity file;
@@ -74,7 +74,7 @@ struct readyq__notes {
     int64_t since;        /* when the first of them began */
     struct readyq__subject subject;
     struct readyq__sample sample;
-    struct readyq__calls calls; /* at half of the turns */
+    struct readyq__calls calls; /* halfway to the threshold */
     bool calls_known;
     uint64_t sampled, loose; /* turns that were sampled; those that prove nothing */
 

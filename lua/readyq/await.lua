@@ -7,7 +7,7 @@
 -- (bindings/lua/await.c): its task and the Descriptor know nothing of it. That takes more than
 -- half of the instructions off an echo, 7,300 instead of 16,400 (callgrind, Lua 5.4). If anything
 -- other than its event concerns the wait, take_over() gives it the general form, which
--- scheduler.lua describes. The first wait of a coroutine has the general form, and so has the
+-- scheduler.lua describes. The first wait of a coroutine has the general form, and so does the
 -- first one for a Descriptor.
 local coroutines = require "readyq.core".coroutines
 local readyq = require "readyq"

@@ -4,8 +4,8 @@
 --
 -- A Descriptor is what the loop knows about one descriptor: its watch, and under each of READ,
 -- WRITE and PRIORITY the task (task.lua) that waits for that; false if none waits, but the watch
--- asks for it; nil if the watch does not. All objects with the same descriptor share one, as a
--- socket and the TLS object that wraps it do; the latest object owns it.
+-- asks for it; nil if the watch does not ask for it. All objects with the same descriptor share
+-- one, as a socket and the TLS object that wraps it do; the latest object owns it.
 --
 -- The watch of an object is kept in the queue between two waits, so that waiting again makes no
 -- system call. If an event comes and no task waits for it, the watch stops asking for it. An
@@ -62,7 +62,7 @@ function Descriptor:forget()
 end
 
 -- Makes the watch ask for this direction, too. Returns true; or nil, message, errno if the
--- descriptor was closed: its number may be another file's by now.
+-- descriptor was closed: its number may belong to another file by now.
 function Descriptor:ask_for(bit)
     if self[bit] ~= nil then return true end
     if not self.watch then return nil end
@@ -132,7 +132,7 @@ local function ask_number(s)
     end
 end
 
--- The queue is given the number, so that it does not keep the object.
+-- The queue is given the number, so that it does not keep the object alive.
 local function add_watch(call, s, number, bit, descriptor)
     local source = number or s
     local watch, message, errno = misuse.check(call, queue.add, queue, source, bit, descriptor)
@@ -295,7 +295,7 @@ function Descriptor.waiter(call, bit)
 end
 
 -- Makes a function read(s, timeout), which waits for READ: in the form of await.lua if it can, or
--- else by wait(s, timeout). Returns nil before Lua 5.3.
+-- else with wait(s, timeout). Returns nil before Lua 5.3.
 function Descriptor.reader(call, wait)
     local function conclude(why, watch) return await.conclude(call, why, watch) end
     return await.reader and await.reader(queue, watches, wait, conclude)

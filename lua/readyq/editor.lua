@@ -23,7 +23,7 @@ local editor = {
 local prompt, chars, point -- the line as a list of characters, and how many are before the cursor
 local cursor_row = 0 -- where the cursor is, counted from the row of the prompt
 local killed = "" -- for Ctrl-Y
-local place -- in the history; #history + 1 is the line that is typed
+local place -- in the history; #history + 1 is the line being typed
 local typed -- that line, while an older one is shown
 local EINTR = 4 -- on all platforms
 local EMPTY_READS = 100 -- in a row: the terminal is gone
@@ -77,7 +77,7 @@ end
 function editor.show()
     if editor.is_shown or not prompt then return end
     if editor.rest:find("%c") or text.width(editor.rest) >= terminal.columns then
-        write("\n") -- where it ends on the screen is not known, so that nothing is added to it
+        write("\n") -- where it ends on the screen is not known, so nothing is added to it
         editor.rest = ""
     elseif editor.rest ~= "" then
         write("\n")
@@ -85,7 +85,7 @@ function editor.show()
     draw()
 end
 
--- The width of the terminal has changed, and the terminal has wrapped the line anew.
+-- The width of the terminal has changed, and the terminal has wrapped the line again.
 function editor.resize()
     terminal.measure()
     if not editor.is_shown then return end
@@ -105,7 +105,7 @@ end
 -- Ends the reading of a line on Ctrl-C.
 function editor.drop() leave("^C") end
 
--- ---------------------------------------------------------------- changes of the line
+-- ---------------------------------------------------------------- changes to the line
 
 local function set_line(line)
     chars = {}

@@ -2,7 +2,7 @@
 --
 -- For select.lua: a queue that watches what two lists of objects ask for. A *context* is the queue
 -- with its two *sides*, for reading and for writing. Every change of a side touches a descriptor;
--- settle() then corrects the watches of all touched ones, and asks the kernel whether each
+-- settle() then corrects the watches of all touched descriptors, and asks the kernel whether each
 -- number still belongs to the same file. No object is kept alive.
 local readyq = require "readyq"
 
@@ -37,9 +37,9 @@ local function new_side(asks_dirty)
         object_of = lists.weak "v", -- by descriptor; if several objects have it, the last one
         round_of = {}, -- by descriptor in object_of: the round in which it was entered
         dirty = {}, -- the objects that are dirty in this call
-        returned = lists.weak "v", -- the objects that the call before returned, from 1 to count
+        returned = lists.weak "v", -- the objects that the previous call returned, from 1 to count
         count = 0,
-        tracker = nil, -- of the set that was the list in the call before
+        tracker = nil, -- of the set that was the list in the previous call
     }
 end
 
@@ -50,8 +50,8 @@ function lists.new_context()
         write = new_side(false),
         watches = {}, -- by descriptor
         touched = {}, -- a list of descriptors whose watch may not be what the two sides ask for
-        touched_in = {}, -- by descriptor: the round in which it was touched last
-        round = 1, -- each call begins one, and another one when all watches are right
+        touched_in = {}, -- by descriptor: the round in which it was last touched
+        round = 1, -- each call begins one, and another one when all watches are up to date
     }
 end
 
@@ -100,7 +100,7 @@ end
 function lists.settle(c)
     if not c.touched[1] then return true end
     local watches, reads, writes, failed = c.watches, c.read.object_of, c.write.object_of, {}
-    local modify -- of all watches: to look it up again takes 320 of 8,400 instructions an object
+    local modify -- of all watches: looking it up again takes 320 of 8,400 instructions per object
     for _, fd in ipairs(c.touched) do
         local interest = (reads[fd] ~= nil and READ or 0) + (writes[fd] ~= nil and WRITE or 0)
         local watch = watches[fd]

@@ -40,7 +40,7 @@ function loop.spawn(f, ...)
 end
 
 -- Starts a coroutine that calls f(...) every `period` seconds, counted from now; missed calls are
--- left out.
+-- skipped.
 function loop.every(period, f, ...)
     if type(period) ~= "number" or period <= 0 or period ~= period then
         misuse.raise("every: a period is a number of seconds above 0, not %s", tostring(period))
@@ -136,8 +136,8 @@ function loop.wait_process(pid, timeout)
 end
 
 -- Waits for the first of several: descriptors, to be readable; {descriptor, "r", "w" or "p"};
--- events; coroutines; {process = pid}. With `timeout = seconds or deadline` for that long at
--- most. Returns the number of the first, and what a wait for it alone would return; or nil and
+-- events; coroutines; {process = pid}. With `timeout = seconds or deadline` it waits at most that
+-- long. Returns the number of the first, and what a wait for it alone would return; or nil and
 -- "timeout".
 function loop.any(items)
     if type(items) ~= "table" then misuse.raise("any: a list is expected, not %s", type(items)) end

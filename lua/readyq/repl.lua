@@ -13,17 +13,17 @@ local terminal = require "readyq.terminal"
 local repl = {}
 local queue = loop.queue
 local compile = loadstring or load
-local interrupts = assert(readyq.new()) -- tells code that runs, and does not wait, of Ctrl-C
+local interrupts = assert(readyq.new()) -- tells code that runs without waiting about Ctrl-C
 local interrupted = false -- Ctrl-C was seen by the loop
 local has_broken_off = false -- Ctrl-C has ended running code, which the loop has yet to see
-local overdue = 0 -- how many times running code has looked since Ctrl-C, unseen by the loop
+local overdue = 0 -- how often running code has looked since a Ctrl-C that the loop has not seen
 local PATIENCE = 10
 local stepper -- the coroutine that runs the loop
 local is_stepping = false -- callbacks may run in it
 local reader -- the coroutine that reads the line
 local spawn = loop.spawn
 local input = plain -- editor, or plain
-local is_reading = false -- a line is typed, and nothing that was typed runs
+local is_reading = false -- a line is being typed, and nothing that was typed is running
 
 local HELP = [[
 q is a queue, loop runs coroutines on it, and both run while you type:
@@ -151,7 +151,7 @@ local function leave_terminal()
     terminal.restore()
 end
 
--- Restores the terminal's mode from before the prompt for functions that read it or leave it.
+-- Restores the terminal's mode from before the prompt for functions that use the terminal or exit.
 -- Otherwise the terminal also passes keys while code runs, so that keys typed meanwhile appear in
 -- the next line.
 local function share_keyboard()
@@ -220,7 +220,8 @@ local function print_results(...)
     if select("#", ...) > 0 then print(...) end
 end
 
--- Runs what was typed, and all else meanwhile, until it has ended, or has yielded without a wait.
+-- Runs what was typed, and everything else meanwhile, until it has ended, or has yielded without a
+-- wait.
 local function evaluate(chunk)
     forget_interrupts()
     interrupted = false
@@ -274,7 +275,7 @@ local function choose_input()
     assert(queue:add_signal("WINCH", editor.resize))
 end
 
--- Whether the command line names the module, and no program.
+-- Whether the command line names the module, but no program.
 local function is_asked_by_command_line()
     for level = 3, 20 do
         local info = debug.getinfo(level, "S")

@@ -14,10 +14,10 @@
 --    end_soon()          another coroutine has ended it for good, by setting an event, closing the
 --                        descriptor or ending: resumes it at the end of the step;
 --    end_unless_event()  a timeout or a cancellation: resumes it at the end of the step, unless
---                        one of the other two ends the wait before. sleep(0) and the first step
+--                        one of the other two ends the wait first. sleep(0) and the first step
 --                        of a coroutine, which wait for no event, are scheduled in this way, too.
 -- 5. suspend() returns true if the event came; or nil, and why the wait ended without it.
--- Most waits take a shorter way, which is in await.lua; note_wait() brings them to this one.
+-- Most waits take a shorter path, which is in await.lua; note_wait() moves them to this one.
 --
 -- State is in local variables, and functions are not methods: a field costs 40 instructions more
 -- than a local variable (callgrind, Lua 5.4), and a wait would have 30 more such accesses.
@@ -43,7 +43,7 @@ end
 
 local wait = queue.wait
 local handlers = {} -- of the loop's own watches, by the metatable of their data
-local waiting = 0 -- how many tasks wait, also for their first step, but for those of await.lua
+local waiting = 0 -- how many tasks wait, including for their first step, except those of await.lua
 local turn = 0 -- the number of the last wait of the queue
 local scheduled, last_scheduled = {}, 0 -- tasks to resume soon
 local due, next_due, last_due = {}, 1, 0 -- tasks that the step resumes now
@@ -79,8 +79,8 @@ function Task:on_timer() end_unless_event(self, "timeout") end
 Task.__call = Task.on_timer -- for a program that asks the queue itself, and calls what it reports
 handlers[Task] = Task.on_timer
 
--- Notes whether the task's wait, or its next one, raises CANCELLED. That one must not be a simple
--- wait; so no wait is, until then.
+-- Notes whether the task's wait, or its next one, raises CANCELLED. That wait must not be a simple
+-- one, so none is until then.
 function Task:set_cancelled(is_cancelled)
     if self.is_cancelled == is_cancelled then return end
     self.is_cancelled = is_cancelled
@@ -176,7 +176,7 @@ local function fail(task, co, message)
         return finish(task, nil, "closed")
     end
     local report = program.describe_error(co, message, CANCELLED)
-    if message == CANCELLED then message = report end -- an error of its cleaning up, if any
+    if message == CANCELLED then message = report end -- an error from its cleanup, if any
     local is_joined = task:has_joiner()
     finish(task, nil, message, report)
     if not is_joined and report ~= CANCELLED then program.report(scheduler.loop, report, co) end
@@ -198,7 +198,7 @@ local function end_now(task, source, bit)
 end
 
 -- The handler of Descriptors. Nearly always a task waits for READ alone, with a kept watch. What
--- on_event() and end_now() do then is inlined, which saves 3,300 of 13,300 instructions an echo.
+-- on_event() and end_now() do then is inlined, which saves 3,300 of 13,300 instructions per echo.
 function scheduler.on_descriptor(descriptor, watch, ready)
     local task = descriptor[READ]
     if ready ~= READ or not task or task.turn >= turn or not descriptor.is_kept then
@@ -266,7 +266,7 @@ local function run_scheduled()
         local co, why = task.co, task.ending
         list[i] = false; task.ending = false
         next_due = i + 1
-        if co and why == READY then -- go_on(), inlined: 1,000 of 6,300 instructions a sleep(0)
+        if co and why == READY then -- go_on(), inlined: 1,000 of 6,300 instructions per sleep(0)
             task.co = false
             waiting = waiting - 1
             local failed, message = go(co, READY)
@@ -335,7 +335,8 @@ end
 
 -- A step: resumes the tasks that are scheduled, unless an error may have left timeouts among them
 -- (an event that came meanwhile must win); asks the queue; and resumes those whose wait is over.
--- Does not sleep if a task is scheduled or nothing is left to wait for. Returns whether there is.
+-- Does not sleep if a task is scheduled or nothing is left to wait for. Returns whether something
+-- is left.
 local function advance(seconds, is_nested)
     local did_wait = waiting > 0 or count(queue) > 0
     if has_leftovers then has_leftovers = false elseif not is_nested then run_scheduled() end

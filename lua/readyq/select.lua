@@ -9,8 +9,8 @@
 -- 2. That costs two to three times as much as LuaSocket's own call, and is too much for a server
 --    with thousands of idle connections. So a list with methods insert and remove, as copas makes
 --    them, is a *set* and is tracked: its two methods are wrapped, and a call asks only members
---    that they changed or that the call before returned. Whatever does not look like a
---    change of one member makes the next call ask all members.
+--    that they changed or that the previous call returned. Whatever does not look like a change of
+--    one member makes the next call ask all members.
 -- 3. Each set has a queue of its own; all other lists share one. Nothing here keeps a set or an
 --    object alive.
 local lists = require "readyq.lists"
@@ -198,8 +198,8 @@ local function sleep(c, timeout)
 end
 
 -- The objects by position, and their positions by object: the dirty ones, then those of the
--- descriptors. Of two objects with one descriptor the later one counts, that of the second list
--- after that of the first.
+-- descriptors. If two objects have the same descriptor, the later one counts, and the second list
+-- comes after the first.
 local function result(c, side, fds)
     local found, dirty_fds, n = {}, {}, #side.dirty
     local returned, writers = weak "v", c.write.object_of

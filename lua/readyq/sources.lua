@@ -25,7 +25,7 @@ local function task_of(call, co)
     return scheduler.tasks[co] or refuse(call, co)
 end
 
--- Whether the coroutine has ended, perhaps because the program closed it, which the loop is not
+-- Whether the coroutine has ended, perhaps because the program closed it without the loop being
 -- told.
 local function has_ended(task, co)
     if task.values then return true end
@@ -203,7 +203,7 @@ local function check_list(call, items)
     end
 end
 
--- Ends the wait for all sources, and notes which of them has come first.
+-- Ends the wait for all sources, and notes which of them came first.
 function Choice:detach(task, ender, bit)
     for number, source in ipairs(self) do
         local has_ended_it = source == ender or source.descriptor == ender and source.bit == bit

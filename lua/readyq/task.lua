@@ -21,7 +21,7 @@ local Task = {
     roots = setmetatable({}, {__mode = "kv"}),
 
     -- These are absent at first: with eight fields at most, a task takes 192 bytes less.
-    arguments = nil, -- of a coroutine of spawn(): a list with its function, false once that began
+    arguments = nil, -- of a coroutine of spawn(): a list with its function, false once it began
     values = nil, -- a list of what its function returned, or of nil and its error
     joiners = nil, -- a list of the tasks that wait for its end
 }

@@ -102,7 +102,7 @@ local function choose(columns, room)
     end
 end
 
--- Cuts the column that is widest beyond its least width, until all of them fit.
+-- Cuts the column that exceeds its least width by the most, until all of them fit.
 local function shrink(columns, room)
     while sum(columns, "width") > room do
         local widest = columns[1]

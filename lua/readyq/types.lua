@@ -30,9 +30,9 @@
 ---@field WRITE_CLOSED integer ready: the peer will not read what is written
 ---@field ERROR integer ready: an error is pending
 ---@field FIRED integer ready: a timer, signal, process or trigger fired
----@field EDGE integer interest: once per new arrival
+---@field EDGE integer interest: report once per new arrival
 ---@field ONESHOT integer interest: disarm after one delivery; modify arms it again
----@field EXCLUSIVE integer interest: of several queues wake at least one, not all
+---@field EXCLUSIVE integer interest: wake at least one of several queues, not all of them
 ---@field VERSION string
 ---@field loop_options? readyq.options for the queue of readyq.loop; set it before that is loaded
 local readyq = {}
@@ -44,7 +44,7 @@ local readyq = {}
 ---@return integer? errno
 function readyq.new(options) end
 
----Fires a trigger of any Lua state of this process by its handle. It fails if the trigger was
+---Fires a trigger of any Lua state of this process, given its handle. It fails if the trigger was
 ---removed or collected, unless another trigger with a handle now has its place in memory.
 ---@param handle lightuserdata
 ---@return true? fired
@@ -291,7 +291,7 @@ function recording:dropped() end
 ---@field source any what was added: the descriptor or object, the signal, the process id
 ---@field data any yours; can be set
 ---@field interest integer as last set
----@field ready integer what the last delivery found; 0 before it and once it is removed
+---@field ready integer what the last delivery found; 0 before the first one and once removed
 ---@field count integer expirations, signals or calls to fire since the previous delivery; else 1
 ---@field active boolean whether it is in its queue
 ---@field due? number when the timer fires, on the queue's clock; nil if it is not running
@@ -308,7 +308,7 @@ local watch = {}
 ---@return integer? errno
 function watch:modify(interest) end
 
----Removes it. Returns false if it was already removed, or has fired and left its queue.
+---Removes the watch. Returns false if it was already removed, or has fired and left its queue.
 ---@return boolean? removed
 ---@return string? message
 ---@return integer? errno
@@ -437,7 +437,7 @@ function loop.join(co, timeout) end
 ---@class readyq.event
 local event = {}
 
----Ends all waits for it, including those that begin later, until clear.
+---Ends all waits for the event, including those that begin later, until clear.
 function event:set() end
 
 function event:clear() end
@@ -445,7 +445,7 @@ function event:clear() end
 ---@return boolean
 function event:is_set() end
 
----Waits until it is set, and returns true; or nil and "timeout".
+---Waits until the event is set, and returns true; or nil and "timeout".
 ---@param timeout? readyq.timeout
 ---@return true? set
 ---@return string? message
@@ -486,13 +486,13 @@ function loop.any(items) end
 ---@param co thread started by spawn or every, or the data of a watch
 function loop.cancel(co) end
 
----Whether it waits in the loop, or has not had its first step yet. A coroutine that is neither
----dead nor waiting has yielded to the program, and the program must resume it.
+---Whether the coroutine waits in the loop, or has not had its first step yet. A coroutine that is
+---neither dead nor waiting has yielded to the program, and the program must resume it.
 ---@param co thread
 ---@return boolean
 function loop.is_waiting(co) end
 
----Stops watching it, ends the waits for it with "closed", and calls its `close`, if any.
+---Stops watching an object, ends the waits for it with "closed", and calls its `close`, if any.
 ---@param s readyq.source
 ---@return any ... what its close returns
 function loop.close(s) end
@@ -560,7 +560,7 @@ function object:receivefrom(size) end
 ---@return string? message
 function object:sendto(datagram, address, port) end
 
----Only LuaSec objects have it.
+---Only LuaSec objects have this method.
 ---@return boolean done
 ---@return string? message "wantread" or "wantwrite" after a timeout
 function object:dohandshake() end
@@ -572,7 +572,7 @@ function object:dohandshake() end
 ---@return 1
 function object:settimeout(seconds, mode) end
 
----Closes it. Calls in which other coroutines wait for it return nil and "closed".
+---Closes the object. Calls in which other coroutines wait for it return nil and "closed".
 ---@return 1
 function object:close() end
 

@@ -28,8 +28,8 @@ local function is_outside()
     return is_main or not co
 end
 
--- What a call by pcall() returned. An error is raised at the line of the program, and counts the
--- arguments as Lua does for methods.
+-- What a call through pcall() returned. An error is raised at the line of the program, and counts
+-- the arguments as Lua does for methods.
 local function pass(name, turns, ok, ...)
     if ok then return ... end
     if turns and turns.current then turns:pass_on() end
@@ -60,8 +60,8 @@ end
 -- When a call begins; nil if it has no limit.
 local function now(self) return (self.block > 0 or self.total >= 0) and queue:now() or nil end
 
--- How long a call that began then may still wait. LuaSocket counts either limit from the beginning
--- of the call; if both are set, "b" limits each wait.
+-- How long a call that began at `start` may still wait. LuaSocket counts either limit from the
+-- beginning of the call; if both are set, "b" limits each wait.
 local function left(self, start)
     local block, total = self.block, self.total
     if block == 0 then return 0 end
@@ -290,7 +290,7 @@ end
 
 function common:gettimeout() return self.block, self.total end
 
--- Calls by other coroutines that wait return nil and "closed".
+-- Waiting calls by other coroutines return nil and "closed".
 function common:close()
     self.reading:close()
     self.writing:close()
@@ -323,8 +323,8 @@ end
 
 local function is_wrapped(object) return type(object) == "table" and object.raw_block ~= nil end
 
--- Wraps a LuaSocket or LuaSec object, which must not be used itself any more, in one whose
--- calls wait.
+-- Wraps a LuaSocket or LuaSec object, which must no longer be used directly, in one whose calls
+-- wait.
 function wrap(raw)
     if is_wrapped(raw) then return raw end
     local kind = type(raw) == "userdata" and debug.getmetatable(raw)

@@ -22,9 +22,9 @@ ERROR         ready only: an error is pending; reported with every direction tha
 FIRED         ready only: a timer, signal, process or trigger fired
 EDGE          interest only: report once per new arrival
 ONESHOT       interest only: disarm after one delivery; modify() arms it again
-EXCLUSIVE     interest only: of several queues that watch one file, wake at least one, not all
+EXCLUSIVE     interest only: wake at least one of the queues that watch the same file, not all
 
-Interest 0 pauses a watch. Without EDGE and ONESHOT it is level-triggered: it is ready again and
+Interest 0 pauses a watch. Without EDGE or ONESHOT it is level-triggered: it is ready again and
 again until the data is read.
 
 This file only lists the names; the queue itself is in the extension module _core. The parts
@@ -57,7 +57,7 @@ from readyq._core import (
     describe,
 )
 
-TYPE_CHECKING = False  # as of typing, whose import takes longer than all of this
+TYPE_CHECKING = False  # as in typing, whose import takes longer than all of this
 if TYPE_CHECKING:
     from typing import Any
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """asyncio on readyq, and a Queue inside an existing asyncio loop.
 
-The loop is the standard library's own on a readyq.Selector: timeouts are not rounded to
+The loop is the standard library's own, running on a readyq.Selector: timeouts are not rounded to
 milliseconds, and everything in asyncio works. Only the code for one turn of the loop is
 reimplemented, for speed.
 """
@@ -28,13 +28,13 @@ _T = TypeVar("_T")
 _READABLE = READ | ERROR | WRITE_CLOSED
 _WRITABLE = WRITE | ERROR | WRITE_CLOSED
 
-# asyncio's turn is the same in these versions, but for the arithmetic of its timeout.
+# asyncio's turn is the same in these versions, except for the arithmetic of its timeout.
 _KNOWN_TURN = sys.version_info < (3, 14)
 
 
 class _EventLoop(asyncio.SelectorEventLoop):
-    """asyncio's loop with a turn that is faster: it takes handles straight from the ready watches,
-    where asyncio makes and reads a list of keys, and reads the clock only if there are timers.
+    """asyncio's loop with a faster turn: it takes handles straight from the ready watches, where
+    asyncio makes and reads a list of keys, and reads the clock only if there are timers.
 
     asyncio's own turn is used in debug mode, which times each callback, and in versions of Python
     whose turn may be different.
@@ -129,7 +129,7 @@ def _is_patched_by_gevent() -> bool:
 
 
 def new_event_loop() -> asyncio.SelectorEventLoop:
-    """A new asyncio event loop on a readyq.Selector, as asyncio.new_event_loop() makes one.
+    """A new asyncio event loop, like that of asyncio.new_event_loop(), on a readyq.Selector.
 
     It is for asyncio.Runner(loop_factory=readyq.new_event_loop), and from Python 3.12 on for
     asyncio.run(loop_factory=readyq.new_event_loop). After gevent's monkey patching the loop lets
@@ -221,7 +221,7 @@ class _Reader:
     def detach(self) -> bool:
         try:
             return self._loop.remove_reader(self._fd) is not False  # uvloop returns None
-        except RuntimeError:  # the queue was closed, and its number is a transport's now
+        except RuntimeError:  # the queue was closed, and a transport has its number now
             if self._queue.closed:
                 return False
             raise
@@ -230,16 +230,16 @@ class _Reader:
 def attach(queue: Queue, loop: asyncio.AbstractEventLoop | None = None) -> Callable[[], bool]:
     """Have an asyncio loop dispatch a queue: data(watch) is called on the loop.
 
-    loop defaults to the running one, and may be of any implementation that has add_reader(). Call
+    loop defaults to the running one, and may be any implementation that has add_reader(). Call
     attach() in the thread of the loop. A loop has one attachment per queue: attaching again
     replaces the first.
 
     Returns a function that ends the attachment, best called before the queue is closed. It returns
     whether it ended one, and may be called more than once, even after the close.
 
-    Exceptions of dispatch(), including those of data(watch), go to the loop's exception handler. If
-    dispatch() fails twice and delivers nothing in between, for example because the data of a ready
-    watch cannot be called, the queue is detached, and the second report says so.
+    Exceptions from dispatch(), including those from data(watch), go to the loop's exception
+    handler. If dispatch() fails twice and delivers nothing in between, for example because the
+    data of a ready watch cannot be called, the queue is detached, and the second report says so.
 
     >>> async def main():
     ...     queue, done = Queue(), asyncio.Event()

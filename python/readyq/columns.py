@@ -11,7 +11,7 @@ _GAP = "  "
 _ENOUGH = {"data": 18}  # columns are cut to this width before others are left out
 _ENOUGH_ELSE = 8
 _LEFT_OUT = ("deliveries", "ready", "interest", "every", "due in", "source")  # in this order
-_UNLIMITED = 10**6  # where the output is no terminal
+_UNLIMITED = 10**6  # where the output is not a terminal
 
 
 def width_of(text: str) -> int:
@@ -63,7 +63,7 @@ def _choose(columns: list[Sequence[str]], room: int) -> list[Sequence[str]]:
 
 
 def _shrink(columns: Sequence[Sequence[str]], room: int) -> list[int]:
-    """The widths, reduced until all fit: first the one that exceeds its least width by most."""
+    """The widths, reduced until all fit: first the one that exceeds its least width by the most."""
     widths, least = _widths(columns), _least(columns)
     while sum(widths) > room and max(widths) > 1:
         above = [have - need for have, need in zip(widths, least)]

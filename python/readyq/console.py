@@ -36,8 +36,8 @@ _MISSING = (
     "Plain console: prompt_toolkit is missing, so output may mix with what you type.\n"
     'To install it: pip install "readyq[prompt]"'
 )
-_OF_CODEOP = 0x4200  # its flags to accept incomplete input, of no use to what is complete
-_CLOSING = 1.0  # seconds that tasks have to end after they were cancelled
+_OF_CODEOP = 0x4200  # its flags to accept incomplete input, of no use for complete input
+_CLOSING = 1.0  # seconds that tasks have to end after they are cancelled
 
 
 class Session:
@@ -213,7 +213,7 @@ class Session:
             self.loop.remove_reader(0)
 
     def close(self) -> None:
-        """Cancel the tasks, and close loop and queue."""
+        """Cancel the tasks, and close the loop and the queue."""
         _core.set_inputhook(None)
         tasks = asyncio.all_tasks(self.loop)
         for task in tasks:

@@ -107,7 +107,7 @@ class NameCompleter(Completer):
         try:
             find = "attr_matches" if "." in word else "global_matches"
             matches = getattr(self._completer, find)(word)
-        except Exception:  # of a property of the user's
+        except Exception:  # from one of the user's properties
             return
         for match in dict.fromkeys(matches):
             yield Completion(match, -len(word), display=match.rpartition(".")[2])
@@ -126,7 +126,7 @@ def make_lexer() -> Lexer | None:
 
 
 class LineHistory(History):
-    """The file that readline uses in the plain console, one entry a line.
+    """The file that readline uses in the plain console, one entry per line.
 
     A newline inside an entry is written as CR LF, as Python's own prompt does from 3.13 on.
     """

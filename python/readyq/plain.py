@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The console of `python -m readyq` without prompt_toolkit: Python's own, with readline if present.
 
-The interpreter's input hook runs the loop while a line is typed. Output of callbacks wipes the
+The interpreter's input hook runs the loop while a line is typed. Output from callbacks wipes the
 line, and the line is shown again below it, with its cursor at the end.
 """
 
@@ -51,7 +51,7 @@ class _Console(code.InteractiveConsole):
         called = prompt.fire(queue, self._wipe, self.session.show)
         if called and self.prompt is not None:
             width = shutil.get_terminal_size().columns
-            # The blanks reach the next line if the output did not end with one.
+            # The blanks reach the next line if the output did not end with a newline.
             sys.stdout.write(f"{' ' * width}\r{self.prompt}{_typed()}")
             sys.stdout.flush()
         return called
@@ -94,7 +94,7 @@ def _write_history(path: str, old: int) -> None:
         if not hasattr(readline, "append_history_file"):  # libedit
             readline.write_history_file(path)
         elif new > 0:
-            with open(path, "a"):  # which must be there
+            with open(path, "a"):  # which must exist
                 pass
             readline.append_history_file(new, path)
 

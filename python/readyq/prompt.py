@@ -79,7 +79,7 @@ def load_ipython_extension(ipython: Any) -> None:
 
 def _pump_ipython(ipython: Any, queue: Queue, context: Any) -> None:
     def show(*error: Any) -> None:
-        # IPython's sys.excepthook would ask to report a fault of its own.
+        # IPython's sys.excepthook would ask the user to report a bug in IPython.
         ipython.showtraceback(error, tb_offset=0)
 
     pump(queue, context.fileno(), partial(fire, show=show))
@@ -177,5 +177,5 @@ def _call(watch: Watch[Any], show: Callable[..., object]) -> None:
         show(type(error), error.with_traceback(shown), shown)
         if watch.kind == "fd" and watch.active:
             watch.modify(0)
-            print(f"paused: {watch!r}; its modify() arms it again", file=sys.stderr)
+            print(f"paused: {watch!r}; call its modify() to arm it again", file=sys.stderr)
     sys.stdout.flush()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Draws the prompt anew when the terminal has become narrower.
+"""Redraws the prompt when the terminal has become narrower.
 
-Terminals then break the rows that are too long, which prompt_toolkit does not expect: it would
+Terminals then wrap the rows that are too long, which prompt_toolkit does not expect: it would
 erase too few of them, and the beginning of the old line would remain above the new one.
 """
 

@@ -34,7 +34,7 @@ class Screen:
         self._streams: list[tuple[str, TextIO]] = []
 
     def __enter__(self) -> Screen:
-        """Take the place of those of sys.stdout and sys.stderr that are terminals."""
+        """Take the place of sys.stdout and sys.stderr, where they are terminals."""
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if stream is not None and stream.isatty():
@@ -71,7 +71,7 @@ class Screen:
         return [*shown, ("class:prompt", str(getattr(sys, "ps1", ">>> ")))]
 
     def write(self, stream: TextIO, text: str) -> None:
-        """Write text, above the prompt if one is shown. From any thread."""
+        """Write text, above the prompt if one is shown. May be called from any thread."""
         app = self._app
         if app is None or not app.is_running:
             stream.write(text)

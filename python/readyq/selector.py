@@ -13,7 +13,7 @@ from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 
 from readyq._core import READ, WRITE, Batch, Queue, Watch, make_key, take_keys
 
-TYPE_CHECKING = False  # as of typing, whose import takes longer than all else here
+TYPE_CHECKING = False  # as in typing, whose import takes longer than all else here
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -50,7 +50,7 @@ def _find(queue: Queue, fileobj: FileDescriptorLike) -> Watch[Any] | None:
     """
     try:
         watch = queue.get(fileobj)
-    except Exception:  # of its fileno(), or the queue is closed
+    except Exception:  # from its fileno(), or because the queue is closed
         watch = None
     if watch is None:
         _descriptor_of(fileobj)
@@ -144,7 +144,7 @@ class Selector(BaseSelector):
         raise _unknown(fileobj)
 
     def modify(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> SelectorKey:
-        """Change events and data of a file object, and return its new key.
+        """Change the events and data of a file object, and return its new key.
 
         If the descriptor was closed without unregister() and its number belongs to another file
         now, that file is watched from then on. To notice this, the kernel is asked even if the
@@ -158,7 +158,7 @@ class Selector(BaseSelector):
         interest = _interest_of(events)
         same = interest == watch.interest and data is watch.data and fileobj is watch.source
         if same and isinstance(fileobj, _socket.socket):
-            return make_key(watch, SelectorKey)  # its descriptor, if it has one, is its first one
+            return make_key(watch, SelectorKey)  # a socket keeps its descriptor
         try:
             watch.modify(interest)
         except OSError:

@@ -56,7 +56,7 @@ class _Console:
         self._show = session.show
         self._screen = screen
         self._context = contextvars.copy_context()
-        self._pressed: float | None = None  # when Ctrl-C was pressed that is not answered yet
+        self._pressed: float | None = None  # when an unanswered Ctrl-C was pressed
         self._prompt: PromptSession[str] = PromptSession(
             message=screen.message,
             multiline=True,
@@ -70,7 +70,7 @@ class _Console:
             input=_Input(sys.stdin),
             output=create_output(stdout=stdout),
         )
-        self._prompt.app.terminal_size_polling_interval = None  # SIGWINCH says it
+        self._prompt.app.terminal_size_polling_interval = None  # SIGWINCH reports it
         self._resize = Resize(self._prompt.app, session.loop)
 
     def read(self) -> str:
@@ -86,7 +86,7 @@ class _Console:
             while True:
                 try:
                     return self._loop.run_until_complete(task)
-                except KeyboardInterrupt as error:  # in a task of the user's, or a key
+                except KeyboardInterrupt as error:  # from one of the user's tasks, or a key
                     if task.done():
                         raise
                     self._show(type(error), error, None)
@@ -103,11 +103,11 @@ class _Console:
             self._screen.end()
 
     def _begin(self) -> None:
-        self._context = contextvars.copy_context()  # in which keys know their application
+        self._context = contextvars.copy_context()  # in which keys find their application
         self._resize.begin()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Handle Ctrl-C: end the callback that runs, or else pass it on as a key."""
+        """Handle Ctrl-C: end the running callback, or else pass it on as a key."""
         now = time.monotonic()
         if prompt.is_calling(frame):
             raise KeyboardInterrupt
