@@ -33,11 +33,13 @@ HEADLINES = [
     ("timer", "add and fire, 100", "ns", "adding a timer that then fires, 100 at a time"),
     ("wake", "wake, then wait", "ns", "a wake and its wait"),
     ("coroutine", "sleep(0), 100", "ns", "`sleep(0)` of one of 100 coroutines"),
+    ("echo", "1 x 64 bytes", ECHO, "a message, echoed on one connection"),
     ("echo", "100 x 64 bytes", ECHO, "a message, echoed on 100 connections"),
     ("memory", "a watch and its object", "bytes", "memory of a watch"),
 ]
 SHORT = {"ns": "ns", ECHO: "\u00b5s", "bytes": "bytes"}  # units
-RIVALS = {FAMILIES["tasks"]: "asyncio"}  # compared with as well, even if another one is better
+# Compared with as well, even if another one is better.
+RIVALS = {FAMILIES["C"]: "libuv", FAMILIES["tasks"]: "asyncio"}
 DELAYS = ("oversleep", "latency")  # groups in which a time is a delay, not that of a processor
 WORST = 3  # how many losses are named below each of the short tables
 
@@ -264,8 +266,9 @@ def in_short(rows, chapters):
 IN_SHORT = """\
 These tables show what the most common operations cost: the processor time of the program, its
 libraries and the kernel together, or the memory. *The best alternative* is the cheapest of the
-other libraries that are used in the same way; for asyncio, a second line compares readyq with
-asyncio itself. Where readyq can be used in several ways, the cheapest counts.
+other libraries that are used in the same way. A second line compares readyq with libuv, or with
+asyncio itself, where those are not the cheapest. Where readyq can be used in several ways, the
+cheapest counts.
 
 - *Faster* or *slower*: the figures differ by more than 3 %, and by more than the larger of their
   two spreads.
