@@ -35,7 +35,7 @@ HEADLINES = [
     ("coroutine", "sleep(0), 100", "ns", "`sleep(0)` of one of 100 coroutines"),
     ("echo", "1 x 64 bytes", ECHO, "a message, echoed on one connection"),
     ("echo", "100 x 64 bytes", ECHO, "a message, echoed on 100 connections"),
-    ("memory", "a watch and its object", "bytes", "memory of a watch"),
+    ("memory", "a watch and its object", "bytes", "memory per watch"),
 ]
 SHORT = {"ns": "ns", ECHO: "\u00b5s", "bytes": "bytes"}  # units
 # Compared with as well, even if another one is better.
@@ -113,7 +113,8 @@ asyncio keeps a handle with a context for each reader, and a selector's key.""",
     ("Python, asyncio and greenlets", "echo"): """\
 asyncio's transports and streams are written in Python; uvloop's are compiled.""",
     ("Python, asyncio and greenlets", "latency"): """\
-`call_soon_threadsafe` writes to asyncio's pair of sockets; its loop then reads it, in Python.""",
+`call_soon_threadsafe` writes to asyncio's pair of sockets; the loop then reads from it, in
+Python.""",
     ("Lua, a queue", "change"): """\
 A watch keeps its source and its data in Lua, and `remove` releases both.""",
     ("Lua, a queue", "event"): """\

@@ -146,9 +146,9 @@ the answer.""",
         "Closing, embedding, ghosts",
         """\
 Closing a queue that watches 1,000 descriptors. A queue in another event loop: that loop's wait for
-its descriptor, and one batch with one event. A ghost: a descriptor is closed before its watch is
-removed, while a duplicate keeps its file open and ready, so that the kernel reports it again and
-again, until the library has moved 1,000 others to another kernel queue. For each of them,
+the queue's descriptor, and one batch with one event. A ghost: a descriptor is closed before its
+watch is removed, while a duplicate keeps its file open and ready, so that the kernel reports it
+again and again, until the library has moved 1,000 others to another kernel queue. For each of them,
 readyq also asks the kernel whether the number still refers to the same file, which takes a second
 call.""",
         REPEAT,

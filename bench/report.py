@@ -103,7 +103,7 @@ def plot(chapter, rows, conditions):
     draw = draw_lines if chapter.plot == "lines" else draw_bars
     name = "speed-" + chapter.group.replace(" ", "-")
     unit = UNITS.get(chapter.unit, chapter.unit)
-    subtitle = f"{unit}; less is better · {conditions['processor']}, {conditions['date']}"
+    subtitle = f"{unit}; lower is better · {conditions['processor']}, {conditions['date']}"
     save(name, figure(chapter.title, subtitle, draw(chapter, rows)))
     return name
 
@@ -159,7 +159,7 @@ HEAD = """\
 ```
 
 This page compares the cost of readyq with that of the kernel's own calls and of other event loops
-in each language. Every figure is for one operation, and less is better. Instructions and system
+in each language. Every figure is for one operation, and lower is better. Instructions and system
 calls are counted: they are the same in every run, even on a busy machine. The instructions are
 those of the program and its libraries, without those of the kernel in system calls. Times include
 the kernel's part. They are medians of interleaved rounds; the number after ± is their spread, the

@@ -115,7 +115,7 @@ static inline int64_t readyq__next_due(readyq *q)
 int readyq__handle_signal(readyq_watch *w);
 void readyq__unhandle_signal(readyq_watch *w);
 
-/* Installs our handler of a watched signal again if another has replaced it. */
+/* Installs our handler for a watched signal again if another has replaced it. */
 void readyq__check_handler(int signal);
 
 bool readyq__is_blocked_everywhere(int signal);

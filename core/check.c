@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * readyq_check(): compares the table by descriptor with what the kernel says it watches, and puts
- * each difference into words. For tests, and for debugging.
+ * readyq_check(): compares the descriptor table with what the kernel says it watches, and puts each
+ * difference into words. For tests, and for debugging.
  */
 #include "internal.h"
 

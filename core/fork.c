@@ -5,8 +5,8 @@
  * is different; each queue builds a kernel queue of its own when it is next used (rebuild.c). A
  * process that forks only to exec pays almost nothing.
  *
- * A child of _Fork() or clone() runs no handlers of pthread_atfork(); it is recognised by the
- * epoch, which is 0 there. Locks that other threads of its parent held are initialised again.
+ * A child created by _Fork() or clone() runs no handlers of pthread_atfork(); it is recognised by
+ * the epoch, which is 0 there. Locks that other threads of its parent held are initialised again.
  */
 #include "internal.h"
 

@@ -203,7 +203,7 @@ extern const struct readyq__kind readyq__kind_fd, readyq__kind_timer, readyq__ki
 
 /* ------------------------------------------------------------------ the queue */
 
-/* The table by descriptor number. */
+/* An entry of the descriptor table; a descriptor's number is its index. */
 struct readyq__slot {
     readyq_watch *watch;
     uint32_t generation; /* of the registration, which gets a new one with each change */
@@ -226,7 +226,7 @@ struct readyq {
     const struct readyq__backend *backend;
     const struct readyq__kind *const *kinds;
 
-    struct readyq__slot *slots; /* the table by descriptor */
+    struct readyq__slot *slots; /* the descriptor table */
     size_t nslots;
     size_t size;    /* watches in the queue */
     bool exclusive; /* one of them is, or was, EXCLUSIVE */

@@ -78,8 +78,8 @@ struct readyq__link { /* private: an element of a circular list */
 
 /* One registration in one queue, embedded in an object of the caller. Zero it before its first use
  * (`readyq_watch w = {0}`) and do not move it while it is in a queue. The fields after `data` are
- * read-only for the caller. Where other threads wait on the queue or change the watch, read them
- * with an atomic load, such as `__atomic_load_n(&w->ready, __ATOMIC_RELAXED)`.
+ * read-only for the caller. Where other threads wait on the queue or change the watch, read these
+ * fields with an atomic load, such as `__atomic_load_n(&w->ready, __ATOMIC_RELAXED)`.
  *
  * Its memory may be freed when it is in no queue (`queue == NULL`) and no other thread uses it.
  * In a pool of threads, the thread that took a watch with readyq_next() uses it until it calls
@@ -306,7 +306,7 @@ READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
 /* Like readyq_wait() with timeout 0, but leaves a wake to the next wait. It is for a binding that
  * checks before it releases its interpreter's lock to sleep. If the last wait that could sleep did
- * sleep, the kernel is not asked here; otherwise it would be asked twice for each sleep. */
+ * sleep, the kernel is not asked here, so that it is not asked twice for each sleep. */
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
 /* Takes the next watch of the batch, or returns NULL if all are taken, the batch is not open, or
@@ -531,8 +531,9 @@ READYQ_API uint64_t readyq_id(const readyq_watch *w);
 
 /* All of these write their text, cut to fit, to text[size] and return text. */
 
-/* What descriptor `fd` is, without control characters: "TCP 127.0.0.1:80 to 127.0.0.1:49152",
- * "pipe", "terminal /dev/pts/0", "file /etc/passwd", "closed". */
+/* What descriptor `fd` is, in words: "TCP 127.0.0.1:80 to 127.0.0.1:49152", "pipe",
+ * "terminal /dev/pts/0", "file /etc/passwd", "closed". Control characters are replaced by question
+ * marks. */
 READYQ_API char *readyq_describe(int fd, char *text, size_t size);
 
 /* The names of bits, such as "READ|READ_CLOSED"; "0" if there are none. */
@@ -553,7 +554,7 @@ READYQ_API char *readyq_describe_record(const struct readyq_record *record, char
  * it in the thread that got the error, before it makes another call. 400 bytes hold everything but
  * long file names.
  *
- * readyq_explain_for(): the same for anything else; `target` is used as it is (NULL: for nothing):
+ * readyq_explain_for(): the same for anything else; `target` is used as it is (NULL: no target):
  * "fire() failed for signal 15: it is not a trigger; ...". */
 READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text, size_t size);
 READYQ_API char *readyq_explain_for(const char *call, const char *target, int error, char *text,

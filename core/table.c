@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table by descriptor, and how a watch gets into and out of a queue. A number may be closed and
+ * The descriptor table, and how a watch gets into and out of a queue. A number may be closed and
  * opened again without the library's knowledge, so each registration has a generation, and the
  * kernel is asked whether an old one still exists.
  */

@@ -111,7 +111,7 @@ static void mark_unconfirmed(readyq *q)
     q->may_be_level = q->any_unconfirmed = any;
 }
 
-/* Takes off the ready list what is not ready any more: unconfirmed watches that the kernel did not
+/* Takes off the ready list what is no longer ready: unconfirmed watches that the kernel did not
  * report again, and files, always ready, that were closed. */
 static void drop_unready(readyq *q)
 {
@@ -238,7 +238,7 @@ static int64_t time_to_sleep(const struct call *call)
     return until > 0 ? until : 0;
 }
 
-/* Another library may have replaced the handler of a watched signal since the last wait. */
+/* Another library may have replaced the handler for a watched signal since the last wait. */
 static void check_handlers(readyq *q)
 {
     for (struct readyq__link *at = q->signals.next; at != &q->signals; at = at->next)

@@ -4,7 +4,7 @@
 --
 -- One thread sleeps until some client can be read or written, serves that client as far as
 -- possible without blocking, and sleeps again. Ctrl-C ends it. LuaSocket reads a little more than
--- was requested: `dirty` returns whether it holds bytes that the kernel does not report any more.
+-- was requested: `dirty` returns whether it holds bytes that the kernel no longer reports.
 -- If it does, WRITE is asked for, so that the client has its turn again after the others.
 
 local readyq = require "readyq"

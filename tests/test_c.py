@@ -2,7 +2,7 @@
 """The C tests, tests/c/*.c: each of their functions is a test here.
 
 They are built with AddressSanitizer and UndefinedBehaviorSanitizer where the compiler has them
-(without where coverage is measured); those about threads also with ThreadSanitizer. One test alone,
+(without where coverage is measured); the thread tests also with ThreadSanitizer. One test alone,
 once they are built: `build/tests/address,undefined/flow test_...`.
 """
 

@@ -85,8 +85,8 @@ static void warn_blocked(lua_State *L, int signal)
     lua_pop(L, 1);
 }
 
-/* [-3, +n, e] q:add_signal(signal, data). The interpreter's handler of Ctrl-C is not called while
- * SIGINT is watched: it would also raise "interrupted!". */
+/* [-3, +n, e] q:add_signal(signal, data). The interpreter's handler for Ctrl-C is not called
+ * while SIGINT is watched: it would also raise "interrupted!". */
 static int queue_add_signal(lua_State *L)
 {
     struct queue *q = luaq_check_queue(L);

@@ -263,7 +263,7 @@ bool pyq_read_descriptor(const char *call, PyObject *object, int *fd)
     if (!closed) /* a negative number is for the core to refuse */
         return true;
     pyq_raise_failure(PyExc_ValueError, call, pyq_show_object(object),
-                      "it is closed, since its fileno() is negative; use an open one");
+                      "it is closed (its fileno() is negative); use an open one");
     return false;
 }
 

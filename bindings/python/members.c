@@ -111,7 +111,7 @@ static PyObject *raise_unknown_descriptor(const char *call, int fd, const char *
 }
 
 #define FOREIGN "it is not in this queue but in another; call the watch's own methods"
-#define INACTIVE "it is not in this queue any more; add its source again"
+#define INACTIVE "it is no longer in this queue; add its source again"
 #define UNKNOWN "this queue does not watch it; add it first"
 #define NOTHING_TO_REMOVE "this queue does not watch it; there is nothing to remove"
 

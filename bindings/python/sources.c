@@ -191,7 +191,7 @@ static bool read_signal(PyObject *object, int *number)
     return pyq_read_integer("add_signal", "signum", object, number);
 }
 
-/* Whether Python's handler of SIGINT is the one that raises KeyboardInterrupt. It is Python's
+/* Whether Python's handler for SIGINT is the one that raises KeyboardInterrupt. It is Python's
  * default action, which a watch replaces as it replaces SIG_DFL. Python's handlers belong to the
  * main interpreter. */
 static bool is_keyboard_interrupt(bool *is)

@@ -67,9 +67,10 @@ PyDoc_STRVAR(
     "\n"
     "Change the interest, and arm the watch again. Interest 0 pauses it.\n"
     "\n"
-    "interest is bits such as readyq.READ | readyq.EDGE, or letters such as \"rw\". Raises\n"
-    "ValueError for invalid bits, for a watch of a kind other than \"fd\" and for a closed queue,\n"
-    "KeyError if the watch was removed, OSError (EBADF) if its descriptor was closed.");
+    "interest is a combination of bits such as readyq.READ | readyq.EDGE, or letters such as\n"
+    "\"rw\". Raises ValueError for invalid bits, for a watch of a kind other than \"fd\" and for\n"
+    "a closed queue, KeyError if the watch was removed, OSError (EBADF) if its descriptor was\n"
+    "closed.");
 
 PyDoc_STRVAR(
     watch_remove_doc,

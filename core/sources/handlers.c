@@ -7,7 +7,7 @@
  * Handlers of other libraries may be below our handler (installed before it) and above it
  * (installed later). There is no way to find out whether a handler above ours calls ours. So when
  * our handler is needed and is not the current action, it is installed again on top. Each
- * installation is a level: a handler function with its own `before`, since one function at two
+ * installation is a level: a handler function with its own `before`, since one function in two
  * places in a chain would call itself forever. Only the newest level, and the one that is the
  * current action, mark watches; the others pass the signal down. Levels are used in turn. Another
  * copy of this library (Python's next to Lua's) is recognised by its signal mask. It passes a
@@ -131,7 +131,7 @@ static int current_level(int signal)
     return level_of(&now);
 }
 
-/* Our handler is the current action, but the signal has no watch any more: another handler was
+/* Our handler is the current action, but the signal no longer has a watch: another handler was
  * above ours when the last watch was removed, and has restored ours since. Restores the action that
  * ours replaced, and raises the signal again for it. If another thread has added a watch meanwhile,
  * and found our handler in place, our handler stays. */

@@ -73,8 +73,8 @@ static bool is_certain(const struct readyq__watchdog *dog, const struct readyq__
 static const char *explain_listener(bool certain)
 {
     if (!readyq__are_descriptors_left())
-        return "no descriptors are left, so accept fails and connections keep waiting: close some, "
-               "raise RLIMIT_NOFILE (ulimit -n), or pause the watch for a while";
+        return "no descriptors are left, so accept fails and connections keep waiting: close some "
+               "descriptors, raise RLIMIT_NOFILE (ulimit -n), or pause the watch for a while";
     return certain ? "nobody accepts the waiting connections: call accept" : NULL;
 }
 
@@ -118,10 +118,11 @@ static const char *explain_spin(const struct readyq__watchdog *dog,
     if (!certain)
         return NULL;
     if ((bits & READYQ_READ) && (notes->sample.unread != 0 || !(bits & READYQ_WRITE)))
-        return "nobody reads the data that is there";
+        return "nobody reads the available data";
     if (bits & READYQ_PRIORITY)
         return "nobody reads the exceptional data: recv(MSG_OOB), or read the file again";
-    return "WRITE is asked for though nothing is sent: ask for it only while data waits to be sent";
+    return "WRITE is asked for though nothing is sent: ask for it only while data is waiting to be "
+           "sent";
 }
 
 /* The watch was reported as often as the threshold says. */

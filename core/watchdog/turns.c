@@ -11,7 +11,7 @@
 
 #define LOOSE_TURN 5000 /* nanoseconds between the last take and the next wait: see spins.c */
 
-/* A watch that may not exist any more. */
+/* A watch that may no longer exist. */
 struct handled {
     uint64_t watch;
     uint32_t bits;
@@ -39,7 +39,7 @@ static void name_handled(readyq *q, const struct handled *handled, char *text, s
     if (w != NULL)
         readyq_describe_watch(w, handled->bits, text, size);
     else if (handled->number >= 0)
-        snprintf(text, size, "%s %d, which was removed meanwhile", readyq_kind_name(handled->kind),
+        snprintf(text, size, "%s %d, which has since been removed", readyq_kind_name(handled->kind),
                  handled->number);
     else
         snprintf(text, size, "%s", readyq_kind_name(handled->kind));

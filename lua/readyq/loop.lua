@@ -78,7 +78,7 @@ function loop.wrap(f)
     return function(...)
         local co = coroutine.running()
         if waiter and waiter ~= co and coroutine.status(waiter) ~= "dead" then
-            misuse.raise("this generator of loop.wrap() was called by another coroutine "
+            misuse.raise("this loop.wrap() generator was called by another coroutine "
                 .. "first, and is still waiting in that call")
         end
         roots[generator] = roots[co] or co

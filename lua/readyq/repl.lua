@@ -152,7 +152,7 @@ local function leave_terminal()
 end
 
 -- Restores the terminal's mode from before the prompt for functions that use the terminal or exit.
--- Otherwise the terminal also passes keys while code runs, so that keys typed meanwhile appear in
+-- Otherwise the terminal also passes keys while code runs, so that keys typed meanwhile appear on
 -- the next line.
 local function share_keyboard()
     local methods = getmetatable(io.stdin).__index

@@ -504,7 +504,7 @@ function loop.close(s) end
 ---@return boolean whether a coroutine waits, or is the data of a watch
 function loop.step(timeout) end
 
----Steps until no coroutine is waiting any more, and none is the data of a watch; or until stop.
+---Steps until no coroutine is waiting, and none is the data of a watch; or until stop.
 function loop.run() end
 
 ---Ends the current run after its step. The waits continue in the next run.

@@ -212,8 +212,8 @@ class _Reader:
         if delivered == self._delivered:
             self.detach()
             message += (
-                " again and delivered nothing in between, so the queue is detached from the loop: "
-                "correct the cause, then attach() it again"
+                " again and delivered nothing in between, so the queue has been detached from the"
+                " loop: fix the cause, then attach() it again"
             )
         self._delivered = delivered
         self._loop.call_exception_handler({"message": message, "exception": error})

@@ -104,7 +104,7 @@ static void ignore(int fd, uint32_t interest, const char *beginning, const char 
 
 /* ------------------------------------------------------------------ spinning */
 
-#define UNREAD "nobody reads the data that is there"
+#define UNREAD "nobody reads the available data"
 
 static void test_unread_data_of_a_tcp_socket(void)
 {
@@ -657,7 +657,7 @@ static void test_a_long_turn_of_a_descriptor_that_is_removed_in_it(void)
     put(p[1]);
     add(q, &w, p[0], READYQ_READ);
     run_with(q, 0, 2, remove_and_block);
-    snprintf(text, sizeof text, "fd %d, which was removed meanwhile: its handler took ", p[0]);
+    snprintf(text, sizeof text, "fd %d, which has since been removed: its handler took ", p[0]);
     expect(text, "");
     CHECK(dog.watch == NULL);
     readyq_close(q);

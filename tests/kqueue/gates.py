@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What a kernel with kqueue cannot do, at most six things each, and the tests that must fail there
-for it: of C by program and name, of Python (python/) and Lua (lua/) by file and name. They are the
-same on that kernel and where Linux plays it.
+"""What a kernel with kqueue cannot do, at most six things each, and the tests that are expected to
+fail there for it: of C by program and name, of Python (python/) and Lua (lua/) by file and name.
+They are the same on that kernel and where Linux plays it.
 """
 
 import os

@@ -35,7 +35,7 @@ function T.test_a_watch_that_spins_is_named_with_its_data()
     local text = "readyq: fd " .. r
         .. " %(pipe%) interest READ, ready READ: reported 1,000 times in 0%."
     assert(warnings:find(text), warnings)
-    assert(warnings:find("nobody reads the data that is there %(data=function <"), warnings)
+    assert(warnings:find("nobody reads the available data %(data=function <"), warnings)
     assert(warnings:find("test_debug.lua:%d+>%)"), warnings)
 end
 

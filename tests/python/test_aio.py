@@ -517,7 +517,7 @@ def test_a_queue_whose_dispatch_only_fails_is_detached_and_can_be_attached_again
     readyq.run(main())
     assert [type(context["exception"]) for context in seen] == [LookupError] * 2
     assert "detached" not in seen[0]["message"]
-    assert "the queue is detached from the loop" in seen[1]["message"]
+    assert "the queue has been detached from the loop" in seen[1]["message"]
 
 
 def test_a_loop_can_be_named(make):

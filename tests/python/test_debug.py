@@ -64,7 +64,7 @@ def test_watch_that_spins_is_named_with_its_data(queue, pair, caught):
         f"fd {here.fileno()} (UNIX socket, connected) interest READ, ready READ: "
     )
     assert "1,000 times in 0." in text
-    assert "nobody reads the data that is there" in text
+    assert "nobody reads the available data" in text
     assert text.endswith(f"(data={on_ready!r})")
 
 

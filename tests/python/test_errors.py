@@ -272,7 +272,7 @@ def test_calls_on_a_removed_watch_are_key_errors(queue, make):
     for call in (lambda: watch.modify("r"), trigger.fire):
         with pytest.raises(KeyError, match="the watch was removed"):
             call()
-    with pytest.raises(KeyError, match="not in this queue"):
+    with pytest.raises(KeyError, match="no longer in this queue"):
         queue[watch]
 
 

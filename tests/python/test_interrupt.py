@@ -12,7 +12,7 @@ SOON = 10
 
 @pytest.fixture
 def alarm():
-    """Installs a handler of SIGALRM and sends that signal every 10 ms."""
+    """Installs a handler for SIGALRM and sends that signal every 10 ms."""
     before = signal.getsignal(signal.SIGALRM)
 
     def alarm(handler):

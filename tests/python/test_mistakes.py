@@ -155,9 +155,9 @@ MISTAKES = [
     (lambda w: w.q.modify(w.sock), TypeError, "modify() needs argument 'interest'"),
     # no descriptors
     (lambda w: w.q.add(w.closed), ValueError,
-     "add() failed for {closed}: it is closed, since its fileno() is negative; use an open one"),
+     "add() failed for {closed}: it is closed (its fileno() is negative); use an open one"),
     (lambda w: w.q.add(Lost()), ValueError,
-     "add() failed for <Numbered>: it is closed, since its fileno() is negative; use an open one"),
+     "add() failed for <Numbered>: it is closed (its fileno() is negative); use an open one"),
     (lambda w: w.q.add(w.file), ValueError, "I/O operation on closed file"),
     (lambda w: w.q.add(777_777), OSError,
      EBADF + "add(READ) failed for descriptor 777777 (closed): it is not open; use the number of "
@@ -213,8 +213,8 @@ MISTAKES = [
      "remove() failed for {free_watch}: it is not in this queue but in another; call "
      "the watch's own methods"),
     (lambda w: w.q[w.fired], KeyError,
-     "q[source] failed for <readyq.Watch timer, inactive, ready FIRED>: it is not in this queue "
-     "any more; add its source again"),
+     "q[source] failed for <readyq.Watch timer, inactive, ready FIRED>: it is no longer in this "
+     "queue; add its source again"),
     (lambda w: w.fired.modify("r"), KeyError,
      "modify(READ) failed for a timer: it has fired and left its queue; nothing more needs to be"
      " done"),
