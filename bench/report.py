@@ -113,7 +113,7 @@ def overview(rows, conditions):
     panels = [row_of_bars(title, rows, *key) for *key, title in OVERVIEW if select(rows, *key)]
     if not panels:  # nothing was timed
         return
-    words = "processor time, the kernel's included; shorter is better; scales differ; dashed: no library"
+    words = "processor time, with the kernel; shorter is better; scales differ; dashed: no library"
     words += f" · {conditions['processor']}, {conditions['date']}"
     save("speed", figure("What an event loop costs", words, panels))
 

@@ -48,7 +48,7 @@ extern "C" {
  * hint, ignored where the kernel cannot do it. */
 #define READYQ_READ 0x001u     /* reading would not block: data, end of file, connection, error */
 #define READYQ_PRIORITY 0x002u /* exceptional data: out of band, sysfs */
-#define READYQ_WRITE 0x004u    /* writing would not block: space, a completed connection, an error */
+#define READYQ_WRITE 0x004u    /* writing would not block: space, completed connection, error */
 #define READYQ_READ_CLOSED 0x010u  /* ready only: nothing arrives after what is buffered */
 #define READYQ_ERROR 0x020u        /* ready only: an error is pending (see above) */
 #define READYQ_WRITE_CLOSED 0x040u /* ready only: the peer will not read what is written */

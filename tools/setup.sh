@@ -22,7 +22,7 @@
 #   tools/setup.sh memory         for `make memory`: the items of `test`, and valgrind
 #   tools/setup.sh references     for `make references`: a debug CPython, and what `test` requires
 #   tools/setup.sh cross          for `make cross`: the compiler for other systems, and readers of its files
-#   tools/setup.sh coverage       for `make coverage`: the tools that count lines and branches
+#   tools/setup.sh coverage       for `make coverage`: the items of `test`, and what counts lines and branches
 #   tools/setup.sh docs           for `make docs`: Sphinx with MyST (pages in Markdown) and its theme
 #   tools/setup.sh recordings     for `make recordings`: what draws terminals, and that of `repl`
 #   tools/setup.sh release        for `make dist` and `make release`: what builds and checks packages
@@ -695,7 +695,7 @@ cross) provide "$for_cross" "" "" ;;
 all)
     rm -f build/tried
     provide "$for_test $for_lint" "$checkers $extras $servers $counters $peers" too ;;
-coverage) provide "$for_coverage" "" "" ;;
+coverage) provide "$for_coverage" "$extras" too ;;
 docs) provide "$for_docs" "" "" ;;
 recordings) provide "$for_recordings" "" "" ;;
 release) provide "$for_release" "" "" ;;
