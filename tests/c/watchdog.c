@@ -521,6 +521,33 @@ static void test_an_error_queue_is_not_read(void)
     close(fd);
 }
 
+/* Over IPv6 the option is another one. */
+static void test_an_error_queue_over_ipv6_is_not_read(void)
+{
+#if HAS_EPOLL
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+    socklen_t size = sizeof address;
+    readyq *q = open_watched();
+    int closed = socket(AF_INET6, SOCK_DGRAM, 0), fd = socket(AF_INET6, SOCK_DGRAM, 0), on = 1;
+    readyq_watch w;
+
+    if (bind(closed, (void *)&address, sizeof address) == 0) { /* this machine has IPv6 */
+        CHECK_IS(getsockname(closed, (void *)&address, &size), 0);
+        close(closed);
+        CHECK_IS(setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on), 0);
+        CHECK_IS(connect(fd, (void *)&address, sizeof address), 0);
+        put(fd); /* is refused at once */
+        add(q, &w, unblocked(fd), READYQ_READ);
+        run_with(q, 0, 5 * TURNS, collect);
+        expect("UDP", "nobody reads its error queue (IP_RECVERR)");
+    } else {
+        close(closed);
+    }
+    readyq_close(q);
+    close(fd);
+#endif
+}
+
 static void test_connections_are_not_accepted(void)
 {
     struct sockaddr_in address;
@@ -1627,8 +1654,9 @@ TESTS(TEST(test_unread_data_of_a_tcp_socket), TEST(test_unread_data_of_a_pipe),
       TEST(test_an_error_is_not_collected_by_a_sender),
       TEST(test_an_error_of_a_local_datagram_socket_is_not_collected),
       TEST(test_an_error_in_slow_turns_proves_nothing), TEST(test_an_error_queue_is_not_read),
-      TEST(test_connections_are_not_accepted), TEST(test_no_descriptor_is_left_for_a_listener),
-      TEST(test_a_long_turn), TEST(test_a_long_turn_of_a_timer_that_has_left),
+      TEST(test_an_error_queue_over_ipv6_is_not_read), TEST(test_connections_are_not_accepted),
+      TEST(test_no_descriptor_is_left_for_a_listener), TEST(test_a_long_turn),
+      TEST(test_a_long_turn_of_a_timer_that_has_left),
       TEST(test_a_long_turn_of_a_watch_that_is_removed_in_it), TEST(test_a_turn_that_computes),
       TEST(test_the_longest_handler_of_a_long_turn_is_named),
       TEST(test_a_wait_inside_a_handler_is_no_turn), TEST(test_time_between_loops_is_no_turn),

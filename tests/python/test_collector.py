@@ -42,6 +42,7 @@ def test_it_is_shown_what_each_object_keeps(queue, make):
         (type(queue.stats().kinds["fd"]), _core),
     ):
         assert any(one is held for one in gc.get_referents(keeper)), (held, keeper)
+        assert any(one is keeper for one in gc.get_referrers(held)), (held, keeper)
 
 
 def test_data_that_was_deleted_is_not_there_and_the_rest_works(queue):
