@@ -82,6 +82,25 @@ char *readyq_explain(const char *call, int fd, int error, char *text, size_t siz
     return readyq_explain_for(call, fd >= 0 ? target : NULL, error, text, size);
 }
 
+/* The number of a watch that has left its queue may belong to another file: it is not described. */
+char *readyq_explain_watch(const char *call, const readyq_watch *w, int error, char *text,
+                           size_t size)
+{
+    char target[32];
+
+    if (w->kind == READYQ_KIND_FD && readyq__get(w, queue) != NULL)
+        return readyq_explain(call, w->fd, error, text, size);
+    if (w->kind == READYQ_KIND_FD)
+        snprintf(target, sizeof target, "descriptor %d", w->fd);
+    else if (w->kind == READYQ_KIND_SIGNAL)
+        snprintf(target, sizeof target, "signal %d", w->signal);
+    else if (w->kind == READYQ_KIND_PROCESS)
+        snprintf(target, sizeof target, "process %ld", (long)w->pid);
+    else
+        snprintf(target, sizeof target, "a %s", readyq_kind_name(w->kind));
+    return readyq_explain_for(call, target, error, text, size);
+}
+
 /* ------------------------------------------------------------------ warnings */
 
 char *readyq_explain_ghost(int fd, char *text, size_t size)

@@ -555,10 +555,14 @@ READYQ_API char *readyq_describe_record(const struct readyq_record *record, char
  * long file names.
  *
  * readyq_explain_for(): the same for anything else; `target` is used as it is (NULL: no target):
- * "fire() failed for signal 15: it is not a trigger; ...". */
+ * "fire() failed for signal 15: it is not a trigger; ...".
+ *
+ * readyq_explain_watch(): the same for a watch, whatever it watches. */
 READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text, size_t size);
 READYQ_API char *readyq_explain_for(const char *call, const char *target, int error, char *text,
                                     size_t size);
+READYQ_API char *readyq_explain_watch(const char *call, const readyq_watch *w, int error,
+                                      char *text, size_t size);
 
 /* The warnings that a binding shows: about a ghost (readyq_ghost), and about a signal that is
  * blocked in every thread (readyq_add_signal). 200 bytes hold them. */

@@ -157,7 +157,7 @@ _Noreturn void luaq_refuse(lua_State *L, int arg, const char *format, ...);
 /* Returns the core's error: nil, message, errno. Raises if the core refuses argument `arg`.
  * [-0, +3, e] */
 int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error);
-int luaq_fail_for(lua_State *L, int arg, const char *call, const char *target, int error);
+int luaq_fail_watch(lua_State *L, int arg, const char *call, int watch, int error);
 
 /* The same for an object that is unknown here: -ENOENT, for which the core has no reason.
  * [-0, +3, m] */

@@ -36,11 +36,18 @@ int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error)
     return fail(L, arg, readyq_explain(call, fd, error, text, sizeof text), error);
 }
 
-int luaq_fail_for(lua_State *L, int arg, const char *call, const char *target, int error)
+int luaq_fail_watch(lua_State *L, int arg, const char *call, int watch, int error)
 {
+    const struct watch *w = lua_touserdata(L, watch);
+    const struct queue *q;
     char text[640];
 
-    return fail(L, arg, readyq_explain_for(call, target, error, text, sizeof text), error);
+    lua_getiuservalue(L, watch, WATCH_QUEUE);
+    q = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    if (error == -ENOENT && q->core == NULL) /* it is in no queue, because that was closed */
+        error = -ESHUTDOWN;
+    return fail(L, arg, readyq_explain_watch(call, &w->core, error, text, sizeof text), error);
 }
 
 int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why)

@@ -6,7 +6,6 @@
 #include "binding.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------ gates */
@@ -156,17 +155,6 @@ static void trace(lua_State *L, int watch)
     lua_pop(L, 1);
 }
 
-/* [-0, +3, e] An inactive watch's number may be another file's now: it is not described. */
-static int fail_to_modify(lua_State *L, int arg, const readyq_watch *w, int error)
-{
-    char target[32];
-
-    if (w->queue != NULL || w->kind != READYQ_KIND_FD)
-        return luaq_fail(L, arg, "modify", w->fd, error);
-    snprintf(target, sizeof target, "descriptor %d", w->fd);
-    return luaq_fail_for(L, arg, "modify", target, error);
-}
-
 int luaq_modify(lua_State *L, int watch, int interest)
 {
     struct watch *w = lua_touserdata(L, watch);
@@ -174,7 +162,7 @@ int luaq_modify(lua_State *L, int watch, int interest)
     const int error = readyq_modify(&w->core, bits);
 
     if (error < 0)
-        return fail_to_modify(L, interest, &w->core, error);
+        return luaq_fail_watch(L, interest, "modify", watch, error);
     trace(L, watch);
     lua_pushboolean(L, true);
     return 1;
@@ -186,7 +174,7 @@ int luaq_remove(lua_State *L, int watch)
     const int error = readyq_remove(&w->core);
 
     if (error < 0 && error != -ENOENT)
-        return luaq_fail(L, 1, "remove", w->core.fd, error);
+        return luaq_fail_watch(L, 1, "remove", watch, error);
     if (error == 0) {
         luaq_forget(L, watch);
         trace(L, watch);
@@ -222,7 +210,7 @@ static int watch_restart(lua_State *L)
     if (w->core.queue == NULL)
         luaq_forget(L, 1);
     if (error < 0)
-        return luaq_fail(L, 1, "restart", -1, error);
+        return luaq_fail_watch(L, 1, "restart", 1, error);
     trace(L, 1);
     lua_pushboolean(L, true);
     return 1;
@@ -235,7 +223,7 @@ static int watch_fire(lua_State *L)
     const int error = readyq_fire(&w->core);
 
     if (error < 0)
-        return luaq_fail(L, 1, "fire", -1, error);
+        return luaq_fail_watch(L, 1, "fire", 1, error);
     trace(L, 1);
     lua_pushboolean(L, true);
     return 1;

@@ -158,7 +158,8 @@ bool pyq_read_descriptor(const char *call, PyObject *object, int *fd); /* refuse
 /* Raises the exception for `error`, a negative errno that `call` got from the core. Returns
  * NULL. */
 PyObject *pyq_raise_error(const char *call, int fd, int error);
-PyObject *pyq_raise_error_for(const char *call, const char *target, int error); /* "signal 15" */
+PyObject *pyq_raise_error_for(const char *call, const char *target, int error);
+PyObject *pyq_raise_watch_error(const char *call, const Watch *watch, int error);
 
 /* Raises an OSError with the name of the file. Returns NULL. */
 PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path);

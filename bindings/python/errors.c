@@ -51,6 +51,13 @@ PyObject *pyq_raise_error_for(const char *call, const char *target, int error)
     return raise_text(error, readyq_explain_for(call, target, error, text, sizeof text));
 }
 
+PyObject *pyq_raise_watch_error(const char *call, const Watch *watch, int error)
+{
+    char text[512];
+
+    return raise_text(error, readyq_explain_watch(call, &watch->core, error, text, sizeof text));
+}
+
 PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path)
 {
     char text[512];

@@ -95,29 +95,11 @@ static int number_of(const Watch *self)
     return self->core.kind == READYQ_KIND_FD ? self->core.fd : -1;
 }
 
-/* "signal 15". An inactive watch's number may belong to another file now: it is not described. */
-static void name_target(const Watch *self, char *text, size_t size)
-{
-    switch (self->core.kind) {
-    case READYQ_KIND_FD: snprintf(text, size, "descriptor %d", self->core.fd); break;
-    case READYQ_KIND_TIMER: snprintf(text, size, "a timer"); break;
-    case READYQ_KIND_SIGNAL: snprintf(text, size, "signal %d", self->core.signal); break;
-    case READYQ_KIND_PROCESS: snprintf(text, size, "process %ld", (long)self->core.pid); break;
-    default: snprintf(text, size, "a trigger");
-    }
-}
-
 /* If another thread has closed the queue, the watch is in none, but the reason is the close. */
 static PyObject *raise_refusal(Queue *queue, const char *call, Watch *self, int error)
 {
-    char target[64];
-
-    if (error == -ENOENT && queue->closed)
-        error = -ESHUTDOWN;
-    if (self->core.kind == READYQ_KIND_FD && LOAD(self, queue) != NULL)
-        return pyq_raise_error(call, self->core.fd, error);
-    name_target(self, target, sizeof target);
-    return pyq_raise_error_for(call, target, error);
+    return pyq_raise_watch_error(call, self,
+                                 error == -ENOENT && queue->closed ? -ESHUTDOWN : error);
 }
 
 PyObject *pyq_modify_watch(Watch *self, PyObject *object)

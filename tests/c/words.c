@@ -196,6 +196,42 @@ static void test_an_error_names_any_target(void)
     readyq_close(q);
 }
 
+static void test_an_error_names_what_a_watch_watches(void)
+{
+    readyq_watch timer = {0}, trigger = {0}, signalled = {0}, process = {0}, pipe_end = {0};
+    char text[320], expected[320];
+    int p[2];
+    readyq *q = open_queue();
+
+    CHECK_IS(pipe(p), 0);
+    CHECK_IS(readyq_add_timer(q, &timer, 1, 0), 0);
+    CHECK_IS(readyq_add_trigger(q, &trigger), 0);
+    CHECK_IS(readyq_add_signal(q, &signalled, SIGUSR1), 0);
+    CHECK_IS(readyq_add_process(q, &process, getpid()), 0);
+    CHECK_IS(readyq_add(q, &pipe_end, p[0], READYQ_READ), 0);
+    CHECK_IS(readyq_fire(&timer), -EINVAL);
+    CHECK(readyq_explain_watch("fire", &timer, -EINVAL, text, sizeof text) == text);
+    CHECK_TEXT(text, "fire() failed for a timer: it is not a trigger; only a trigger can be fired");
+    readyq_explain_watch("restart", &trigger, -EBUSY, text, sizeof text);
+    CHECK_HAS(text, "restart() failed for a trigger: ");
+    readyq_explain_watch("fire", &signalled, -EBUSY, text, sizeof text);
+    snprintf(expected, sizeof expected, "fire() failed for signal %d: ", SIGUSR1);
+    CHECK_HAS(text, expected);
+    readyq_explain_watch("fire", &process, -EBUSY, text, sizeof text);
+    snprintf(expected, sizeof expected, "fire() failed for process %ld: ", (long)getpid());
+    CHECK_HAS(text, expected);
+    readyq_explain_watch("modify", &pipe_end, -EBUSY, text, sizeof text);
+    snprintf(expected, sizeof expected, "modify() failed for descriptor %d (pipe): ", p[0]);
+    CHECK_HAS(text, expected);
+    CHECK_IS(readyq_remove(&pipe_end), 0);
+    readyq_explain_watch("modify", &pipe_end, -ENOENT, text, sizeof text);
+    snprintf(expected, sizeof expected, "modify() failed for descriptor %d: ", p[0]);
+    CHECK_HAS(text, expected);
+    readyq_close(q);
+    close(p[0]);
+    close(p[1]);
+}
+
 static void test_every_error_of_the_contract_has_words_of_its_own(void)
 {
     static const int errors[] = {EBADF,  EEXIST, EBUSY, EINVAL, ENOENT, ELOOP, EMFILE,   ENFILE,
@@ -341,7 +377,7 @@ TESTS(TEST(test_sockets_are_described_by_kind_and_address),
       TEST(test_names_of_others_contain_no_terminal_controls),
       TEST(test_a_closed_descriptor_is_described_as_closed), TEST(test_descriptions_are_cut_to_fit),
       TEST(test_an_error_names_call_descriptor_kind_and_remedy),
-      TEST(test_an_error_names_any_target),
+      TEST(test_an_error_names_any_target), TEST(test_an_error_names_what_a_watch_watches),
       TEST(test_every_error_of_the_contract_has_words_of_its_own),
       TEST(test_an_unexpected_error_has_a_text_too), TEST(test_explanations_are_cut_to_fit),
       TEST(test_bits_have_names), TEST(test_a_watch_is_described_with_its_state),

@@ -316,6 +316,17 @@ function T.test_a_child_that_cannot_open_a_queue_gets_that_error_from_every_call
     end)
 end
 
+function T.test_an_error_names_what_the_watch_watches()
+    local q = readyq.new()
+    local timer, signal, trigger = q:add_timer(9), q:add_signal("USR1"), q:add_trigger()
+    raises("fire%(%) failed for a timer: it is not a trigger", timer.fire, timer)
+    raises("restart%(%) failed for signal %d+: it is not a timer", signal.restart, signal, 1)
+    timer:remove()
+    fails("restart%(%) failed for a timer: the watch was removed", ENOENT, timer:restart(1))
+    q:close()
+    fails("fire%(%) failed for a trigger: the queue is closed", ESHUTDOWN, trigger:fire())
+end
+
 function T.test_a_dispatch_without_a_function_names_the_watch()
     local q = readyq.new()
     q:add_trigger():fire()
