@@ -105,11 +105,11 @@ asyncio on readyq runs asyncio's own loop in Python; uvloop's is compiled, on li
     ("Python, asyncio and greenlets", "timer"): """\
 asyncio's timers are Python objects on a heap in Python; uvloop's are libuv's.""",
     ("Python, asyncio and greenlets", "change"): """\
-`add_reader()` goes through asyncio's loop and a selector's key, both in Python.""",
+`add_reader()` runs asyncio's loop code and makes a selector key, both in Python.""",
     ("Python, asyncio and greenlets", "coroutine"): """\
 Callbacks are run by asyncio's loop, which is in Python; uvloop's is compiled.""",
     ("Python, asyncio and greenlets", "memory"): """\
-asyncio keeps a handle with a context for each reader, and a selector's key.""",
+asyncio keeps a handle with a context for each reader, and a selector key.""",
     ("Python, asyncio and greenlets", "echo"): """\
 asyncio's transports and streams are written in Python; uvloop's are compiled.""",
     ("Python, asyncio and greenlets", "latency"): """\

@@ -31,8 +31,8 @@ it.""",
         "Sleeping",
         """\
 How much longer than requested a sleep takes. Even the best pay for the timer slack of the kernel
-(50 us) and the path from its interrupt to the thread. Libraries that count in whole milliseconds
-are late by up to one millisecond more.""",
+(50 us) and the path from the timer's interrupt to the thread. Libraries that count in whole
+milliseconds are late by up to one millisecond more.""",
         "make bench BENCH=latency",
         unit="us",
         what=("0.1 ms",),

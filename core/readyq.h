@@ -203,9 +203,10 @@ READYQ_API void readyq_unref(readyq *q);
  * it). -ENOSPC, -ENOMEM: the user's limit on watches is reached, or memory is exhausted. */
 READYQ_API int readyq_add(readyq *q, readyq_watch *w, int fd, uint32_t interest);
 
-/* Fires `delay` ns from now, then every `period` ns, counted from when it was due; with period 0 it
- * fires once and leaves the queue when it is taken. Missed expirations are delivered together, and
- * `count` is their number. -EINVAL: delay or period negative. -EBUSY, -ENOMEM. */
+/* Fires `delay` ns from now, then every `period` ns, counted from when the previous
+ * expiration was due; with period 0 it fires once and leaves the queue when it is taken. Missed
+ * expirations are delivered together, and `count` is their number. -EINVAL: delay or period
+ * negative. -EBUSY, -ENOMEM. */
 READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64_t period);
 
 /* Restarts a timer: it fires `delay` ns from now, then once per period. An expiration that has not
@@ -284,14 +285,14 @@ struct readyq_batch {
 
 /* Waits until something is ready and puts up to `max` watches (0: no limit) into `batch`, first
  * giving back what the batch holds, as readyq_done() does; other batches of this thread and queue
- * are closed. `timeout`: nanoseconds; -1 waits forever; 0 checks and returns at once; one beyond
- * the clock's range waits forever. Returns how many watches the batch now holds; 0: the timeout has
- * expired, or readyq_wake() was called. If a wake arrives together with events, the wait returns
- * the events, and the wake is left for another wait. A batch that is open in another queue is
- * closed there first. -EINVAL: timeout < -1 or max < 0. -ESHUTDOWN: the queue was closed; the batch
- * is closed, too. -EINTR: a signal, if the queue is interruptible. -EMFILE, -ENFILE, -ENOMEM: a
- * ghost cannot be removed and nothing else is ready. In a child, as with every call, also the
- * errors of readyq_open(). */
+ * are closed. `timeout`: nanoseconds; -1 waits forever; 0 checks and returns at once; a timeout
+ * beyond the clock's range waits forever. Returns how many watches the batch now holds; 0: the
+ * timeout has expired, or readyq_wake() was called. If a wake arrives together with events, the
+ * wait returns the events, and the wake is left for another wait. A batch that is open in another
+ * queue is closed there first. -EINVAL: timeout < -1 or max < 0. -ESHUTDOWN: the queue was closed;
+ * the batch is closed, too. -EINTR: a signal, if the queue is interruptible. -EMFILE, -ENFILE,
+ * -ENOMEM: a ghost cannot be removed and nothing else is ready. In a child, as with every call,
+ * also the errors of readyq_open(). */
 READYQ_API int readyq_wait(readyq *q, readyq_batch *batch, int64_t timeout, int max);
 
 /* Like readyq_wait(), but waits until `deadline`, in nanoseconds on the queue's clock (readyq_now);
@@ -319,8 +320,8 @@ READYQ_API readyq_watch *readyq_next(readyq_batch *batch);
 READYQ_API readyq_watch *readyq_first(readyq_batch *batch);
 
 /* Copies up to `size` watches that have not been taken yet to watches[], in order and without
- * taking them, and the bits that readyq_next() would set in `ready` to ready[]. Each array may be
- * NULL. Returns how many watches there are. */
+ * taking them, and to ready[] the bits that readyq_next() would set in each watch. Each array may
+ * be NULL. Returns how many watches there are. */
 READYQ_API size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[],
                               size_t size);
 
@@ -338,7 +339,7 @@ READYQ_API int readyq_wake(readyq *q);
 
 /* ------------------------------------------------------------------ inspecting a queue */
 
-/* A descriptor that polls readable while a wait would return something, for another event loop. It
+/* For another event loop: a descriptor that polls readable while a wait would return something. It
  * belongs to the queue. Call readyq_done() before you return to that loop. -ELOOP: this queue
  * watches a queue that watches another one, and the kernel allows no more levels. -EMFILE, -ENFILE,
  * -ENOMEM. */
@@ -416,8 +417,8 @@ READYQ_API int readyq_check(readyq *q, char *text, size_t size);
 /* For bindings. readyq_has_reports(): whether readyq_ghost(), readyq_stale() or readyq_warning()
  * has something to return; cheap enough to call after every wait. readyq_ghost(): the descriptor
  * number of a ghost that this call has not reported before, or -1. readyq_stale(): removes and
- * returns a watch whose descriptor was found closed (its number belongs to another watch or is
- * gone), or NULL. */
+ * returns a watch whose descriptor was found closed (its number is no longer open, or belongs to
+ * another file), or NULL. */
 READYQ_API bool readyq_has_reports(readyq *q);
 READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);
@@ -432,9 +433,9 @@ enum readyq_warning {
 };
 
 /* For bindings, whose queues are interruptible and have no function `warn`: takes the watchdog's
- * next warning. Returns enum readyq_warning with the text, cut to fit, and the watch, NULL if it
- * has left the queue; or 0 if there is none. A wait that would sleep ends with -EINTR if there is a
- * warning. 640 bytes hold any text. */
+ * next warning. Returns an enum readyq_warning, and stores the text, cut to fit, and the watch
+ * (NULL if it has left the queue). Returns 0 if there is no warning. A wait that would sleep ends
+ * with -EINTR if there is a warning. 640 bytes hold any text. */
 READYQ_API int readyq_warning(readyq *q, readyq_watch **w, char *text, size_t size);
 
 /* ------------------------------------------------------------------ recording */

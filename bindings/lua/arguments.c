@@ -58,8 +58,8 @@ uint32_t luaq_interest(lua_State *L, int arg)
         return (uint32_t)lua_tonumber(L, arg);
     if (lua_type(L, arg) != LUA_TSTRING)
         luaq_refuse(L, arg,
-                    "an interest is a string of the letters r, w, p or a sum of readyq.READ, "
-                    "WRITE, ..., not %s",
+                    "an interest is a string of the letters r, w and p, or a sum of "
+                    "readyq.READ, WRITE, ..., not %s",
                     luaL_typename(L, arg));
     for (const char *letter = lua_tostring(L, arg); *letter != '\0'; letter++) {
         const char *known = strchr(letters, *letter);

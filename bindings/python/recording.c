@@ -207,9 +207,9 @@ PyDoc_STRVAR(
     recording_doc,
     "What a queue and its threads did, step by step, since Queue.record() began to record it.\n"
     "\n"
-    "As a context manager it stops at the end of the block. len() counts the records, iterating goes\n"
-    "through a snapshot of them: readyq.Record, the oldest first. It can be read and saved after the\n"
-    "queue has been closed. A notebook shows it as a picture.\n"
+    "As a context manager it stops at the end of the block. len() counts the records; iterating\n"
+    "goes through a snapshot of them, as readyq.Record objects, the oldest first. It can be read\n"
+    "and saved after the queue has been closed. A notebook shows it as a picture.\n"
     "\n"
     "    >>> with q.record() as recording:\n"
     "    ...     ready = q.wait(timeout=1.5)\n"

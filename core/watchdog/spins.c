@@ -114,13 +114,13 @@ static const char *explain_spin(const struct readyq__watchdog *dog,
     if (is_at_end(notes, bits))
         return "the end of its data is not handled: remove the watch once a read returns no bytes";
     if (bits & READYQ_WRITE_CLOSED)
-        return "its other end is no longer read: remove the watch";
+        return "nobody reads at its other end any more: remove the watch";
     if (!certain)
         return NULL;
     if ((bits & READYQ_READ) && (notes->sample.unread != 0 || !(bits & READYQ_WRITE)))
         return "nobody reads the available data";
     if (bits & READYQ_PRIORITY)
-        return "nobody reads the exceptional data: recv(MSG_OOB), or read the file again";
+        return "nobody reads the exceptional data: call recv(MSG_OOB), or read the file again";
     return "WRITE is asked for though nothing is sent: ask for it only while data is waiting to be "
            "sent";
 }

@@ -33,7 +33,7 @@ q is a queue, loop runs coroutines on it, and both run while you type:
   loop.spawn(function() loop.sleep(1) print("slept") end)      loop.readable(s, timeout)
   print(q)   shows what the queue watches      w:remove(), w:modify("r"), w:restart(delay)
 
-Tab completes names, Up and Ctrl-R recall lines. Ctrl-C clears the line or ends running code;
+Tab completes names; Up and Ctrl-R recall lines. Ctrl-C clears the line or ends running code;
 Ctrl-D exits.]]
 
 -- ---------------------------------------------------------------- Ctrl-C and errors

@@ -14,7 +14,7 @@
 ---@alias readyq.kind "fd" | "timer" | "signal" | "process" | "trigger"
 
 ---@class readyq.options
----@field clock? "real" | "virtual" virtual time jumps to the next deadline instead of sleeping
+---@field clock? "real" | "virtual" virtual: a wait jumps to the next deadline instead of sleeping
 ---@field debug? boolean | readyq.debug a watchdog warns of mistakes, as with READYQ_DEBUG=1
 
 ---@class readyq.debug
@@ -99,7 +99,7 @@ function queue:add_process(pid, data) end
 ---@return integer? errno
 function queue:add_trigger(data) end
 
----Waits until something is ready, `timeout` seconds at most: nil waits forever, 0 checks and
+---Waits until something is ready, `timeout` seconds at most: nil waits forever; 0 checks and
 ---returns at once. Returns the iterator of a generic `for` with its state, and how many watches
 ---are ready. Watches that the loop does not take are delivered by the next wait, before newer
 ---events. A wait inside the loop counts as the next wait, and ends the loop. Here a failed system
@@ -654,7 +654,7 @@ function repl.run() end
 ---@class readyq.picture
 local picture = {}
 
----The queue's name, and a line for each watch, cut to the columns.
+---The queue's name, and a line for each watch, cut to that many columns.
 ---@param q readyq.queue
 ---@param columns? integer nil: as many as it takes
 ---@return string

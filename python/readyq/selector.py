@@ -174,7 +174,7 @@ class Selector(BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Wait until something is ready, and return a list of (key, events).
 
-        timeout is in seconds: None waits forever; 0 or less returns what is ready at once. It is
+        timeout is in seconds: None waits forever; 0 or less returns at once what is ready. It is
         not rounded, and select() never returns early. An exception that a signal handler raises
         ends the wait.
         """

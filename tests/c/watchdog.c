@@ -383,7 +383,7 @@ static void test_nobody_reads_the_other_end_of_a_pipe(void)
 
     open_pipe(p);
     close(p[0]);
-    ignore(p[1], READYQ_WRITE, "WRITE|WRITE_CLOSED", "its other end is no longer read");
+    ignore(p[1], READYQ_WRITE, "WRITE|WRITE_CLOSED", "nobody reads at its other end any more");
     close(p[1]);
 }
 
