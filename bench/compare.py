@@ -274,7 +274,7 @@ cheapest counts.
 - *Faster* or *slower*: the figures differ by more than 3 %, and by more than the larger of their
   two spreads.
 - *Level*: neither of these, and they differ by less than 10 %.
-- *Unclear*: anything else; the machine was too noisy to say.
+- *Unclear*: anything else; the measurements were too noisy to say which.
 
 The lines below each table name the operations in which readyq loses by the most, in time, or in
 instructions where no time was measured. All ratios of readyq to the best alternative are listed

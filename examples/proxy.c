@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Forwards TCP connections on this machine: `proxy PORT TARGET_PORT`. While the buffer of a
- * direction is full nothing is read from its sender, so that TCP slows the sender down. Ctrl-C ends
- * it. */
+ * Forwards TCP connections on this machine: `proxy PORT TARGET_PORT`. It has no buffers: what one
+ * socket does not take yet is left in the kernel, in the other one, so that TCP slows its sender
+ * down. Ctrl-C ends it. */
 #include <readyq.h>
 
 #include <arpa/inet.h>
@@ -12,20 +12,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { ROOM = 65536, PAUSE = 100000000 /* ns, while no descriptor is free */ };
 
-/* One of the two sockets of a connection, and what waits to be sent to it. */
+/* One of the two sockets of a connection. */
 struct end {
     readyq_watch watch; /* the first member: a watch is converted to its end */
     struct end *other;
-    size_t size;
-    bool ended; /* it has sent its last byte */
-    bool shut;  /* it was told that the other one has ended */
-    char data[ROOM];
+    bool waiting; /* it has sent what the other one cannot take yet */
+    bool ended;   /* it has sent its last byte */
 };
 
 static readyq *q;
@@ -38,129 +35,102 @@ static struct sockaddr_in local(const char *port)
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-static struct end *add_end(int fd)
+/* Sends on what has arrived from an end, as far as possible. False: the connection is broken. */
+static bool forward(struct end *from)
 {
-    struct end *end = calloc(1, sizeof *end);
+    char data[ROOM];
+    const ssize_t n = recv(from->watch.fd, data, sizeof data, MSG_PEEK);
+    ssize_t sent = 0;
 
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    if (end && readyq_add(q, &end->watch, fd, 0) < 0) {
-        free(end);
-        end = NULL;
+    if (n < 0)
+        return errno == EAGAIN;
+    if (n == 0) {
+        from->waiting = false;
+        from->ended = true;
+        return shutdown(from->other->watch.fd, SHUT_WR) == 0;
     }
-    return end;
+    sent = send(from->other->watch.fd, data, (size_t)n, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN)
+        return false;
+    from->waiting = sent < n;
+    return sent <= 0 || recv(from->watch.fd, data, (size_t)sent, 0) == sent; /* out of the kernel */
 }
 
-/* Asks for what an end can do: read if there is room, write if something waits. */
+/* An end is read unless it must wait, and then the other one is asked for room. */
 static void update(struct end *end)
 {
-    uint32_t interest = 0;
+    const uint32_t interest =
+        (end->ended || end->waiting ? 0 : READYQ_READ) | (end->other->waiting ? READYQ_WRITE : 0);
 
-    if (!end->ended && end->other->size < ROOM)
-        interest |= READYQ_READ;
-    if (end->size > 0 || (end->other->ended && !end->shut))
-        interest |= READYQ_WRITE;
     if (interest != end->watch.interest)
         readyq_modify(&end->watch, interest);
 }
 
-/* Each moves what can be moved without blocking. False: the connection is broken. */
-static bool receive(struct end *end)
-{
-    struct end *to = end->other;
-    const ssize_t n = read(end->watch.fd, to->data + to->size, ROOM - to->size);
-
-    if (n < 0)
-        return errno == EAGAIN;
-    end->ended = n == 0;
-    to->size += (size_t)n;
-    return true;
-}
-
-static bool send_rest(struct end *end)
-{
-    const ssize_t n = send(end->watch.fd, end->data, end->size, MSG_NOSIGNAL);
-
-    if (n < 0)
-        return errno == EAGAIN;
-    end->size -= (size_t)n;
-    memmove(end->data, end->data + n, end->size);
-    if (end->size == 0 && end->other->ended && !end->shut) {
-        shutdown(end->watch.fd, SHUT_WR);
-        end->shut = true;
-    }
-    return true;
-}
-
 static void serve(struct end *end)
 {
-    struct end *other = end->other;
+    struct end *other = end->other, *both = end < other ? end : other;
     const uint32_t ready = end->watch.ready;
-    bool ok = !(ready & READYQ_READ) || receive(end);
 
-    ok = ok && (!(ready & READYQ_WRITE) || send_rest(end));
-    if (ok && !(end->shut && other->shut)) {
+    if ((!(ready & READYQ_READ) || forward(end)) && (!(ready & READYQ_WRITE) || forward(other)) &&
+        !(end->ended && other->ended)) {
         update(end);
         update(other);
         return;
     }
-    readyq_remove(&end->watch);
-    readyq_remove(&other->watch);
-    close(end->watch.fd);
-    close(other->watch.fd);
-    free(other); /* nothing is delivered for a removed watch, not even later in this batch */
-    free(end);
+    for (int i = 0; i < 2; i++) { /* nothing more is delivered for a removed watch */
+        readyq_remove(&both[i].watch);
+        close(both[i].watch.fd);
+    }
+    free(both);
 }
 
-static void accept_client(const char *port)
+/* The target is connected, or has failed to, once it is ready for writing. */
+static void accept_client(const struct sockaddr_in *target)
 {
-    const struct sockaddr_in address = local(port);
     const int near = accept(accepting.fd, NULL, NULL), far = socket(AF_INET, SOCK_STREAM, 0);
-    struct end *client = near < 0 ? NULL : add_end(near), *target = far < 0 ? NULL : add_end(far);
+    struct end *both = calloc(2, sizeof *both);
 
-    if (!client || !target) { /* no descriptor, no memory: try again soon */
-        readyq_modify(&accepting, 0);
+    fcntl(near, F_SETFL, O_NONBLOCK);
+    fcntl(far, F_SETFL, O_NONBLOCK);
+    if (!both || readyq_add(q, &both[0].watch, near, 0) < 0 ||
+        readyq_add(q, &both[1].watch, far, READYQ_READ | READYQ_WRITE) < 0) {
+        readyq_modify(&accepting, 0); /* no descriptor, no memory: try again soon */
         readyq_add_timer(q, &pause_timer, PAUSE, 0);
-        if (client)
-            readyq_remove(&client->watch);
-        if (target)
-            readyq_remove(&target->watch);
-        free(client);
-        free(target);
+        if (both)
+            readyq_remove(&both[0].watch);
+        free(both);
         close(near);
         close(far);
         return;
     }
-    client->other = target;
-    target->other = client;
-    /* An error of connect is reported when the socket is written to. */
-    if (connect(far, (const struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS)
-        target->ended = true;
-    update(client);
-    update(target);
+    both[0].other = &both[1];
+    both[1].other = &both[0];
+    both[0].waiting = true;
+    connect(far, (const struct sockaddr *)target, sizeof *target);
 }
 
 int main(int count, char **words)
 {
-    struct sockaddr_in address = local(count > 1 ? words[1] : "0");
-    socklen_t size = sizeof address;
+    struct sockaddr_in here = local(count > 2 ? words[1] : "0"), target = local(words[count - 1]);
+    socklen_t size = sizeof here;
     const int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     readyq_watch *w;
     readyq_batch batch = {0};
 
     fcntl(listener, F_SETFL, O_NONBLOCK);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (count < 3 || bind(listener, (struct sockaddr *)&address, size) < 0 ||
+    if (count < 3 || bind(listener, (struct sockaddr *)&here, size) < 0 ||
         listen(listener, 128) < 0 || readyq_open(&q, NULL) < 0)
         return fputs("usage: proxy PORT TARGET_PORT\n", stderr), 1;
     readyq_add(q, &accepting, listener, READYQ_READ);
     readyq_add_signal(q, &interrupt, SIGINT);
-    getsockname(listener, (struct sockaddr *)&address, &size);
-    printf("listening on %d\n", ntohs(address.sin_port));
+    getsockname(listener, (struct sockaddr *)&here, &size);
+    printf("listening on %d\n", ntohs(here.sin_port));
     fflush(stdout);
     while (!interrupt.ready && readyq_wait(q, &batch, -1, 0) >= 0)
         while ((w = readyq_next(&batch)) != NULL)
             if (w == &accepting)
-                accept_client(words[2]);
+                accept_client(&target);
             else if (w == &pause_timer)
                 readyq_modify(&accepting, READYQ_READ);
             else if (w != &interrupt)

@@ -314,8 +314,8 @@ function watch:modify(interest) end
 ---@return integer? errno
 function watch:remove() end
 
----Restarts a timer, whether it has fired or not: it fires `delay` seconds from now, then with its
----period. A timer that was removed cannot be restarted.
+---Restarts a timer, whether it has fired or not: it fires `delay` seconds from now, and then
+---once per period. A timer that was removed cannot be restarted.
 ---@param delay number
 ---@return true? restarted
 ---@return string? message

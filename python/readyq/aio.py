@@ -144,7 +144,7 @@ def new_event_loop() -> asyncio.SelectorEventLoop:
 
 
 def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
-    """asyncio.run() on a loop of new_event_loop(): run a coroutine and return its result.
+    """asyncio.run() on a loop from new_event_loop(): run a coroutine and return its result.
 
     debug is the loop's debug mode; None leaves it to asyncio. Raises RuntimeError if a loop is
     already running in this thread, and whatever the coroutine raises.

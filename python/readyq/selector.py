@@ -147,7 +147,7 @@ class Selector(BaseSelector):
         """Change the events and data of a file object, and return its new key.
 
         If the descriptor was closed without unregister() and its number belongs to another file
-        now, that file is watched from then on. To notice this, the kernel is asked even if the
+        now, that file is watched from then on. To notice this, it asks the kernel even if the
         events stay the same, unless nothing changes at all and the object is a socket. Raises
         KeyError when the object is not registered, ValueError for invalid events, OSError when the
         descriptor is closed; it is then unregistered.
