@@ -40,6 +40,7 @@ HEADLINES = [
 SHORT = {"ns": "ns", ECHO: "\u00b5s", "bytes": "bytes"}  # units
 # Compared with as well, even if another one is better.
 RIVALS = {FAMILIES["C"]: "libuv", FAMILIES["tasks"]: "asyncio"}
+CHANCE = ("while a third thread holds the GIL",)  # shown, but not compared: see latency.py
 DELAYS = ("oversleep", "latency")  # groups in which a time is a delay, not that of a processor
 WORST = 3  # how many losses are named below each of the short tables
 
@@ -288,7 +289,7 @@ def duels(chapters, name):
     """(chapter, what, {unit: (the best of readyq, the best peer)}) in one family."""
     for chapter, every in chapters:
         rows = [row for row in every if family(row) == name]
-        for what in unique(row.what for row in rows):
+        for what in unique(row.what for row in rows if row.what not in CHANCE):
             pairs = {}
             for unit in unique([chapter.unit, "instructions", "system calls", "ns"]):
                 mine = select(rows, chapter.group, what, unit)
