@@ -116,7 +116,7 @@ static int number_descriptor(lua_State *L, int index, const char *what)
     if (lua_type(L, index) == LUA_TNUMBER)
         lua_pushfstring(L, "%s %f, which is not a descriptor", what, lua_tonumber(L, index));
     else
-        lua_pushfstring(L, "%s a value of type %s, not a descriptor", what,
+        lua_pushfstring(L, "%s %s%s, not a descriptor", what, lua_isnil(L, index) ? "" : "a ",
                         luaL_typename(L, index));
     return -1;
 }
