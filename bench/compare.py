@@ -31,7 +31,7 @@ HEADLINES = [
     ("change", "add", "ns", "adding a descriptor"),
     ("timers pending", "restart, 1000", "ns", "restarting one of 1,000 timers"),
     ("timer", "add and fire, 100", "ns", "adding a timer that then fires, 100 at a time"),
-    ("wake", "wake, then wait", "ns", "a wake and its wait"),
+    ("wake", "wake, then wait", "ns", "a wake and its wait, in one thread"),
     ("coroutine", "sleep(0), 100", "ns", "`sleep(0)` of one of 100 coroutines"),
     ("echo", "1 x 64 bytes", ECHO, "a message, echoed on one connection"),
     ("echo", "100 x 64 bytes", ECHO, "a message, echoed on 100 connections"),
