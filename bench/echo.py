@@ -26,8 +26,9 @@ measurement. Most of the time is the kernel's, in `recv` and `send`; and a slowe
 messages at each wait, so that it waits less often. So servers differ by less than their code does.
 
 In Lua, servers with `bytes` in their names send back whatever arrives; the others put lines
-together, as most protocols need. asyncio reads into a buffer of 256 KiB, which the C library maps
-and unmaps for each message. In the rows marked *buffers kept*, it is told not to
+together, as most protocols need. asyncio reads into a buffer of 256 KiB. Depending on what else the
+program has allocated, the C library gets that from the kernel, and returns it, for each message. In
+the rows marked *buffers kept*, it is told not to
 (`MALLOC_MMAP_THRESHOLD_=8388608 MALLOC_TRIM_THRESHOLD_=33554432`).""",
         "make bench BENCH=echo",
         unit="us of processor time per message",
