@@ -90,6 +90,8 @@ char *readyq_explain_watch(const char *call, const readyq_watch *w, int error, c
 
     if (w->kind == READYQ_KIND_FD && readyq__get(w, queue) != NULL)
         return readyq_explain(call, w->fd, error, text, size);
+    if (w->kind == READYQ_KIND_NONE) /* it was never added */
+        return readyq_explain_for(call, NULL, error, text, size);
     if (w->kind == READYQ_KIND_FD)
         snprintf(target, sizeof target, "descriptor %d", w->fd);
     else if (w->kind == READYQ_KIND_SIGNAL)

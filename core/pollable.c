@@ -3,8 +3,9 @@
  * The queue inside another event loop: a descriptor that polls readable while a wait would return
  * something. The kernel queue alone is not enough: it knows nothing about timers or the ready list,
  * and it is replaced when a ghost is removed. So the first readyq_fileno() puts it into a set of
- * its own, together with a kernel timer for the next deadline. From then on that counts as a thread
- * that sleeps (readyq__publish_sleepers), so that wakes and signals are written to the wake-up.
+ * its own, together with a kernel timer for the next deadline. From then on the set counts as a
+ * thread that sleeps (readyq__publish_sleepers), so that wakes and signals are written to the
+ * wake-up.
  */
 #include "internal.h"
 

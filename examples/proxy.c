@@ -42,10 +42,10 @@ static bool forward(struct end *from)
     const ssize_t n = recv(from->watch.fd, data, sizeof data, MSG_PEEK);
     ssize_t sent = 0;
 
+    from->waiting = false;
     if (n < 0)
         return errno == EAGAIN;
     if (n == 0) {
-        from->waiting = false;
         from->ended = true;
         return shutdown(from->other->watch.fd, SHUT_WR) == 0;
     }

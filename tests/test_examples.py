@@ -626,6 +626,7 @@ def forwarder(request, start):
 
     def forward_to(port):
         programs.append(start(name, 0, *host, port, language=language))
+        forward_to.program = programs[-1]
         return port_of(programs[-1])
 
     yield forward_to
@@ -663,6 +664,19 @@ def test_forwarder_stops_reading_while_the_receiver_does_not_read(forwarder):
             sent = fill(near)
             assert sent < 64 << 20
             assert len(receive(far, sent)) == sent
+
+
+def test_forwarder_sleeps_while_a_connection_is_silent(forwarder):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = forwarder(listener.getsockname()[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=LONG) as near:
+            far, _ = listener.accept()
+            with far:
+                far.sendall(b"hello")
+                assert receive(near, 5) == b"hello"
+                before = processor_time(forwarder.program.pid)
+                time.sleep(1)
+                assert processor_time(forwarder.program.pid) - before <= 0.05
 
 
 def test_forwarder_closes_when_nobody_listens_at_the_target(forwarder):

@@ -7,6 +7,7 @@ import contextlib
 import glob
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -64,7 +65,11 @@ def test_pyzmq_delivers():
 
 
 def test_anyio_runs_its_tasks():
-    assert run(pythons.find("anyio"), "tasks.py") == ("finished\n", "")
+    output, errors = run(pythons.find("anyio"), "tasks.py")
+    # asyncio's own: a transport that is closed polls its child, for which a thread may still wait
+    # (Python 3.11, BaseSubprocessTransport.close).
+    polled = r"Unknown child process pid \d+, will report returncode 255\n"
+    assert (output, re.sub(polled, "", errors)) == ("finished\n", "")
 
 
 def test_trio_is_a_guest_of_the_loop():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import header
 
-DATE = "November 29, 2026"  # of the last change to what this file writes
+DATE = "November 30, 2026"  # of the last change to what this file writes
 WHAT = "one event queue for descriptors, timers, signals, processes and triggers"
 
 

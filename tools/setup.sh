@@ -528,11 +528,12 @@ venv_pip() {
     fi >&2
 }
 
-# uv installs the same packages in a fifth of the time. It does not read pip.conf, and fails where
-# only that says how to reach them.
+# uv installs the same packages in a fifth of the time. It reads neither pip.conf nor PIP_*
+# variables, so where those name an index, pip is used.
 uv_install() {
     [ $# -gt 1 ] || return 1
     make_venv
+    ! "$venv/bin/python" -m pip config list 2>/dev/null | grep -q index-url || return 1
     [ -x "$venv/bin/uv" ] || venv_pip install --only-binary :all: uv &&
         "$venv/bin/uv" -q pip install --cache-dir build/uv --python "$venv/bin/python" \
             --only-binary :all: "$@" 2>/dev/null
@@ -612,7 +613,7 @@ provide() {
     wanted=$(missing $wanted)
     # Each of these waits for a different registry, or compiles.
     (npm_install $(npm_packages $wanted) && go_install $(echo "$wanted" | grep -x actionlint)) &
-    lua55=$(echo "$wanted" | grep -x lua55) && has_python && make_venv # before two use it
+    lua55=$(echo "$wanted" | grep -x lua55) && has_python && { make_venv || true; } # before two use it
     pip_lua lua5.5 $lua55 &
     pip_install $(pip_packages $(missing $1) $wanted)
     wait

@@ -157,6 +157,8 @@ _Noreturn void luaq_refuse(lua_State *L, int arg, const char *format, ...);
 /* Returns the core's error: nil, message, errno. Raises if the core refuses argument `arg`.
  * [-0, +3, e] */
 int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error);
+
+/* The same for the watch at an index. If its queue was closed, that is the reason. [-0, +3, e] */
 int luaq_fail_watch(lua_State *L, int arg, const char *call, int watch, int error);
 
 /* The same for an object that is unknown here: -ENOENT, for which the core has no reason.

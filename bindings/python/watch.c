@@ -90,11 +90,6 @@ static Queue *enter_own_queue(Watch *self, const char *call)
     return pyq_enter_queue(queue, call) != NULL ? queue : NULL;
 }
 
-static int number_of(const Watch *self)
-{
-    return self->core.kind == READYQ_KIND_FD ? self->core.fd : -1;
-}
-
 /* If another thread has closed the queue, the watch is in none, but the reason is the close. */
 static PyObject *raise_refusal(Queue *queue, const char *call, Watch *self, int error)
 {
@@ -145,7 +140,7 @@ PyObject *pyq_remove_watch(Watch *self)
     if (error == -ENOENT || error == -ESHUTDOWN) /* it has fired, was removed or closed */
         Py_RETURN_FALSE;
     if (error < 0)
-        return pyq_raise_error("remove", number_of(self), error);
+        return pyq_raise_watch_error("remove", self, error);
     pyq_trace((Queue *)self->queue, NULL, self);
     Py_RETURN_TRUE;
 }

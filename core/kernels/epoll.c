@@ -16,8 +16,8 @@
  *     peer that has stopped writing would wake a writer again and again.
  *  5. Files in sysfs report EPOLLERR together with EPOLLPRI; that does not mean an error.
  *  6. EPOLLEXCLUSIVE cannot be combined with MOD, EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP or an epoll
- *     descriptor. It is left out in these cases, except that EPOLLRDHUP yields to it and poll(2) is
- *     asked instead.
+ *     descriptor. For MOD the registration is replaced; in the other cases EPOLLEXCLUSIVE is left
+ *     out, except that EPOLLRDHUP yields to it and poll(2) is asked instead.
  *  7. Files, directories and devices like /dev/null are refused with EPERM.
  *  8. epoll_wait counts in milliseconds; epoll_pwait2 (5.11) in nanoseconds. If that is missing or
  *     forbidden, ppoll(2) on the epoll descriptor is used.

@@ -158,7 +158,7 @@ class Selector(BaseSelector):
         interest = _interest_of(events)
         same = interest == watch.interest and data is watch.data and fileobj is watch.source
         if same and isinstance(fileobj, _socket.socket):
-            return make_key(watch, SelectorKey)  # a socket keeps its descriptor
+            return make_key(watch, SelectorKey)  # a socket never gets another descriptor
         try:
             watch.modify(interest)
         except OSError:

@@ -227,6 +227,9 @@ static void test_an_error_names_what_a_watch_watches(void)
     readyq_explain_watch("modify", &pipe_end, -ENOENT, text, sizeof text);
     snprintf(expected, sizeof expected, "modify() failed for descriptor %d: ", p[0]);
     CHECK_HAS(text, expected);
+    pipe_end = (readyq_watch){0};
+    readyq_explain_watch("modify", &pipe_end, -ENOENT, text, sizeof text);
+    CHECK_HAS(text, "modify() failed: ");
     readyq_close(q);
     close(p[0]);
     close(p[1]);
