@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Forwards TCP connections on this machine: `proxy PORT TARGET_PORT`. It has no buffers: what one
- * socket does not take yet is left in the kernel, in the other one, so that TCP slows its sender
+ * socket cannot take yet stays in the receive buffer of the other one, so that TCP slows the sender
  * down. Ctrl-C ends it. */
 #include <readyq.h>
 
@@ -66,17 +66,8 @@ static void update(struct end *end)
         readyq_modify(&end->watch, interest);
 }
 
-static void serve(struct end *end)
+static void finish(struct end *both)
 {
-    struct end *other = end->other, *both = end < other ? end : other;
-    const uint32_t ready = end->watch.ready;
-
-    if ((!(ready & READYQ_READ) || forward(end)) && (!(ready & READYQ_WRITE) || forward(other)) &&
-        !(end->ended && other->ended)) {
-        update(end);
-        update(other);
-        return;
-    }
     for (int i = 0; i < 2; i++) { /* nothing more is delivered for a removed watch */
         readyq_remove(&both[i].watch);
         close(both[i].watch.fd);
@@ -84,7 +75,21 @@ static void serve(struct end *end)
     free(both);
 }
 
-/* The target is connected, or has failed to, once it is ready for writing. */
+static void serve(struct end *end)
+{
+    struct end *other = end->other;
+    const uint32_t ready = end->watch.ready;
+
+    if ((!(ready & READYQ_READ) || forward(end)) && (!(ready & READYQ_WRITE) || forward(other)) &&
+        !(end->ended && other->ended)) {
+        update(end);
+        update(other);
+    } else {
+        finish(end < other ? end : other);
+    }
+}
+
+/* A socket that connects is ready for writing when it has succeeded or failed. */
 static void accept_client(const struct sockaddr_in *target)
 {
     const int near = accept(accepting.fd, NULL, NULL), far = socket(AF_INET, SOCK_STREAM, 0);
@@ -106,7 +111,8 @@ static void accept_client(const struct sockaddr_in *target)
     both[0].other = &both[1];
     both[1].other = &both[0];
     both[0].waiting = true;
-    connect(far, (const struct sockaddr *)target, sizeof *target);
+    if (connect(far, (const struct sockaddr *)target, sizeof *target) < 0 && errno != EINPROGRESS)
+        finish(both);
 }
 
 int main(int count, char **words)
