@@ -307,7 +307,7 @@ READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
 /* Like readyq_wait() with timeout 0, but leaves a wake to the next wait. It is for a binding that
  * checks before it releases its interpreter's lock to sleep. If the last wait that could sleep did
- * sleep, the kernel is not asked here, so that it is not asked twice for each sleep. */
+ * sleep, or if there is a wake, the kernel is not asked here but only by that wait. */
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
 /* Takes the next watch of the batch, or returns NULL if all are taken, the batch is not open, or

@@ -424,14 +424,14 @@ static bool is_over(const struct call *call)
            (call->deadline != READYQ__FOREVER && now_of(call) >= call->deadline);
 }
 
-/* A binding's look, before a wait that sleeps: if the queue's last sleep was a real one, only that
- * wait asks the kernel. */
-static bool is_sleep_certain(const struct call *call)
+/* A binding's look, before a wait: if the queue's last sleep was a real one, or if a wake will end
+ * the wait, only the wait asks the kernel. */
+static bool asks_later(const struct call *call)
 {
-    const readyq *q = call->q;
+    readyq *q = call->q;
 
-    return call->is_look && q->slept_last && !q->any_unconfirmed && !q->ghost_found &&
-           readyq__list_empty(&q->ready);
+    return call->is_look && (q->slept_last || atomic_load(&q->woken)) && !q->any_unconfirmed &&
+           !q->ghost_found && readyq__list_empty(&q->ready);
 }
 
 /* What ends a wait, in this order: the close, events, an error, a wake, a signal, the timeout. What
@@ -450,7 +450,7 @@ static int wait_for(struct call *call)
         collect(call);
         if (!call->is_look)
             check_handlers(q);
-        n = is_sleep_certain(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
+        n = asks_later(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
         if (q->ghost_found && error == 0 && (error = prepare_if_due(q)) == 0)
             error = replace_if_possible(q);
         if (q->closed)

@@ -924,8 +924,11 @@ static void test_a_look_leaves_a_wake_to_the_next_wait(void)
     CHECK_IS(readyq_look(s.q, &s.batch, 0), SOME);
     while (readyq_next(&s.batch) != NULL)
         ;
+    const uint64_t before = stats_of(s.q).kernel_waits;
     CHECK_IS(readyq_look(s.q, &s.batch, 0), 0);
+    CHECK_IS(stats_of(s.q).kernel_waits, before); /* only the wait asks the kernel */
     CHECK_IS(readyq_wait(s.q, &s.batch, -1, 0), 0);
+    CHECK_IS(stats_of(s.q).kernel_waits, before + 1);
     close_some(&s);
 }
 
