@@ -104,8 +104,7 @@ enum {
     READYQ__FILE = 2,      /* never blocks: always ready, unknown to the kernel queue */
     READYQ__ONE_EVENT = 4, /* level-triggered, registered for one event: several batches are open */
     READYQ__MUTED = 8,     /* level-triggered and held: the kernel does not report it */
-    READYQ__REPLACES = 16, /* of a signal: readyq_replace_signal() */
-    READYQ__TOLD = 32      /* of a signal: the watchdog has warned that it is blocked */
+    READYQ__TOLD = 16      /* of a signal: the watchdog has warned that it is blocked */
 };
 
 /* ------------------------------------------------------------------ the seam to the kernel */

@@ -228,10 +228,11 @@ READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
  * SIGBUS, SIGFPE, SIGILL, those that the C library reserves). -EBUSY. */
 READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
 
-/* Like readyq_add_signal(), but a handler that was installed before without SA_SIGINFO is not
- * called. It is for an interpreter whose own handler is what its users see as the default action,
- * such as the one that raises KeyboardInterrupt for Ctrl-C. */
-READYQ_API int readyq_replace_signal(readyq *q, readyq_watch *w, int signal);
+/* Makes `handler`, if it was installed without SA_SIGINFO, count as the default action of `signal`
+ * in this process: it is not called while the signal is watched. It is for an interpreter whose own
+ * handler is what its users see as the default action, such as the one that raises
+ * KeyboardInterrupt for Ctrl-C. NULL: none, as at first. -EINVAL: the signal cannot be caught. */
+READYQ_API int readyq_default_handler(int signal, void (*handler)(int));
 
 /* Fires once: when process `pid` ends, or immediately if it has already ended. It leaves the queue
  * when it is taken. For a child of this process, `status` is then what waitpid() would store; the
@@ -307,7 +308,7 @@ READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
 /* Like readyq_wait() with timeout 0, but leaves a wake to the next wait. It is for a binding that
  * checks before it releases its interpreter's lock to sleep. If the last wait that could sleep did
- * sleep, or if there is a wake, the kernel is not asked here but only by that wait. */
+ * sleep, or if a wake is pending, only the wait that follows asks the kernel. */
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
 /* Takes the next watch of the batch, or returns NULL if all are taken, the batch is not open, or
@@ -339,7 +340,7 @@ READYQ_API int readyq_wake(readyq *q);
 
 /* ------------------------------------------------------------------ inspecting a queue */
 
-/* For another event loop: a descriptor that polls readable while a wait would return something. It
+/* For another event loop: a descriptor that is readable while a wait would return something. It
  * belongs to the queue. Call readyq_done() before you return to that loop. -ELOOP: this queue
  * watches a queue that watches another one, and the kernel allows no more levels. -EMFILE, -ENFILE,
  * -ENOMEM. */
@@ -518,8 +519,8 @@ READYQ_API int readyq_save(readyq_recording *recording, const char *path);
 /* The name of a record type, such as "wait_end"; "none" for any other number. */
 READYQ_API const char *readyq_record_name(int type);
 
-/* The word for a record in a trace, which shows calls and deliveries: "add_timer", "ready". NULL
- * for the steps in between, and for watches that fired or were closed with their queue. */
+/* The word for a record in a trace, such as "add_timer" or "ready". NULL for records that are
+ * neither a call nor a delivery, and for watches that fired or were closed with their queue. */
 READYQ_API const char *readyq_trace_name(const struct readyq_record *record);
 
 /* The value of `thread` in the records of this thread. */

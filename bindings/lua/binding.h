@@ -69,6 +69,10 @@ int luaq_new(lua_State *L);                             /* readyq.new(options) *
 
 extern const luaL_Reg luaq_sources_methods[], luaq_members_methods[], luaq_members_events[];
 
+/* The program that runs Lua has a handler for Ctrl-C which raises "interrupted!". If it is installed
+ * now, makes it count as the default action, which a watch replaces. */
+void luaq_find_interrupt_handler(void);
+
 /* Its slot in its queue's table, even after it has left the table, for pairs(). It is the core's
  * `data`, in the part of the watch that a delivery touches anyway. */
 static inline int luaq_slot(const readyq_watch *w)

@@ -78,6 +78,7 @@ READYQ_API int luaopen_readyq_core(lua_State *L)
     uint32_t bit;
 
     lua_settop(L, 0);
+    luaq_find_interrupt_handler();
     remember_main_thread(L);
     lua_newtable(L); /* QUEUE_TYPE */
     lua_newtable(L); /* WATCH_TYPE */

@@ -4,6 +4,7 @@
  */
 #include "binding.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 #include <string.h>
 
@@ -85,8 +86,31 @@ static void warn_blocked(lua_State *L, int signal)
     lua_pop(L, 1);
 }
 
-/* [-3, +n, e] q:add_signal(signal, data). The interpreter's handler for Ctrl-C is not called
- * while SIGINT is watched: it would also raise "interrupted!". */
+/* Whether a function is part of a shared library, and not of the program that runs Lua. */
+static bool is_in_library(void (*function)(int))
+{
+    const char *name;
+    void *address;
+    Dl_info info;
+
+    memcpy(&address, &function, sizeof address);
+    if (dladdr(address, &info) == 0 || info.dli_fname == NULL)
+        return true; /* compiled at run time, as LuaJIT's callbacks are */
+    name = strrchr(info.dli_fname, '/');
+    name = name != NULL ? name : info.dli_fname;
+    return strstr(name, ".so") != NULL || strstr(name, ".dylib") != NULL;
+}
+
+void luaq_find_interrupt_handler(void)
+{
+    struct sigaction now;
+
+    if (sigaction(SIGINT, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
+        now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN && !is_in_library(now.sa_handler))
+        readyq_default_handler(SIGINT, now.sa_handler);
+}
+
+/* [-3, +n, e] q:add_signal(signal, data) */
 static int queue_add_signal(lua_State *L)
 {
     struct queue *q = luaq_check_queue(L);
@@ -97,9 +121,8 @@ static int queue_add_signal(lua_State *L)
     lua_settop(L, 3);
     w = push_watch(L, 2, 3, WATCH_VALUES);
     if (number == SIGINT)
-        result = readyq_replace_signal(q->core, &w->core, number);
-    else
-        result = readyq_add_signal(q->core, &w->core, number);
+        luaq_find_interrupt_handler();
+    result = readyq_add_signal(q->core, &w->core, number);
     if (result > 0 && luaq_warn(L, q, 1) == 0) /* in debug mode the watchdog warns of it */
         warn_blocked(L, number);
     return added(L, 2, "add_signal", -1, result);

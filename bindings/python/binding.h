@@ -86,7 +86,8 @@ typedef struct {
     PyObject *weakrefs;
     atomic_ulong tracing; /* the thread inside the tracer, whose own calls are not reported */
     atomic_bool closed;
-    bool silent; /* does not warn of ghosts */
+    bool silent;                   /* does not warn of ghosts */
+    atomic_bool watches_interrupt; /* SIGINT was added */
 } Queue;
 
 typedef struct {
@@ -125,6 +126,13 @@ static inline Watch *watch_at(struct place *place)
 /* ------------------------------------------------------------------ module.c */
 
 PyObject *pyq_find_module(PyTypeObject *type); /* of Queue or a subclass; NULL with an exception */
+
+/* ------------------------------------------------------------------ interrupt.c */
+
+/* The first remembers Python's handler in C for SIGINT. The second makes it count as the default
+ * action if it raises KeyboardInterrupt now; -1 with an exception. */
+void pyq_find_interrupt_handler(void);
+int pyq_follow_interrupt_handler(void);
 
 /* ------------------------------------------------------------------ arguments.c */
 

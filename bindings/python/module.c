@@ -152,6 +152,7 @@ static int add_constants(PyObject *self)
 
 static int execute(PyObject *self)
 {
+    pyq_find_interrupt_handler();
     return add_types(self) < 0 ? -1 : add_constants(self);
 }
 
@@ -236,7 +237,7 @@ static PyModuleDef_Slot slots[] = {
 static PyModuleDef module = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "readyq._core",
-    .m_doc = "The C core of readyq; use it as readyq.",
+    .m_doc = "The C core of readyq. Import readyq instead of this module.",
     .m_size = sizeof(State),
     .m_methods = functions,
     .m_slots = slots,

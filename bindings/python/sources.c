@@ -15,7 +15,6 @@ struct source {
     int number; /* descriptor, signal or process */
     uint32_t interest;
     int64_t delay, period;
-    bool replaces; /* a signal whose handler is not called while it is watched */
 };
 
 static int add_to_core(readyq *core, readyq_watch *watch, const struct source *source)
@@ -23,9 +22,7 @@ static int add_to_core(readyq *core, readyq_watch *watch, const struct source *s
     switch (source->kind) {
     case READYQ_KIND_FD: return readyq_add(core, watch, source->number, source->interest);
     case READYQ_KIND_TIMER: return readyq_add_timer(core, watch, source->delay, source->period);
-    case READYQ_KIND_SIGNAL:
-        return source->replaces ? readyq_replace_signal(core, watch, source->number)
-                                : readyq_add_signal(core, watch, source->number);
+    case READYQ_KIND_SIGNAL: return readyq_add_signal(core, watch, source->number);
     case READYQ_KIND_PROCESS: return readyq_add_process(core, watch, source->number);
     default: return readyq_add_trigger(core, watch);
     }
@@ -191,29 +188,6 @@ static bool read_signal(PyObject *object, int *number)
     return pyq_read_integer("add_signal", "signum", object, number);
 }
 
-/* Whether Python's handler for SIGINT is the one that raises KeyboardInterrupt. It is Python's
- * default action, which a watch replaces as it replaces SIG_DFL. Python's handlers belong to the
- * main interpreter. */
-static bool is_keyboard_interrupt(bool *is)
-{
-    PyObject *module, *present = NULL, *default_handler = NULL;
-
-    *is = false;
-    if (PyInterpreterState_Get() != PyInterpreterState_Main())
-        return true;
-    module = PyImport_ImportModule("_signal");
-    if (module == NULL)
-        return false;
-    default_handler = PyObject_GetAttrString(module, "default_int_handler");
-    if (default_handler != NULL)
-        present = PyObject_CallMethod(module, "getsignal", "i", SIGINT);
-    *is = present != NULL && present == default_handler;
-    Py_DECREF(module);
-    Py_XDECREF(default_handler);
-    Py_XDECREF(present);
-    return PyErr_Occurred() == NULL;
-}
-
 PyObject *pyq_add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
                          PyObject *keywords)
 {
@@ -225,8 +199,11 @@ PyObject *pyq_add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t 
     if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
         !read_signal(values[0], &source.number))
         return NULL;
-    if (source.number == SIGINT && !is_keyboard_interrupt(&source.replaces))
-        return NULL;
+    if (source.number == SIGINT) {
+        if (pyq_follow_interrupt_handler() < 0)
+            return NULL;
+        ((Queue *)self)->watches_interrupt = true;
+    }
     return add_source((Queue *)self, &source, values[0], values[1]);
 }
 

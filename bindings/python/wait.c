@@ -35,7 +35,7 @@ static bool begin_wait(struct wait_call *wait, Queue *queue, const char *call, P
         }
     }
     wait->core = pyq_enter_queue(queue, call);
-    if (wait->core == NULL)
+    if (wait->core == NULL || (queue->watches_interrupt && pyq_follow_interrupt_handler() < 0))
         return false;
     wait->batch = pyq_new_batch(queue);
     return wait->batch != NULL;

@@ -29,9 +29,10 @@
 enum { LEVELS = 4 };
 
 static struct handled {
-    readyq_watch *first; /* linked by own.source.next_same_signal; atomic */
-    int running;         /* handlers that are running; atomic */
-    int newest;          /* the level installed last; atomic */
+    readyq_watch *first;   /* linked by own.source.next_same_signal; atomic */
+    int running;           /* handlers that are running; atomic */
+    int newest;            /* the level installed last; atomic */
+    void (*standard)(int); /* readyq_default_handler(); atomic */
     struct sigaction before[LEVELS];
 } handled[NSIG];
 
@@ -39,25 +40,24 @@ pthread_mutex_t readyq__handlers_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ------------------------------------------------------------------ in the handler */
 
-/* Marks the watches if they are to be `marked`. Returns whether one of them forbids calling a plain
- * handler below: readyq_replace_signal(). */
-static bool visit_watches(struct handled *of, bool marked)
+static void mark_watches(const struct handled *of)
 {
     readyq_watch *w = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST);
-    bool replaces = false;
 
     for (; w != NULL; w = __atomic_load_n(&w->own.source.next_same_signal, __ATOMIC_SEQ_CST)) {
         readyq *q = __atomic_load_n(&w->queue, __ATOMIC_ACQUIRE);
 
-        replaces |= (w->own.flags & READYQ__REPLACES) != 0;
-        if (!marked)
-            continue;
         __atomic_fetch_add(&w->caught, 1, __ATOMIC_SEQ_CST);
         atomic_store(&q->signalled, true); /* then `sleepers`; see wait.c */
         if (atomic_load(&q->sleepers) > 0 && !readyq__is_forked(q))
             readyq__kick(q);
     }
-    return replaces;
+}
+
+static bool is_standard(const struct handled *of, const struct sigaction *action)
+{
+    return !(action->sa_flags & SA_SIGINFO) &&
+           action->sa_handler == __atomic_load_n(&of->standard, __ATOMIC_SEQ_CST);
 }
 
 static void call_before(const struct sigaction *before, int signal, siginfo_t *info, void *context)
@@ -163,7 +163,7 @@ static void on_signal(int level, int signal, siginfo_t *info, void *context)
     const int error = errno;
     struct handled *of = &handled[signal];
     const struct sigaction before = of->before[level];
-    bool active, over, replaced;
+    bool active, watched, over;
     struct readyq__cancel cancel;
 
     if (info != NULL && info->si_code == PROBE) {
@@ -174,14 +174,16 @@ static void on_signal(int level, int signal, siginfo_t *info, void *context)
     __atomic_fetch_add(&of->running, 1, __ATOMIC_SEQ_CST);
     active =
         level == __atomic_load_n(&of->newest, __ATOMIC_SEQ_CST) || current_level(signal) == level;
-    replaced = visit_watches(of, active) && !(before.sa_flags & SA_SIGINFO);
-    over = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST) == NULL && current_level(signal) == level;
+    if (active)
+        mark_watches(of);
+    watched = __atomic_load_n(&of->first, __ATOMIC_SEQ_CST) != NULL;
+    over = !watched && current_level(signal) == level;
     if (over)
         withdraw(of, signal, &before);
     __atomic_fetch_sub(&of->running, 1, __ATOMIC_SEQ_CST);
     readyq__release_cancel(cancel);
     errno = error;
-    if (!over && !replaced)
+    if (!over && !(watched && is_standard(of, &before)))
         call_before(&before, signal, info, context);
 }
 
@@ -305,6 +307,11 @@ void readyq__check_handler(int signal)
     lock_table(&mask);
     ensure(signal);
     unlock_table(&mask);
+}
+
+void readyq__set_standard_handler(int signal, void (*handler)(int))
+{
+    __atomic_store_n(&handled[signal].standard, handler, __ATOMIC_SEQ_CST);
 }
 
 /* Restores the action below ours, if ours is the current one. */

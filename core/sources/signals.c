@@ -69,10 +69,9 @@ static int start(readyq *q, readyq_watch *w)
 const struct readyq__kind readyq__kind_signal = {
     .start = start, .event = readyq__list, .deliver = deliver, .stop = stop};
 
-static int add(readyq *q, readyq_watch *w, int signal, uint8_t flags)
+int readyq_add_signal(readyq *q, readyq_watch *w, int signal)
 {
-    const readyq_watch wanted = {
-        .kind = READYQ_KIND_SIGNAL, .fd = -1, .signal = signal, .own.flags = flags};
+    const readyq_watch wanted = {.kind = READYQ_KIND_SIGNAL, .fd = -1, .signal = signal};
     const int error = readyq__add(q, w, &wanted);
 
     if (error < 0 || !readyq__is_blocked_everywhere(signal))
@@ -86,12 +85,11 @@ static int add(readyq *q, readyq_watch *w, int signal, uint8_t flags)
     return 1;
 }
 
-int readyq_add_signal(readyq *q, readyq_watch *w, int signal)
+int readyq_default_handler(int signal, void (*handler)(int))
 {
-    return add(q, w, signal, 0);
-}
+    const int error = check(signal);
 
-int readyq_replace_signal(readyq *q, readyq_watch *w, int signal)
-{
-    return add(q, w, signal, READYQ__REPLACES);
+    if (error == 0)
+        readyq__set_standard_handler(signal, handler);
+    return error;
 }

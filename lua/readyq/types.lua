@@ -37,7 +37,8 @@
 ---@field loop_options? readyq.options for the queue of readyq.loop; set it before that is loaded
 local readyq = {}
 
----Opens a queue. A wrong option raises; a failed system call returns nil, message, errno.
+---Opens a queue. An invalid option raises an error; if a system call fails, the results are nil,
+---message, errno.
 ---@param options? readyq.options
 ---@return readyq.queue? queue
 ---@return string? message
@@ -74,9 +75,8 @@ function queue:add(source, interest, data) end
 ---@return integer? errno
 function queue:add_timer(delay, data, period) end
 
----Fires when this process receives the signal: "TERM", "SIGTERM" or its number. Handlers that were
----installed before are called, too, except for "INT": while that is watched, Ctrl-C does not raise
----"interrupted!".
+---Fires when this process receives the signal: "TERM", "SIGTERM" or its number. Handlers of others
+---are called, too. While "INT" is watched, Ctrl-C does not raise "interrupted!".
 ---@param signal string | integer
 ---@param data? any
 ---@return readyq.watch? watch
@@ -161,7 +161,8 @@ function queue:close() end
 ---@return boolean
 function queue:closed() end
 
----A descriptor that polls readable while a wait would return something. It belongs to the queue.
+---A descriptor that is readable, for poll, epoll and the like, while a wait would return
+---something. It belongs to the queue.
 ---@return integer? fd
 ---@return string? message
 ---@return integer? errno

@@ -856,48 +856,60 @@ static void test_the_handler_below_may_leave_by_a_jump(void)
     CHECK_IS(below, 101);
 }
 
-/* ------------------------------------------------------------------ readyq_replace_signal() */
+/* ------------------------------------------------------------------ readyq_default_handler() */
 
-static void test_a_plain_handler_is_not_called_while_a_watch_replaces_it(void)
+static void
+test_a_handler_that_counts_as_the_default_is_not_called_while_the_signal_is_watched(void)
 {
     struct one one;
-    readyq_watch replacing = {0};
     install(SIGUSR1, on_below, 0);
+    CHECK_IS(readyq_default_handler(SIGUSR1, on_below), 0);
+    check_calls(SIGUSR1, 1, 0);
     watch(&one, SIGUSR1);
-    CHECK_IS(readyq_replace_signal(one.q, &replacing, SIGUSR1), 0);
     check_calls(SIGUSR1, 0, 0);
-    CHECK_IS(take_all_within(one.q, 0), 2);
-    CHECK_IS(replacing.kind, READYQ_KIND_SIGNAL);
-    CHECK_IS(replacing.ready, READYQ_FIRED);
-    CHECK_IS(readyq_remove(&replacing), 0);
+    check_fired(&one);
+    CHECK_IS(readyq_default_handler(SIGUSR1, NULL), 0);
     check_calls(SIGUSR1, 1, 0);
     check_fired(&one);
+    CHECK_IS(readyq_default_handler(SIGUSR1, on_below), 0);
     unwatch(&one);
     check_calls(SIGUSR1, 1, 0);
 }
 
-static void test_a_handler_with_sa_siginfo_is_called_though_a_watch_replaces_plain_ones(void)
+static void test_a_handler_installed_over_the_default_one_is_called(void)
 {
-    readyq_watch w = {0};
-    readyq *q = open_queue();
-    install_with_info(SIGUSR1, on_below_with_info, 0);
-    CHECK_IS(readyq_replace_signal(q, &w, SIGUSR1), 0);
-    check_calls(SIGUSR1, 1, 0);
-    CHECK(take_within(q, 0) == &w);
-    readyq_close(q);
-    check_calls(SIGUSR1, 1, 0);
+    struct one one;
+    install(SIGUSR1, on_below, 0);
+    CHECK_IS(readyq_default_handler(SIGUSR1, on_below), 0);
+    watch(&one, SIGUSR1);
+    install(SIGUSR1, on_above, 0);
+    CHECK_QUIET(one.q);
+    check_calls(SIGUSR1, 0, 1);
+    check_fired(&one);
+    unwatch(&one);
+    check_calls(SIGUSR1, 0, 1);
 }
 
-static void test_replacing_refuses_the_same_signals(void)
+static void test_only_a_handler_without_sa_siginfo_counts_as_the_default(void)
+{
+    union {
+        void (*with_info)(int, siginfo_t *, void *);
+        void (*plain)(int);
+    } same = {on_below_with_info};
+    struct one one;
+    install_with_info(SIGUSR1, on_below_with_info, 0);
+    CHECK_IS(readyq_default_handler(SIGUSR1, same.plain), 0);
+    watch(&one, SIGUSR1);
+    check_calls(SIGUSR1, 1, 0);
+    check_fired(&one);
+    unwatch(&one);
+}
+
+static void test_no_handler_counts_for_a_signal_that_cannot_be_watched(void)
 {
     static const int bad[] = {0, -1, SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, 1000};
-    readyq_watch w = {0};
-    readyq *q = open_queue();
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        CHECK_IS(readyq_replace_signal(q, &w, bad[i]), -EINVAL);
-    CHECK_IS(readyq_replace_signal(q, &w, SIGUSR1), 0);
-    CHECK_IS(readyq_replace_signal(q, &w, SIGUSR1), -EBUSY);
-    readyq_close(q);
+        CHECK_IS(readyq_default_handler(bad[i], on_below), -EINVAL);
 }
 
 /* ------------------------------------------------------------------ blocked signals */
@@ -925,9 +937,6 @@ static void test_adding_a_signal_that_every_thread_blocks_returns_1_and_fires_on
     CHECK_IS(w.count, 1);
     CHECK_IS(readyq_remove(&w), 0);
     CHECK_IS(readyq_add_signal(q, &w, SIGUSR1), 0);
-    CHECK_IS(readyq_remove(&w), 0);
-    block(SIGUSR1, SIG_BLOCK);
-    CHECK_IS(readyq_replace_signal(q, &w, SIGUSR1), 1);
     readyq_close(q);
 }
 
@@ -1137,9 +1146,10 @@ TESTS(TEST(test_a_handler_that_was_installed_before_is_called_too),
       TEST(test_a_copy_can_be_unloaded_while_others_were_installed_over_its_handler),
       TEST(test_a_copy_can_be_unloaded_while_a_handler_that_will_restore_its_own_is_on_top),
       TEST(test_the_handler_below_may_leave_by_a_jump),
-      TEST(test_a_plain_handler_is_not_called_while_a_watch_replaces_it),
-      TEST(test_a_handler_with_sa_siginfo_is_called_though_a_watch_replaces_plain_ones),
-      TEST(test_replacing_refuses_the_same_signals),
+      TEST(test_a_handler_that_counts_as_the_default_is_not_called_while_the_signal_is_watched),
+      TEST(test_a_handler_installed_over_the_default_one_is_called),
+      TEST(test_only_a_handler_without_sa_siginfo_counts_as_the_default),
+      TEST(test_no_handler_counts_for_a_signal_that_cannot_be_watched),
       TEST(test_adding_a_signal_that_every_thread_blocks_returns_1_and_fires_once_unblocked),
       TEST(test_adding_a_signal_that_one_thread_does_not_block_returns_0),
       TEST(test_a_child_has_the_same_chain_and_the_parent_keeps_its_own),

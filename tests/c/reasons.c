@@ -155,12 +155,11 @@ static void test_the_reasons_of_signals_that_cannot_be_watched(void)
     };
     readyq_watch w = {0};
     readyq *q = open_queue();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         CHECK_REASON("add_signal", -1, readyq_add_signal(q, &w, cases[i].signal), -EINVAL,
                      cases[i].reason);
-        CHECK_REASON("replace_signal", -1, readyq_replace_signal(q, &w, cases[i].signal), -EINVAL,
-                     cases[i].reason);
-    }
+    CHECK_REASON("default_handler", -1, readyq_default_handler(SIGKILL, NULL), -EINVAL,
+                 "this signal cannot be caught");
     readyq_close(q);
 }
 
@@ -625,7 +624,6 @@ static void check_refused_adds(readyq *q, readyq_watch *w, int watched, int file
     CHECK_UNCHANGED(w, readyq_add_signal(q, w, 0), -EINVAL);
 #if defined(__GLIBC__)
     CHECK_UNCHANGED(w, readyq_add_signal(q, w, 32), -EINVAL);
-    CHECK_UNCHANGED(w, readyq_replace_signal(q, w, 33), -EINVAL);
 #endif
     CHECK_UNCHANGED(w, readyq_add_process(q, w, 0), -EINVAL);
     CHECK_UNCHANGED(w, readyq_add_process(q, w, INT32_MAX), -ESRCH);
@@ -680,7 +678,6 @@ static void check_busy(readyq *q, readyq_watch *w)
     CHECK_UNCHANGED(w, readyq_add(q, w, 0, READYQ_WRITE), -EBUSY);
     CHECK_UNCHANGED(w, readyq_add_timer(q, w, 1, 1), -EBUSY);
     CHECK_UNCHANGED(w, readyq_add_signal(q, w, SIGUSR1), -EBUSY);
-    CHECK_UNCHANGED(w, readyq_replace_signal(q, w, SIGUSR1), -EBUSY);
     CHECK_UNCHANGED(w, readyq_add_process(q, w, getpid()), -EBUSY);
     CHECK_UNCHANGED(w, readyq_add_trigger(q, w), -EBUSY);
 }

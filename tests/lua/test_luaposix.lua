@@ -83,12 +83,26 @@ function T.test_a_handler_that_luaposix_puts_above_ours_runs_too()
     equal(handled, 3)
 end
 
-function T.test_a_watched_ctrl_c_does_not_call_luaposix()
-    local q = readyq.new()
-    signal.signal(signal.SIGINT, function() error("called") end)
-    local watch = q:add_signal("INT")
-    signal.kill(unistd.getpid(), signal.SIGINT)
-    equal(things.event(q), watch)
+-- A handler of luaposix for Ctrl-C, installed before or after the watch, is called like any other.
+function T.test_a_watched_ctrl_c_calls_luaposix()
+    for _, is_first in ipairs {true, false} do
+        local q = readyq.new()
+        local handled = 0
+        local function install()
+            signal.signal(signal.SIGINT, function() handled = handled + 1 end)
+        end
+        if is_first then install() end
+        local watch = q:add_signal("INT")
+        if not is_first then
+            install()
+            things.nothing(q, 0)
+        end
+        signal.kill(unistd.getpid(), signal.SIGINT)
+        equal(things.event(q), watch)
+        equal(handled, 1)
+        q:close()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end
 end
 
 function T.test_signals_of_luaposix_interrupt_and_do_not_shorten_a_wait()

@@ -128,8 +128,8 @@ function T.test_a_wait_that_does_not_sleep_notices_a_handler_that_replaced_ours(
     equal(things.event(q, 0), watch)
 end
 
+-- The handler is the one of the program that runs Lua.
 function T.test_a_watched_ctrl_c_is_an_event_and_no_interruption()
-    unix.interrupt_on(INT) -- as the stock interpreter
     local q = readyq.new()
     for _, signal in ipairs {"INT", "SIGINT", INT} do
         local watch = q:add_signal(signal)

@@ -177,6 +177,27 @@ def test_handler_of_ctrl_c_that_is_not_pythons_default_runs_beside_a_watch(queue
         signal.signal(signal.SIGINT, before)
 
 
+def test_handler_of_ctrl_c_that_is_set_later_runs_beside_the_watch(queue):
+    heard = []
+    watch = queue.add_signal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append("python"))
+    try:
+        for _ in range(2):
+            assert list(queue.wait(0)) == []  # notices the handler
+            send(signal.SIGINT)
+            assert list(queue.wait(SOON)) == [watch]
+            assert heard == ["python"]
+            heard.clear()
+            signal.signal(signal.SIGINT, before)
+            assert list(queue.wait(0)) == []
+            send(signal.SIGINT)
+            assert list(queue.wait(SOON)) == [watch]
+            assert heard == []
+            signal.signal(signal.SIGINT, lambda *_: heard.append("python"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_two_watches_of_ctrl_c_both_replace_keyboard_interrupt(queue):
     watches = [queue.add_signal(signal.SIGINT) for _ in range(2)]
     send(signal.SIGINT)
