@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Counts readyq's own figures again (`make bench-check`, counted.py) and fails if one has grown by
-more than 3 % over that of counts.json, naming it. `make bench-check ACCEPT=1` writes the
-new figures to counts.json; the change then belongs in the commit that explains it.
+"""Counts readyq's own figures again (`make bench-check`, counted.py) and fails, naming the
+figure, if one is more than 3 % above that of counts.json. `make bench-check ACCEPT=1` writes the
+new figures to counts.json; commit that file together with the change that explains it.
 
 Figures depend on the compiler and the interpreter, so the file has them for each of these that was
 used, and others are not compared.
@@ -109,7 +109,7 @@ def main():
         options.counts.write_text(json.dumps(committed, indent=1, sort_keys=True) + "\n")
         return
     if not report(committed, new):
-        sys.exit("bench-check: more work than before. If that is meant: make bench-check ACCEPT=1")
+        sys.exit("bench-check: more work than before. If intended: make bench-check ACCEPT=1")
 
 
 if __name__ == "__main__":

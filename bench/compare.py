@@ -26,12 +26,12 @@ COROUTINES = ("loop", "socket", "cqueues", "copas")
 # The rows of the short table: group, what, unit, words.
 ECHO = "us of processor time per message"
 HEADLINES = [
-    ("event", "100 ready", "ns", "an event, 100 ready in a wait"),
-    ("event", "1 ready", "ns", "an event, 1 ready in a wait"),
+    ("event", "100 ready", "ns", "an event, in a wait that returns 100"),
+    ("event", "1 ready", "ns", "an event, in a wait that returns 1"),
     ("change", "add", "ns", "adding a descriptor"),
     ("timers pending", "restart, 1000", "ns", "restarting one of 1,000 timers"),
     ("timer", "add and fire, 100", "ns", "adding a timer that then fires, 100 at a time"),
-    ("wake", "wake, then wait", "ns", "a wake and its wait, in one thread"),
+    ("wake", "wake, then wait", "ns", "a wake and the wait that it ends, in one thread"),
     ("coroutine", "sleep(0), 100", "ns", "`sleep(0)` of one of 100 coroutines"),
     ("echo", "1 x 64 bytes", ECHO, "a message, echoed on one connection"),
     ("echo", "100 x 64 bytes", ECHO, "a message, echoed on 100 connections"),
@@ -65,7 +65,7 @@ Each call locks the queue and reads the clock, because delays are counted from t
 nanosecond. libev serves one thread, and counts from the time at which its last wait returned.""",
     ("C and Rust", "wake"): """\
 A wake ends exactly one wait, and a wake that comes before the wait is kept; both need the lock and
-an ordered exchange with the thread that is about to sleep.""",
+sequentially consistent atomic variables, which the thread that is about to sleep reads.""",
     ("C and Rust", "oversleep"): """\
 A wait sleeps in epoll, and the kernel adds to each such sleep the timer slack of the thread: 50 us
 unless the program changes it (PR_SET_TIMERSLACK, prctl(2)). libevent's precise timers use a
@@ -332,7 +332,7 @@ def every_ratio(chapters):
         lines = [[line[n] for n in used] for line in lines]
         parts += [f"### {name}", table([head[n] for n in used], lines)]
         if lost:
-            parts += ["Where it needs more:", "\n".join(reasons(name, unique(lost)))]
+            parts += ["Where readyq needs more:", "\n".join(reasons(name, unique(lost)))]
     return "\n\n".join(parts)
 
 

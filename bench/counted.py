@@ -104,11 +104,11 @@ and removed before the next wait.""",
         "timer",
         "Timers",
         """\
-Adding a timer that is due in an hour, restarting it, cancelling it, and timers that are due at
-once: add, wait and take, one or a hundred per turn. The timers that are restarted are always those
-that are due first, as with connections that have the same timeout and are all in use. In C, those
-that are added and cancelled are a millisecond apart: libev and libuv read the clock once per turn,
-and equal times would leave their heaps with nothing to do. asyncio has no restart; a timer is
+Adding a timer that is due in an hour, restarting it, cancelling it, and timers that are due
+immediately: add, wait and take, one or a hundred per turn. The timers that are restarted are always
+those that are due first, as with connections that have the same timeout and are all in use. In C,
+those that are added and cancelled are a millisecond apart: libev and libuv read the clock once per
+turn, and equal times would leave their heaps with nothing to do. asyncio has no restart; a timer is
 cancelled and another is added. uvloop counts in milliseconds.""",
         REPEAT,
         unit="instructions",
@@ -145,12 +145,12 @@ the answer.""",
         "rare",
         "Closing, embedding, ghosts",
         """\
-Closing a queue that watches 1,000 descriptors. A queue in another event loop: that loop's wait for
-the queue's descriptor, and one batch with one event. A ghost: a descriptor is closed before its
-watch is removed, while a duplicate keeps its file open and ready, so that the kernel reports it
-again and again, until the library has moved 1,000 others to another kernel queue. For each of them,
-readyq also asks the kernel whether the number still refers to the same file, which takes a second
-call.""",
+Closing a queue that watches 1,000 descriptors. A queue embedded in another event loop: that loop's
+wait for the queue's descriptor, and one batch with one event. A ghost: a descriptor is closed
+before its watch is removed, while a duplicate keeps its file open and ready, so that the kernel
+reports it again and again, until the library has moved the 1,000 other watches to another kernel
+queue. For each watch readyq also asks the kernel whether the number still refers to the same file,
+which takes a second call.""",
         REPEAT,
         unit="system calls",
     ),

@@ -18,17 +18,17 @@ CHAPTERS = [
         "Echo",
         """\
 One client in C has a core of its own and keeps one message in flight on each connection. The
-server, on the other core, sends each message back. The figure that compares servers is the
-processor time of the server for each message, user and system. The number of messages per second is
-lower than the inverse of that time wherever the server waits for the client: always with one
-connection, and where the client's own core is busy. Both cores are kept from halting during the
-measurement. Most of the time is the kernel's, in `recv` and `send`; and a slower server finds more
-messages at each wait, so that it waits less often. So servers differ by less than their code does.
+server, on the other core, sends each message back. To compare servers, use the processor time, user
+and system, that the server needs for each message. The number of messages per second is lower than
+the inverse of that time wherever the server waits for the client: always with one connection, and
+where the client's own core is busy. Both cores are kept from halting during the measurement. Most
+of the time is the kernel's, in `recv` and `send`; and a slower server finds more messages at each
+wait, so that it waits less often. So servers differ by less than their code does.
 
 In Lua, servers with `bytes` in their names send back whatever arrives; the others put lines
 together, as most protocols need. asyncio reads into a buffer of 256 KiB. Depending on what else the
-program has allocated, the C library gets that from the kernel, and returns it, for each message. In
-the rows marked *buffers kept*, it is told not to
+program has allocated, the C library gets this buffer from the kernel, and returns it, for each
+message. In the rows marked *buffers kept*, it is told not to
 (`MALLOC_MMAP_THRESHOLD_=8388608 MALLOC_TRIM_THRESHOLD_=33554432`).""",
         "make bench BENCH=echo",
         unit="us of processor time per message",

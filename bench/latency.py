@@ -20,9 +20,9 @@ CHAPTERS = [
 A thread waits on one core; another thread on another core wakes it, or fires its trigger. The
 figure is the time from before that call until after the wait has returned, with both cores kept
 awake. In Python the second figure is measured while a third thread computes without a pause. Two
-threads then want the GIL when the waking thread releases it: the figure is about 50 us where the
-waiting thread gets it, and the interpreter's switch interval of 5 ms more where the third one does.
-Which of them is more frequent differs from run to run, whatever the library, so these figures are
+threads then want the GIL when the waking thread releases it: the figure is about 50 us if the
+waiting thread gets it, and 5 ms more, the interpreter's switch interval, if the third one does.
+Which outcome is more frequent differs from run to run, whatever the library, so these figures are
 not compared.""",
         "make bench BENCH=latency",
         unit="us",

@@ -163,8 +163,9 @@ in each language. Every figure is for one operation, and lower is better. Instru
 calls are counted: they are the same in every run, even on a busy machine. The instructions are
 those of the program and its libraries, without those of the kernel in system calls. Times include
 the kernel's part. They are medians of interleaved rounds; the number after ± is their spread, the
-distance from the first quartile to the third. Compare times only within a column: what is beside
-each other was measured one after the other, while the speed of the machine changed.
+distance from the first quartile to the third. In the tables with a row for each library, compare
+times only within a column: the columns were measured one after another, and the speed of the
+machine changed in the meantime.
 
 ![Bar chart: processor time for each library in C, Python and Lua](images/speed.svg)
 

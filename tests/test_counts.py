@@ -103,7 +103,7 @@ def test_the_report_says_where_readyq_loses(value, is_lost, tmp_path, monkeypatc
     part = {"conditions": conditions, "quick": False, "missing": [], "rows": rows_for(value)}
     page = report.page({"counted": part})
     in_short = page.partition("### C and Rust")[2].partition("\n### ")[0]
-    assert ("Where it needs more:" in in_short) == is_lost
+    assert ("Where readyq needs more:" in in_short) == is_lost
     assert f"| Events: 100 ready | {'2' if is_lost else '**0.5**'}, libev |" in in_short
     assert "| C: **readyq** |" in page
     for image in tmp_path.iterdir():

@@ -111,7 +111,11 @@ def test_a_wrong_version_is_refused_for_each_file_that_has_another(clone):
         (r"## \[\d.*\n", "", "CHANGELOG.md has no section"),
         ("- The first.", "", f"the section of {VERSION} in CHANGELOG.md is empty"),
         (r"\[Unreleased\]", "[Unreleased]\n\n- More.", "CHANGELOG.md has changes above"),
-        ("2026-01-31", "2026-01-30", "CITATION.cff is of 2026-01-31, CHANGELOG.md of 2026-01-30"),
+        (
+            "2026-01-31",
+            "2026-01-30",
+            "CITATION.cff has the date 2026-01-31, CHANGELOG.md has 2026-01-30",
+        ),
     ],
 )
 def test_an_unfinished_changelog_is_refused(clone, pattern, text, line):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Builds the packages of a commit into a folder: the source archive (all files of the commit), the
-Python source package and its wheels, the package for luarocks, a list of what they contain and were
-built with (an SBOM in CycloneDX's format), and the checksums of all of them. Two runs on the same
-commit make the same files, byte for byte.
+Python source package and its wheels, the package for luarocks, a list of what is in them and of the
+tools that built them (an SBOM in CycloneDX's format), and the checksums of all of them. Two runs on
+the same commit make the same files, byte for byte.
 
     build/venv/bin/python tools/dist.py [-o FOLDER] [--python PYTHON]... [--wheels FOLDER]
     python3 tools/dist.py --rock     only the package for luarocks, of this tree as it is

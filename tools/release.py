@@ -82,7 +82,7 @@ def wrong_changelog(version):
         yield f"CHANGELOG.md: {date} is not a date"
     cited = project.read("CITATION.cff", r"^date-released: (.*)$")
     if cited != date:
-        yield f"CITATION.cff is of {cited or 'no date'}, CHANGELOG.md of {date}"
+        yield f"CITATION.cff has the date {cited or '(none)'}, CHANGELOG.md has {date}"
 
 
 def wrong_home():

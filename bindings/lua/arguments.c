@@ -58,8 +58,8 @@ uint32_t luaq_interest(lua_State *L, int arg)
         return (uint32_t)lua_tonumber(L, arg);
     if (lua_type(L, arg) != LUA_TSTRING)
         luaq_refuse(L, arg,
-                    "an interest is a string of the letters r, w and p, or a sum of "
-                    "readyq.READ, WRITE, ..., not %s",
+                    "string of the letters r, w and p expected, or a sum of "
+                    "readyq.READ, WRITE, ..., got %s",
                     luaL_typename(L, arg));
     for (const char *letter = lua_tostring(L, arg); *letter != '\0'; letter++) {
         const char *known = strchr(letters, *letter);
@@ -174,8 +174,8 @@ static int look_for_descriptor(lua_State *L, int arg)
     if (lua_istable(L, arg) || (lua_isuserdata(L, arg) && luaL_getmetafield(L, arg, "__index")))
         return object_descriptor(L, arg);
     lua_pushfstring(L,
-                    "an integer, an io file or an object with getfd, fileno or pollfd is "
-                    "expected, not %s",
+                    "integer, io file, or object with getfd, fileno or pollfd expected, "
+                    "got %s",
                     luaL_typename(L, arg));
     return -1;
 }

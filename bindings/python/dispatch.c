@@ -41,18 +41,18 @@ static const char *find_fault(PyObject *data)
     int flags;
 
     if (data == NULL || data == Py_None)
-        return "it has no data to call; give a function as data, or take the watch from wait()";
+        return "it has no data to call; pass a function as data, or take the watch from wait()";
     if (!PyCallable_Check(data))
-        return "its data cannot be called; give a function as data, or take the watch from wait()";
+        return "its data cannot be called; pass a function as data, or take the watch from wait()";
     function = find_function(data);
     flags = function != NULL ? flags_of(function) : 0;
     Py_XDECREF(function);
     if (flags & (CO_COROUTINE | CO_ASYNC_GENERATOR))
-        return "its data is an async function, which dispatch() cannot await; give a plain "
+        return "its data is an async function, which dispatch() cannot await; pass a plain "
                "function that starts a task, or take the watch from wait()";
     if (flags & CO_GENERATOR)
         return "its data is a generator function, and calling it would run none of its code; "
-               "give a plain function, or take the watch from wait()";
+               "pass a plain function, or take the watch from wait()";
     return NULL;
 }
 

@@ -197,7 +197,7 @@ PyDoc_STRVAR(
     "fileno($self, /)\n"
     "--\n"
     "\n"
-    "A descriptor that polls readable while wait() would return something.\n"
+    "A descriptor that is readable while wait() would return something.\n"
     "\n"
     "It is for running the queue in another event loop. It belongs to the queue: do not read or\n"
     "close it.");

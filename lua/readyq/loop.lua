@@ -43,7 +43,8 @@ end
 -- skipped.
 function loop.every(period, f, ...)
     if type(period) ~= "number" or period <= 0 or period ~= period then
-        misuse.raise("every: a period is a number of seconds above 0, not %s", tostring(period))
+        misuse.raise("every: the period must be a number of seconds above 0, not %s",
+            tostring(period))
     end
     misuse.check_function("every", f)
     local due = queue:now()
@@ -140,7 +141,7 @@ end
 -- long. Returns the number of the first, and what a wait for it alone would return; or nil and
 -- "timeout".
 function loop.any(items)
-    if type(items) ~= "table" then misuse.raise("any: a list is expected, not %s", type(items)) end
+    if type(items) ~= "table" then misuse.raise("any: list expected, got %s", type(items)) end
     return sources.wait_for_first("any", items)
 end
 

@@ -39,14 +39,14 @@ end
 
 function misuse.check_function(call, f)
     if type(f) == "function" then return end
-    misuse.raise("%s: a function is expected, not %s", call, type(f))
+    misuse.raise("%s: function expected, got %s", call, type(f))
 end
 
 -- Returns the seconds of a timeout, which may be a deadline.
 function misuse.check_timeout(call, timeout)
     if type(timeout) == "number" and timeout >= 0 then return timeout end
     if type(timeout) == "table" and type(timeout.left) == "function" then return timeout:left() end
-    misuse.raise("%s: a timeout is a number of seconds >= 0 or a deadline, not %s", call,
+    misuse.raise("%s: the timeout must be a number of seconds >= 0 or a deadline, not %s", call,
         tostring(timeout))
 end
 

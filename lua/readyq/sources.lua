@@ -17,7 +17,7 @@ local sources = {}
 -- ---------------------------------------------------------------- the end of a coroutine
 
 local function refuse(call, co)
-    misuse.raise("%s: a coroutine started by loop.spawn() is expected, not %s", call, tostring(co))
+    misuse.raise("%s: coroutine of loop.spawn() expected, got %s", call, tostring(co))
 end
 
 -- The task of a coroutine that a program passes.

@@ -330,7 +330,7 @@ function wrap(raw)
     local kind = type(raw) == "userdata" and debug.getmetatable(raw)
     local methods = kind and kind.__index
     if type(methods) ~= "table" or not methods.settimeout or not methods.getfd then
-        misuse.raise("wrap: a LuaSocket or LuaSec object is expected, not %s", tostring(raw))
+        misuse.raise("wrap: LuaSocket or LuaSec object expected, got %s", tostring(raw))
     end
     local block, total = -1.0, -1.0 -- no limits
     if raw.gettimeout then block, total = raw:gettimeout() end

@@ -28,7 +28,7 @@ from readyq import _core, prompt
 from readyq._core import Queue
 
 _HELP = (
-    "q is a queue. It calls the data of its watches while you type, as in\n"
+    "q is a queue. It calls the functions of its watches while you type, as in\n"
     "    q.add_timer(1, data=lambda w: print('tick'), period=1)\n"
     "print(q) shows it, help(q) explains it, await works. Ctrl-D exits."
 )
@@ -126,8 +126,8 @@ class Session:
         return True
 
     def _call(self, function: Callable[[], Any]) -> Any:
-        """Call it as the loop would, so that asyncio.create_task() works in a line without await.
-        Other callbacks of the loop do not run until it returns.
+        """Call the function as the loop would, so that asyncio.create_task() works in a line
+        without await. Other callbacks of the loop do not run until it returns.
         """
         asyncio._set_running_loop(self.loop)
         try:

@@ -30,11 +30,11 @@ _REST = 100  # milliseconds between checks while nothing that is ready can be ca
 def install_inputhook(queue: Queue) -> None:
     """Have the queue dispatched while the prompt waits for a key: data(watch) is called.
 
-    It is for the plain prompt of python, old and new. A second call replaces the queue; closing the
-    queue or uninstall_inputhook() ends it. A callback's exception is shown, and its watch is paused
-    if it watches a descriptor; Ctrl-C in a callback ends the callback. Watches whose data cannot be
-    called are left to your own wait(), and are shown if a later wait() could not deliver them
-    again. Raises RuntimeError outside the main interpreter.
+    It is for the plain prompt of python, in every version. A second call replaces the queue;
+    closing the queue or uninstall_inputhook() ends it. A callback's exception is shown, and its
+    watch is paused if it watches a descriptor; Ctrl-C in a callback ends the callback. Watches
+    whose data cannot be called are left to your own wait(), and are shown if a later wait() could
+    not deliver them again. Raises RuntimeError outside the main interpreter.
     """
     _core.set_inputhook(partial(_pump_python, queue))
 

@@ -25,7 +25,9 @@ def find_reader() -> Any:
 
 
 def has_keys(reader: Any) -> bool:
-    """Whether it has a key to handle: it may have read it already, so poll() does not show that."""
+    """Whether the reader has a key to handle. It may have read that key already, so that poll() on
+    the terminal would not show it.
+    """
     try:
         return bool(reader.console.wait(0))
     except (AttributeError, TypeError):

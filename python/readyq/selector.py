@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """readyq.Selector: the interface of the standard library's selectors over a Queue.
 
-A watch holds all that is in a SelectorKey: the file object is its source, the data its data. Keys
-are made when they are asked for. The module selectors documents what a selector does.
+A watch holds everything that a SelectorKey holds: the key's file object is the source of the watch,
+and the key's data is its data. Keys are made when they are asked for. The module selectors
+documents what a selector does.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ class Selector(BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Wait until something is ready, and return a list of (key, events).
 
-        timeout is in seconds: None waits forever; 0 or less returns at once what is ready. It is
+        timeout is in seconds: None waits forever; 0 or less returns what is ready at once. It is
         not rounded, and select() never returns early. An exception that a signal handler raises
         ends the wait.
         """

@@ -28,11 +28,11 @@ end
 
 function T.test_a_source_must_be_a_number_or_an_object()
     for _, source in ipairs {"7", true, print, coroutine.create(function() end)} do
-        raises("an integer, an io file or an object with getfd", method, "add", source, "r")
+        raises("integer, io file, or object with getfd", method, "add", source, "r")
     end
-    raises("an integer, an io file or an object with getfd", method, "add")
+    raises("integer, io file, or object with getfd", method, "add")
     raises("it has no getfd, fileno or pollfd", method, "add", {}, "r")
-    raises("not userdata", method, "add", readyq.new():add_trigger():handle(), "r")
+    raises("got userdata", method, "add", readyq.new():add_trigger():handle(), "r")
 end
 
 function T.test_an_object_must_give_a_descriptor()
@@ -61,7 +61,7 @@ function T.test_an_interest_must_be_valid()
     raises("'rx' has letters other than r, w and p", method, "add", fd, "rx")
     raises("'1' has letters other", method, "add", fd, "1")
     for _, interest in ipairs {1.5, -1, 2 ^ 32, NAN, true, {}} do
-        raises("an interest is a string of the letters", method, "add", fd, interest)
+        raises("string of the letters r, w and p expected", method, "add", fd, interest)
     end
     for _, bits in ipairs {readyq.FIRED, readyq.READ_CLOSED, readyq.ERROR, readyq.EDGE, 2 ^ 20} do
         raises("#3 to .*the interest is not valid.* combine READ", method, "add", fd, bits)
@@ -74,8 +74,8 @@ function T.test_a_wrong_interest_of_modify_changes_nothing()
     local invalid = "to 'modify' %(modify%(%) failed for descriptor.*the interest is not valid"
     raises("#1 " .. invalid, function() watch:modify(readyq.FIRED) end)
     raises("#2 " .. invalid, function() q:modify(watch, readyq.FIRED) end)
-    raises("#1 to 'modify' %(an interest is .*, not no value", function() watch:modify() end)
-    raises("#2 to 'modify' %(an interest is .*, not nil", function() q:modify(watch) end)
+    raises("#1 to 'modify' %(string .*, got no value", function() watch:modify() end)
+    raises("#2 to 'modify' %(string .*, got nil", function() q:modify(watch) end)
     equal(watch.interest, readyq.READ)
     things.event(q)
 end

@@ -115,7 +115,7 @@ function T.test_an_argument_that_is_no_descriptor_or_period_is_refused_by_name()
         raises(refused, loop.writable, nil, 0)
     end)
     for _, period in ipairs {0, -1, 0 / 0, "1", {}} do
-        raises("a period is a number of seconds above 0", loop.every, period, print)
+        raises("the period must be a number of seconds above 0", loop.every, period, print)
     end
 end
 

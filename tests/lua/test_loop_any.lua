@@ -192,9 +192,9 @@ function T.test_a_wrong_item_is_an_error_and_changes_nothing()
             equal(#loop.queue, 0)
         end
         raises("any: item 2 must be a descriptor", loop.any, {r, {}})
-        raises("any: a list is expected, not nil", loop.any)
+        raises("any: list expected, got nil", loop.any)
         raises("any: there is nothing to wait for", loop.any, {})
-        raises("any: a timeout is", loop.any, {r, timeout = -1})
+        raises("any: the timeout must be", loop.any, {r, timeout = -1})
         unix.write(w, "x")
         equal(loop.readable(r, 5), true)
     end)
@@ -238,7 +238,7 @@ function T.test_a_deadline_limits_all_waits_of_an_exchange_together()
         loop.sleep(deadline)
     end)
     for _, wrong in ipairs {-1, "soon", 0 / 0, {}} do
-        raises("deadline: a timeout is a number", loop.deadline, wrong)
+        raises("deadline: the timeout must be a number", loop.deadline, wrong)
     end
     loop.step(loop.deadline(0))
 end

@@ -145,9 +145,9 @@ end
 function T.test_a_wrong_join_is_an_error_that_names_the_call()
     run(function()
         for _, wrong in ipairs {1, "co", coroutine.create(function() end), {}} do
-            raises("join.lua:%d+: join: a coroutine started by loop.spawn%(%) is expected",
+            raises("join.lua:%d+: join: coroutine of loop.spawn%(%) expected",
                 function() loop.join(wrong) end)
-            raises("cancel: a coroutine started by loop.spawn", loop.cancel, wrong)
+            raises("cancel: coroutine of loop.spawn", loop.cancel, wrong)
         end
         raises("join: a coroutine cannot wait for its own end", loop.join, (coroutine.running()))
     end)

@@ -78,11 +78,11 @@ function T.test_a_bad_timeout_leaves_nothing_behind()
     local r = things.pipe()
     run(function()
         for _, timeout in ipairs {-1, "soon", 0 / 0} do
-            raises("a timeout is a number", loop.sleep, timeout)
-            raises("a timeout is a number", loop.readable, r, timeout)
-            raises("a timeout is a number", loop.wait_process, unix.getpid(), timeout)
+            raises("the timeout must be a number", loop.sleep, timeout)
+            raises("the timeout must be a number", loop.readable, r, timeout)
+            raises("the timeout must be a number", loop.wait_process, unix.getpid(), timeout)
         end
-        raises("misuse.lua:%d+: sleep: a timeout", function() loop.sleep(-1) end)
+        raises("misuse.lua:%d+: sleep: the timeout", function() loop.sleep(-1) end)
         raises("wait_process: number expected", loop.wait_process, "rubbish", 60)
     end)
 end

@@ -691,7 +691,7 @@ function T.test_errors_name_the_line_of_the_program()
     local expected = "test_socket.lua:" .. line .. ": bad argument #1 to 'receive'"
     raises(expected, call)
     run(function() raises(expected, call) end)
-    raises("wrap: a LuaSocket or LuaSec object is expected, not nil", socket.wrap)
+    raises("wrap: LuaSocket or LuaSec object expected, got nil", socket.wrap)
     object:close()
     peer:close()
 end

@@ -29,7 +29,7 @@ COMBINE = (
 NAMES = 'use a name such as "TERM" or "SIGTERM", or a number (kill -l lists the signals)'
 UNCATCHABLE = "SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE and SIGILL cannot be watched"
 ASYNC = (
-    "its data is an async function, which dispatch() cannot await; give a plain function that "
+    "its data is an async function, which dispatch() cannot await; pass a plain function that "
     "starts a task, or take the watch from wait()"
 )
 BEFORE = "remove a watch before its descriptor is closed"
@@ -287,13 +287,13 @@ MISTAKES = [
      f"dispatch() failed for <readyq.Watch trigger, data=<Client>>: {ASYNC}"),
     (lambda w: dispatch(w, produce), TypeError,
      f"dispatch() failed for <readyq.Watch trigger, data={produce!r}>: its data is a generator "
-     "function, and calling it would run none of its code; give a plain function, or take the "
+     "function, and calling it would run none of its code; pass a plain function, or take the "
      "watch from wait()"),
     (lambda w: dispatch(w, tick(w.trigger)), TypeError,
-     "dispatch() failed for <readyq.Watch trigger>: it has no data to call; give a function as "
+     "dispatch() failed for <readyq.Watch trigger>: it has no data to call; pass a function as "
      "data, or take the watch from wait()"),
     (lambda w: dispatch(w, "mail"), TypeError,
-     "dispatch() failed for <readyq.Watch trigger, data='mail'>: its data cannot be called; give a "
+     "dispatch() failed for <readyq.Watch trigger, data='mail'>: its data cannot be called; pass a "
      "function as data, or take the watch from wait()"),
     # closed queues, and what is no queue
     (lambda w: w.shut.add(w.free), ValueError, "add() failed: the queue is closed; open a new one"),

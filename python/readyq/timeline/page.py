@@ -88,7 +88,7 @@ def _colours() -> str:
 
 
 def _embed(data: Any) -> str:
-    """JSON that cannot end the element it is in."""
+    """JSON, escaped so that it cannot end the element that contains it."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 

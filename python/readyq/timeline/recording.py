@@ -97,8 +97,8 @@ class Track:
 
     @property
     def lifetime(self) -> tuple[int | None, int | None]:
-        """When a watch was added and removed, or a thread was first and last seen. None: before the
-        recording, or not before its end.
+        """When a watch was added and removed, or a thread was first and last seen. The first is
+        None if that was before the recording began, the second if it had not happened at its end.
         """
         if self.kind == "watch":
             added = [mark.at for mark in self.marks if mark.kind == "add"]
