@@ -7,7 +7,7 @@
 
 void readyq__open_batch(readyq *q, readyq_batch *batch)
 {
-    batch->own.queue = q;
+    readyq__set(batch, own.queue, q); /* another thread may be reading it */
     batch->own.next = batch->own.stop = &batch->own.held;
     readyq__list_init(&batch->own.held);
     readyq__link_before(&q->batches, &batch->own.opened);
@@ -20,7 +20,7 @@ void readyq__close_batch(readyq *q, readyq_batch *batch)
     readyq__give_back(q, batch);
     readyq__unlink(&batch->own.opened);
     q->nbatches--;
-    batch->own.queue = NULL;
+    readyq__set(batch, own.queue, NULL);
     batch->own.next = batch->own.stop = NULL;
 }
 

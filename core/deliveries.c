@@ -5,6 +5,21 @@
  */
 #include "internal.h"
 
+/* Takes the lock of the batch's queue. NULL: the batch is not open; its thread may have closed it,
+ * by waiting again, while this one waited for the lock. */
+static readyq *lock_queue_of(const readyq_batch *batch)
+{
+    readyq *q = __atomic_load_n(&batch->own.queue, __ATOMIC_RELAXED);
+
+    if (q == NULL)
+        return NULL;
+    readyq__lock(q);
+    if (batch->own.queue == q)
+        return q;
+    readyq__unlock(q);
+    return NULL;
+}
+
 static readyq_watch *next_of(readyq_batch *batch)
 {
     struct readyq__link *link = batch->own.next;
@@ -53,13 +68,13 @@ static readyq_watch *deliver_next(readyq *q, readyq_batch *batch)
 
 /* A delivery changes nothing that another thread could take before this batch gives its watch back,
  * so no sleeping thread is kicked. */
-static READYQ__OUT_OF_LINE readyq_watch *next_slow(readyq *q, readyq_batch *batch)
+static READYQ__OUT_OF_LINE readyq_watch *next_slow(readyq_batch *batch)
 {
+    readyq *q = lock_queue_of(batch);
     readyq_watch *w = NULL;
 
     if (q == NULL)
         return NULL;
-    readyq__lock(q);
     if (batch->own.next != &batch->own.held) {
         w = deliver_next(q, batch);
     } else {
@@ -89,9 +104,9 @@ static READYQ__OUT_OF_LINE readyq_watch *next_special(readyq_batch *batch)
     if (q == NULL)
         return NULL;
     if (batch->own.next == &batch->own.held)
-        return q->observed || q->pollable >= 0 ? next_slow(q, batch) : NULL;
+        return q->observed || q->pollable >= 0 ? next_slow(batch) : NULL;
     if (next_has_flags(batch) || thread == 0 || !q->counts_only)
-        return next_slow(q, batch);
+        return next_slow(batch);
     ticks = readyq__cycles();
     w = next_of(batch);
     batch->own.stop = batch->own.next;
@@ -104,7 +119,7 @@ static READYQ__OUT_OF_LINE readyq_watch *next_special(readyq_batch *batch)
 readyq_watch *readyq_next(readyq_batch *batch)
 {
     if (!readyq__alone())
-        return next_slow(batch->own.queue, batch);
+        return next_slow(batch);
     if (batch->own.next == batch->own.stop || next_has_flags(batch))
         return next_special(batch);
     return next_of(batch);
@@ -119,12 +134,11 @@ static readyq_watch *first_of(const readyq_batch *batch)
 
 static READYQ__OUT_OF_LINE readyq_watch *first_locked(readyq_batch *batch)
 {
-    readyq *q = batch->own.queue;
+    readyq *q = lock_queue_of(batch);
     readyq_watch *w;
 
     if (q == NULL)
         return NULL;
-    readyq__lock(q);
     w = first_of(batch);
     readyq__unlock(q);
     return w;
@@ -137,12 +151,11 @@ readyq_watch *readyq_first(readyq_batch *batch)
 
 size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[], size_t size)
 {
-    readyq *q = batch->own.queue;
+    readyq *q = lock_queue_of(batch);
     size_t n = 0;
 
     if (q == NULL)
         return 0;
-    readyq__lock(q);
     for (struct readyq__link *at = batch->own.next; at != &batch->own.held; at = at->next, n++) {
         if (n < size && watches != NULL)
             watches[n] = readyq__owner(at, link);
@@ -157,11 +170,10 @@ size_t readyq_peek(readyq_batch *batch, readyq_watch *watches[], uint32_t ready[
  * changed in the kernel. */
 int readyq_done(readyq_batch *batch)
 {
-    readyq *q = batch->own.queue;
+    readyq *q = lock_queue_of(batch);
 
     if (q == NULL)
         return 0;
-    readyq__lock(q);
     if (q->observed)
         observe_end(q);
     readyq__close_batch(q, batch);

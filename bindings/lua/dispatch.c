@@ -94,7 +94,7 @@ static void resume(lua_State *L)
 
     if (!lua_checkstack(co, 2))
         luaL_error(L, "dispatch: the stack of a coroutine is full");
-    lua_pop(L, 1);
+    lua_insert(L, -3); /* it stays on the stack: nothing else may refer to it */
     lua_xmove(L, co, 2);
     status = resume_thread(co, L, 2, &results);
     if (status > LUA_YIELD) {
@@ -102,6 +102,7 @@ static void resume(lua_State *L)
         raise_error_of(L, co);
     }
     lua_pop(co, results);
+    lua_pop(L, 1);
 }
 
 /* [-n, +1, e] Calls what the batch still has; `count` were called before. */

@@ -8,12 +8,22 @@
 
 #define RECORDING "readyq.recording"
 
-static readyq_recording **check(lua_State *L)
+static readyq_recording **check_type(lua_State *L)
 {
     readyq_recording **r = luaL_testudata(L, 1, RECORDING);
 
     if (r == NULL)
         luaq_refuse(L, 1, "readyq.recording expected, got %s", luaL_typename(L, 1));
+    return r;
+}
+
+/* Another object's finalizer may use it after its own. */
+static readyq_recording **check(lua_State *L)
+{
+    readyq_recording **r = check_type(L);
+
+    if (*r == NULL)
+        luaL_error(L, "attempt to use a collected readyq.recording");
     return r;
 }
 
@@ -30,7 +40,7 @@ static int stop(lua_State *L)
 /* [-1, +0, -] __gc */
 static int discard(lua_State *L)
 {
-    readyq_recording **r = lua_touserdata(L, 1);
+    readyq_recording **r = check_type(L);
 
     readyq_discard(*r);
     *r = NULL;

@@ -113,7 +113,9 @@ static void push_field(lua_State *L, struct watch *watch, enum field field)
     case READABLE: lua_pushboolean(L, (w->ready & READYQ_READ) != 0); break;
     case READY: lua_pushinteger(L, w->ready); break;
     case SOURCE: lua_getiuservalue(L, 1, WATCH_SOURCE); break;
-    case STATUS: push_or_nil(L, w->ready & READYQ_FIRED ? w->status : -1); break;
+    case STATUS:
+        push_or_nil(L, w->kind == READYQ_KIND_PROCESS && w->ready & READYQ_FIRED ? w->status : -1);
+        break;
     default: lua_pushboolean(L, (w->ready & READYQ_WRITE) != 0); break; /* WRITABLE */
     }
 }

@@ -184,12 +184,12 @@ PyObject *
 pyq_show_object(PyObject *object);     /* its repr, cut to fit a line; its type if that raises */
 PyObject *pyq_show_data(Watch *watch); /* "data=...", or "" for None */
 PyObject *pyq_describe_watch(Watch *watch); /* the repr without its brackets */
-PyObject *pyq_show_watch(Watch *watch);
+PyObject *pyq_show_watch(PyObject *watch);
 
 /* A list of watches that were not taken, and what each is ready for. */
 PyObject *pyq_show_batch(PyObject *watches, const uint32_t *ready);
 
-PyObject *pyq_show_queue(Queue *queue);
+PyObject *pyq_show_queue(PyObject *queue);
 
 /* ------------------------------------------------------------------ watch.c */
 
@@ -206,8 +206,19 @@ void pyq_release_watch(Watch *watch);
  * The caller has a reference to it. */
 int pyq_detach_watch(Watch *watch);
 
-PyObject *pyq_modify_watch(Watch *watch, PyObject *interest);
-PyObject *pyq_remove_watch(Watch *watch);
+/* Its data with a reference, or NULL without an exception if it was deleted. */
+static inline PyObject *pyq_data_of(Watch *watch)
+{
+    PyObject *data;
+
+    Py_BEGIN_CRITICAL_SECTION(watch);
+    data = Py_XNewRef(watch->core.data);
+    Py_END_CRITICAL_SECTION();
+    return data;
+}
+
+PyObject *pyq_modify_watch(PyObject *watch, PyObject *interest);
+PyObject *pyq_remove_watch(PyObject *watch, PyObject *none);
 
 /* ------------------------------------------------------------------ queue.c */
 

@@ -72,20 +72,10 @@ static inline bool is_plain(Watch *watch)
     return plain;
 }
 
-static PyObject *data_of(Watch *watch)
-{
-    PyObject *data;
-
-    Py_BEGIN_CRITICAL_SECTION(watch);
-    data = Py_XNewRef(watch->core.data);
-    Py_END_CRITICAL_SECTION();
-    return data;
-}
-
 /* Whether its data can be called; else an exception. */
 static bool check_watch(Watch *watch)
 {
-    PyObject *data = data_of(watch);
+    PyObject *data = pyq_data_of(watch);
     const char *fault = find_fault(data);
 
     Py_XDECREF(data);
@@ -133,7 +123,7 @@ static PyObject *call_object(PyObject *data, PyObject *watch)
 /* Another thread may have removed the watch that was checked, or changed its data. */
 static bool call_data(Watch *watch)
 {
-    PyObject *data = data_of(watch), *result;
+    PyObject *data = pyq_data_of(watch), *result;
 
     if (data == NULL)
         return check_watch(watch);

@@ -18,6 +18,15 @@ static PyObject *choose_class(int error)
     }
 }
 
+/* The class is taken from the object: in 3.9 `except` goes by the type that was set. Releases it. */
+static PyObject *raise_os_error(PyObject *exception)
+{
+    if (exception != NULL)
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_XDECREF(exception);
+    return NULL;
+}
+
 static PyObject *raise_text(int error, const char *text)
 {
     PyObject *type = choose_class(error);
@@ -25,14 +34,10 @@ static PyObject *raise_text(int error, const char *text)
 
     if (sentence == NULL)
         return NULL;
-    if (type == PyExc_OSError) { /* made here: in 3.9 `except` goes by the type that was set */
-        PyObject *exception = PyObject_CallFunction(type, "iO", -error, sentence);
-        if (exception != NULL)
-            PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-        Py_XDECREF(exception);
-    } else {
+    if (type == PyExc_OSError)
+        raise_os_error(PyObject_CallFunction(type, "iO", -error, sentence));
+    else
         PyErr_SetObject(type, sentence);
-    }
     Py_DECREF(sentence);
     return NULL;
 }
@@ -61,14 +66,9 @@ PyObject *pyq_raise_watch_error(const char *call, const Watch *watch, int error)
 PyObject *pyq_raise_os_error(const char *call, int error, PyObject *path)
 {
     char text[512];
-    PyObject *exception;
 
     readyq_explain(call, -1, error, text, sizeof text);
-    exception = PyObject_CallFunction(PyExc_OSError, "isO", -error, text, path);
-    if (exception != NULL) /* of the subclass for the errno */
-        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-    Py_XDECREF(exception);
-    return NULL;
+    return raise_os_error(PyObject_CallFunction(PyExc_OSError, "isO", -error, text, path));
 }
 
 /* The core does not write this text: the target may have characters that its text cannot hold. */

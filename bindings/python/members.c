@@ -10,6 +10,11 @@
 
 /* ------------------------------------------------------------------ finding */
 
+static bool has_object(const Watch *watch)
+{
+    return watch->core.kind == READYQ_KIND_FD || watch->core.kind == READYQ_KIND_PROCESS;
+}
+
 /* For a source that has no descriptor, or no longer has one. */
 static Watch *find_by_identity(Queue *self, PyObject *source)
 {
@@ -18,7 +23,7 @@ static Watch *find_by_identity(Queue *self, PyObject *source)
     Py_BEGIN_CRITICAL_SECTION(self);
     for (struct place *at = self->watches.next; at != &self->watches && found == NULL;
          at = at->next)
-        if (watch_at(at)->source == source)
+        if (watch_at(at)->source == source && has_object(watch_at(at)))
             found = (Watch *)Py_NewRef(watch_at(at));
     Py_END_CRITICAL_SECTION();
     return found;
@@ -35,24 +40,6 @@ static Watch *find_by_descriptor(Queue *self, int fd)
         found = (Watch *)Py_NewRef(watch_of(core));
     Py_END_CRITICAL_SECTION();
     return found;
-}
-
-/* Finds the object itself, and then clears the exception that its descriptor raised. */
-static Watch *find_despite_error(Queue *self, PyObject *object)
-{
-    PyObject *type, *value, *traceback;
-    Watch *watch;
-
-    PyErr_Fetch(&type, &value, &traceback);
-    watch = find_by_identity(self, object);
-    if (watch == NULL) {
-        PyErr_Restore(type, value, traceback);
-        return NULL;
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(traceback);
-    return watch;
 }
 
 /* The watch that `object` is, or that has its descriptor, or that has it as its source, with a
@@ -72,7 +59,10 @@ static Watch *find_watch(Queue *self, const char *call, PyObject *object)
         return NULL;
     if (watch != NULL || PyLong_Check(object)) /* equal numbers need not be the same object */
         return watch;
-    return find_despite_error(self, object);
+    watch = find_by_identity(self, object);
+    if (watch != NULL)
+        PyErr_Clear(); /* its descriptor's */
+    return watch;
 }
 
 /* After find_watch() found nothing: whether the object is simply not in the queue. It has a
@@ -147,7 +137,7 @@ PyObject *pyq_modify_member(PyObject *object, PyObject *const *arguments, Py_ssi
     watch = find_watch(self, "modify", values[0]);
     if (watch == NULL)
         return raise_unknown(self, "modify", values[0]);
-    result = pyq_modify_watch(watch, values[1]);
+    result = pyq_modify_watch((PyObject *)watch, values[1]);
     Py_DECREF(watch);
     return result;
 }
@@ -163,7 +153,7 @@ PyObject *pyq_remove_member(PyObject *object, PyObject *source)
     watch = find_watch(self, "remove", source);
     if (watch == NULL)
         return raise_unknown(self, "remove", source);
-    result = pyq_remove_watch(watch);
+    result = pyq_remove_watch((PyObject *)watch, NULL);
     Py_DECREF(watch);
     return result;
 }

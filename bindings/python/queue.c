@@ -295,11 +295,6 @@ static int is_true(PyObject *Py_UNUSED(self))
     return 1;
 }
 
-static PyObject *repr_queue(PyObject *self)
-{
-    return pyq_show_queue((Queue *)self);
-}
-
 /* ------------------------------------------------------------------ the type */
 
 static PyMemberDef members[] = {
@@ -345,7 +340,7 @@ static PyType_Slot slots[] = {
     {Py_tp_traverse, traverse_queue},
     {Py_tp_clear, clear_queue},
     {Py_tp_dealloc, dealloc_queue},
-    {Py_tp_repr, repr_queue},
+    {Py_tp_repr, pyq_show_queue},
     {Py_tp_iter, pyq_iterate_members},
     {Py_nb_bool, is_true},
     {Py_sq_length, pyq_count_members},

@@ -31,21 +31,10 @@ static long found_of(const Watch *watch)
     return asked == (EVENT_READ | EVENT_WRITE) ? choose_events(LOAD(watch, ready), BROKEN) : asked;
 }
 
-static PyObject *data_of(Watch *watch)
-{
-    PyObject *data;
-
-    Py_BEGIN_CRITICAL_SECTION(watch);
-    data = watch->core.data;
-    Py_XINCREF(data);
-    Py_END_CRITICAL_SECTION();
-    return data != NULL ? data : Py_NewRef(Py_None); /* it was deleted */
-}
-
 /* What tuple.__new__(type, (fileobj, fd, events, data)) makes, without that tuple. */
 static PyObject *make_key(PyTypeObject *type, Watch *watch)
 {
-    PyObject *key = type->tp_alloc(type, 4), *fd, *events;
+    PyObject *key = type->tp_alloc(type, 4), *fd, *events, *data;
 
     if (key == NULL)
         return NULL;
@@ -54,10 +43,11 @@ static PyObject *make_key(PyTypeObject *type, Watch *watch)
 #endif
     fd = PyLong_FromLong(watch->core.fd);
     events = PyLong_FromLong(asked_of(watch));
+    data = pyq_data_of(watch);
     PyTuple_SET_ITEM(key, 0, Py_NewRef(watch->source));
     PyTuple_SET_ITEM(key, 1, fd);
     PyTuple_SET_ITEM(key, 2, events);
-    PyTuple_SET_ITEM(key, 3, data_of(watch));
+    PyTuple_SET_ITEM(key, 3, data != NULL ? data : Py_NewRef(Py_None)); /* it was deleted */
     if (fd == NULL || events == NULL)
         Py_CLEAR(key);
     return key;

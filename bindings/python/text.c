@@ -35,11 +35,8 @@ PyObject *pyq_show_object(PyObject *object)
 
 PyObject *pyq_show_data(Watch *watch)
 {
-    PyObject *data, *shown, *text;
+    PyObject *data = pyq_data_of(watch), *shown, *text;
 
-    Py_BEGIN_CRITICAL_SECTION(watch);
-    data = Py_XNewRef(watch->core.data);
-    Py_END_CRITICAL_SECTION();
     if (data == NULL || data == Py_None) {
         Py_XDECREF(data);
         return PyUnicode_FromString("");
@@ -93,9 +90,9 @@ static PyObject *show(Watch *watch, uint32_t ready)
     return text;
 }
 
-PyObject *pyq_show_watch(Watch *watch)
+PyObject *pyq_show_watch(PyObject *watch)
 {
-    return show(watch, LOAD(watch, ready));
+    return show((Watch *)watch, LOAD((Watch *)watch, ready));
 }
 
 PyObject *pyq_show_batch(PyObject *watches, const uint32_t *ready)
@@ -119,8 +116,9 @@ PyObject *pyq_show_batch(PyObject *watches, const uint32_t *ready)
     return text;
 }
 
-PyObject *pyq_show_queue(Queue *queue)
+PyObject *pyq_show_queue(PyObject *object)
 {
+    const Queue *queue = (Queue *)object;
     const char *name = Py_TYPE(queue)->tp_name; /* with the module for our own type */
     size_t size;
 

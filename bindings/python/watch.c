@@ -72,12 +72,13 @@ static void dealloc_watch(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
 
     PyObject_GC_UnTrack(object);
-    if (((Watch *)object)->weakrefs != NULL)
+    Py_TRASHCAN_BEGIN(object, dealloc_watch) if (((Watch *)object)->weakrefs != NULL)
         PyObject_ClearWeakRefs(object);
     clear_watch(object);
     Py_DECREF(((Watch *)object)->queue);
     type->tp_free(object);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 /* ------------------------------------------------------------------ its methods */
@@ -97,8 +98,9 @@ static PyObject *raise_refusal(Queue *queue, const char *call, Watch *self, int 
                                  error == -ENOENT && queue->closed ? -ESHUTDOWN : error);
 }
 
-PyObject *pyq_modify_watch(Watch *self, PyObject *object)
+PyObject *pyq_modify_watch(PyObject *watch, PyObject *object)
 {
+    Watch *self = (Watch *)watch;
     char call[BITS_SIZE + 32], bits[BITS_SIZE];
     uint32_t interest;
     Queue *queue;
@@ -133,8 +135,9 @@ int pyq_detach_watch(Watch *self)
     return error;
 }
 
-PyObject *pyq_remove_watch(Watch *self)
+PyObject *pyq_remove_watch(PyObject *watch, PyObject *Py_UNUSED(none))
 {
+    Watch *self = (Watch *)watch;
     int error = pyq_detach_watch(self);
 
     if (error == -ENOENT || error == -ESHUTDOWN) /* it has fired, was removed or closed */
@@ -164,16 +167,6 @@ static PyObject *watch_restart(PyObject *object, PyObject *delay)
         return raise_refusal(queue, "restart", self, error);
     pyq_trace(queue, NULL, self);
     Py_RETURN_NONE;
-}
-
-static PyObject *watch_modify(PyObject *self, PyObject *interest)
-{
-    return pyq_modify_watch((Watch *)self, interest);
-}
-
-static PyObject *watch_remove(PyObject *self, PyObject *Py_UNUSED(none))
-{
-    return pyq_remove_watch((Watch *)self);
 }
 
 static PyObject *watch_fire(PyObject *object, PyObject *Py_UNUSED(none))
@@ -283,11 +276,6 @@ static PyObject *get_writable(PyObject *self, void *Py_UNUSED(closure))
 
 /* ------------------------------------------------------------------ the type */
 
-static PyObject *repr_watch(PyObject *self)
-{
-    return pyq_show_watch((Watch *)self);
-}
-
 static PyMemberDef members[] = {
     {"queue", Py_T_OBJECT_EX, offsetof(Watch, queue), Py_READONLY, watch_queue_doc},
     {"source", Py_T_OBJECT_EX, offsetof(Watch, source), Py_READONLY, watch_source_doc},
@@ -314,9 +302,9 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyMethodDef methods[] = {
-    {"modify", watch_modify, METH_O, watch_modify_doc},
+    {"modify", pyq_modify_watch, METH_O, watch_modify_doc},
     {"restart", watch_restart, METH_O, watch_restart_doc},
-    {"remove", watch_remove, METH_NOARGS, watch_remove_doc},
+    {"remove", pyq_remove_watch, METH_NOARGS, watch_remove_doc},
     {"fire", watch_fire, METH_NOARGS, watch_fire_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, class_getitem_doc},
     {NULL, NULL, 0, NULL},
@@ -324,7 +312,7 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)watch_doc}, {Py_tp_traverse, traverse_watch}, {Py_tp_clear, clear_watch},
-    {Py_tp_dealloc, dealloc_watch}, {Py_tp_repr, repr_watch},         {Py_tp_members, members},
+    {Py_tp_dealloc, dealloc_watch}, {Py_tp_repr, pyq_show_watch},     {Py_tp_members, members},
     {Py_tp_getset, attributes},     {Py_tp_methods, methods},         {0, NULL},
 };
 
