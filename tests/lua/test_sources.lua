@@ -183,7 +183,7 @@ function T.test_get_finds_a_watch_by_what_was_added_or_by_its_number()
     equal(q:get({getfd = function() return -1 end}), nil)
     equal(q:get({}), nil)
     equal(q:get(io.stdin), nil)
-    raises("an integer, an io file", q.get, q, "x")
+    raises("integer, io file", q.get, q, "x")
     raises("not a descriptor", q.get, q, -1)
 end
 
