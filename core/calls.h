@@ -213,9 +213,11 @@ int readyq__pollable_renew(readyq *q);
 int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest);
 uint32_t readyq__kernel_interest(const readyq_watch *w);
 
-/* For rebuild.c. The first swaps `kernel` and `next_kernel`, the second closes the next kernel
- * queue. */
-void readyq__exchange_kernels(readyq *q);
+/* Whether the number is that of one of the queue's own descriptors. */
+bool readyq__is_own(const readyq *q, int fd);
+
+/* The first closes a kernel queue if it is open, the second the next one. */
+void readyq__close_kernel(readyq *q, int *kernel, bool forked);
 void readyq__drop_next(readyq *q);
 
 /* Registers w->fd in the table and the kernel; -errno as from backend->update. The second function
@@ -251,7 +253,7 @@ void readyq__mark_stale(readyq *q, readyq_watch *w);
 /* ------------------------------------------------------------------ rebuild.c */
 
 /* Fetches events without sleeping until the kernel has no more. Returns what backend->wait does. */
-int readyq__fetch_all(readyq *q);
+int readyq__fetch_all(readyq *q, int kernel);
 
 /* Both remove ghosts. The first goes one step further in filling the next kernel queue; it is
  * called until it sets rebuild_due. The second replaces the current kernel queue with the next one

@@ -38,15 +38,10 @@ struct readyq__events {
     struct readyq__link *last;
 };
 
-static inline void readyq__count_events(readyq *q, size_t n)
+static inline struct readyq__events readyq__begin_events(readyq *q, size_t n)
 {
     q->stats.kinds[READYQ_KIND_FD].events += n;
     q->nready += n;
-}
-
-static inline struct readyq__events readyq__begin_events(readyq *q, size_t n)
-{
-    readyq__count_events(q, n);
     q->may_be_level |= n > 0;
     return (struct readyq__events){q, q->slots, q->ready.prev};
 }
@@ -64,7 +59,8 @@ static inline void readyq__end_events(struct readyq__events *events)
 /* An event that is not plain after all: readyq__begin_events() has counted it in advance. */
 static inline void readyq__drop_event(struct readyq__events *events)
 {
-    readyq__count_events(events->q, (size_t)-1);
+    events->q->stats.kinds[READYQ_KIND_FD].events--;
+    events->q->nready--;
 }
 
 /* Any other kernel event. */

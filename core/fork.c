@@ -43,7 +43,7 @@ static void begin(bool reset_locks)
         readyq__forget_threads(q);
         q->pollable_forked = q->pollable >= 0;
         if (q->closed && !atomic_load(&q->shut)) {
-            q->backend->close(q, true);
+            readyq__close_kernel(q, &q->kernel, true);
             readyq__tear_down(q);
         } else if (q->pollable >= 0) {
             readyq__pollable_renew(q); /* if it fails, the first call tries again */

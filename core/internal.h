@@ -113,20 +113,20 @@ enum {
 struct readyq__backend {
     const char *name;
 
-    /* Opens the kernel queue q->kernel. 0 or -errno. */
-    int (*open)(readyq *q);
+    /* Returns the descriptor of a new kernel queue, or -errno. */
+    int (*open)(void);
 
-    /* Closes it. `forked`: in a child, which shares the kernel queue with its parent. */
-    void (*close)(readyq *q, bool forked);
+    /* `forked`: in a child, which shares the kernel queue with its parent. */
+    void (*close)(int kernel, bool forked);
 
-    /* Changes the registration of `fd` from `old` to `interest`, READYQ_ bits; old 0 adds, interest
-     * 0 removes. EDGE without a direction is a registration that stays silent as far as the kernel
+    /* Changes the registration of `fd` in `kernel` from `old` to `interest`, READYQ_ bits; old 0
+     * adds, interest 0 removes. EDGE without a direction is a registration that stays silent as far as the kernel
      * allows. The kernel is given readyq__key(). Removing a registration that does not exist
      * succeeds. -EEXIST: the kernel already has this file under this number. -EPERM: this kind of
      * file never blocks. -EBADF: not open. -ENOENT: there is no registration to change; the number
      * belongs to another file. After a failure the registration is unchanged and keeps its previous
      * generation. */
-    int (*update)(readyq *q, int fd, uint32_t old, uint32_t interest);
+    int (*update)(readyq *q, int kernel, int fd, uint32_t old, uint32_t interest);
 
     /* Returns whether the registration of the slot's generation still exists, that is, whether the
      * number has not been closed since. NULL if update() returns -EEXIST by itself. */
@@ -139,11 +139,11 @@ struct readyq__backend {
     /* Whether a registration stays after its number is closed, as long as a duplicate is open. */
     bool has_ghosts;
 
-    /* Fetches up to `max` events, sleeping up to `timeout` ns (-1: forever), and calls
+    /* Fetches up to `max` events from `kernel`, sleeping up to `timeout` ns (-1: forever), and calls
      * readyq__event_plain() or readyq__event_other() for each. Releases the lock around the system
      * call, with readyq__unlock_for_syscall() and readyq__relock(). Returns the number of kernel
      * events, which may be 0 even before the timeout, or -errno. */
-    int (*wait)(readyq *q, int max, int64_t timeout);
+    int (*wait)(readyq *q, int kernel, int max, int64_t timeout);
 
     /* Starts or stops watching for the end of process w->pid. NULL if the kernel queue cannot watch
      * processes. -ESRCH: it has ended. */
@@ -243,7 +243,6 @@ struct readyq {
     struct readyq__link signals, triggers, children; /* linked by own.source.group */
     struct readyq__timer *timers;                    /* a heap (heap.c) */
     size_t ntimers, timer_room;
-    size_t timer_watches; /* in the queue: those in the heap, and those that are due */
     uint32_t timer_order;
 
     bool virtual_clock, interruptible;

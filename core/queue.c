@@ -135,7 +135,7 @@ static void shut(readyq *q)
     if (q->closed)
         return;
     if (readyq__is_forked(q)) /* the kernel's registrations belong to the parent */
-        q->backend->close(q, true);
+        readyq__close_kernel(q, &q->kernel, true);
     readyq__record(q, READYQ_RECORD_CLOSE, NULL, 0, 0);
     q->closed = true; /* from now on registrations end with the set, not one by one */
     detach_all(q);

@@ -17,14 +17,14 @@
 
 /* The kernel rotates its list, so a full fetch may be followed by more, and the end is reached when
  * it reports the same events again. */
-int readyq__fetch_all(readyq *q)
+int readyq__fetch_all(readyq *q, int kernel)
 {
     size_t left = q->size / READYQ__FETCH + 1;
     int n;
 
     do {
         q->stats.kernel_waits++;
-        n = q->backend->wait(q, READYQ__FETCH, 0);
+        n = q->backend->wait(q, kernel, READYQ__FETCH, 0);
     } while (n == READYQ__FETCH && left-- > 0);
     return n;
 }
@@ -43,22 +43,19 @@ static bool is_spent(const readyq_watch *w)
 /* Whether the number was closed and has become one of this queue's own descriptors. Where the
  * kernel does not refuse circles, the kernel queue of any other queue counts as well: registering
  * it without a check could close a circle. */
-static bool is_own(const readyq *q, const readyq_watch *w)
+static bool has_become_own(const readyq *q, const readyq_watch *w)
 {
-    const int fd = w->fd;
-
-    return fd == q->kernel || fd == q->wakeup.fd || fd == q->wakeup_write || fd == q->pollable ||
-           fd == q->pollable_timer || fd == q->next_kernel ||
-           (q->backend->is_queue != NULL && w->own.inner == 0 && q->backend->is_queue(fd, -1));
+    return readyq__is_own(q, w->fd) || (q->backend->is_queue != NULL && w->own.inner == 0 &&
+                                        q->backend->is_queue(w->fd, -1));
 }
 
-static int register_again(readyq *q, readyq_watch *w)
+static int register_again(readyq *q, int kernel, readyq_watch *w)
 {
     const uint32_t interest = is_spent(w) ? READYQ_EDGE : readyq__kernel_interest(w);
     int error = -EBADF;
 
-    if (w == &q->wakeup || !is_own(q, w))
-        error = q->backend->update(q, w->fd, 0, interest);
+    if (w == &q->wakeup || !has_become_own(q, w))
+        error = q->backend->update(q, kernel, w->fd, 0, interest);
     if (error != -EBADF && error != -EPERM && error != -EINVAL)
         return error == -EEXIST ? 0 : error;
     readyq__mark_stale(q, w); /* closed, or the number belongs to another file now */
@@ -71,7 +68,7 @@ static int register_all(readyq *q)
 
     for (size_t fd = 0; fd < q->nslots && error == 0; fd++)
         if (is_in_kernel(q->slots[fd].watch))
-            error = register_again(q, q->slots[fd].watch);
+            error = register_again(q, q->kernel, q->slots[fd].watch);
     return error;
 }
 
@@ -94,43 +91,29 @@ static void watch_children(readyq *q)
  * of a number must not be registered in its place. */
 static bool is_same(readyq *q, int fd)
 {
-    const int error = q->backend->update(q, fd, 0, READYQ_EDGE);
+    const int error = q->backend->update(q, q->kernel, fd, 0, READYQ_EDGE);
 
     if (error == 0)
-        q->backend->update(q, fd, READYQ_EDGE, 0);
+        q->backend->update(q, q->kernel, fd, READYQ_EDGE, 0);
     return error == -EEXIST;
 }
 
 static int copy(readyq *q, readyq_watch *w)
 {
-    int error;
-
-    if (!is_same(q, w->fd)) {
-        readyq__mark_stale(q, w);
-        return 0;
-    }
-    readyq__exchange_kernels(q);
-    error = register_again(q, w);
-    readyq__exchange_kernels(q);
-    return error;
-}
-
-static int open_next(readyq *q)
-{
-    int error;
-
-    readyq__exchange_kernels(q);
-    error = q->backend->open(q);
-    readyq__exchange_kernels(q);
-    return error;
+    if (is_same(q, w->fd))
+        return register_again(q, q->next_kernel, w);
+    readyq__mark_stale(q, w);
+    return 0;
 }
 
 /* After a failure, the next event of a ghost starts it from the beginning. */
 static int fill_next(readyq *q, size_t max)
 {
-    int error = q->next_kernel < 0 ? open_next(q) : 0;
+    int error = 0;
 
-    for (size_t n = 0; n < max && q->filled < q->nslots && error == 0; q->filled++)
+    if (q->next_kernel < 0)
+        error = q->next_kernel = q->backend->open();
+    for (size_t n = 0; n < max && q->filled < q->nslots && error >= 0; q->filled++)
         if (is_in_kernel(q->slots[q->filled].watch)) {
             error = copy(q, q->slots[q->filled].watch);
             n++;
@@ -146,23 +129,25 @@ int readyq__prepare_rebuild(readyq *q)
 {
     const int error = fill_next(q, READYQ__FETCH);
 
-    q->rebuild_due = error == 0 && q->filled == q->nslots;
-    return error;
+    q->rebuild_due = error >= 0 && q->filled == q->nslots;
+    return error < 0 ? error : 0;
 }
 
-/* The lock is kept while events are fetched. */
+/* The lock is kept while events are fetched. With very many ghosts the old set cannot be fetched to
+ * its end; no edge is dropped then, and some may be reported twice. */
 static void replace(readyq *q)
 {
-    q->lock_kept = q->edges_ignored = true;
-    readyq__exchange_kernels(q);
-    readyq__fetch_all(q);
+    q->lock_kept = true;
+    q->edges_ignored = readyq__fetch_all(q, q->kernel) < READYQ__FETCH;
+    readyq__fetch_all(q, q->next_kernel);
     q->edges_ignored = false;
-    readyq__exchange_kernels(q);
-    readyq__fetch_all(q); /* what it had not reported yet */
+    readyq__fetch_all(q, q->kernel); /* what has come meanwhile */
     q->lock_kept = false;
     readyq__pollable_leave(q);
-    readyq__exchange_kernels(q);
-    readyq__drop_next(q);
+    readyq__close_kernel(q, &q->kernel, false);
+    q->kernel = q->next_kernel;
+    q->next_kernel = -1;
+    q->filled = 0;
     q->ghost_found = false;
 }
 
@@ -195,7 +180,7 @@ void readyq__tear_down(readyq *q)
 {
     readyq__pollable_close(q);
     readyq__drop_next(q);
-    q->backend->close(q, false);
+    readyq__close_kernel(q, &q->kernel, false);
     readyq__wakeup_close(q);
 }
 
@@ -239,14 +224,14 @@ int readyq__build(readyq *q)
     int error;
 
     readyq__drop_next(q);
-    q->backend->close(q, true);
-    error = q->backend->open(q);
+    readyq__close_kernel(q, &q->kernel, true);
+    error = q->kernel = q->backend->open();
     if (error < 0)
         return error;
     q->epoch = *readyq__epoch; /* registrations are made from here on */
     error = fill(q);
     if (error < 0) {
-        q->backend->close(q, false);
+        readyq__close_kernel(q, &q->kernel, false);
         q->epoch = epoch;
         return error;
     }

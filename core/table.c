@@ -30,31 +30,29 @@ static void begin_generation(readyq *q, struct readyq__slot *slot)
     slot->changed = (uint32_t)q->fetches;
 }
 
-void readyq__exchange_kernels(readyq *q)
+bool readyq__is_own(const readyq *q, int fd)
 {
-    const int kernel = q->kernel;
+    return fd == q->kernel || fd == q->next_kernel || fd == q->wakeup.fd ||
+           fd == q->wakeup_write || fd == q->pollable || fd == q->pollable_timer;
+}
 
-    q->kernel = q->next_kernel;
-    q->next_kernel = kernel;
+void readyq__close_kernel(readyq *q, int *kernel, bool forked)
+{
+    if (*kernel >= 0)
+        q->backend->close(*kernel, forked);
+    *kernel = -1;
 }
 
 void readyq__drop_next(readyq *q)
 {
-    readyq__exchange_kernels(q);
-    q->backend->close(q, false);
-    readyq__exchange_kernels(q);
+    readyq__close_kernel(q, &q->next_kernel, false);
     q->filled = 0;
 }
 
 /* Makes a change in the next kernel queue, too. If that fails, it is filled from the beginning. */
 static void update_next(readyq *q, int fd, uint32_t old, uint32_t interest)
 {
-    int error;
-
-    readyq__exchange_kernels(q);
-    error = q->backend->update(q, fd, old, interest);
-    readyq__exchange_kernels(q);
-    if (error < 0)
+    if (q->backend->update(q, q->next_kernel, fd, old, interest) < 0)
         readyq__drop_next(q);
 }
 
@@ -67,7 +65,7 @@ int readyq__update(readyq *q, int fd, uint32_t old, uint32_t interest)
     if (readyq__is_forked(q) || q->closed)
         return 0;
     begin_generation(q, slot);
-    error = q->backend->update(q, fd, old, interest);
+    error = q->backend->update(q, q->kernel, fd, old, interest);
     if (error < 0)
         *slot = before;
     else if ((size_t)fd < q->filled)

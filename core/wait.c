@@ -298,14 +298,14 @@ static inline int fetch_some(const struct call *call, int64_t timeout)
     int n;
 
     if (q->any_unconfirmed)
-        return readyq__fetch_all(q);
+        return readyq__fetch_all(q, q->kernel);
     q->stats.kernel_waits++;
-    n = q->backend->wait(q, most, timeout);
+    n = q->backend->wait(q, q->kernel, most, timeout);
     if (n == most)
         more = readyq__count_ready(q) < call->max;
     else
         more = n > 0 && q->stats.stale != stale && readyq__list_empty(&q->ready);
-    return more ? readyq__fetch_all(q) : n;
+    return more ? readyq__fetch_all(q, q->kernel) : n;
 }
 
 /* pthread_cancel() ended the sleep, perhaps after the kernel had returned events to it. One of them
@@ -443,6 +443,8 @@ static int wait_for(struct call *call)
     int n, filled, error;
 
     mark_unconfirmed(q);
+    if (q->nbatches > 1)
+        read_clock(call); /* giving back may have taken a while */
     for (;;) {
         error = q->ghost_found ? await_replacement(call) : 0;
         if (q->closed)

@@ -83,7 +83,7 @@ static int start(readyq *q, readyq_watch *w)
         return error;
     if (w->fd < 0)
         return -EBADF;
-    if (w->fd == q->pollable || w->fd == q->kernel)
+    if (readyq__is_own(q, w->fd))
         return readyq__refuse_own();
     readyq__arm(w, w->interest != 0);
     error = readyq__register(q, w);

@@ -45,18 +45,17 @@ _Static_assert(READYQ_READ == EPOLLIN && READYQ_PRIORITY == EPOLLPRI && READYQ_W
 
 static atomic_bool no_pwait2; /* this kernel, or a sandbox, refused it once */
 
-static int open_set(readyq *q)
+static int open_set(void)
 {
-    q->kernel = epoll_create1(EPOLL_CLOEXEC);
-    return q->kernel < 0 ? -errno : 0;
+    const int set = epoll_create1(EPOLL_CLOEXEC);
+
+    return set < 0 ? -errno : set;
 }
 
-static void close_set(readyq *q, bool forked)
+static void close_set(int set, bool forked)
 {
     (void)forked; /* the child's descriptor is its own; the set stays the parent's */
-    if (q->kernel >= 0)
-        close(q->kernel);
-    q->kernel = -1;
+    close(set);
 }
 
 /* ------------------------------------------------------------------ changing */
@@ -112,47 +111,55 @@ static bool leads_to(void *data, int fd, uint32_t events, uint64_t key)
     return fd == search->to || (search->depth > 0 && visit_members(fd, leads_to, &below) > 0);
 }
 
-static int control(readyq *q, int operation, int fd, uint32_t interest)
+static int control(readyq *q, int set, int operation, int fd, uint32_t interest)
 {
     struct epoll_event event = {.events = to_kernel(interest), .data.u64 = readyq__key(q, fd)};
     int error = 0;
 
     q->stats.changes++;
-    if (epoll_ctl(q->kernel, operation, fd, &event) < 0)
+    if (epoll_ctl(set, operation, fd, &event) < 0)
         error = -errno;
     if (error == -EINVAL && (event.events & EPOLLEXCLUSIVE)) /* note 6: an epoll descriptor */
-        error = control(q, operation, fd, interest & ~READYQ_EXCLUSIVE);
+        error = control(q, set, operation, fd, interest & ~READYQ_EXCLUSIVE);
     if (error == -EINVAL && operation == EPOLL_CTL_ADD)
         error = readyq__refuse_own(); /* under whatever number */
-    if (error == -ELOOP && !leads_to(&(struct search){q->kernel, 6}, fd, 0, 0))
+    if (error == -ELOOP && !leads_to(&(struct search){set, 6}, fd, 0, 0))
         error = readyq__refuse_depth();
     return error;
 }
 
-/* Note 6: what MOD refuses. */
-static int replace(readyq *q, int fd, uint32_t old, uint32_t interest)
+/* As it was, with the generation that it had. */
+static void restore(readyq *q, int set, int fd, uint32_t old)
 {
-    int error = control(q, EPOLL_CTL_DEL, fd, 0);
+    q->slots[fd].generation--;
+    control(q, set, EPOLL_CTL_ADD, fd, old);
+    q->slots[fd].generation++;
+}
 
-    if (error == 0 && (error = control(q, EPOLL_CTL_ADD, fd, interest)) < 0)
-        control(q, EPOLL_CTL_ADD, fd, old);
+/* Note 6: what MOD refuses. */
+static int replace(readyq *q, int set, int fd, uint32_t old, uint32_t interest)
+{
+    int error = control(q, set, EPOLL_CTL_DEL, fd, 0);
+
+    if (error == 0 && (error = control(q, set, EPOLL_CTL_ADD, fd, interest)) < 0)
+        restore(q, set, fd, old);
     return error;
 }
 
-static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
+static int update(readyq *q, int set, int fd, uint32_t old, uint32_t interest)
 {
     int error;
 
     if (old == 0)
-        return control(q, EPOLL_CTL_ADD, fd, interest);
+        return control(q, set, EPOLL_CTL_ADD, fd, interest);
     if (interest == 0) {
-        control(q, EPOLL_CTL_DEL, fd, 0); /* note 1: it may be gone already */
+        control(q, set, EPOLL_CTL_DEL, fd, 0); /* note 1: it may be gone already */
         return 0;
     }
-    if ((old | interest) & READYQ_EXCLUSIVE)
-        error = replace(q, fd, old, interest);
+    if ((to_kernel(old) | to_kernel(interest)) & EPOLLEXCLUSIVE)
+        error = replace(q, set, fd, old, interest);
     else
-        error = control(q, EPOLL_CTL_MOD, fd, interest);
+        error = control(q, set, EPOLL_CTL_MOD, fd, interest);
     return error == -EPERM ? -ENOENT : error;
 }
 
@@ -251,10 +258,9 @@ static void handle(readyq *q, const struct epoll_event *fetched, int n)
     readyq__end_events(&events);
 }
 
-static int wait(readyq *q, int max, int64_t timeout)
+static int wait(readyq *q, int set, int max, int64_t timeout)
 {
     struct epoll_event fetched[READYQ__FETCH];
-    const int set = q->kernel;
     struct readyq__syscall call;
     int n, error;
 

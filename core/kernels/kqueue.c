@@ -138,17 +138,17 @@ static int create(void)
 }
 #endif
 
-static int open_set(readyq *q)
+static int open_set(void)
 {
-    q->kernel = create();
-    return q->kernel < 0 ? -errno : 0;
+    const int set = create();
+
+    return set < 0 ? -errno : set;
 }
 
-static void close_set(readyq *q, bool forked)
+static void close_set(int set, bool forked)
 {
-    if (q->kernel >= 0 && !forked) /* note 10 */
-        close(q->kernel);
-    q->kernel = -1;
+    if (!forked) /* note 10 */
+        close(set);
 }
 
 /* ------------------------------------------------------------------ changes */
@@ -373,11 +373,13 @@ static int add(readyq *q, int fd, uint32_t generation, uint32_t interest)
     return error == -EINVAL ? explain(fd) : error;
 }
 
-static int update(readyq *q, int fd, uint32_t old, uint32_t interest)
+/* The set is always q->kernel: there are no ghosts, so the queue never has another one. */
+static int update(readyq *q, int set, int fd, uint32_t old, uint32_t interest)
 {
     const uint32_t generation = q->slots[fd].generation;
     int error;
 
+    (void)set;
     if (!HAS_EXCEPT && (interest & READYQ__DIRECTIONS) == READYQ_PRIORITY)
         return -ENOTSUP; /* note 9 */
     if (old != 0 && !change_all(q, fd, 0, EV_DELETE) && interest != 0)
@@ -503,11 +505,11 @@ static void handle_exit(readyq *q, pid_t pid)
     }
 }
 
-static int wait(readyq *q, int max, int64_t timeout)
+static int wait(readyq *q, int set, int max, int64_t timeout)
 {
     struct kevent fetched[READYQ__FETCH];
     struct readyq__events events;
-    const int room = max <= READYQ__FETCH / 2 ? 2 * max : READYQ__FETCH, set = q->kernel;
+    const int room = max <= READYQ__FETCH / 2 ? 2 * max : READYQ__FETCH;
     struct timespec time = {(time_t)(timeout / 1000000000), (long)(timeout % 1000000000)};
     struct readyq__syscall call;
     int n, error;

@@ -43,7 +43,6 @@ static void deliver(readyq *q, readyq_watch *w)
 static void stop(readyq *q, readyq_watch *w)
 {
     readyq__heap_remove(q, w);
-    q->timer_watches--;
 }
 
 const struct readyq__kind readyq__kind_timer = {.deliver = deliver, .stop = stop};
@@ -63,7 +62,7 @@ static int check_period(int64_t period)
 /* Room for one more timer, even while those that are due are out of the heap. */
 static int reserve(readyq *q)
 {
-    return q->timer_watches < q->timer_room ? 0 : readyq__heap_grow(q);
+    return q->stats.kinds[READYQ_KIND_TIMER].watches < q->timer_room ? 0 : readyq__heap_grow(q);
 }
 
 /* Starts a timer, new or already in the queue, `delay` from now. */
@@ -75,7 +74,6 @@ static void start_after(readyq *q, readyq_watch *w, int64_t delay)
 /* A timer that is in no queue; there is room for it. */
 static void enter_queue(readyq *q, readyq_watch *w, int64_t delay)
 {
-    q->timer_watches++;
     start_after(q, w, delay);
     readyq__activate(q, w);
 }

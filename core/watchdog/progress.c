@@ -61,17 +61,6 @@ static uint64_t get_field(const unsigned char info[INFO_SIZE], size_t at)
     return value;
 }
 
-static void ask_tcp(int fd, struct readyq__sample *sample)
-{
-    unsigned char info[INFO_SIZE];
-    int unsent = 0;
-
-    ioctl(fd, SIOCOUTQ, &unsent);
-    get_tcp_info(fd, info);
-    sample->done = get_field(info, INFO_RECEIVED) - (uint64_t)sample->unread +
-                   get_field(info, INFO_ACKED) + (uint64_t)unsent;
-}
-
 static int64_t count_backlog(int fd)
 {
     unsigned char info[INFO_SIZE];
@@ -98,6 +87,15 @@ static int64_t count_unsent(int fd)
 
     ioctl(fd, SIOCOUTQ, &unsent);
     return unsent;
+}
+
+static void ask_tcp(int fd, struct readyq__sample *sample)
+{
+    unsigned char info[INFO_SIZE];
+
+    get_tcp_info(fd, info);
+    sample->done = get_field(info, INFO_RECEIVED) - (uint64_t)sample->unread +
+                   get_field(info, INFO_ACKED) + (uint64_t)count_unsent(fd);
 }
 
 static bool is_error_pending(const struct pollfd *polled)
@@ -345,12 +343,6 @@ bool readyq__identify(int fd, struct readyq__identity *identity)
 bool readyq__has_little_unread(int fd)
 {
     int unread = 0;
-#if READYQ__HAS_EPOLL && defined(SO_MEMINFO)
-    uint32_t memory[16] = {0};
-    socklen_t size = sizeof memory;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0 && memory[0] > 4096)
-        return false;
-#endif
-    return ioctl(fd, FIONREAD, &unread) == 0 && unread <= 64;
+    return count_received(fd) <= 4096 && ioctl(fd, FIONREAD, &unread) == 0 && unread <= 64;
 }

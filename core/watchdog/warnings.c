@@ -9,10 +9,13 @@
 
 static void call(const struct readyq_debug *debug, readyq_watch *w, const char *text)
 {
+    const struct readyq__cancel before = readyq__hold_cancel();
+
     if (debug->warn != NULL)
         debug->warn(debug->data, w, text);
     else
         fprintf(stderr, "readyq: %s\n", text);
+    readyq__release_cancel(before);
 }
 
 bool readyq__tell(readyq *q)
