@@ -343,7 +343,7 @@ readyq *readyq__enter_by_id(uint32_t id, int *error);
 
 /* ------------------------------------------------------------------ watches.c */
 
-/* Adds a watch with the kind and the arguments of `wanted`. */
+/* Adds a watch with the kind and the arguments of `wanted`. Takes the lock itself. */
 int readyq__add(readyq *q, readyq_watch *w, const readyq_watch *wanted);
 
 /* ------------------------------------------------------------------ timers.c, signals.c */

@@ -40,6 +40,8 @@ static void choose(void)
 void readyq__choose_counter(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const struct readyq__cancel cancel = readyq__hold_cancel();
 
     pthread_once(&once, choose);
+    readyq__release_cancel(cancel);
 }

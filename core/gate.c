@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The gate of a queue: every call that may change what other threads wait for enters and leaves
- * here. Calls that only return information, and readyq_next(), only take the lock.
+ * The gate of a queue: a call that may change what other threads wait for enters and leaves here.
+ * Calls that only return information, and readyq_next(), only take the lock; readyq_done() and
+ * readyq_close() only leave.
  */
 #include "internal.h"
 

@@ -8,8 +8,8 @@
 
 /* ------------------------------------------------------------------ public fields of a watch */
 
-/* They are set with the queue's lock held, and atomically, since a program may read them in another
- * thread at any time. Without the lock they are read with readyq__get(). */
+/* Those of a watch that is in a queue are set with the lock held, and atomically, since a program
+ * may read them in another thread at any time. Without the lock they are read with readyq__get(). */
 #define readyq__set(w, field, value) __atomic_store_n(&(w)->field, value, __ATOMIC_RELAXED)
 #define readyq__get(w, field) __atomic_load_n(&(w)->field, __ATOMIC_RELAXED)
 
@@ -98,9 +98,10 @@ static inline void readyq__relock(readyq *q, const struct readyq__syscall *call,
 
 /* ------------------------------------------------------------------ cancellation */
 
-/* For functions that are called by signal handlers. A handler may interrupt a sleep that can be
- * cancelled at any instruction, and glibc 2.36 looks only at the type when a cancellation is
- * already pending. */
+/* For functions that must not be cancelled and do not hold the lock: those that use files, or call
+ * the program's functions, and those that are called by signal handlers. A handler may interrupt a
+ * sleep that can be cancelled at any instruction, and glibc 2.36 looks only at the type when a
+ * cancellation is already pending. */
 struct readyq__cancel {
     int state, type;
 };

@@ -253,11 +253,13 @@ void readyq__pollable_fill(const readyq *q, readyq_batch *batch)
     }
 }
 
-/* The time at which a wait would return something that the kernel queue does not show. While a
- * thread has not taken all of its batch, the timer is not changed: the end of the batch sets the
- * next deadline, so that a batch changes the timer at most once. */
+/* The time at which a wait of this thread would return something that the kernel queue does not
+ * show: also what its own batches hold, but not those of other threads. While it has not taken all
+ * of a batch, the timer is not changed: the end of the batch sets the next deadline, so that a
+ * batch changes the timer at most once. */
 static int64_t ready_at(readyq *q)
 {
+    const uintptr_t thread = (uintptr_t)pthread_self();
     int64_t due = readyq__next_due(q);
 
     if (!readyq__list_empty(&q->ready) || atomic_load(&q->woken) || atomic_load(&q->signalled) ||
@@ -266,7 +268,7 @@ static int64_t ready_at(readyq *q)
     for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next) {
         const readyq_batch *batch = readyq__batch_at(at);
 
-        if (batch->own.next == &batch->own.held)
+        if (batch->own.next == &batch->own.held || batch->own.thread != thread)
             continue;
         if (batch->own.hides || q->pollable_due < 0) /* it was not set yet */
             return 0;

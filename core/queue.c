@@ -29,7 +29,11 @@ static readyq *create(const struct readyq_options *options)
         free(q);
         return NULL;
     }
-    pthread_cond_init(&q->kernel_left, NULL);
+    if (pthread_cond_init(&q->kernel_left, NULL) != 0) {
+        pthread_mutex_destroy(&q->lock);
+        free(q);
+        return NULL;
+    }
     q->cancel_state = PTHREAD_CANCEL_ENABLE;
     q->backend = &READYQ__BACKEND;
     q->kinds = kinds;
@@ -60,6 +64,7 @@ static void destroy(readyq *q)
     readyq__watchdog_close(q);
     free(q->slots);
     free(q->timers);
+    pthread_cond_destroy(&q->kernel_left);
     pthread_mutex_destroy(&q->lock);
     free(q);
 }
@@ -137,7 +142,8 @@ static void shut(readyq *q)
     if (readyq__is_forked(q)) /* the kernel's registrations belong to the parent */
         readyq__close_kernel(q, &q->kernel, true);
     readyq__record(q, READYQ_RECORD_CLOSE, NULL, 0, 0);
-    q->closed = true; /* from now on registrations end with the set, not one by one */
+    /* From now on registrations end with the set, not one by one. */
+    __atomic_store_n(&q->closed, true, __ATOMIC_SEQ_CST);
     detach_all(q);
     if (q->in_kernel == 0)
         readyq__tear_down(q);

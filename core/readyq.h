@@ -341,7 +341,8 @@ READYQ_API int readyq_wake(readyq *q);
 /* ------------------------------------------------------------------ inspecting a queue */
 
 /* For another event loop: a descriptor that is readable while a wait would return something. It
- * belongs to the queue. Call readyq_done() before you return to that loop. -ELOOP: this queue
+ * belongs to the queue. Call readyq_done() before you return to that loop: what a batch holds may or
+ * may not make it readable. -ELOOP: this queue
  * watches a queue that watches another one, and the kernel allows no more levels. -EMFILE, -ENFILE,
  * -ENOMEM. */
 READYQ_API int readyq_fileno(readyq *q);

@@ -45,8 +45,8 @@ static bool is_spent(const readyq_watch *w)
  * it without a check could close a circle. */
 static bool has_become_own(const readyq *q, const readyq_watch *w)
 {
-    return readyq__is_own(q, w->fd) || (q->backend->is_queue != NULL && w->own.inner == 0 &&
-                                        q->backend->is_queue(w->fd, -1));
+    return readyq__is_own(q, w->fd) ||
+           (q->backend->is_queue != NULL && w->own.inner == 0 && q->backend->is_queue(w->fd, -1));
 }
 
 static int register_again(readyq *q, int kernel, readyq_watch *w)

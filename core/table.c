@@ -32,8 +32,8 @@ static void begin_generation(readyq *q, struct readyq__slot *slot)
 
 bool readyq__is_own(const readyq *q, int fd)
 {
-    return fd == q->kernel || fd == q->next_kernel || fd == q->wakeup.fd ||
-           fd == q->wakeup_write || fd == q->pollable || fd == q->pollable_timer;
+    return fd == q->kernel || fd == q->next_kernel || fd == q->wakeup.fd || fd == q->wakeup_write ||
+           fd == q->pollable || fd == q->pollable_timer;
 }
 
 void readyq__close_kernel(readyq *q, int *kernel, bool forked)

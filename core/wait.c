@@ -426,7 +426,7 @@ static bool is_over(const struct call *call)
 
 /* A binding's look, before a wait: if the queue's last sleep was a real one, or if a wake will end
  * the wait, only the wait asks the kernel. */
-static bool asks_later(const struct call *call)
+static bool is_left_to_wait(const struct call *call)
 {
     readyq *q = call->q;
 
@@ -452,7 +452,7 @@ static int wait_for(struct call *call)
         collect(call);
         if (!call->is_look)
             check_handlers(q);
-        n = asks_later(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
+        n = is_left_to_wait(call) ? 0 : fetch(call, error < 0 ? 0 : time_to_sleep(call));
         if (q->ghost_found && error == 0 && (error = prepare_if_due(q)) == 0)
             error = replace_if_possible(q);
         if (q->closed)

@@ -117,7 +117,7 @@ int readyq_wake(readyq *q)
 {
     struct readyq__cancel before;
 
-    if (atomic_load(&q->shut))
+    if (__atomic_load_n(&q->closed, __ATOMIC_SEQ_CST))
         return -ESHUTDOWN;
     before = readyq__hold_cancel();
     readyq__note_wake(q);

@@ -243,14 +243,14 @@ static int sleep_exactly(int set, struct epoll_event *events, int max, int64_t t
 
 static void handle(readyq *q, const struct epoll_event *fetched, int n)
 {
-    const uint32_t odd = q->exclusive || q->edges_ignored ? ~0u : ~READYQ__DIRECTIONS;
+    const uint32_t slow = q->exclusive || q->edges_ignored ? ~0u : ~READYQ__DIRECTIONS;
     struct readyq__events events = readyq__begin_events(q, (size_t)n);
 
     for (const struct epoll_event *event = fetched; event != fetched + n; event++) {
         const uint64_t key = event->data.u64;
         const uint32_t bits = event->events;
 
-        if (bits & odd)
+        if (bits & slow)
             readyq__event_other(&events, key, from_kernel(q, (int)(uint32_t)key, bits));
         else
             readyq__event_plain(&events, key, bits);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing records of what a queue does, and counting how long its threads sleep. A recording is a
- * ring: nothing is allocated for a record, and the newest are kept. All of this is done with the
+ * Writing records of what a queue does. A recording is a ring: nothing is allocated for a record, and the newest are kept. All of this is done with the
  * queue's lock held, except for readyq_wake(), which takes no lock: it leaves the time and the
  * thread of the wake, and the next thread that takes the lock writes the record.
  *

@@ -27,7 +27,7 @@ struct readyq_recording {
     struct readyq_record *place, *end; /* where the next record goes; the end of the ring */
     uint64_t rounds;                   /* how many times the ring was filled */
     uint64_t parts;                    /* slots that descriptions took */
-    int64_t stopped;                   /* when it was stopped, if it is not `on` */
+    int64_t stopped, stopped_ticks;    /* when it was stopped, if it is not `on` */
     struct readyq_record ring[];
 };
 

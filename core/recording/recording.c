@@ -80,6 +80,7 @@ static void end(readyq *q, readyq_recording *r)
     readyq__record_wakes(q);
     r->on = false;
     r->stopped = readyq__monotonic();
+    r->stopped_ticks = readyq__ticks();
     if (before == r) {
         *first = r->next;
     } else {
@@ -171,11 +172,13 @@ static bool read_moment(const struct readyq_record *slot, struct moment *moment)
     return true;
 }
 
-/* The first moment from a position on; now if there is none. */
+/* The first moment from a position on. If there is none: now, or when the recording stopped. */
 static struct moment find_after(const readyq_recording *r, uint64_t from)
 {
-    struct moment moment = {readyq__monotonic(), readyq__ticks()};
+    struct moment moment = {r->stopped, r->stopped_ticks};
 
+    if (r->on)
+        moment = (struct moment){readyq__monotonic(), readyq__ticks()};
     while (from < end_of(r) && !read_moment(slot_at(r, from), &moment))
         from++;
     return moment;

@@ -403,10 +403,12 @@ static int write_file(struct readyq__trace *to, const readyq *q, const char *pat
 int readyq_save(readyq_recording *r, const char *path)
 {
     struct readyq__trace trace = {.separator = "", .process = (long)getpid(), .wake = NONE};
+    const struct readyq__cancel cancel = readyq__hold_cancel();
     int error = readyq__collect(&trace, r);
 
     if (error == 0)
         error = write_file(&trace, r->queue, path);
+    readyq__release_cancel(cancel);
     free(trace.records);
     free(trace.watches);
     free(trace.threads);

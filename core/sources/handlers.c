@@ -9,7 +9,10 @@
  * our handler is needed and is not the current action, it is installed again on top. Each
  * installation is a level: a handler function with its own `before`, since one function in two
  * places in a chain would call itself forever. Only the newest level, and the one that is the
- * current action, mark watches; the others pass the signal down. Levels are used in turn. Another
+ * current action, mark watches; the others pass the signal down. Levels are used in turn, from the
+ * one that is the current action on: when a handler above it has been taken away again, the levels
+ * above it are free. A chain of more than seven handlers, each installed while a signal is watched
+ * and each calling ours below it, would call itself forever. Another
  * copy of this library (Python's next to Lua's) is recognised by its signal mask. It passes a
  * signal down, and also a probe: a call that asks whether a handler of this copy is below it.
  *
@@ -26,7 +29,7 @@
 #include <dirent.h>
 #endif
 
-enum { LEVELS = 4 };
+enum { LEVELS = 8 };
 
 static struct handled {
     readyq_watch *first;   /* linked by own.source.next_same_signal; atomic */
@@ -77,7 +80,7 @@ static void fill_mask(sigset_t *mask)
     sigdelset(mask, SIGSYS);
 }
 
-static bool is_a_copys(const struct sigaction *action)
+static bool is_of_copy(const struct sigaction *action)
 {
     sigset_t mask;
     bool same = (action->sa_flags & SA_SIGINFO) != 0;
@@ -107,8 +110,12 @@ LEVEL(0)
 LEVEL(1)
 LEVEL(2)
 LEVEL(3)
-static void (*const handlers[LEVELS])(int, siginfo_t *, void *) = {on_level_0, on_level_1,
-                                                                   on_level_2, on_level_3};
+LEVEL(4)
+LEVEL(5)
+LEVEL(6)
+LEVEL(7)
+static void (*const handlers[LEVELS])(int, siginfo_t *, void *) = {
+    on_level_0, on_level_1, on_level_2, on_level_3, on_level_4, on_level_5, on_level_6, on_level_7};
 
 /* Which of our handlers it is, or -1. */
 static int level_of(const struct sigaction *action)
@@ -151,9 +158,9 @@ static void answer(const struct handled *of, int level, int signal, siginfo_t *i
     struct probe *probe = info->si_value.sival_ptr;
     const struct sigaction *before = &of->before[level];
 
-    if (probe->asker == handled && level == of->newest)
+    if (probe->asker == handled && level == __atomic_load_n(&of->newest, __ATOMIC_SEQ_CST))
         probe->is_reached = true;
-    else if (is_a_copys(before))
+    else if (is_of_copy(before))
         before->sa_sigaction(signal, info, NULL);
 }
 
@@ -211,16 +218,13 @@ static bool is_function(const struct sigaction *action)
            (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
 }
 
-/* Whether a signal reaches our watches: our handler is the current action, or is below copies of
- * the library. */
+/* Whether a signal reaches our watches through copies of the library. */
 static bool is_reached(int signal, const struct sigaction *now)
 {
     struct probe probe = {.asker = handled};
     siginfo_t info;
 
-    if (level_of(now) >= 0)
-        return true;
-    if (!is_a_copys(now))
+    if (!is_of_copy(now))
         return false;
     memset(&info, 0, sizeof info);
     info.si_code = PROBE;
@@ -254,13 +258,19 @@ static int install(struct handled *of, int signal, const struct sigaction *now)
 /* Installs our handler if the signal would not reach it. */
 static int ensure(int signal)
 {
+    struct handled *of = &handled[signal];
     struct sigaction now;
+    int level;
 
     if (sigaction(signal, NULL, &now) < 0)
         return errno != EINVAL ? -errno
                                : readyq__refuse(EINVAL, "the C library reserves this signal",
                                                 "real-time signals begin at SIGRTMIN");
-    return is_reached(signal, &now) ? 0 : install(&handled[signal], signal, &now);
+    level = level_of(&now);
+    if (level < 0)
+        return is_reached(signal, &now) ? 0 : install(of, signal, &now);
+    __atomic_store_n(&of->newest, level, __ATOMIC_SEQ_CST);
+    return 0;
 }
 
 static void link_in(struct handled *of, readyq_watch *w)
@@ -302,7 +312,7 @@ void readyq__check_handler(int signal)
 {
     sigset_t mask;
 
-    if (current_level(signal) == handled[signal].newest)
+    if (current_level(signal) == __atomic_load_n(&handled[signal].newest, __ATOMIC_SEQ_CST))
         return;
     lock_table(&mask);
     ensure(signal);
@@ -380,13 +390,18 @@ static bool is_blocked_in_all(int signal)
 
 bool readyq__is_blocked_everywhere(int signal)
 {
+    struct readyq__cancel cancel;
+    bool blocked;
     sigset_t mask;
 
     sigemptyset(&mask);
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     if (!sigismember(&mask, signal))
         return false;
-    return readyq__alone() || is_blocked_in_all(signal);
+    cancel = readyq__hold_cancel();
+    blocked = readyq__alone() || is_blocked_in_all(signal);
+    readyq__release_cancel(cancel);
+    return blocked;
 }
 
 /* ------------------------------------------------------------------ fork */

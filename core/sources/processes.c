@@ -130,8 +130,8 @@ static void handle_event(readyq *q, readyq_watch *w, uint32_t bits)
 
 static void deliver(readyq *q, readyq_watch *w)
 {
+    readyq__set_fired_in(w, q->id); /* before it leaves the queue */
     readyq__detach(q, w);
-    readyq__set_fired_in(w, q->id);
 }
 
 /* A pidfd whose number belongs to another file now is not closed. */

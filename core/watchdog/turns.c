@@ -12,7 +12,7 @@
 #define LOOSE_TURN 5000 /* nanoseconds between the last take and the next wait: see spins.c */
 
 /* A watch that may no longer exist. */
-struct handled {
+struct handler {
     uint64_t watch;
     uint32_t bits;
     uint8_t kind;
@@ -29,31 +29,31 @@ static READYQ__THREAD_LOCAL struct {
         int64_t worked; /* nanoseconds */
         long blocks;    /* how many times it has blocked */
     } usage;            /* when the turn began */
-    struct handled current, longest;
+    struct handler current, longest;
 } turn;
 
-static void name_handled(readyq *q, const struct handled *handled, char *text, size_t size)
+static void name_handler(readyq *q, const struct handler *handler, char *text, size_t size)
 {
-    const readyq_watch *w = readyq__find_by_id(q, handled->watch);
+    const readyq_watch *w = readyq__find_by_id(q, handler->watch);
 
     if (w != NULL)
-        readyq_describe_watch(w, handled->bits, text, size);
-    else if (handled->number >= 0)
-        snprintf(text, size, "%s %d, which has since been removed", readyq_kind_name(handled->kind),
-                 handled->number);
+        readyq_describe_watch(w, handler->bits, text, size);
+    else if (handler->number >= 0)
+        snprintf(text, size, "%s %d, which has since been removed", readyq_kind_name(handler->kind),
+                 handler->number);
     else
-        snprintf(text, size, "%s", readyq_kind_name(handled->kind));
+        snprintf(text, size, "%s", readyq_kind_name(handler->kind));
 }
 
 static void tell_turn(readyq *q, int64_t time)
 {
-    const struct handled *longest = &turn.longest;
+    const struct handler *longest = &turn.longest;
     char *text, watch[512];
 
     if (!readyq__has_place(q))
         return;
     text = readyq__begin_sentence(q, READYQ_WARNING_TURN, longest->watch);
-    name_handled(q, longest, watch, sizeof watch);
+    name_handler(q, longest, watch, sizeof watch);
     if (turn.handlers == 1)
         snprintf(text, READYQ__SENTENCE,
                  "%s: its handler took %.2g s; nothing else was handled in that time", watch,
@@ -144,7 +144,7 @@ void readyq__watchdog_take(readyq *q, const readyq_watch *w)
     }
     turn.queue = q->id;
     turn.taken = now;
-    turn.current = (struct handled){w->own.id, w->ready, w->kind, readyq__number_of(w), 0};
+    turn.current = (struct handler){w->own.id, w->ready, w->kind, readyq__number_of(w), 0};
 }
 
 void readyq__watchdog_wait(readyq *q)

@@ -306,18 +306,41 @@ static void test_a_thread_that_has_disabled_cancellation_is_not_cancelled_in_a_w
 }
 
 /* All calls that may make a system call which is a cancellation point. */
+static int warned;
+
+static void warn(void *data, readyq_watch *w, const char *text)
+{
+    (void)data;
+    warned++;
+    (void)w;
+    (void)text;
+    pthread_testcancel();
+}
+
+static const struct readyq_debug watchdog = {.turns = 1, .warn = warn};
+static const struct readyq_options warned_of_everything = {.debug = &watchdog};
+
 static void *call_everything(void *argument)
 {
     struct cancelled *c = argument;
     readyq *other;
-    readyq_watch process = {0}, signal = {0}, timer = {0}, file = {0}, trigger = {0};
+    readyq_recording *recording;
+    readyq_watch process = {0}, signal = {0}, timer = {0}, file = {0}, trigger = {0}, pipe = {0};
     const int null = open("/dev/null", O_RDONLY);
+    sigset_t blocked;
+    int p[2];
+    open_pipe(p);
+    put(p[1]);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
     pthread_cancel(pthread_self());
-    CHECK_IS(readyq_open(&other, NULL), 0);
+    CHECK_IS(readyq_open(&other, &warned_of_everything), 0);
+    CHECK_IS(readyq_record(other, 100, &recording), 0);
     CHECK(readyq_fileno(other) >= 0);
     CHECK_IS(readyq_add(other, &file, null, READYQ_READ), 0);
     CHECK_IS(readyq_add_process(other, &process, getpid()), 0);
-    CHECK(readyq_add_signal(other, &signal, SIGUSR1) >= 0);
+    CHECK(readyq_add_signal(other, &signal, SIGUSR1) >= 0); /* blocked: asks for all threads */
     CHECK_IS(readyq_add_timer(other, &timer, 0, 0), 0);
     CHECK_IS(readyq_add_trigger(other, &trigger), 0);
     CHECK_IS(readyq_fire(&trigger), 0);
@@ -328,13 +351,23 @@ static void *call_everything(void *argument)
     CHECK(readyq_wait(other, &c->batch, 0, 0) > 0);
     CHECK_IS(readyq_done(&c->batch), 0);
     CHECK(readyq_wait(other, &c->batch, -1, 0) > 0); /* does not sleep */
+    CHECK_IS(readyq_add(other, &pipe, p[0], READYQ_READ), 0);
+    for (int i = 0; i < 5; i++) { /* nobody reads */
+        CHECK(readyq_wait(other, &c->batch, 0, 0) > 0);
+        while (readyq_next(&c->batch) != NULL)
+            ;
+    }
+    CHECK(warned > 0);
     CHECK_IS(readyq_remove(&process), 0);
     CHECK_IS(readyq_remove(&signal), 0);
+    CHECK_IS(readyq_save(recording, "/dev/null"), 0);
     CHECK_IS(readyq_close(other), 0);
     CHECK_IS(readyq_done(&c->batch), 0);
+    readyq_discard(recording);
     c->reached = true;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &c->state);
     close(null);
+    close_pair(p);
     pthread_setcancelstate(c->state, NULL);
     readyq_wait(c->q, &c->batch, -1, 0);
     c->result = 1;

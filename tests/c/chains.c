@@ -433,6 +433,25 @@ static void test_a_handler_on_top_that_calls_the_one_it_replaced_does_no_harm(vo
     check_calls(SIGUSR1, 1, 0);
 }
 
+static void test_a_handler_that_calls_ours_can_come_and_go_again_and_again(void)
+{
+    struct one one;
+    install(SIGUSR1, on_below, 0);
+    watch(&one, SIGUSR1);
+    for (int i = 0; i < 20; i++) {
+        install_chained(SIGUSR1);
+        sleep_in_wait(&one);
+        check_calls(SIGUSR1, 1, 1);
+        check_fired(&one);
+        CHECK_IS(sigaction(SIGUSR1, &saved, NULL), 0);
+        sleep_in_wait(&one);
+        check_calls(SIGUSR1, 1, 0);
+        check_fired(&one);
+    }
+    unwatch(&one);
+    check_calls(SIGUSR1, 1, 0);
+}
+
 static void test_handlers_can_be_replaced_again_and_again(void)
 {
     struct one one;
@@ -1130,6 +1149,7 @@ TESTS(TEST(test_a_handler_that_was_installed_before_is_called_too),
       TEST(test_a_watch_fires_again_after_the_handler_on_top_has_reset_itself),
       TEST(test_a_watch_fires_again_after_the_signal_was_ignored),
       TEST(test_a_handler_on_top_that_calls_the_one_it_replaced_does_no_harm),
+      TEST(test_a_handler_that_calls_ours_can_come_and_go_again_and_again),
       TEST(test_handlers_can_be_replaced_again_and_again),
       TEST(test_the_default_action_is_restored_though_another_handler_was_on_top),
       TEST(test_a_signal_is_ignored_again_though_another_handler_was_on_top),

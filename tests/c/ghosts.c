@@ -476,6 +476,34 @@ static void test_an_edge_while_a_ghost_among_many_is_removed_is_reported_once(vo
     close_crowd(&c);
 }
 
+/* More than a wait fetches: they are all reported before the edge. */
+static void test_an_edge_behind_very_many_ghosts_is_not_lost(void)
+{
+    enum { GHOSTS = 1500 };
+    static readyq_watch w[GHOSTS];
+    readyq_watch edge;
+    int p[2], number[GHOSTS], taken = 0;
+    readyq *q = open_queue();
+    open_pipe(p);
+    add(q, &edge, p[0], READYQ_READ | READYQ_EDGE);
+    for (int i = 0; i < GHOSTS; i++) {
+        number[i] = dup(p[1]);
+        CHECK(number[i] >= 0);
+        add(q, &w[i], number[i], READYQ_WRITE);
+    }
+    for (int i = 0; i < GHOSTS; i++) {
+        close(number[i]);
+        CHECK_IS(readyq_remove(&w[i]), 0);
+    }
+    put(p[1]);
+    for (int i = 0; i < 20; i++)
+        taken += take_all_within(q, MS);
+    CHECK(taken >= 1);
+    CHECK_IS(stats_of(q).rebuilds, has_ghosts(q));
+    readyq_close(q);
+    close_pair(p);
+}
+
 static void *wake_after_the_rebuild(void *q)
 {
     const int64_t end = now_ns() + LONG;
@@ -535,5 +563,6 @@ TESTS(TEST(test_ghost_is_reported_once_and_removed), TEST(test_ghost_does_not_ma
       TEST(test_a_ghost_among_many_is_removed_in_steps),
       TEST(test_a_ghost_is_counted_once_though_its_number_is_added_before_it_is_removed),
       TEST(test_an_edge_while_a_ghost_among_many_is_removed_is_reported_once),
+      TEST(test_an_edge_behind_very_many_ghosts_is_not_lost),
       TEST(test_a_wait_removes_a_ghost_among_many_before_it_sleeps),
       TEST(test_fork_and_close_while_a_ghost_among_many_is_removed))

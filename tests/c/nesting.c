@@ -6,6 +6,7 @@
 #include "things.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/select.h>
 
 static bool is_readable(int fd, int64_t timeout)
@@ -160,6 +161,43 @@ static void test_it_stays_readable_while_something_is_left_untaken(void)
     readyq_done(&batch);
     readyq_close(q);
     close_pair(p);
+}
+
+struct holder {
+    readyq *q;
+    atomic_bool holds, is_to_end;
+};
+
+static void *hold_one(void *argument)
+{
+    struct holder *holder = argument;
+    readyq_batch batch = {0};
+    CHECK_IS(readyq_wait(holder->q, &batch, LONG, 0), 1);
+    holder->holds = true;
+    while (!holder->is_to_end)
+        sleep_ns(MS);
+    CHECK_IS(readyq_done(&batch), 0);
+    return NULL;
+}
+
+/* A wait of this thread would not return it, so its loop must not spin. */
+static void test_it_is_not_readable_for_what_another_thread_holds(void)
+{
+    struct holder holder = {.q = open_queue()};
+    readyq_watch w = {0};
+    CHECK(readyq_fileno(holder.q) >= 0);
+    CHECK_IS(readyq_add_trigger(holder.q, &w), 0);
+    CHECK_IS(readyq_fire(&w), 0);
+    pthread_t thread = start(hold_one, &holder);
+    while (!holder.holds)
+        sleep_ns(MS);
+    CHECK_IS(take_all_within(holder.q, 0), 0);
+    CHECK_UNREADABLE(holder.q);
+    holder.is_to_end = true;
+    join(thread);
+    CHECK_READABLE(holder.q);
+    CHECK_TAKES(holder.q, &w);
+    readyq_close(holder.q);
 }
 
 static void test_it_is_readable_for_what_is_always_ready(void)
@@ -431,6 +469,7 @@ TESTS(TEST(test_it_is_readable_while_a_descriptor_is_ready),
       TEST(test_it_is_readable_when_a_trigger_was_fired),
       TEST(test_it_is_readable_for_signals_processes_and_wakes),
       TEST(test_it_stays_readable_while_something_is_left_untaken),
+      TEST(test_it_is_not_readable_for_what_another_thread_holds),
       TEST(test_it_is_readable_for_what_is_always_ready),
       TEST(test_it_is_readable_though_the_number_was_asked_for_afterwards),
       TEST(test_it_is_readable_for_a_batch_that_was_open_before_it_was_asked_for),

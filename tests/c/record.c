@@ -52,6 +52,24 @@ static int count_in(const char *text, const char *part)
 
 /* ------------------------------------------------------------------ what is kept */
 
+static void test_the_records_of_a_stopped_recording_do_not_change(void)
+{
+    struct readyq_record once[10], again[10];
+    uint64_t from = 0, from_again = 0;
+    readyq_watch w = {0};
+    readyq *q = open_queue();
+    readyq_recording *r = record(q, 10);
+    CHECK_IS(readyq_add_trigger(q, &w), 0);
+    CHECK_IS(readyq_fire(&w), 0);
+    readyq_stop(r);
+    const size_t n = readyq_records(r, &from, once, 10);
+    sleep_ns(MS);
+    CHECK_IS(readyq_records(r, &from_again, again, 10), n);
+    CHECK(memcmp(once, again, n * sizeof *once) == 0);
+    readyq_discard(r);
+    readyq_close(q);
+}
+
 static void test_a_recording_shows_each_step_in_order(void)
 {
     static const uint8_t steps[] = {
@@ -728,7 +746,8 @@ static void test_recordings_begin_and_end_while_other_threads_wait(void)
     readyq_close(q);
 }
 
-TESTS(TEST(test_a_recording_shows_each_step_in_order),
+TESTS(TEST(test_the_records_of_a_stopped_recording_do_not_change),
+      TEST(test_a_recording_shows_each_step_in_order),
       TEST(test_the_newest_records_are_kept_and_the_dropped_ones_counted),
       TEST(test_a_stopped_recording_keeps_its_records),
       TEST(test_recording_begins_and_ends_while_a_batch_is_open),

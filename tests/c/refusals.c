@@ -101,6 +101,29 @@ static void test_a_refused_change_leaves_the_watch_as_it_was(void)
     }
 }
 
+/* It has to be registered again, with the generation that it had. */
+static void test_a_refused_change_of_an_exclusive_watch_leaves_it_as_it_was(void)
+{
+    const uint32_t interest = READYQ_READ | READYQ_EXCLUSIVE;
+    char differences[200];
+    readyq_watch w;
+    readyq *q = open_queue();
+    int p[2];
+    open_pipe(p);
+    add(q, &w, p[0], interest);
+    refuses = true;
+    CHECK_IS(readyq_modify(&w, interest | READYQ_EDGE), -ENOMEM);
+    CHECK(!refuses);
+    if (has_ghosts(q))
+        CHECK_IS(readyq_check(q, differences, sizeof differences), 0);
+    put(p[1]);
+    CHECK_TAKES(q, &w);
+    CHECK_IS(stats_of(q).stale, 0);
+    CHECK_IS(stats_of(q).ghosts, 0);
+    readyq_close(q);
+    close_pair(p);
+}
+
 static void test_a_fileno_that_is_refused_can_be_asked_for_again(void)
 {
     readyq_watch w;
@@ -123,4 +146,5 @@ static void test_a_fileno_that_is_refused_can_be_asked_for_again(void)
 
 TESTS(TEST(test_a_refused_addition_is_reported_and_changes_nothing),
       TEST(test_a_refused_change_leaves_the_watch_as_it_was),
+      TEST(test_a_refused_change_of_an_exclusive_watch_leaves_it_as_it_was),
       TEST(test_a_fileno_that_is_refused_can_be_asked_for_again))

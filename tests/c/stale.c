@@ -362,7 +362,36 @@ static void test_numbers_reused_a_thousand_times_stay_apart(void)
     close_pair(p);
 }
 
-TESTS(TEST(test_remove_while_ready_reports_nothing),
+/* The program closed it although it is not its own, and the number is another file now. */
+static void test_the_number_of_a_descriptor_of_the_queue_cannot_be_added(void)
+{
+    for (int nth = 0, left = 1; left; nth++) {
+        bool before[100];
+        readyq_watch w = {0};
+        readyq *q;
+        int p[2], fd, n = 0;
+        open_pipe(p);
+        for (fd = 0; fd < 100; fd++)
+            before[fd] = fcntl(fd, F_GETFD) >= 0;
+        q = open_queue();
+        CHECK(readyq_fileno(q) >= 0);
+        for (fd = 0; fd < 100; fd++)
+            if (!before[fd] && fcntl(fd, F_GETFD) >= 0 && n++ == nth)
+                break;
+        left = fd < 100;
+        if (left) {
+            close(fd);
+            CHECK_IS(dup2(p[0], fd), fd);
+            CHECK_IS(readyq_add(q, &w, fd, READYQ_READ), -EINVAL);
+            CHECK_IS(readyq_size(q), 0);
+        }
+        readyq_close(q);
+        close_pair(p);
+    }
+}
+
+TESTS(TEST(test_the_number_of_a_descriptor_of_the_queue_cannot_be_added),
+      TEST(test_remove_while_ready_reports_nothing),
       TEST(test_remove_of_another_in_the_same_batch_reports_nothing_of_it),
       TEST(test_remove_by_another_thread_reports_nothing),
       TEST(test_memory_of_a_removed_watch_may_be_freed), TEST(test_remove_after_close_succeeds),

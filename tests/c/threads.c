@@ -47,6 +47,22 @@ static void finish(struct waiter *waiter, pthread_t thread)
     CHECK_IS(readyq_done(&waiter->batch), 0);
 }
 
+/* ------------------------------------------------------------------ wake after close */
+
+/* The thread may still be in the kernel, and the queue's descriptors open. */
+static void test_a_wake_after_close_says_that_the_queue_is_closed(void)
+{
+    struct waiter waiter;
+    readyq *q = open_queue();
+    pthread_t thread = start_waiter(&waiter, q, -1);
+    readyq_ref(q);
+    readyq_close(q);
+    CHECK_IS(readyq_wake(q), -ESHUTDOWN);
+    finish(&waiter, thread);
+    CHECK_IS(waiter.result, -ESHUTDOWN);
+    readyq_unref(q);
+}
+
 /* ------------------------------------------------------------------ changes during a wait */
 
 static void test_add_takes_effect_in_a_running_wait(void)
@@ -395,7 +411,8 @@ static void test_close_during_a_wait_frees_watches_and_number(void)
     close_pair(p);
 }
 
-TESTS(TEST(test_add_takes_effect_in_a_running_wait),
+TESTS(TEST(test_a_wake_after_close_says_that_the_queue_is_closed),
+      TEST(test_add_takes_effect_in_a_running_wait),
       TEST(test_add_of_a_file_takes_effect_in_a_running_wait),
       TEST(test_modify_takes_effect_in_a_running_wait),
       TEST(test_remove_takes_effect_in_a_running_wait),
