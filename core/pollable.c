@@ -259,7 +259,6 @@ void readyq__pollable_fill(const readyq *q, readyq_batch *batch)
  * batch changes the timer at most once. */
 static int64_t ready_at(readyq *q)
 {
-    const uintptr_t thread = (uintptr_t)pthread_self();
     int64_t due = readyq__next_due(q);
 
     if (!readyq__list_empty(&q->ready) || atomic_load(&q->woken) || atomic_load(&q->signalled) ||
@@ -268,7 +267,7 @@ static int64_t ready_at(readyq *q)
     for (struct readyq__link *at = q->batches.next; at != &q->batches; at = at->next) {
         const readyq_batch *batch = readyq__batch_at(at);
 
-        if (batch->own.next == &batch->own.held || batch->own.thread != thread)
+        if (batch->own.next == &batch->own.held || batch->own.thread != (uintptr_t)pthread_self())
             continue;
         if (batch->own.hides || q->pollable_due < 0) /* it was not set yet */
             return 0;

@@ -111,21 +111,26 @@ static bool leads_to(void *data, int fd, uint32_t events, uint64_t key)
     return fd == search->to || (search->depth > 0 && visit_members(fd, leads_to, &below) > 0);
 }
 
+/* Why the kernel has refused a registration. */
+static READYQ__OUT_OF_LINE int explain(int set, int operation, int fd, int error)
+{
+    if (error == -EINVAL && operation == EPOLL_CTL_ADD)
+        return readyq__refuse_own(); /* under whatever number */
+    if (error == -ELOOP && !leads_to(&(struct search){set, 6}, fd, 0, 0))
+        return readyq__refuse_depth();
+    return error;
+}
+
 static int control(readyq *q, int set, int operation, int fd, uint32_t interest)
 {
     struct epoll_event event = {.events = to_kernel(interest), .data.u64 = readyq__key(q, fd)};
-    int error = 0;
 
     q->stats.changes++;
-    if (epoll_ctl(set, operation, fd, &event) < 0)
-        error = -errno;
-    if (error == -EINVAL && (event.events & EPOLLEXCLUSIVE)) /* note 6: an epoll descriptor */
-        error = control(q, set, operation, fd, interest & ~READYQ_EXCLUSIVE);
-    if (error == -EINVAL && operation == EPOLL_CTL_ADD)
-        error = readyq__refuse_own(); /* under whatever number */
-    if (error == -ELOOP && !leads_to(&(struct search){set, 6}, fd, 0, 0))
-        error = readyq__refuse_depth();
-    return error;
+    if (epoll_ctl(set, operation, fd, &event) == 0)
+        return 0;
+    if (errno == EINVAL && (event.events & EPOLLEXCLUSIVE)) /* note 6: an epoll descriptor */
+        return control(q, set, operation, fd, interest & ~READYQ_EXCLUSIVE);
+    return explain(set, operation, fd, -errno);
 }
 
 /* As it was, with the generation that it had. */
@@ -137,7 +142,7 @@ static void restore(readyq *q, int set, int fd, uint32_t old)
 }
 
 /* Note 6: what MOD refuses. */
-static int replace(readyq *q, int set, int fd, uint32_t old, uint32_t interest)
+static READYQ__OUT_OF_LINE int replace(readyq *q, int set, int fd, uint32_t old, uint32_t interest)
 {
     int error = control(q, set, EPOLL_CTL_DEL, fd, 0);
 
@@ -156,7 +161,8 @@ static int update(readyq *q, int set, int fd, uint32_t old, uint32_t interest)
         control(q, set, EPOLL_CTL_DEL, fd, 0); /* note 1: it may be gone already */
         return 0;
     }
-    if ((to_kernel(old) | to_kernel(interest)) & EPOLLEXCLUSIVE)
+    if (((old | interest) & READYQ_EXCLUSIVE) &&
+        ((to_kernel(old) | to_kernel(interest)) & EPOLLEXCLUSIVE))
         error = replace(q, set, fd, old, interest);
     else
         error = control(q, set, EPOLL_CTL_MOD, fd, interest);
