@@ -26,9 +26,15 @@ say() {
 need() {
     for program; do
         command -v "$program" >/dev/null && continue
-        say "$program is missing: apt-get install devscripts dh-lua dh-python lintian mmdebstrap"
+        say "$program is missing: apt-get install build-essential lintian mmdebstrap"
         exit 1
     done
+}
+
+need_packages() {
+    missing=$(dpkg-checkbuilddeps 2>&1) && return
+    say "${missing##*: } is missing: apt-get build-dep ."
+    exit 1
 }
 
 # The source package's parts below $1: the archive of the sources, and the tree with debian/ in it.
@@ -47,7 +53,8 @@ list_files() {
 }
 
 build_here() {
-    need dpkg-buildpackage dh lintian
+    need dpkg-buildpackage lintian
+    need_packages
     unpack build/deb
     (cd "build/deb/readyq-$version" && dpkg-buildpackage -us -uc) >build/deb/log 2>&1 || {
         tail -n 40 build/deb/log >&2
