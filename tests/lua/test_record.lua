@@ -226,6 +226,30 @@ function T.test_a_recording_without_records_or_with_too_many_is_refused()
     raises("number expected", q.record, q, {})
 end
 
+function T.test_a_recording_that_another_finalizer_uses_after_its_own_is_an_error()
+    local problem
+    do
+        local holder = {}
+        local function use() return #holder.r end
+        things.finalizer(function() problem = select(2, pcall(use)) end)
+        holder.r = readyq.new():record()
+    end
+    collectgarbage()
+    collectgarbage()
+    assert(problem:find("attempt to use a collected readyq.recording", 1, true), problem)
+end
+
+function T.test_the_finalizer_of_a_recording_refuses_other_objects()
+    local r = readyq.new():record()
+    local discard = getmetatable(r).__gc
+    for _, other in ipairs {io.stdout, readyq.new(), {}, 5} do
+        raises("readyq.recording expected, got", discard, other)
+    end
+    discard(r)
+    discard(r)
+    raises("attempt to use a collected readyq.recording", r.stop, r)
+end
+
 function T.test_the_recording_of_a_closed_queue_is_kept()
     local q = readyq.new()
     local r = q:record()

@@ -187,6 +187,21 @@ function T.test_get_finds_a_watch_by_what_was_added_or_by_its_number()
     raises("not a descriptor", q.get, q, -1)
 end
 
+function T.test_only_a_process_has_a_status()
+    local q = readyq.new()
+    q:add_trigger():fire()
+    q:add_timer(0)
+    q:add_signal("USR1")
+    q:add(things.eventfd(1), "r")
+    unix.kill(unix.getpid(), 10)
+    local count = 0
+    for watch in q:wait(1) do
+        equal(watch.status, nil)
+        count = count + 1
+    end
+    equal(count, 4)
+end
+
 function T.test_a_queue_can_watch_a_queue()
     local outer, inner = readyq.new(), readyq.new()
     assert(outer:add(inner, "r", "inner"))
