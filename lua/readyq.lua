@@ -1,12 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
 -- readyq: one event queue over the kernel's own. The queue itself is in C (readyq.core); this adds
--- what can be written in Lua on top of it: tracing to files, and dispatch on versions of Lua where
--- C cannot provide it.
+-- dispatch on versions of Lua where C cannot provide it.
 local core = require "readyq.core"
 
 local methods = core.methods
-local trace = methods.trace
 
 local INTERNAL = {methods = true, coroutines = true, check_first = true}
 
@@ -42,11 +40,5 @@ local function dispatch(self, timeout, max)
 end
 
 methods.dispatch = methods.dispatch or dispatch
-
--- Passes each call and delivery as a line to an io file or a function; nil stops it.
-function methods:trace(out)
-    if io.type(out) ~= "file" then return trace(self, out) end
-    return trace(self, function(line) out:write(line, "\n") end)
-end
 
 return readyq

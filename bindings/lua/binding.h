@@ -188,12 +188,12 @@ int luaq_warn(lua_State *L, const struct queue *q, int queue);
 
 /* ------------------------------------------------------------------ trace.c */
 
-int luaq_set_tracer(lua_State *L); /* q:trace(function) */
+int luaq_set_tracer(lua_State *L); /* q:trace(tracer) */
 void luaq_end_trace(struct queue *q);
 
 /* Called after a method of a queue that is traced: shows what was recorded since the last time.
- * `watch`: of the call, or 0. [-0, +0, e] */
+ * `watch`: of the call, or 0. [-0, +0, -] */
 void luaq_trace(lua_State *L, int queue, int watch);
-void luaq_trace_wait(lua_State *L, int64_t timeout);
+void luaq_trace_wait(lua_State *L, int64_t timeout); /* [-0, +0, m] */
 
 #endif
