@@ -20,10 +20,21 @@ local function resume(thread, watch, ready)
     error(message, 0)
 end
 
+-- Begins the wait of dispatch. Its errors name dispatch, and the line that called it.
+local function begin(self, timeout, max)
+    local ok, next_watch, state = pcall(methods.wait, self, timeout, max)
+    if ok then return next_watch, state end
+    local problem = next_watch
+    if type(problem) ~= "string" or problem:find("^[^\n]-:%d+: ") then error(problem, 0) end
+    error(problem:gsub("^bad argument #(%d) to '.-'", function(number)
+        return ("bad argument #%d to 'dispatch'"):format(math.max(number - 1, 1))
+    end), 3)
+end
+
 -- The dispatch of bindings/lua/dispatch.c for Lua 5.1 and LuaJIT, where no callback can yield
 -- through a C function.
 local function dispatch(self, timeout, max)
-    local next_watch, state = self:wait(timeout, max)
+    local next_watch, state = begin(self, timeout, max)
     local count = 0
     while true do
         local fault = core.check_first(self, state)

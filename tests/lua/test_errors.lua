@@ -316,6 +316,29 @@ function T.test_a_child_that_cannot_open_a_queue_gets_that_error_from_every_call
     end)
 end
 
+-- Calls f(q) at a line of this file, which its error must name. The pattern is of what follows.
+local function blames(pattern, f, q)
+    raises("^[^\n]*test_errors.lua:" .. debug.getinfo(f, "S").linedefined .. ": " .. pattern, f, q)
+end
+
+function T.test_an_error_points_at_the_line_of_the_caller()
+    local q = readyq.new()
+    blames("bad argument #1 to 'dispatch' %(%-1", function(queue) queue:dispatch(-1) end, q)
+    blames("bad argument #1 to 'dispatch' %(number", function(queue) queue:dispatch("x") end, q)
+    blames("bad argument #2 to 'dispatch' %(the", function(queue) queue:dispatch(0, 0) end, q)
+    blames("bad argument #1 to 'wait' %(%-1", function(queue) queue:wait(-1) end, q)
+    blames("bad argument #1 to 'trace' %(open io", function(queue) queue:trace(3) end, q)
+    q:close()
+    for _, f in ipairs {
+        function(queue) queue:dispatch(0) end, function(queue) queue:wait(0) end,
+        function(queue) queue:trace(nil) end, function(queue) queue:add_trigger() end,
+    } do
+        blames("attempt to use a closed readyq.queue$", f, q)
+    end
+    local dispatch = q.dispatch
+    blames("bad argument #1 to '?dispatch'? %(readyq.queue exp", function() dispatch(5) end, q)
+end
+
 function T.test_an_error_names_what_the_watch_watches()
     local q = readyq.new()
     local timer, signal, trigger = q:add_timer(9), q:add_signal("USR1"), q:add_trigger()
