@@ -123,19 +123,26 @@ static int push_named_watch(lua_State *L, const struct queue *q)
     fd = object ? luaq_find_descriptor(L, 2) : luaq_descriptor(L, 2);
     luaq_check_queue(L);
     found = readyq_find(q->core, fd);
-    if (found == NULL) {
-        push_by_source(L, q);
-    } else {
+    if (found != NULL) {
         lua_getiuservalue(L, 1, QUEUE_WATCHES);
         lua_rawgeti(L, -1, luaq_slot(found));
+    } else if (object) {
+        push_by_source(L, q);
+    } else {
+        lua_pushnil(L); /* an equal number may be a signal's or a process's */
     }
     return fd;
 }
 
-/* [-2, +1, e] q:get(source) */
+/* [-2, +1, e] q:get(source): nil also for a watch that is no longer in the queue. */
 static int queue_get(lua_State *L)
 {
+    const struct watch *w;
+
     push_named_watch(L, luaq_check_queue(L));
+    w = lua_touserdata(L, -1);
+    if (w != NULL && w->core.queue == NULL)
+        lua_pushnil(L);
     return 1;
 }
 
@@ -177,7 +184,7 @@ static int next_watch(lua_State *L)
     return 0;
 }
 
-/* [-1, +3, e] q:watches() and pairs(q) */
+/* [-1, +2, e] q:watches() and pairs(q) */
 static int queue_watches(lua_State *L)
 {
     luaq_check_queue(L);

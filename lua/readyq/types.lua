@@ -144,7 +144,8 @@ function queue:modify(watch, interest) end
 ---@return integer? errno
 function queue:remove(watch) end
 
----The watch of a source that was added, or nil.
+---The watch of a source that was added, or the watch itself, as long as it is in this queue; else
+---nil. A watch of another queue is an error.
 ---@param source readyq.watch | readyq.source
 ---@return readyq.watch?
 function queue:get(source) end
