@@ -56,6 +56,14 @@ struct watch {
 enum { WATCH_QUEUE = 1, WATCH_SOURCE, WATCH_DATA, WATCH_HANDLE, WATCH_WAITER = WATCH_HANDLE };
 enum { WATCH_VALUES = WATCH_DATA, TRIGGER_VALUES = WATCH_HANDLE, FD_VALUES = WATCH_WAITER };
 
+/* ------------------------------------------------------------------ closing.c */
+
+void luaq_expect_closing(lua_State *L); /* [-0, +0, m] called before any object is made */
+
+/* The object on top, which has a finalizer, is finalized at the latest when the state is closed.
+ * Raises if that has happened. [-0, +0, e] */
+void luaq_note(lua_State *L);
+
 /* ------------------------------------------------------------------ queue.c */
 
 extern const luaL_Reg luaq_queue_methods[], luaq_queue_events[];

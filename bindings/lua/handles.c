@@ -13,7 +13,7 @@
 #include <pthread.h>
 
 /* A Lua object that the trigger keeps and that keeps the trigger, so that the memory of both
- * lasts until the collector has called end_handle(). */
+ * lasts until end_handle(). */
 struct handle {
     readyq_watch *trigger;
     readyq *queue; /* a reference to the trigger's; NULL if it was already removed */
@@ -40,7 +40,7 @@ static void guard_fork(void)
     pthread_atfork(lock_handles, unlock_handles, unlock_handles);
 }
 
-/* [-1, +0, -] __gc */
+/* [-1, +0, -] __gc, which may be called twice (closing.c) */
 static int end_handle(lua_State *L)
 {
     struct handle *h = lua_touserdata(L, 1);
@@ -48,13 +48,15 @@ static int end_handle(lua_State *L)
     lock_handles();
     h->prev->next = h->next;
     h->next->prev = h->prev;
+    h->next = h->prev = h;
     unlock_handles();
     if (h->queue != NULL)
         readyq_unref(h->queue);
+    h->queue = NULL;
     return 0;
 }
 
-/* [-0, +1, m] */
+/* [-0, +1, e] */
 static void push_handle(lua_State *L, struct watch *w)
 {
     struct handle *h = lua_newuserdatauv(L, sizeof *h, 1);
@@ -68,6 +70,7 @@ static void push_handle(lua_State *L, struct watch *w)
     lua_pushcfunction(L, end_handle);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
+    luaq_note(L);
     if (w->core.queue != NULL)
         h->queue = readyq_ref(w->core.queue);
     lock_handles();

@@ -70,7 +70,7 @@ static void read_options(lua_State *L, struct readyq_options *options, struct re
     }
 }
 
-/* [-0, +1, m] A closed queue. */
+/* [-0, +1, e] A closed queue. */
 static struct queue *push_closed(lua_State *L)
 {
     struct queue *q = lua_newuserdatauv(L, sizeof *q, QUEUE_VALUES);
@@ -80,6 +80,7 @@ static struct queue *push_closed(lua_State *L)
     q->ended = true;
     lua_pushvalue(L, upvalue(QUEUE_TYPE));
     lua_setmetatable(L, index);
+    luaq_note(L);
     lua_newtable(L);
     lua_pushvalue(L, index);
     lua_pushvalue(L, -2);

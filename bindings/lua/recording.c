@@ -199,6 +199,7 @@ static int record(lua_State *L)
     *r = NULL;
     push_type(L);
     lua_setmetatable(L, -2);
+    luaq_note(L);
     error = readyq_record(q->core, count, r);
     return error < 0 ? luaq_fail(L, 2, "record", -1, error) : 1;
 }
