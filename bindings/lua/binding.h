@@ -155,9 +155,11 @@ extern const luaL_Reg luaq_dispatch_functions[]; /* for lua/readyq.lua; empty el
  * range is INT64_MAX. */
 int64_t luaq_timeout(lua_State *L, int arg);
 int64_t luaq_delay(lua_State *L, int arg);
-int luaq_int(lua_State *L, int arg, const char *what); /* whole and in range */
-uint32_t luaq_interest(lua_State *L, int arg);         /* bits or letters */
-int luaq_signal(lua_State *L, int arg);                /* number or name */
+int luaq_int(lua_State *L, int arg, const char *what);                    /* whole and in range */
+int64_t luaq_seconds(lua_State *L, int index, int arg, const char *what); /* of a number at index */
+int luaq_whole(lua_State *L, int index, int arg, const char *what);
+uint32_t luaq_interest(lua_State *L, int arg); /* bits or letters */
+int luaq_signal(lua_State *L, int arg);        /* number or name */
 int luaq_descriptor(lua_State *L, int arg);
 int luaq_find_descriptor(lua_State *L, int arg); /* -1 for an object that no longer has one */
 
@@ -173,9 +175,8 @@ int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error);
 /* The same for the watch at an index. If its queue was closed, that is the reason. [-0, +3, e] */
 int luaq_fail_watch(lua_State *L, int arg, const char *call, int watch, int error);
 
-/* The same for an object that is unknown here: -ENOENT, for which the core has no reason.
- * [-0, +3, m] */
-int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why);
+/* Returns nil, the text and the errno of a call that failed. [-0, +3, m] */
+int luaq_fail_with(lua_State *L, const char *text, int error);
 
 /* ------------------------------------------------------------------ handles.c */
 

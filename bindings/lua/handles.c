@@ -97,32 +97,39 @@ int luaq_handle(lua_State *L)
     return 1;
 }
 
-/* Fires the trigger, with the result in *error. False if the trigger was garbage-collected. */
-static bool fire_if_alive(const void *trigger, int *error)
+/* Fires the trigger. Returns the core's error, with its text; the trigger may be freed as soon as
+ * the lock is released. */
+static int fire_if_alive(const void *trigger, char *text, size_t size)
 {
     struct handle *h;
+    int error = -ENOENT;
 
     lock_handles();
     for (h = handles.next; h != &handles && h->trigger != trigger;)
         h = h->next;
     if (h != &handles)
-        *error = readyq_fire(h->trigger);
+        error = readyq_fire(h->trigger);
+    if (h == &handles)
+        snprintf(text, size,
+                 "fire() failed for a trigger: the trigger was garbage-collected; keep a "
+                 "reference to its watch");
+    else if (error < 0)
+        readyq_explain_watch("fire", h->trigger, error, text, size);
     unlock_handles();
-    return h != &handles;
+    return error;
 }
 
 /* [-1, +n, e] readyq.fire(handle) */
 int luaq_fire(lua_State *L)
 {
-    int error = 0;
+    char text[320];
+    int error;
 
     if (!lua_islightuserdata(L, 1))
         luaq_refuse(L, 1, "the handle of a trigger is expected");
-    if (!fire_if_alive(lua_touserdata(L, 1), &error))
-        return luaq_fail_unknown(
-            L, "fire", -1, "the trigger was garbage-collected; keep a reference to its watch");
+    error = fire_if_alive(lua_touserdata(L, 1), text, sizeof text);
     if (error < 0)
-        return luaq_fail(L, 1, "fire", -1, error);
+        return luaq_fail_with(L, text, error);
     lua_pushboolean(L, true);
     return 1;
 }

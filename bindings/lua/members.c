@@ -84,8 +84,6 @@ void luaq_tidy(lua_State *L, struct queue *q, int queue)
 
 /* ------------------------------------------------------------------ finding */
 
-#define UNKNOWN "this queue does not watch it; add it first"
-
 /* [-0, +1, e] The watch whose source is argument 2, an object that may be closed; or nil. */
 static void push_by_source(lua_State *L, const struct queue *q)
 {
@@ -134,6 +132,20 @@ static int push_named_watch(lua_State *L, const struct queue *q)
     return fd;
 }
 
+/* [-0, +3, m] The core has no reason for this. */
+static int fail_unknown(lua_State *L, const char *call, int fd)
+{
+    static const char why[] = "this queue does not watch it; add it first";
+    char what[256], text[400];
+
+    if (fd >= 0)
+        snprintf(text, sizeof text, "%s() failed for descriptor %d (%s): %s", call, fd,
+                 readyq_describe(fd, what, sizeof what), why);
+    else
+        snprintf(text, sizeof text, "%s() failed: %s", call, why);
+    return luaq_fail_with(L, text, -ENOENT);
+}
+
 /* [-2, +1, e] q:get(source): nil also for a watch that is no longer in the queue. */
 static int queue_get(lua_State *L)
 {
@@ -151,8 +163,7 @@ static int queue_remove(lua_State *L)
 {
     const int fd = push_named_watch(L, luaq_check_queue(L));
 
-    return lua_isnil(L, -1) ? luaq_fail_unknown(L, "remove", fd, UNKNOWN)
-                            : luaq_remove(L, lua_gettop(L));
+    return lua_isnil(L, -1) ? fail_unknown(L, "remove", fd) : luaq_remove(L, lua_gettop(L));
 }
 
 /* [-3, +n, e] q:modify(watch or source, interest) */
@@ -162,8 +173,7 @@ static int queue_modify(lua_State *L)
 
     lua_settop(L, 3);
     fd = push_named_watch(L, luaq_check_queue(L));
-    return lua_isnil(L, -1) ? luaq_fail_unknown(L, "modify", fd, UNKNOWN)
-                            : luaq_modify(L, lua_gettop(L), 3);
+    return lua_isnil(L, -1) ? fail_unknown(L, "modify", fd) : luaq_modify(L, lua_gettop(L), 3);
 }
 
 /* [-2, +2, e] The step of pairs(q): the watch after the given one, with its data. */

@@ -101,8 +101,10 @@ end
 function T.test_a_maximum_must_be_at_least_1()
     raises("at least 1", method, "wait", 0, 0)
     raises("at least 1", method, "wait", 0, -1)
-    raises("out of range", method, "wait", 0, 2 ^ 40)
-    raises("not an integer", method, "wait", 0, 1.5)
+    raises("the maximum is out of range: 1099511627776", method, "wait", 0, 2 ^ 40)
+    raises("the maximum is out of range", method, "wait", 0, math.huge)
+    raises("the maximum is not an integer: 1.5", method, "wait", 0, 1.5)
+    raises("the maximum is not an integer", method, "wait", 0, NAN)
     raises("number expected", method, "wait", 0, "all")
 end
 
@@ -193,9 +195,9 @@ end
 
 function T.test_options_are_checked()
     raises("table expected", readyq.new, 5)
-    raises("unknown option.*'colour'", readyq.new, {colour = "red"})
-    raises("of the wrong type: 'clock'", readyq.new, {clock = 5})
-    raises("unknown option", readyq.new, {"epoll"})
+    raises("unknown option 'colour'", readyq.new, {colour = "red"})
+    raises("clock must be a string, 'real' or 'virtual', not a num", readyq.new, {clock = 5})
+    raises("the name of an option is a string .* not a number", readyq.new, {"epoll"})
     raises("#1 to .*clock must be 'real' or 'virtual', not 'lunar'", readyq.new, {clock = "lunar"})
 end
 
