@@ -3,9 +3,10 @@
  * What the files of the Lua binding share: its two objects and the functions that one file calls in
  * another. Differences between the versions of Lua are handled in compat.h.
  *
- * Upvalues  Every C function here has the same ones: the two metatables, so that a type is checked
- *           with one comparison, and a Lua function that loops n times and does nothing else, which
- *           is called to let Lua's hooks run.
+ * Upvalues  The functions of the module, and the methods and metamethods of queues and watches, have
+ *           the same ones: the two metatables, so that a type is checked with one comparison, and a
+ *           Lua function that loops n times and does nothing else, which is called to let Lua's
+ *           hooks run. All other C functions have none, or their own.
  * Ownership A queue keeps its watches in a table by slot; a watch keeps its queue, its source and
  *           its data. All of these are user values, where the collector sees them. The core's
  *           watch and batch are embedded in the Lua objects, which never move.
@@ -155,13 +156,15 @@ extern const luaL_Reg luaq_dispatch_functions[]; /* for lua/readyq.lua; empty el
  * range is INT64_MAX. */
 int64_t luaq_timeout(lua_State *L, int arg);
 int64_t luaq_delay(lua_State *L, int arg);
-int luaq_int(lua_State *L, int arg, const char *what);                    /* whole and in range */
-int64_t luaq_seconds(lua_State *L, int index, int arg, const char *what); /* of a number at index */
-int luaq_whole(lua_State *L, int index, int arg, const char *what);
-uint32_t luaq_interest(lua_State *L, int arg); /* bits or letters */
-int luaq_signal(lua_State *L, int arg);        /* number or name */
+int luaq_int(lua_State *L, int arg, const char *what); /* whole and in range */
+uint32_t luaq_interest(lua_State *L, int arg);         /* bits or letters */
+int luaq_signal(lua_State *L, int arg);                /* number or name */
 int luaq_descriptor(lua_State *L, int arg);
 int luaq_find_descriptor(lua_State *L, int arg); /* -1 for an object that no longer has one */
+
+/* The same for the number at an index, which is not an argument but part of argument `arg`. */
+int64_t luaq_seconds(lua_State *L, int index, int arg, const char *what);
+int luaq_whole(lua_State *L, int index, int arg, const char *what);
 
 /* ------------------------------------------------------------------ errors.c */
 
