@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- readyq: one event queue over the kernel's own. The queue itself is in C (readyq.core); this adds
--- dispatch on versions of Lua where C cannot provide it.
+-- dispatch, and what readyq.loop needs, on versions of Lua where C cannot provide it.
 local core = require "readyq.core"
 
 local methods = core.methods
@@ -51,5 +51,14 @@ local function dispatch(self, timeout, max)
 end
 
 methods.dispatch = methods.dispatch or dispatch
+
+-- Lua 5.1, 5.2 and LuaJIT have none of the waits of bindings/lua/await.c. There is no reader() and
+-- no resumer() then: readyq.scheduler has its own resume().
+if not core.coroutines.reader then
+    for _, name in ipairs {"allow", "awaits", "current", "forbid", "release"} do
+        core.coroutines[name] = function() end
+    end
+    function core.coroutines.count() return 0 end
+end
 
 return readyq
