@@ -97,8 +97,8 @@ static int show_line(lua_State *L)
     lua_pushvalue(L, upvalue(1));
     push_line(L, line->record, line->call, line->watch);
     lua_pushliteral(L, "\n");
-    lua_call(L, 3, 0);
-    return 0;
+    lua_call(L, 3, 2);
+    return lua_toboolean(L, -2) ? 0 : luaL_error(L, "%s", lua_tostring(L, -1));
 }
 
 /* [-1, +0, -] The error on top. */

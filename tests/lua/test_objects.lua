@@ -280,6 +280,19 @@ function T.test_an_error_of_the_tracer_is_a_warning_and_changes_no_call()
     equal(select(2, warnings:gsub("readyq: error in the tracer: table\n", "")), 2)
 end
 
+function T.test_a_line_that_cannot_be_written_is_a_warning()
+    local full = io.open("/dev/full", "w")
+    if not full then error({skip = "needs /dev/full (Linux)"}) end
+    full:setvbuf("no")
+    local q = readyq.new()
+    local warnings = things.warnings(function()
+        q:trace(full)
+        q:add_trigger()
+    end)
+    full:close()
+    assert(warnings:find("readyq: error in the tracer: .*[Nn]o space left"), warnings)
+end
+
 -- A strict program refuses to read globals that do not exist. Lua before 5.4 has no `warn`.
 function T.test_a_warning_reads_no_global_through_a_metamethod()
     local q = readyq.new()
