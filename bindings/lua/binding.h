@@ -3,10 +3,10 @@
  * What the files of the Lua binding share: its two objects and the functions that one file calls in
  * another. Differences between the versions of Lua are handled in compat.h.
  *
- * Upvalues  The functions of the module, and the methods and metamethods of queues and watches, have
- *           the same ones: the two metatables, so that a type is checked with one comparison, and a
- *           Lua function that loops n times and does nothing else, which is called to let Lua's
- *           hooks run. All other C functions have none, or their own.
+ * Upvalues  The functions of the module, and the methods and metamethods of queues and watches,
+ *           have the same ones: the two metatables, so that a type is checked with one comparison,
+ *           and a Lua function that loops n times and does nothing else, which is called to let
+ *           Lua's hooks run. All other C functions have none, or their own.
  * Ownership A queue keeps its watches in a table by slot; a watch keeps its queue, its source and
  *           its data. All of these are user values, where the collector sees them. The core's
  *           watch and batch are embedded in the Lua objects, which never move.

@@ -9,7 +9,8 @@
 
 #define OBJECTS "readyq.objects" /* in the registry: the table; false once the sentinel has ended */
 
-/* [-1, +0, e] The sentinel's __gc. Most of the objects are finalized already, which does no harm. */
+/* [-1, +0, e] The sentinel's __gc. Most of the objects are already finalized. To finalize one twice
+ * does no harm. */
 static int end_objects(lua_State *L)
 {
     lua_settop(L, 0);
