@@ -10,18 +10,24 @@
 
 /* ------------------------------------------------------------------ time and numbers */
 
-int64_t luaq_delay(lua_State *L, int arg)
+int64_t luaq_seconds(lua_State *L, int index, int arg, const char *what)
 {
-    const lua_Number seconds = luaL_checknumber(L, arg);
+    const lua_Number seconds = lua_tonumber(L, index);
     const double exact = (double)seconds * 1e9;
     int64_t whole;
 
     if (!(exact >= 0)) /* negative, or not a number */
-        luaq_refuse(L, arg, "%f is not a number of seconds >= 0", seconds);
+        luaq_refuse(L, arg, "%s%f is not a number of seconds >= 0", what, seconds);
     if (exact >= (double)INT64_MAX)
         return INT64_MAX;
     whole = (int64_t)exact;
     return (double)whole < exact ? whole + 1 : whole; /* so that nothing is early */
+}
+
+int64_t luaq_delay(lua_State *L, int arg)
+{
+    luaL_checknumber(L, arg);
+    return luaq_seconds(L, arg, arg, "");
 }
 
 int64_t luaq_timeout(lua_State *L, int arg)
@@ -38,12 +44,21 @@ static bool is_whole(lua_State *L, int index, lua_Number least, lua_Number most)
            n == (lua_Number)(int64_t)n;
 }
 
+int luaq_whole(lua_State *L, int index, int arg, const char *what)
+{
+    const lua_Number n = lua_tonumber(L, index);
+
+    if (n < INT_MIN || n > INT_MAX)
+        luaq_refuse(L, arg, "%s is out of range: %f", what, n);
+    if (!is_whole(L, index, INT_MIN, INT_MAX))
+        luaq_refuse(L, arg, "%s is not an integer: %f", what, n);
+    return (int)n;
+}
+
 int luaq_int(lua_State *L, int arg, const char *what)
 {
     luaL_checktype(L, arg, LUA_TNUMBER);
-    if (!is_whole(L, arg, INT_MIN, INT_MAX))
-        luaq_refuse(L, arg, "%s is out of range or not an integer", what);
-    return (int)lua_tonumber(L, arg);
+    return luaq_whole(L, arg, arg, what);
 }
 
 /* ------------------------------------------------------------------ interests */

@@ -384,27 +384,6 @@ enum taken luaq_end_await(lua_State *L, struct queue *q, int watch)
     return TAKEN;
 }
 
-static int return_nothing(lua_State *L)
-{
-    (void)L;
-    return 0;
-}
-
-static int count(lua_State *L)
-{
-    lua_pushinteger(L, 0);
-    return 1;
-}
-
-/* There is no reader() and no resumer(): scheduler.lua has its own resume(). */
-const luaL_Reg luaq_await_functions[] = {
-    {"allow", return_nothing},
-    {"awaits", return_nothing},
-    {"count", count},
-    {"current", return_nothing},
-    {"forbid", return_nothing},
-    {"release", return_nothing},
-    {NULL, NULL},
-};
+const luaL_Reg luaq_await_functions[] = {{NULL, NULL}}; /* lua/readyq.lua has what the loop needs */
 
 #endif

@@ -3,9 +3,10 @@
  * What the files of the Lua binding share: its two objects and the functions that one file calls in
  * another. Differences between the versions of Lua are handled in compat.h.
  *
- * Upvalues  Every C function here has the same ones: the two metatables, so that a type is checked
- *           with one comparison, and a Lua function that loops n times and does nothing else, which
- *           is called to let Lua's hooks run.
+ * Upvalues  The functions of the module, and the methods and metamethods of queues and watches,
+ *           have the same ones: the two metatables, so that a type is checked with one comparison,
+ *           and a Lua function that loops n times and does nothing else, which is called to let
+ *           Lua's hooks run. All other C functions have none, or their own.
  * Ownership A queue keeps its watches in a table by slot; a watch keeps its queue, its source and
  *           its data. All of these are user values, where the collector sees them. The core's
  *           watch and batch are embedded in the Lua objects, which never move.
@@ -55,6 +56,14 @@ struct watch {
 
 enum { WATCH_QUEUE = 1, WATCH_SOURCE, WATCH_DATA, WATCH_HANDLE, WATCH_WAITER = WATCH_HANDLE };
 enum { WATCH_VALUES = WATCH_DATA, TRIGGER_VALUES = WATCH_HANDLE, FD_VALUES = WATCH_WAITER };
+
+/* ------------------------------------------------------------------ closing.c */
+
+void luaq_expect_closing(lua_State *L); /* [-0, +0, m] called before any object is made */
+
+/* The object on top, which has a finalizer, is finalized at the latest when the state is closed.
+ * Raises if that has happened. [-0, +0, e] */
+void luaq_note(lua_State *L);
 
 /* ------------------------------------------------------------------ queue.c */
 
@@ -153,6 +162,10 @@ int luaq_signal(lua_State *L, int arg);                /* number or name */
 int luaq_descriptor(lua_State *L, int arg);
 int luaq_find_descriptor(lua_State *L, int arg); /* -1 for an object that no longer has one */
 
+/* The same for the number at an index, which is not an argument but part of argument `arg`. */
+int64_t luaq_seconds(lua_State *L, int index, int arg, const char *what);
+int luaq_whole(lua_State *L, int index, int arg, const char *what);
+
 /* ------------------------------------------------------------------ errors.c */
 
 /* Raises "bad argument" with a text as lua_pushfstring() makes it. [-0, +0, e] */
@@ -165,9 +178,8 @@ int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error);
 /* The same for the watch at an index. If its queue was closed, that is the reason. [-0, +3, e] */
 int luaq_fail_watch(lua_State *L, int arg, const char *call, int watch, int error);
 
-/* The same for an object that is unknown here: -ENOENT, for which the core has no reason.
- * [-0, +3, m] */
-int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why);
+/* Returns nil, the text and the errno of a call that failed. [-0, +3, m] */
+int luaq_fail_with(lua_State *L, const char *text, int error);
 
 /* ------------------------------------------------------------------ handles.c */
 
@@ -188,12 +200,12 @@ int luaq_warn(lua_State *L, const struct queue *q, int queue);
 
 /* ------------------------------------------------------------------ trace.c */
 
-int luaq_set_tracer(lua_State *L); /* q:trace(function) */
+int luaq_set_tracer(lua_State *L); /* q:trace(tracer) */
 void luaq_end_trace(struct queue *q);
 
 /* Called after a method of a queue that is traced: shows what was recorded since the last time.
- * `watch`: of the call, or 0. [-0, +0, e] */
+ * `watch`: of the call, or 0. [-0, +0, -] */
 void luaq_trace(lua_State *L, int queue, int watch);
-void luaq_trace_wait(lua_State *L, int64_t timeout);
+void luaq_trace_wait(lua_State *L, int64_t timeout); /* [-0, +0, m] */
 
 #endif

@@ -22,9 +22,11 @@
 #if LUA_VERSION_NUM >= 502
 #define set_user_table lua_setuservalue
 #define get_user_table lua_getuservalue
+#define push_globals(L) lua_pushglobaltable(L)
 #else
 #define set_user_table lua_setfenv
 #define get_user_table lua_getfenv
+#define push_globals(L) lua_pushvalue(L, LUA_GLOBALSINDEX)
 #endif
 
 static inline void *lua_newuserdatauv(lua_State *L, size_t size, int count)
@@ -56,17 +58,21 @@ static inline int lua_setiuservalue(lua_State *L, int index, int n)
 }
 
 /* Lua has had warnings since 5.4. In earlier versions a global function `warn`, if there is one,
- * receives them. */
+ * receives them; its errors are ignored, since the call that warns has taken effect. */
 static inline void lua_warning(lua_State *L, const char *message, int more)
 {
     (void)more;
-    lua_getglobal(L, "warn");
+    push_globals(L);
+    lua_pushliteral(L, "warn");
+    lua_rawget(L, -2); /* _G may be strict: its __index may raise an error */
+    lua_remove(L, -2);
     if (!lua_isfunction(L, -1)) {
         lua_pop(L, 1);
         return;
     }
     lua_pushstring(L, message);
-    lua_call(L, 1, 0);
+    if (lua_pcall(L, 1, 0, 0) != 0)
+        lua_pop(L, 1);
 }
 
 #endif

@@ -13,24 +13,24 @@
 static void read_threshold(lua_State *L, struct readyq_debug *debug)
 {
     const char *name = lua_type(L, 4) == LUA_TSTRING ? lua_tostring(L, 4) : "";
-    int64_t *time = NULL;
+    const bool is_turns = strcmp(name, "turns") == 0, is_turn = strcmp(name, "turn") == 0;
 
-    if (strcmp(name, "turns") == 0) {
-        const int turns = luaq_int(L, 5, "debug.turns");
+    if (!is_turns && !is_turn && strcmp(name, "rest") != 0)
+        luaq_refuse(L, 1, "no such threshold: '%s' (debug has 'turns', 'turn' and 'rest')", name);
+    if (lua_type(L, 5) != LUA_TNUMBER)
+        luaq_refuse(L, 1, "debug.%s: number expected, got %s", name, luaL_typename(L, 5));
+    if (is_turns) {
+        const int turns = luaq_whole(L, 5, 1, "debug.turns");
 
         if (turns < 1)
             luaq_refuse(L, 1, "debug.turns must be at least 1");
         debug->turns = (uint64_t)turns;
-        return;
+    } else {
+        int64_t *time = is_turn ? &debug->turn : &debug->rest;
+
+        *time = luaq_seconds(L, 5, 1, lua_pushfstring(L, "debug.%s: ", name));
+        *time += *time == 0;
     }
-    if (strcmp(name, "turn") == 0)
-        time = &debug->turn;
-    else if (strcmp(name, "rest") == 0)
-        time = &debug->rest;
-    else
-        luaq_refuse(L, 1, "no such threshold: '%s' (debug has 'turns', 'turn' and 'rest')", name);
-    *time = luaq_delay(L, 5);
-    *time += *time == 0;
 }
 
 void luaq_read_debug(lua_State *L, struct readyq_options *options, struct readyq_debug *debug)

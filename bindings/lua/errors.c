@@ -18,15 +18,18 @@ void luaq_refuse(lua_State *L, int arg, const char *format, ...)
     __builtin_unreachable(); /* lauxlib.h does not say that it never returns */
 }
 
-/* [-0, +3, e] */
-static int fail(lua_State *L, int arg, const char *text, int error)
+int luaq_fail_with(lua_State *L, const char *text, int error)
 {
-    if (error == -EINVAL)
-        return luaL_argerror(L, arg, text);
     lua_pushnil(L);
     lua_pushstring(L, text);
     lua_pushinteger(L, -error);
     return 3;
+}
+
+/* [-0, +3, e] */
+static int fail(lua_State *L, int arg, const char *text, int error)
+{
+    return error == -EINVAL ? luaL_argerror(L, arg, text) : luaq_fail_with(L, text, error);
 }
 
 int luaq_fail(lua_State *L, int arg, const char *call, int fd, int error)
@@ -48,18 +51,4 @@ int luaq_fail_watch(lua_State *L, int arg, const char *call, int watch, int erro
     if (error == -ENOENT && q->core == NULL) /* it is in no queue, because that was closed */
         error = -ESHUTDOWN;
     return fail(L, arg, readyq_explain_watch(call, &w->core, error, text, sizeof text), error);
-}
-
-int luaq_fail_unknown(lua_State *L, const char *call, int fd, const char *why)
-{
-    char what[256];
-
-    lua_pushnil(L);
-    if (fd >= 0)
-        lua_pushfstring(L, "%s() failed for descriptor %d (%s): %s", call, fd,
-                        readyq_describe(fd, what, sizeof what), why);
-    else
-        lua_pushfstring(L, "%s() failed: %s", call, why);
-    lua_pushinteger(L, ENOENT);
-    return 3;
 }

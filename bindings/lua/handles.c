@@ -13,7 +13,7 @@
 #include <pthread.h>
 
 /* A Lua object that the trigger keeps and that keeps the trigger, so that the memory of both
- * lasts until the collector has called end_handle(). */
+ * lasts until end_handle(). */
 struct handle {
     readyq_watch *trigger;
     readyq *queue; /* a reference to the trigger's; NULL if it was already removed */
@@ -40,7 +40,7 @@ static void guard_fork(void)
     pthread_atfork(lock_handles, unlock_handles, unlock_handles);
 }
 
-/* [-1, +0, -] __gc */
+/* [-1, +0, -] __gc, which may be called twice (closing.c) */
 static int end_handle(lua_State *L)
 {
     struct handle *h = lua_touserdata(L, 1);
@@ -48,13 +48,15 @@ static int end_handle(lua_State *L)
     lock_handles();
     h->prev->next = h->next;
     h->next->prev = h->prev;
+    h->next = h->prev = h;
     unlock_handles();
     if (h->queue != NULL)
         readyq_unref(h->queue);
+    h->queue = NULL;
     return 0;
 }
 
-/* [-0, +1, m] */
+/* [-0, +1, e] */
 static void push_handle(lua_State *L, struct watch *w)
 {
     struct handle *h = lua_newuserdatauv(L, sizeof *h, 1);
@@ -68,6 +70,7 @@ static void push_handle(lua_State *L, struct watch *w)
     lua_pushcfunction(L, end_handle);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
+    luaq_note(L);
     if (w->core.queue != NULL)
         h->queue = readyq_ref(w->core.queue);
     lock_handles();
@@ -94,32 +97,39 @@ int luaq_handle(lua_State *L)
     return 1;
 }
 
-/* Fires the trigger, with the result in *error. False if the trigger was garbage-collected. */
-static bool fire_if_alive(const void *trigger, int *error)
+/* Fires the trigger. Returns the core's error, with its text; the trigger may be freed as soon as
+ * the lock is released. */
+static int fire_if_alive(const void *trigger, char *text, size_t size)
 {
     struct handle *h;
+    int error = -ENOENT;
 
     lock_handles();
     for (h = handles.next; h != &handles && h->trigger != trigger;)
         h = h->next;
     if (h != &handles)
-        *error = readyq_fire(h->trigger);
+        error = readyq_fire(h->trigger);
+    if (h == &handles)
+        snprintf(text, size,
+                 "fire() failed for a trigger: the trigger was garbage-collected; keep a "
+                 "reference to its watch");
+    else if (error < 0)
+        readyq_explain_watch("fire", h->trigger, error, text, size);
     unlock_handles();
-    return h != &handles;
+    return error;
 }
 
 /* [-1, +n, e] readyq.fire(handle) */
 int luaq_fire(lua_State *L)
 {
-    int error = 0;
+    char text[320];
+    int error;
 
     if (!lua_islightuserdata(L, 1))
         luaq_refuse(L, 1, "the handle of a trigger is expected");
-    if (!fire_if_alive(lua_touserdata(L, 1), &error))
-        return luaq_fail_unknown(
-            L, "fire", -1, "the trigger was garbage-collected; keep a reference to its watch");
+    error = fire_if_alive(lua_touserdata(L, 1), text, sizeof text);
     if (error < 0)
-        return luaq_fail(L, 1, "fire", -1, error);
+        return luaq_fail_with(L, text, error);
     lua_pushboolean(L, true);
     return 1;
 }

@@ -84,8 +84,6 @@ void luaq_tidy(lua_State *L, struct queue *q, int queue)
 
 /* ------------------------------------------------------------------ finding */
 
-#define UNKNOWN "this queue does not watch it; add it first"
-
 /* [-0, +1, e] The watch whose source is argument 2, an object that may be closed; or nil. */
 static void push_by_source(lua_State *L, const struct queue *q)
 {
@@ -123,19 +121,40 @@ static int push_named_watch(lua_State *L, const struct queue *q)
     fd = object ? luaq_find_descriptor(L, 2) : luaq_descriptor(L, 2);
     luaq_check_queue(L);
     found = readyq_find(q->core, fd);
-    if (found == NULL) {
-        push_by_source(L, q);
-    } else {
+    if (found != NULL) {
         lua_getiuservalue(L, 1, QUEUE_WATCHES);
         lua_rawgeti(L, -1, luaq_slot(found));
+    } else if (object) {
+        push_by_source(L, q);
+    } else {
+        lua_pushnil(L); /* an equal number may be a signal's or a process's */
     }
     return fd;
 }
 
-/* [-2, +1, e] q:get(source) */
+/* [-0, +3, m] The core has no reason for this. */
+static int fail_unknown(lua_State *L, const char *call, int fd)
+{
+    static const char why[] = "this queue does not watch it; add it first";
+    char what[256], text[400];
+
+    if (fd >= 0)
+        snprintf(text, sizeof text, "%s() failed for descriptor %d (%s): %s", call, fd,
+                 readyq_describe(fd, what, sizeof what), why);
+    else
+        snprintf(text, sizeof text, "%s() failed: %s", call, why);
+    return luaq_fail_with(L, text, -ENOENT);
+}
+
+/* [-2, +1, e] q:get(source): nil also for a watch that is no longer in the queue. */
 static int queue_get(lua_State *L)
 {
+    const struct watch *w;
+
     push_named_watch(L, luaq_check_queue(L));
+    w = lua_touserdata(L, -1);
+    if (w != NULL && w->core.queue == NULL)
+        lua_pushnil(L);
     return 1;
 }
 
@@ -144,8 +163,7 @@ static int queue_remove(lua_State *L)
 {
     const int fd = push_named_watch(L, luaq_check_queue(L));
 
-    return lua_isnil(L, -1) ? luaq_fail_unknown(L, "remove", fd, UNKNOWN)
-                            : luaq_remove(L, lua_gettop(L));
+    return lua_isnil(L, -1) ? fail_unknown(L, "remove", fd) : luaq_remove(L, lua_gettop(L));
 }
 
 /* [-3, +n, e] q:modify(watch or source, interest) */
@@ -155,8 +173,7 @@ static int queue_modify(lua_State *L)
 
     lua_settop(L, 3);
     fd = push_named_watch(L, luaq_check_queue(L));
-    return lua_isnil(L, -1) ? luaq_fail_unknown(L, "modify", fd, UNKNOWN)
-                            : luaq_modify(L, lua_gettop(L), 3);
+    return lua_isnil(L, -1) ? fail_unknown(L, "modify", fd) : luaq_modify(L, lua_gettop(L), 3);
 }
 
 /* [-2, +2, e] The step of pairs(q): the watch after the given one, with its data. */
@@ -177,7 +194,7 @@ static int next_watch(lua_State *L)
     return 0;
 }
 
-/* [-1, +3, e] q:watches() and pairs(q) */
+/* [-1, +2, e] q:watches() and pairs(q) */
 static int queue_watches(lua_State *L)
 {
     luaq_check_queue(L);

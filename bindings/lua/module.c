@@ -80,6 +80,7 @@ READYQ_API int luaopen_readyq_core(lua_State *L)
     lua_settop(L, 0);
     luaq_find_interrupt_handler();
     remember_main_thread(L);
+    luaq_expect_closing(L);
     lua_newtable(L); /* QUEUE_TYPE */
     lua_newtable(L); /* WATCH_TYPE */
     push_turn(L);    /* TURN */

@@ -41,12 +41,27 @@ struct queue *luaq_check_queue(lua_State *L)
 
 /* ------------------------------------------------------------------ life */
 
-/* [-0, +0, e] */
-static bool is_virtual(lua_State *L, const char *clock)
+/* [-0, +0, e] The clock is at 3. */
+static bool is_virtual(lua_State *L)
 {
+    const char *clock = lua_type(L, 3) == LUA_TSTRING ? lua_tostring(L, 3) : NULL;
+
+    if (clock == NULL)
+        luaq_refuse(L, 1, "clock must be a string, 'real' or 'virtual', not a %s",
+                    luaL_typename(L, 3));
     if (strcmp(clock, "virtual") != 0 && strcmp(clock, "real") != 0)
         luaq_refuse(L, 1, "clock must be 'real' or 'virtual', not '%s'", clock);
     return strcmp(clock, "virtual") == 0;
+}
+
+/* [-0, +0, e] Its name is at 2. */
+static _Noreturn void refuse_option(lua_State *L)
+{
+    if (lua_type(L, 2) != LUA_TSTRING)
+        luaq_refuse(L, 1, "the name of an option is a string ('clock' or 'debug'), not a %s",
+                    luaL_typename(L, 2));
+    luaq_refuse(L, 1, "unknown option '%s' (the options are 'clock' and 'debug')",
+                lua_tostring(L, 2));
 }
 
 /* [-0, +0, e] */
@@ -57,20 +72,17 @@ static void read_options(lua_State *L, struct readyq_options *options, struct re
     while (lua_next(L, 1) != 0) {
         const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
 
-        if (strcmp(name, "clock") == 0 && lua_type(L, 3) == LUA_TSTRING)
-            options->virtual_clock = is_virtual(L, lua_tostring(L, 3));
+        if (strcmp(name, "clock") == 0)
+            options->virtual_clock = is_virtual(L);
         else if (strcmp(name, "debug") == 0)
             luaq_read_debug(L, options, debug);
         else
-            luaq_refuse(L, 1,
-                        "unknown option, or a value of the wrong type: '%s' (the options "
-                        "are 'clock', which is a string, and 'debug')",
-                        name);
+            refuse_option(L);
         lua_settop(L, 2);
     }
 }
 
-/* [-0, +1, m] A closed queue. */
+/* [-0, +1, e] A closed queue. */
 static struct queue *push_closed(lua_State *L)
 {
     struct queue *q = lua_newuserdatauv(L, sizeof *q, QUEUE_VALUES);
@@ -80,6 +92,7 @@ static struct queue *push_closed(lua_State *L)
     q->ended = true;
     lua_pushvalue(L, upvalue(QUEUE_TYPE));
     lua_setmetatable(L, index);
+    luaq_note(L);
     lua_newtable(L);
     lua_pushvalue(L, index);
     lua_pushvalue(L, -2);

@@ -150,8 +150,11 @@ static int to_string(lua_State *L)
 {
     uint64_t count;
     const size_t kept = readyq_recorded(*check(L), &count);
+    char text[96];
 
-    lua_pushfstring(L, "readyq.recording: records: %d, dropped: %f", (int)kept, (lua_Number)count);
+    snprintf(text, sizeof text, "readyq.recording: records: %zu, dropped: %llu", kept,
+             (unsigned long long)count);
+    lua_pushstring(L, text);
     return 1;
 }
 
@@ -164,8 +167,10 @@ static size_t read_count(lua_State *L)
 
     if (count >= most)
         return SIZE_MAX;
-    if (!(count >= 0) || count != (lua_Number)(size_t)count)
-        luaq_refuse(L, 2, "the number of records is negative or not an integer");
+    if (count < 0)
+        luaq_refuse(L, 2, "the number of records is negative: %f", count);
+    if (count != count || count != (lua_Number)(size_t)count)
+        luaq_refuse(L, 2, "the number of records is not an integer: %f", count);
     return (size_t)count;
 }
 
@@ -199,6 +204,7 @@ static int record(lua_State *L)
     *r = NULL;
     push_type(L);
     lua_setmetatable(L, -2);
+    luaq_note(L);
     error = readyq_record(q->core, count, r);
     return error < 0 ? luaq_fail(L, 2, "record", -1, error) : 1;
 }

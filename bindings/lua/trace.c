@@ -8,20 +8,43 @@
 
 enum { RECORDS = 128 }; /* of one call, and what is recorded meanwhile */
 
-/* [-2, +n, e] q:trace(function or nil); files are made functions in readyq.lua. */
+/* What a line is about. */
+struct line {
+    const struct readyq_record *record;
+    const char *call;          /* of a wait, with its timeout, or NULL */
+    const struct watch *watch; /* the call's own, or NULL */
+};
+
+static int show_line(lua_State *L);
+
+/* [-0, +0, e] Argument 2 can be a tracer: a function, or an io file that is open. */
+static void check_tracer(lua_State *L)
+{
+    const luaL_Stream *stream = luaL_testudata(L, 2, LUA_FILEHANDLE);
+
+    if (!lua_isfunction(L, 2) && (stream == NULL || is_file_closed(stream)))
+        luaq_refuse(L, 2, "open io file or function expected, got %s",
+                    stream != NULL ? "closed file" : luaL_typename(L, 2));
+}
+
+/* [-2, +n, e] q:trace(tracer): nil ends the trace. */
 int luaq_set_tracer(lua_State *L)
 {
     struct queue *q = luaq_check_queue(L);
-    int error;
+    readyq_recording *trace = NULL;
+    int error = 0;
 
     lua_settop(L, 2);
-    if (!lua_isnil(L, 2))
-        luaL_checktype(L, 2, LUA_TFUNCTION);
-    luaq_end_trace(q);
-    error = lua_isnil(L, 2) ? 0 : readyq_record(q->core, RECORDS, &q->trace);
+    if (!lua_isnil(L, 2)) {
+        check_tracer(L);
+        lua_pushcclosure(L, show_line, 1);
+        error = readyq_record(q->core, RECORDS, &trace);
+    }
     if (error < 0)
         return luaq_fail(L, 2, "trace", -1, error);
-    q->traced = q->trace != NULL;
+    luaq_end_trace(q);
+    q->trace = trace;
+    q->traced = trace != NULL;
     lua_setiuservalue(L, 1, QUEUE_TRACE);
     lua_pushboolean(L, true);
     return 1;
@@ -36,22 +59,6 @@ void luaq_end_trace(struct queue *q)
 }
 
 /* ------------------------------------------------------------------ lines */
-
-/* [-1, +0, e] Hands the line on top to the function of the queue at `queue`. While it runs the
- * queue is not traced, so that it may use the queue. */
-static void say(lua_State *L, int queue)
-{
-    struct queue *q = lua_touserdata(L, queue);
-    int status;
-
-    lua_getiuservalue(L, queue, QUEUE_TRACE);
-    lua_insert(L, -2);
-    q->traced = false;
-    status = lua_pcall(L, 1, 0, 0);
-    q->traced = q->trace != NULL;
-    if (status != 0)
-        lua_error(L);
-}
 
 /* [-0, +1, m] `name` is that of the record. `call`: of a wait, with its timeout. */
 static void push_line(lua_State *L, const struct readyq_record *record, const char *call,
@@ -75,6 +82,54 @@ static void push_line(lua_State *L, const struct readyq_record *record, const ch
     }
 }
 
+/* [-1, +0, e] Passes a line to the tracer, its upvalue. */
+static int show_line(lua_State *L)
+{
+    const struct line *line = lua_touserdata(L, 1);
+
+    if (lua_isfunction(L, upvalue(1))) {
+        lua_pushvalue(L, upvalue(1));
+        push_line(L, line->record, line->call, line->watch);
+        lua_call(L, 1, 0);
+        return 0;
+    }
+    lua_getfield(L, upvalue(1), "write");
+    lua_pushvalue(L, upvalue(1));
+    push_line(L, line->record, line->call, line->watch);
+    lua_pushliteral(L, "\n");
+    lua_call(L, 3, 2);
+    return lua_toboolean(L, -2) ? 0 : luaL_error(L, "%s", lua_tostring(L, -1));
+}
+
+/* [-1, +0, -] The error on top. */
+static void warn_of_error(lua_State *L)
+{
+    const int type = lua_type(L, -1);
+    char text[640];
+
+    snprintf(text, sizeof text, "readyq: error in the tracer: %s",
+             type == LUA_TSTRING ? lua_tostring(L, -1) : lua_typename(L, type));
+    lua_pop(L, 1);
+    lua_warning(L, text, 0);
+}
+
+/* [-0, +0, -] Shows one line. An error must not change what the traced call does, which has taken
+ * effect: it becomes a warning. While the tracer runs the queue is not traced, so that it may use
+ * the queue. */
+static void say(lua_State *L, int queue, struct line *line)
+{
+    struct queue *q = lua_touserdata(L, queue);
+    int status;
+
+    lua_getiuservalue(L, queue, QUEUE_TRACE);
+    lua_pushlightuserdata(L, line);
+    q->traced = false;
+    status = lua_pcall(L, 1, 0, 0);
+    if (status != LUA_OK)
+        warn_of_error(L);
+    q->traced = q->trace != NULL;
+}
+
 static size_t read_records(struct queue *q, struct readyq_record records[RECORDS])
 {
     return q->trace != NULL ? readyq_records(q->trace, &q->shown, records, RECORDS) : 0;
@@ -84,6 +139,7 @@ static size_t read_records(struct queue *q, struct readyq_record records[RECORDS
 static void show_records(lua_State *L, int queue, const char *call, const struct watch *watch)
 {
     struct queue *q = lua_touserdata(L, queue);
+    struct line line = {.call = call, .watch = watch};
     struct readyq_record records[RECORDS];
     size_t n;
 
@@ -92,8 +148,8 @@ static void show_records(lua_State *L, int queue, const char *call, const struct
             if (readyq_trace_name(&records[i]) == NULL ||
                 (!own && records[i].thread == readyq_thread()))
                 continue;
-            push_line(L, &records[i], call, watch);
-            say(L, queue);
+            line.record = &records[i];
+            say(L, queue, &line);
         }
 }
 

@@ -4,8 +4,10 @@
 -- Annotations of `require "readyq"` for language servers: they read this file, Lua never runs it.
 
 ---What a watch asks for: readyq.READ, WRITE, PRIORITY with EDGE, ONESHOT, EXCLUSIVE added, or the
----letters r, w and p; 0 or "" pauses it.
----@alias readyq.interest integer | "" | "r" | "w" | "rw" | "p" | "rp" | "rwp"
+---letters r, w and p in any order; 0 or "" pauses it.
+---@alias readyq.interest integer | "" | "r" | "w" | "p"
+---| "rw" | "wr" | "rp" | "pr" | "wp" | "pw"
+---| "rwp" | "rpw" | "wrp" | "wpr" | "prw" | "pwr"
 
 ---What can be watched: a descriptor, an io file, or an object whose method or field
 ---getfd, fileno or pollfd gives a descriptor.
@@ -122,9 +124,7 @@ function queue:dispatch(timeout, maximum) end
 ---Ends one wait: one that is in progress, or else the next. If a wake arrives together with
 ---events, the wait returns the events, and the wake is left for another wait. A signal handler in
 ---Lua, such as one passed to luaposix's signal.signal, may call it.
----@return true? woken
----@return string? message
----@return integer? errno
+---@return true
 function queue:wake() end
 
 ---Changes the interest of a watch and arms it again. Pass the watch itself or the source that was
@@ -144,7 +144,8 @@ function queue:modify(watch, interest) end
 ---@return integer? errno
 function queue:remove(watch) end
 
----The watch of a source that was added, or nil.
+---The watch of a source that was added, or the watch itself, as long as it is in this queue; else
+---nil. A watch of another queue is an error.
 ---@param source readyq.watch | readyq.source
 ---@return readyq.watch?
 function queue:get(source) end
@@ -211,9 +212,11 @@ function queue:record(records) end
 function queue:check() end
 
 ---Writes each call and delivery as a line to an io file, or calls a function with it; nil stops
----this.
+---this. An error of the function, and a failed write, become a warning (Lua's `warn`).
 ---@param out file* | fun(line: string) | nil
----@return true
+---@return true? set
+---@return string? message
+---@return integer? errno
 function queue:trace(out) end
 
 ---The figures of a queue. The C reference explains each under readyq_stats (READYQ_FIGURES in
@@ -358,7 +361,8 @@ function deadline:left() end
 ---expires at the same time, the event wins.
 ---@alias readyq.timeout number | readyq.deadline | nil
 
----Starts a coroutine that calls f(...), in the next step.
+---Starts a coroutine that calls f(...): in the next step, or at the end of this one if an event's
+---handler calls spawn.
 ---@param f function
 ---@param ... any
 ---@return thread

@@ -237,6 +237,49 @@ function T.test_a_state_that_is_closed_with_a_live_queue_leaves_nothing()
     assert(unix.is_default(12))
 end
 
+-- Lua calls no finalizer of an object that a finalizer makes while the state is closed.
+local IN_FINALIZER = [[
+    local unix = require "unix"
+    local function finalizer(f)
+        if not newproxy then return setmetatable({}, {__gc = f}) end
+        local proxy = newproxy(true)
+        getmetatable(proxy).__gc = f
+        return proxy
+    end
+    local readyq
+    older = finalizer(function()
+        local _, message = pcall(readyq.new)
+        unix.write(%d, message)
+    end)
+    readyq = require "readyq"
+    local q = readyq.new()
+    local trigger = q:add_trigger()
+    newer = finalizer(function()
+        trigger:handle()
+        q:record()
+        local late = readyq.new()
+        late:add_signal("USR2")
+        late:add_trigger():handle()
+        late:trace(print)
+        unix.write(%d, "done, ")
+    end)
+]]
+
+function T.test_finalizers_may_make_objects_while_their_state_is_closed()
+    local r, w = things.pipe()
+    local before = unix.count_open()
+    for _ = 1, 3 do
+        local thread = unix.start(IN_FINALIZER:format(w, w))
+        equal(unix.join(thread), nil)
+        equal(unix.read(r), "done, the Lua state is being closed")
+        equal(unix.count_open(), before)
+        assert(unix.is_default(12))
+        local q = readyq.new()
+        equal(readyq.fire(q:add_trigger():handle()), true) -- the list has no handle of that state
+        q:close()
+    end
+end
+
 function T.test_a_lack_of_memory_at_any_point_leaves_nothing()
     local before = unix.count_open()
     local enough, n = false, 0

@@ -54,6 +54,28 @@ function T.test_dispatch_resumes_a_coroutine_with_watch_and_ready()
     equal(table.concat(lines, ","), "one,two")
 end
 
+-- Nothing but dispatch refers to the coroutine then: the queue has forgotten the timer.
+function T.test_a_coroutine_that_a_fired_timer_resumes_is_kept_until_it_yields()
+    local q, finished = readyq.new(), 0
+    local function collect()
+        for _ = 1, 2 do collectgarbage() end
+        local objects = {}
+        for i = 1, 200 do objects[i] = coroutine.create(collect) end -- in the memory that is free
+        return #objects
+    end
+    for _ = 1, 20 do
+        q:add_timer(0, coroutine.create(function(watch)
+            local list = {1, 2, 3}
+            equal(coroutine.wrap(collect)(), 200)
+            equal(table.concat(list), "123")
+            equal(watch.kind, "timer")
+            finished = finished + 1
+        end))
+    end
+    equal(q:dispatch(1), 20)
+    equal(finished, 20)
+end
+
 function T.test_an_error_leaves_at_once_and_the_rest_comes_next()
     local q = readyq.new()
     local calls = 0

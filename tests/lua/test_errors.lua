@@ -101,8 +101,10 @@ end
 function T.test_a_maximum_must_be_at_least_1()
     raises("at least 1", method, "wait", 0, 0)
     raises("at least 1", method, "wait", 0, -1)
-    raises("out of range", method, "wait", 0, 2 ^ 40)
-    raises("not an integer", method, "wait", 0, 1.5)
+    raises("the maximum is out of range: 1099511627776", method, "wait", 0, 2 ^ 40)
+    raises("the maximum is out of range", method, "wait", 0, math.huge)
+    raises("the maximum is not an integer: 1.5", method, "wait", 0, 1.5)
+    raises("the maximum is not an integer", method, "wait", 0, NAN)
     raises("number expected", method, "wait", 0, "all")
 end
 
@@ -193,9 +195,9 @@ end
 
 function T.test_options_are_checked()
     raises("table expected", readyq.new, 5)
-    raises("unknown option.*'colour'", readyq.new, {colour = "red"})
-    raises("of the wrong type: 'clock'", readyq.new, {clock = 5})
-    raises("unknown option", readyq.new, {"epoll"})
+    raises("unknown option 'colour'", readyq.new, {colour = "red"})
+    raises("clock must be a string, 'real' or 'virtual', not a num", readyq.new, {clock = 5})
+    raises("the name of an option is a string .* not a number", readyq.new, {"epoll"})
     raises("#1 to .*clock must be 'real' or 'virtual', not 'lunar'", readyq.new, {clock = "lunar"})
 end
 
@@ -314,6 +316,29 @@ function T.test_a_child_that_cannot_open_a_queue_gets_that_error_from_every_call
             for _, _, data in q:wait(5) do seen[data] = true end
         end
     end)
+end
+
+-- Calls f(q) at a line of this file, which its error must name. The pattern is of what follows.
+local function blames(pattern, f, q)
+    raises("^[^\n]*test_errors.lua:" .. debug.getinfo(f, "S").linedefined .. ": " .. pattern, f, q)
+end
+
+function T.test_an_error_points_at_the_line_of_the_caller()
+    local q = readyq.new()
+    blames("bad argument #1 to 'dispatch' %(%-1", function(queue) queue:dispatch(-1) end, q)
+    blames("bad argument #1 to 'dispatch' %(number", function(queue) queue:dispatch("x") end, q)
+    blames("bad argument #2 to 'dispatch' %(the", function(queue) queue:dispatch(0, 0) end, q)
+    blames("bad argument #1 to 'wait' %(%-1", function(queue) queue:wait(-1) end, q)
+    blames("bad argument #1 to 'trace' %(open io", function(queue) queue:trace(3) end, q)
+    q:close()
+    for _, f in ipairs {
+        function(queue) queue:dispatch(0) end, function(queue) queue:wait(0) end,
+        function(queue) queue:trace(nil) end, function(queue) queue:add_trigger() end,
+    } do
+        blames("attempt to use a closed readyq.queue$", f, q)
+    end
+    local dispatch = q.dispatch
+    blames("bad argument #1 to '?dispatch'? %(readyq.queue exp", function() dispatch(5) end, q)
 end
 
 function T.test_an_error_names_what_the_watch_watches()

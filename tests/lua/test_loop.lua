@@ -109,7 +109,7 @@ function T.test_a_reader_and_a_writer_wait_for_one_socket()
 end
 
 function T.test_an_argument_that_is_no_descriptor_or_period_is_refused_by_name()
-    local refused = "integer, io file or an object with getfd"
+    local refused = "integer, io file, or object with getfd"
     run(function()
         for _, source in ipairs {true, "7", print} do raises(refused, loop.readable, source, 0) end
         raises(refused, loop.writable, nil, 0)

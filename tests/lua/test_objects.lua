@@ -251,8 +251,9 @@ function T.test_trace_writes_lines_to_a_file()
     file:seek("set")
     equal(file:read("*a"), "readyq: add_trigger trigger\nreadyq: fire trigger\n")
     file:close()
-    raises("function expected", q.trace, q, file)
-    raises("function expected", q.trace, q, 5)
+    raises("open io file or function expected, got closed file", q.trace, q, file)
+    raises("open io file or function expected, got number", q.trace, q, 5)
+    raises("open io file or function expected, got userdata", q.trace, q, q)
 end
 
 function T.test_a_tracer_may_use_the_queue()
@@ -263,12 +264,44 @@ function T.test_a_tracer_may_use_the_queue()
     equal(count, 1)
 end
 
-function T.test_an_error_of_the_tracer_leaves_and_loses_no_watch()
+function T.test_an_error_of_the_tracer_is_a_warning_and_changes_no_call()
     local q = readyq.new()
-    q:trace(function() error("full disk") end)
-    raises("full disk", q.add_trigger, q)
+    local trigger, timer, got
+    local warnings = things.warnings(function()
+        q:trace(function(line) error(line:find("timer") and {} or "full disk", 0) end)
+        trigger, timer = q:add_trigger("mail"), q:add_timer(9)
+        equal(trigger:fire(), true)
+        got = select(3, things.event(q, 1))
+        equal(timer:remove(), true)
+    end)
+    equal(got, "mail")
     equal(#q, 1)
-    raises("full disk", q.wait, q, 0)
+    equal(select(2, warnings:gsub("readyq: error in the tracer: full disk\n", "")), 4)
+    equal(select(2, warnings:gsub("readyq: error in the tracer: table\n", "")), 2)
+end
+
+function T.test_a_line_that_cannot_be_written_is_a_warning()
+    local full = io.open("/dev/full", "w")
+    if not full then error({skip = "needs /dev/full (Linux)"}) end
+    full:setvbuf("no")
+    local q = readyq.new()
+    local warnings = things.warnings(function()
+        q:trace(full)
+        q:add_trigger()
+    end)
+    full:close()
+    assert(warnings:find("readyq: error in the tracer: .*[Nn]o space left"), warnings)
+end
+
+-- A strict program refuses to read globals that do not exist. Lua before 5.4 has no `warn`.
+function T.test_a_warning_reads_no_global_through_a_metamethod()
+    local q = readyq.new()
+    local reads, kind = 0, getmetatable(_G)
+    q:trace(function() error("full disk") end)
+    setmetatable(_G, {__index = function() reads = reads + 1 end})
+    q:add_trigger()
+    setmetatable(_G, kind)
+    equal(reads, 0)
 end
 
 return T

@@ -65,7 +65,7 @@ function T.test_the_newest_records_are_kept_and_the_dropped_ones_counted()
     equal(#r, 4)
     equal(r:dropped(), 2 + 10 - 4)
     equal(types(r), "fire event fire event")
-    assert(tostring(r):find("readyq.recording: records: 4, dropped: 8", 1, true))
+    equal(tostring(r), "readyq.recording: records: 4, dropped: 8")
 end
 
 function T.test_a_stopped_recording_keeps_its_records()
@@ -220,10 +220,34 @@ function T.test_a_recording_without_records_or_with_too_many_is_refused()
     raises("a recording must have room for at least one record", q.record, q, 0)
     raises("a recording can have at most 1073741824 records", q.record, q, 2 ^ 40)
     raises("a recording can have at most 1073741824 records", q.record, q, math.huge)
-    raises("negative or not an integer", q.record, q, -1)
-    raises("negative or not an integer", q.record, q, 1.5)
-    raises("negative or not an integer", q.record, q, 0 / 0)
+    raises("the number of records is negative: %-1", q.record, q, -1)
+    raises("the number of records is not an integer: 1.5", q.record, q, 1.5)
+    raises("the number of records is not an integer", q.record, q, 0 / 0)
     raises("number expected", q.record, q, {})
+end
+
+function T.test_a_recording_that_another_finalizer_uses_after_its_own_is_an_error()
+    local problem
+    do
+        local holder = {}
+        local function use() return #holder.r end
+        things.finalizer(function() problem = select(2, pcall(use)) end)
+        holder.r = readyq.new():record()
+    end
+    collectgarbage()
+    collectgarbage()
+    assert(problem:find("attempt to use a collected readyq.recording", 1, true), problem)
+end
+
+function T.test_the_finalizer_of_a_recording_refuses_other_objects()
+    local r = readyq.new():record()
+    local discard = getmetatable(r).__gc
+    for _, other in ipairs {io.stdout, readyq.new(), {}, 5} do
+        raises("readyq.recording expected, got", discard, other)
+    end
+    discard(r)
+    discard(r)
+    raises("attempt to use a collected readyq.recording", r.stop, r)
 end
 
 function T.test_the_recording_of_a_closed_queue_is_kept()

@@ -299,6 +299,21 @@ function T.test_a_coroutine_s_own_hook_has_its_turn_in_its_wait()
     assert(unix.now() - start < 20)
 end
 
+function T.test_dispatch_leaves_an_error_of_a_hook_unchanged()
+    local q = readyq.new()
+    unix.handle(ALRM)
+    for _, problem in ipairs {{}, "file.lua:1: stopped"} do
+        unix.alarm(0.02, 0.02)
+        local ok, message = coroutine.resume(coroutine.create(function()
+            debug.sethook(function() error(problem, 0) end, "", 5000)
+            q:dispatch(30)
+        end))
+        unix.alarm(0)
+        equal(ok, false)
+        equal(message, problem)
+    end
+end
+
 function T.test_a_hook_of_the_main_thread_that_raises_nothing_is_given_back_by_a_coroutine()
     local q, collected = readyq.new(), false
     local loop = coroutine.create(function()

@@ -187,6 +187,44 @@ function T.test_get_finds_a_watch_by_what_was_added_or_by_its_number()
     raises("not a descriptor", q.get, q, -1)
 end
 
+function T.test_a_watch_that_has_left_the_queue_is_not_found()
+    local q = readyq.new()
+    local watch, timer = q:add(things.eventfd(0), "r"), q:add_timer(0)
+    equal(q:get(timer), timer)
+    equal(things.event(q), timer)
+    equal(q:get(timer), nil)
+    watch:remove()
+    equal(q:get(watch), nil)
+    equal(q:remove(watch), false)
+end
+
+function T.test_a_number_is_a_descriptor_and_never_a_signal_or_process()
+    local q = readyq.new()
+    local signal, process = q:add_signal(10), q:add_process(unix.getpid())
+    for _, number in ipairs {10, unix.getpid()} do
+        equal(q:get(number), nil)
+        fails("this queue does not watch it", 2, q:remove(number))
+        fails("this queue does not watch it", 2, q:modify(number, "r"))
+    end
+    equal(signal.active, true)
+    equal(process.active, true)
+end
+
+function T.test_only_a_process_has_a_status()
+    local q = readyq.new()
+    q:add_trigger():fire()
+    q:add_timer(0)
+    q:add_signal("USR1")
+    q:add(things.eventfd(1), "r")
+    unix.kill(unix.getpid(), 10)
+    local count = 0
+    for watch in q:wait(1) do
+        equal(watch.status, nil)
+        count = count + 1
+    end
+    equal(count, 4)
+end
+
 function T.test_a_queue_can_watch_a_queue()
     local outer, inner = readyq.new(), readyq.new()
     assert(outer:add(inner, "r", "inner"))

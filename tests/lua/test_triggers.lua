@@ -77,11 +77,11 @@ function T.test_the_handle_of_a_removed_trigger_fails()
     local trigger = q:add_trigger()
     local handle = trigger:handle()
     trigger:remove()
-    fails("the watch was removed", 2, readyq.fire(handle))
-    fails("the watch was removed", 2, readyq.fire(trigger:handle()))
+    fails("fire%(%) failed for a trigger: the watch was removed", 2, readyq.fire(handle))
+    fails("fire%(%) failed for a trigger: the watch was removed", 2, readyq.fire(trigger:handle()))
     local late = q:add_trigger()
     late:remove()
-    fails("the watch was removed", 2, readyq.fire(late:handle()))
+    fails("fire%(%) failed for a trigger: the watch was removed", 2, readyq.fire(late:handle()))
 end
 
 function T.test_the_handle_of_a_closed_queue_s_trigger_fails()
@@ -89,14 +89,14 @@ function T.test_the_handle_of_a_closed_queue_s_trigger_fails()
     local trigger = q:add_trigger()
     local handle = trigger:handle()
     q:close()
-    fails("the watch was removed", 2, readyq.fire(handle))
+    fails("fire%(%) failed for a trigger: the watch was removed", 2, readyq.fire(handle))
 end
 
 function T.test_the_handle_of_a_collected_trigger_fails()
     local handle = readyq.new():add_trigger():handle()
     collectgarbage()
     collectgarbage()
-    fails("the trigger was garbage%-collected", 2, readyq.fire(handle))
+    fails("fire%(%) failed for a trigger: the trigger was garbage%-coll", 2, readyq.fire(handle))
 end
 
 function T.test_the_handle_of_a_collected_trigger_fires_no_other_in_its_place()
@@ -106,7 +106,7 @@ function T.test_the_handle_of_a_collected_trigger_fires_no_other_in_its_place()
     collectgarbage()
     collectgarbage()
     for _ = 1, 100 do q:add_trigger() end
-    fails("the trigger was garbage%-collected", 2, readyq.fire(handle))
+    fails("fire%(%) failed for a trigger: the trigger was garbage%-coll", 2, readyq.fire(handle))
     things.nothing(q)
 end
 
