@@ -364,6 +364,29 @@ def test_an_error_of_the_objects_own_is_not_changed(queue):
         assert caught.value is thing.error
 
 
+SIGNAL = "USR1"  # the compiler interns it
+
+
+@pytest.mark.parametrize("source", [None, SIGNAL, "".join(["U", "SR1"])], ids=repr)
+def test_none_and_names_of_signals_are_not_looked_up(make, source):
+    """Every timer and trigger has the source None."""
+    queue, empty = make.queue(), make.queue()
+    watches = [queue.add_timer(9), queue.add_trigger(), queue.add_signal(SIGNAL)]
+    for call in (
+        lambda q: q.remove(source),
+        lambda q: q.modify(source, "r"),
+        lambda q: q.get(source),
+        lambda q: q[source],
+        lambda q: source in q,
+    ):
+        with pytest.raises(TypeError, match=NO_FILENO.replace("()", r"\(\)")) as caught:
+            call(queue)
+        with pytest.raises(TypeError) as expected:
+            call(empty)
+        assert str(caught.value) == str(expected.value)
+    assert list(queue) == watches
+
+
 def test_a_watch_may_be_removed_again_and_again(world):
     for inactive in (world.fired, world.gone, world.left):
         assert inactive.remove() is False
