@@ -331,6 +331,8 @@ def test_closed_queue_refuses_everything_that_does_something(make):
         lambda: queue.modify(watch, "r"),
         lambda: queue.remove(watch),
         lambda: queue[here],
+        lambda: queue.get(here),
+        queue.record,
         queue.wait,
         lambda: queue.wait(0),
         queue.dispatch,
@@ -356,6 +358,7 @@ def test_closed_queue_still_answers_what_it_is(make):
     watch, backend = queue.add(here, "w"), queue.backend
     queue.close()
     queue.close()
+    queue.__exit__(None, None, None)
     assert queue.closed
     assert (len(queue), list(queue), here in queue, watch in queue) == (0, [], False, False)
     assert queue.backend == backend
