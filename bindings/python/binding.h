@@ -153,8 +153,13 @@ bool pyq_read_arguments(const struct signature *signature, PyObject *const *argu
  * INT64_MAX stands for longer times. */
 bool pyq_read_seconds(const char *call, const char *name, PyObject *object, int64_t *nanoseconds);
 bool pyq_read_interest(const char *call, const char *name, PyObject *object, uint32_t *interest);
-bool pyq_read_integer(const char *call, const char *name, PyObject *object,
-                      int *value); /* an int or __index__() */
+
+/* An int or an object with __index__(), but not a bool; `wanted`: what the argument may be. A count
+ * is at least 1; `wanted`: which numbers it may be. */
+bool pyq_read_integer(const char *call, const char *name, const char *wanted, PyObject *object,
+                      int *value);
+bool pyq_read_count(const char *call, const char *name, const char *wanted, PyObject *object,
+                    int *value);
 
 /* The descriptor number given by an int, or by an object's fileno(). If fileno() is negative, the
  * object counts as closed. An exception from fileno() is passed on unchanged. */
