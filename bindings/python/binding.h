@@ -2,12 +2,13 @@
  *
  * What the files of the CPython binding share: the differences between CPython versions, the
  * objects, and the functions that one file calls in another. The binding has no policy: it converts
- * arguments and results, owns Python objects, and releases the GIL to sleep.
+ * arguments and results, owns Python objects, and releases the GIL to sleep and to save.
  *
- * Threads   With the GIL, the GIL guards the objects: only readyq_wait() runs without it. On a
- *           free-threaded CPython, code that changes a queue's ring of watches, uses a batch, or
- *           turns a core watch into a reference is in a critical section of the queue, and an
- *           attribute of a watch is one atomic load.
+ * Threads   With the GIL, the GIL guards the objects: only a sleep (readyq_wait(),
+ *           readyq_wait_until()) and readyq_save() run without it. On a free-threaded CPython, code
+ *           that changes a queue's ring of watches, uses a batch, or turns a core watch into a
+ *           reference is in a critical section of the queue, and an attribute of a watch is one
+ *           atomic load.
  */
 #ifndef READYQ_PYTHON_BINDING_H
 #define READYQ_PYTHON_BINDING_H
