@@ -373,6 +373,23 @@ def test_an_error_of_the_objects_own_is_not_changed(queue):
         assert caught.value is thing.error
 
 
+def test_an_error_text_does_not_ask_for_the_descriptor_again(queue):
+    """The second call's KeyboardInterrupt was lost."""
+
+    class Fickle:
+        calls = 0
+
+        def fileno(self):
+            self.calls += 1
+            if self.calls % 2 == 0:
+                raise KeyboardInterrupt
+            return 777_777
+
+    for call in (queue.remove, queue.__getitem__, lambda thing: queue.modify(thing, "r")):
+        with pytest.raises(KeyError, match="descriptor 777777"):
+            call(Fickle())
+
+
 SIGNAL = "USR1"  # the compiler interns it
 
 
