@@ -397,6 +397,25 @@ def test_calls_with_wrong_arguments_are_type_errors(unchanged):
             call()
 
 
+def test_what_is_no_queue_or_no_loop_is_refused_by_name(queue):
+    shut = readyq.Queue()
+    shut.close()
+    with readyq.Selector() as selector:
+        for call, error, message in (
+            (lambda: readyq.attach(5), TypeError, "attach: queue must be .*, not int 5"),
+            (lambda: readyq.attach(selector), TypeError, "attach: queue must be .* not Selector <"),
+            (lambda: readyq.attach(queue, 5), TypeError, "attach: loop must be .* not int 5"),
+            (lambda: readyq.attach(queue, 0), TypeError, "attach: loop must be .* not int 0"),
+            (lambda: readyq.attach(shut), ValueError, r"attach\(\) failed: the queue is closed"),
+            (lambda: readyq.install_inputhook(None), TypeError, "install_inputhook: queue must be"),
+            (lambda: readyq.install_inputhook(shut), ValueError, "install_inputhook.* is closed"),
+        ):
+            with pytest.raises(error, match=message):
+                call()
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        readyq.attach(queue)
+
+
 def test_arguments_may_be_named(queue, make):
     here, _ = make.unix()
     assert queue.add(data=1, interest=WRITE, source=here).data == 1
