@@ -120,7 +120,9 @@ def pump(queue: Queue, keyboard: int = 0, fire: Callable[[Queue], bool] = fire) 
         while all(fd != keyboard for fd, _ in both.poll()):
             if not fire(queue) and keys.poll(_REST):
                 return
-    except ValueError:  # the queue is closed
+    except ValueError:
+        if not queue.closed:
+            raise
         uninstall_inputhook()
     except KeyboardInterrupt:
         interrupt_prompt()
