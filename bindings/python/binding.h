@@ -85,7 +85,6 @@ typedef struct {
     _Atomic(readyq_recording *) trace; /* the recording that its lines are made from */
     uint64_t shown;                    /* the position in it */
     PyObject *weakrefs;
-    atomic_ulong tracing; /* the thread inside the tracer, whose own calls are not reported */
     atomic_bool closed;
     bool silent;                   /* does not warn of ghosts */
     atomic_bool watches_interrupt; /* SIGINT was added */
