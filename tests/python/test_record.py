@@ -313,3 +313,15 @@ def test_a_notebook_shows_a_recording_as_a_picture(queue, monkeypatch):
     timeline.svg = lambda text: f"<svg>{json.loads(text)['otherData']['backend']}</svg>"
     monkeypatch.setitem(sys.modules, "readyq.timeline", timeline)
     assert queue.record()._repr_svg_() == f"<svg>{queue.backend}</svg>"
+
+
+def test_the_times_of_a_stopped_recording_stay_as_they_are(queue):
+    """The records after the last mark were placed between its time and that of the reading."""
+    trigger = queue.add_trigger()
+    with queue.record() as recording:
+        for _ in range(20):
+            trigger.fire()
+            list(queue.wait(0))
+    first = list(recording)
+    time.sleep(0.01)
+    assert list(recording) == first
