@@ -158,7 +158,11 @@ static inline bool is_integer(PyObject *object)
 
 static bool refuse_range(const char *call, const char *name, PyObject *object)
 {
-    PyErr_Format(PyExc_ValueError, "%s: %s is out of range: %R", call, name, object);
+    PyObject *shown = pyq_show_object(object);
+
+    if (shown != NULL)
+        PyErr_Format(PyExc_ValueError, "%s: %s is out of range: %U", call, name, shown);
+    Py_XDECREF(shown);
     return false;
 }
 
@@ -180,19 +184,28 @@ static inline bool read_index(PyObject *object, long long *value, int *overflow)
     return true;
 }
 
-bool pyq_read_integer(const char *call, const char *name, PyObject *object, int *value)
+bool pyq_read_integer(const char *call, const char *name, const char *wanted, PyObject *object,
+                      int *value)
 {
     long long number;
     int overflow;
 
     if (!is_integer(object))
-        return refuse(PyExc_TypeError, call, name, "an int", object);
+        return refuse(PyExc_TypeError, call, name, wanted, object);
     if (!read_index(object, &number, &overflow))
         return false;
     if (overflow != 0 || number < INT_MIN || number > INT_MAX)
         return refuse_range(call, name, object);
     *value = (int)number;
     return true;
+}
+
+bool pyq_read_count(const char *call, const char *name, const char *wanted, PyObject *object,
+                    int *value)
+{
+    if (!pyq_read_integer(call, name, "an int", object, value))
+        return false;
+    return *value >= 1 || refuse(PyExc_ValueError, call, name, wanted, object);
 }
 
 /* Whether an AttributeError says that there is no attribute of that name, rather than coming from
@@ -236,11 +249,11 @@ static bool read_fileno(const char *call, PyObject *object, int *fd, bool *close
             return false;
         PyErr_Clear();
         if (is_integer(object))
-            return pyq_read_integer(call, "descriptor", object, fd);
+            return pyq_read_integer(call, "descriptor", "an int", object, fd);
         return refuse_descriptor(call, object);
     }
     snprintf(name, sizeof name, "fileno() of %.40s", Py_TYPE(object)->tp_name);
-    fits = pyq_read_integer(call, name, number, fd);
+    fits = pyq_read_integer(call, name, "an int", number, fd);
     Py_DECREF(number);
     *closed = fits && *fd < 0;
     return fits;
@@ -250,7 +263,7 @@ bool pyq_read_number(const char *call, PyObject *object, int *fd, bool *closed)
 {
     *closed = false;
     if (PyLong_Check(object) && !PyBool_Check(object))
-        return pyq_read_integer(call, "descriptor", object, fd);
+        return pyq_read_integer(call, "descriptor", "an int", object, fd);
     return read_fileno(call, object, fd, closed);
 }
 

@@ -2,12 +2,13 @@
  *
  * What the files of the CPython binding share: the differences between CPython versions, the
  * objects, and the functions that one file calls in another. The binding has no policy: it converts
- * arguments and results, owns Python objects, and releases the GIL to sleep.
+ * arguments and results, owns Python objects, and releases the GIL to sleep and to save.
  *
- * Threads   With the GIL, the GIL guards the objects: only readyq_wait() runs without it. On a
- *           free-threaded CPython, code that changes a queue's ring of watches, uses a batch, or
- *           turns a core watch into a reference is in a critical section of the queue, and an
- *           attribute of a watch is one atomic load.
+ * Threads   With the GIL, the GIL guards the objects: only a sleep (readyq_wait(),
+ *           readyq_wait_until()) and readyq_save() run without it. On a free-threaded CPython, code
+ *           that changes a queue's ring of watches, uses a batch, or turns a core watch into a
+ *           reference is in a critical section of the queue, and an attribute of a watch is one
+ *           atomic load.
  */
 #ifndef READYQ_PYTHON_BINDING_H
 #define READYQ_PYTHON_BINDING_H
@@ -84,7 +85,6 @@ typedef struct {
     _Atomic(readyq_recording *) trace; /* the recording that its lines are made from */
     uint64_t shown;                    /* the position in it */
     PyObject *weakrefs;
-    atomic_ulong tracing; /* the thread inside the tracer, whose own calls are not reported */
     atomic_bool closed;
     bool silent;                   /* does not warn of ghosts */
     atomic_bool watches_interrupt; /* SIGINT was added */
@@ -153,8 +153,13 @@ bool pyq_read_arguments(const struct signature *signature, PyObject *const *argu
  * INT64_MAX stands for longer times. */
 bool pyq_read_seconds(const char *call, const char *name, PyObject *object, int64_t *nanoseconds);
 bool pyq_read_interest(const char *call, const char *name, PyObject *object, uint32_t *interest);
-bool pyq_read_integer(const char *call, const char *name, PyObject *object,
-                      int *value); /* an int or __index__() */
+
+/* An int or an object with __index__(), but not a bool; `wanted`: what the argument may be. A count
+ * is at least 1; `wanted`: which numbers it may be. */
+bool pyq_read_integer(const char *call, const char *name, const char *wanted, PyObject *object,
+                      int *value);
+bool pyq_read_count(const char *call, const char *name, const char *wanted, PyObject *object,
+                    int *value);
 
 /* The descriptor number given by an int, or by an object's fileno(). If fileno() is negative, the
  * object counts as closed. An exception from fileno() is passed on unchanged. */

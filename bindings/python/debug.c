@@ -24,12 +24,8 @@ static bool read_turns(PyObject *value, uint64_t *turns)
 {
     int number;
 
-    if (!pyq_read_integer("Queue", "debug[\"turns\"]", value, &number))
+    if (!pyq_read_count("Queue", "debug[\"turns\"]", ">= 1", value, &number))
         return false;
-    if (number < 1) {
-        PyErr_Format(PyExc_ValueError, "Queue: debug[\"turns\"] must be >= 1, not %d", number);
-        return false;
-    }
     *turns = (uint64_t)number;
     return true;
 }
@@ -43,19 +39,29 @@ static bool read_time(const char *name, PyObject *value, int64_t *time)
     return true;
 }
 
+static bool refuse_threshold(PyObject *name)
+{
+    PyObject *shown = pyq_show_object(name);
+
+    if (shown != NULL)
+        PyErr_Format(PyExc_ValueError,
+                     "Queue: debug has no threshold %U; it has \"turns\", \"turn\" and \"rest\"",
+                     shown);
+    Py_XDECREF(shown);
+    return false;
+}
+
 static bool read_threshold(PyObject *name, PyObject *value, struct readyq_debug *debug)
 {
     if (!PyUnicode_Check(name))
-        return refuse_debug(name);
+        return refuse_threshold(name);
     if (PyUnicode_CompareWithASCIIString(name, "turns") == 0)
         return read_turns(value, &debug->turns);
     if (PyUnicode_CompareWithASCIIString(name, "turn") == 0)
         return read_time("debug[\"turn\"]", value, &debug->turn);
     if (PyUnicode_CompareWithASCIIString(name, "rest") == 0)
         return read_time("debug[\"rest\"]", value, &debug->rest);
-    PyErr_Format(PyExc_ValueError,
-                 "Queue: debug has no threshold %R; it has \"turns\", \"turn\" and \"rest\"", name);
-    return false;
+    return refuse_threshold(name);
 }
 
 bool pyq_read_debug(PyObject *object, struct readyq_options *options, struct readyq_debug *debug)

@@ -43,18 +43,19 @@ static Watch *find_by_descriptor(Queue *self, int fd)
 }
 
 /* The watch that `object` is, or that has its descriptor, or that has it as its source, with a
- * reference; else NULL, with an exception if the object has no descriptor. */
-static Watch *find_watch(Queue *self, const char *call, PyObject *object)
+ * reference; else NULL, with an exception if the object has no descriptor. Sets *fd to its
+ * descriptor, or to a negative number. */
+static Watch *find_watch(Queue *self, const char *call, PyObject *object, int *fd)
 {
     Watch *watch = NULL;
-    int fd;
 
+    *fd = -1;
     if (Py_TYPE(object) == self->state->watch_type) {
         watch = (Watch *)object;
         return watch->queue == (PyObject *)self ? (Watch *)Py_NewRef(watch) : NULL;
     }
-    if (pyq_read_descriptor(call, object, &fd))
-        watch = find_by_descriptor(self, fd);
+    if (pyq_read_descriptor(call, object, fd))
+        watch = find_by_descriptor(self, *fd);
     else if (!PyErr_ExceptionMatches(PyExc_Exception))
         return NULL;
     if (watch != NULL || PyLong_Check(object)) /* equal numbers need not be the same object */
@@ -105,19 +106,18 @@ static PyObject *raise_unknown_descriptor(const char *call, int fd, const char *
 #define UNKNOWN "this queue does not watch it; add it first"
 #define NOTHING_TO_REMOVE "this queue does not watch it; there is nothing to remove"
 
-static PyObject *raise_unknown(Queue *self, const char *call, PyObject *object)
+/* `fd`: the object's, as find_watch() has read it. */
+static PyObject *raise_unknown(Queue *self, const char *call, PyObject *object, int fd)
 {
     const char *why = strcmp(call, "remove") == 0 ? NOTHING_TO_REMOVE : UNKNOWN;
-    int fd;
 
     if (!is_unknown(object) || pyq_enter_queue(self, call) == NULL)
         return NULL; /* another thread may have closed it */
     if (Py_TYPE(object) == self->state->watch_type)
         return pyq_raise_failure(PyExc_KeyError, call, pyq_show_object(object),
                                  ((Watch *)object)->queue == (PyObject *)self ? INACTIVE : FOREIGN);
-    if (pyq_read_descriptor(call, object, &fd) && fd >= 0)
+    if (fd >= 0)
         return raise_unknown_descriptor(call, fd, why);
-    PyErr_Clear();
     return pyq_raise_failure(PyExc_KeyError, call, pyq_show_object(object), why);
 }
 
@@ -130,13 +130,14 @@ PyObject *pyq_modify_member(PyObject *object, PyObject *const *arguments, Py_ssi
     Queue *self = (Queue *)object;
     PyObject *values[2], *result;
     Watch *watch;
+    int fd;
 
     if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
         pyq_enter_queue(self, "modify") == NULL)
         return NULL;
-    watch = find_watch(self, "modify", values[0]);
+    watch = find_watch(self, "modify", values[0], &fd);
     if (watch == NULL)
-        return raise_unknown(self, "modify", values[0]);
+        return raise_unknown(self, "modify", values[0], fd);
     result = pyq_modify_watch((PyObject *)watch, values[1]);
     Py_DECREF(watch);
     return result;
@@ -147,12 +148,13 @@ PyObject *pyq_remove_member(PyObject *object, PyObject *source)
     Queue *self = (Queue *)object;
     PyObject *result;
     Watch *watch;
+    int fd;
 
     if (pyq_enter_queue(self, "remove") == NULL)
         return NULL;
-    watch = find_watch(self, "remove", source);
+    watch = find_watch(self, "remove", source, &fd);
     if (watch == NULL)
-        return raise_unknown(self, "remove", source);
+        return raise_unknown(self, "remove", source, fd);
     result = pyq_remove_watch((PyObject *)watch, NULL);
     Py_DECREF(watch);
     return result;
@@ -161,9 +163,9 @@ PyObject *pyq_remove_member(PyObject *object, PyObject *source)
 /* ------------------------------------------------------------------ as a collection */
 
 /* Like find_watch(), but NULL for a watch that was removed. */
-static PyObject *find_active(Queue *self, const char *call, PyObject *source)
+static PyObject *find_active(Queue *self, const char *call, PyObject *source, int *fd)
 {
-    Watch *watch = find_watch(self, call, source);
+    Watch *watch = find_watch(self, call, source, fd);
 
     if (watch != NULL && LOAD(watch, queue) == NULL)
         Py_CLEAR(watch);
@@ -174,11 +176,12 @@ PyObject *pyq_get_member(PyObject *object, PyObject *source)
 {
     Queue *self = (Queue *)object;
     PyObject *watch;
+    int fd;
 
     if (pyq_enter_queue(self, "q[source]") == NULL)
         return NULL;
-    watch = find_active(self, "q[source]", source);
-    return watch != NULL ? watch : raise_unknown(self, "q[source]", source);
+    watch = find_active(self, "q[source]", source, &fd);
+    return watch != NULL ? watch : raise_unknown(self, "q[source]", source, fd);
 }
 
 /* No error text is made: it would describe the descriptor, which takes system calls. */
@@ -188,11 +191,12 @@ PyObject *pyq_get_or_default(PyObject *object, PyObject *const *arguments, Py_ss
     static const struct signature signature = {"get", {"source", "default", NULL}, 1, 2, NULL};
     Queue *self = (Queue *)object;
     PyObject *values[2], *watch;
+    int fd;
 
     if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
         pyq_enter_queue(self, "get") == NULL)
         return NULL;
-    watch = find_active(self, "get", values[0]);
+    watch = find_active(self, "get", values[0], &fd);
     if (watch != NULL || !is_unknown(values[0]))
         return watch;
     return Py_NewRef(values[1] != NULL ? values[1] : Py_None);
@@ -200,7 +204,8 @@ PyObject *pyq_get_or_default(PyObject *object, PyObject *const *arguments, Py_ss
 
 int pyq_has_member(PyObject *object, PyObject *source)
 {
-    Watch *watch = find_watch((Queue *)object, "source in q", source);
+    int fd;
+    Watch *watch = find_watch((Queue *)object, "source in q", source, &fd);
     bool active;
 
     if (watch == NULL)

@@ -107,6 +107,7 @@ PyObject *pyq_set_inputhook(PyObject *Py_UNUSED(self), PyObject *function)
 
 /* ------------------------------------------------------------------ pictures */
 
+/* The time is taken before the import, which may take long. */
 static PyObject *call_picture(const char *name, PyObject *self)
 {
     Queue *queue = (Queue *)self;
@@ -121,9 +122,15 @@ static PyObject *call_picture(const char *name, PyObject *self)
     return text;
 }
 
+/* While the interpreter shuts down, nothing can be imported. */
 PyObject *pyq_print_queue(PyObject *self)
 {
-    return call_picture("table", self);
+    PyObject *text = call_picture("table", self);
+
+    if (text != NULL || !PyErr_ExceptionMatches(PyExc_ImportError))
+        return text;
+    PyErr_Clear();
+    return pyq_show_queue(self);
 }
 
 PyObject *pyq_print_queue_as_html(PyObject *self, PyObject *Py_UNUSED(none))

@@ -13,22 +13,6 @@ typedef struct {
 
 /* ------------------------------------------------------------------ its life */
 
-static bool read_count(PyObject *object, size_t *records)
-{
-    PyObject *number = PyNumber_Index(object);
-    long long count;
-    int overflow;
-
-    if (number == NULL)
-        return false;
-    count = PyLong_AsLongLongAndOverflow(number, &overflow);
-    if (overflow < 0 || (overflow == 0 && count < 0))
-        PyErr_Format(PyExc_ValueError, "record: records must be >= 1, not %S", number);
-    Py_DECREF(number);
-    *records = overflow > 0 || (unsigned long long)count > SIZE_MAX ? SIZE_MAX : (size_t)count;
-    return PyErr_Occurred() == NULL;
-}
-
 PyObject *pyq_record_queue(PyObject *object, PyObject *const *arguments, Py_ssize_t positional,
                            PyObject *keywords)
 {
@@ -38,16 +22,15 @@ PyObject *pyq_record_queue(PyObject *object, PyObject *const *arguments, Py_ssiz
     readyq *core;
     readyq_recording *recording;
     Recording *self;
-    size_t records = 100000;
-    int error;
+    int error, records = 100000;
 
     if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
-        (values[0] != NULL && !read_count(values[0], &records)))
+        (values[0] != NULL && !pyq_read_count("record", "records", ">= 1", values[0], &records)))
         return NULL;
     core = pyq_enter_queue((Queue *)object, "record");
     if (core == NULL)
         return NULL;
-    error = readyq_record(core, records, &recording);
+    error = readyq_record(core, (size_t)records, &recording);
     if (error < 0)
         return pyq_raise_error("record", -1, error);
     self = PyObject_New(Recording, state->recording_type);

@@ -176,7 +176,7 @@ static bool read_signal_name(PyObject *name, int *number)
     Py_DECREF(module);
     if (found == NULL)
         return refuse_signal_name(name, PyExc_AttributeError);
-    good = pyq_read_integer("add_signal", "signum", found, number);
+    good = pyq_read_integer("add_signal", "signum", "an int", found, number);
     Py_DECREF(found);
     return good;
 }
@@ -185,7 +185,8 @@ static bool read_signal(PyObject *object, int *number)
 {
     if (PyUnicode_Check(object))
         return read_signal_name(object, number);
-    return pyq_read_integer("add_signal", "signum", object, number);
+    return pyq_read_integer("add_signal", "signum", "an int or a name such as \"TERM\"", object,
+                            number);
 }
 
 PyObject *pyq_add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t positional,
@@ -212,19 +213,20 @@ PyObject *pyq_add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t 
 /* The pid of an int, or of an object that has one, such as subprocess.Popen. */
 static bool read_process(PyObject *object, int *pid)
 {
-    PyObject *number = NULL;
+    PyObject *number;
     char name[64];
     bool good;
 
-    if (!PyIndex_Check(object)) {
-        number = PyObject_GetAttrString(object, "pid");
-        if (number == NULL && !PyErr_ExceptionMatches(PyExc_AttributeError))
+    number = PyIndex_Check(object) ? NULL : PyObject_GetAttrString(object, "pid");
+    if (number == NULL) {
+        if (PyErr_Occurred() != NULL && !PyErr_ExceptionMatches(PyExc_AttributeError))
             return false;
-        PyErr_Clear(); /* the object itself is then refused */
+        PyErr_Clear();
+        return pyq_read_integer("add_process", "pid", "an int or have an integer pid", object, pid);
     }
-    snprintf(name, sizeof name, number != NULL ? "pid of %.40s" : "pid", Py_TYPE(object)->tp_name);
-    good = pyq_read_integer("add_process", name, number != NULL ? number : object, pid);
-    Py_XDECREF(number);
+    snprintf(name, sizeof name, "pid of %.40s", Py_TYPE(object)->tp_name);
+    good = pyq_read_integer("add_process", name, "an int", number, pid);
+    Py_DECREF(number);
     return good;
 }
 

@@ -163,33 +163,39 @@ static size_t read_records(Queue *self, struct readyq_record records[RECORDS])
     return n;
 }
 
-/* Shows what was recorded since the last time. What the tracer itself does with the queue, in this
- * thread, is not shown. */
+/* False if this thread is inside the tracer; otherwise Py_ReprLeave() ends it. CPython keeps the
+ * objects that a thread is busy with, so that a repr that includes itself ends: that fits here. */
+static bool enter_tracer(Queue *self)
+{
+    const int inside = Py_ReprEnter((PyObject *)self);
+
+    if (inside < 0)
+        PyErr_WriteUnraisable((PyObject *)self);
+    return inside == 0;
+}
+
+/* Shows what was recorded since the last time. What the tracer itself does with the queue is not
+ * shown by its thread; another thread that makes a call meanwhile shows it. */
 void pyq_trace(Queue *self, const char *name, Watch *watch)
 {
     struct readyq_record records[RECORDS];
     struct call call = {self, name, watch, 0};
-    const unsigned long thread = PyThread_get_thread_ident();
     size_t n;
 
-    if (self->trace == NULL || self->tracing == thread)
+    if (self->trace == NULL || !enter_tracer(self))
         return;
-    self->tracing = thread;
     call.thread = readyq_thread();
     for (bool own = true; (n = read_records(self, records)) > 0; own = false)
         for (size_t i = 0; i < n; i++)
             if ((own || records[i].thread != call.thread) && readyq_trace_name(&records[i]) != NULL)
                 report(self, show_record(&call, &records[i]));
-    self->tracing = 0;
+    Py_ReprLeave((PyObject *)self);
 }
 
 void pyq_trace_close(Queue *self)
 {
-    const unsigned long thread = PyThread_get_thread_ident();
-
-    if (self->trace == NULL || self->tracing == thread)
+    if (self->trace == NULL || !enter_tracer(self))
         return;
-    self->tracing = thread;
     report(self, PyUnicode_FromString("readyq: close"));
-    self->tracing = 0;
+    Py_ReprLeave((PyObject *)self);
 }

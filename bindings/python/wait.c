@@ -25,15 +25,9 @@ static bool begin_wait(struct wait_call *wait, Queue *queue, const char *call, P
     if (timeout != NULL && timeout != Py_None &&
         !pyq_read_seconds(call, "timeout", timeout, &wait->timeout))
         return false;
-    if (max != NULL && max != Py_None) {
-        if (!pyq_read_integer(call, "maxevents", max, &wait->max))
-            return false;
-        if (wait->max < 1) {
-            PyErr_Format(PyExc_ValueError, "%s: maxevents must be >= 1 or None, not %d", call,
-                         wait->max);
-            return false;
-        }
-    }
+    if (max != NULL && max != Py_None &&
+        !pyq_read_count(call, "maxevents", ">= 1 or None", max, &wait->max))
+        return false;
     wait->core = pyq_enter_queue(queue, call);
     if (wait->core == NULL || (queue->watches_interrupt && pyq_follow_interrupt_handler() < 0))
         return false;

@@ -79,8 +79,9 @@ PyDoc_STRVAR(
     "\n"
     "Remove it from its queue: it is no longer delivered, not even later in the same batch.\n"
     "\n"
-    "This also works if the descriptor was closed. Returns whether the watch was in its queue: for a\n"
-    "watch that has fired, or that was removed, it does nothing and returns False.");
+    "This also works if the descriptor was closed. Returns whether the watch was in its queue: False\n"
+    "for a watch that has fired or was removed. restart() refuses a timer that was removed, even if\n"
+    "it had fired before.");
 
 PyDoc_STRVAR(
     watch_restart_doc,

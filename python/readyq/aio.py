@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from readyq._core import ERROR, READ, WRITE, WRITE_CLOSED, Batch, Queue
+from readyq.arguments import check_queue
 from readyq.selector import Selector
 
 _T = TypeVar("_T")
@@ -240,6 +241,8 @@ def attach(queue: Queue, loop: asyncio.AbstractEventLoop | None = None) -> Calla
     Exceptions from dispatch(), including those from data(watch), go to the loop's exception
     handler. If dispatch() fails twice and delivers nothing in between, for example because the
     data of a ready watch cannot be called, the queue is detached, and the second report says so.
+    Raises TypeError for anything but a Queue or a loop, ValueError for a closed queue,
+    RuntimeError without a running loop.
 
     >>> async def main():
     ...     queue, done = Queue(), asyncio.Event()
@@ -249,7 +252,12 @@ def attach(queue: Queue, loop: asyncio.AbstractEventLoop | None = None) -> Calla
     ...     detach()
     >>> asyncio.run(main())
     """
-    loop = loop or asyncio.get_running_loop()
+    check_queue("attach", queue)
+    if loop is None:
+        loop = asyncio.get_running_loop()
+    if not hasattr(loop, "add_reader"):
+        kind = type(loop).__name__
+        raise TypeError(f"attach: loop must be an event loop of asyncio, not {kind} {loop!r}")
     fd = queue.fileno()
     loop.remove_reader(fd)  # of this queue, or of a closed one that had the number
     reader = _Reader(queue, loop, fd)

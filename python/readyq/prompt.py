@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from readyq import _core, pyrepl
 from readyq._core import Queue, Watch
+from readyq.arguments import check_queue
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,8 +35,10 @@ def install_inputhook(queue: Queue) -> None:
     closing the queue or uninstall_inputhook() ends it. A callback's exception is shown, and its
     watch is paused if it watches a descriptor; Ctrl-C in a callback ends the callback. Watches
     whose data cannot be called are left to your own wait(), and are shown if a later wait() could
-    not deliver them again. Raises RuntimeError outside the main interpreter.
+    not deliver them again. Raises RuntimeError outside the main interpreter, TypeError for anything
+    but a Queue, ValueError if it is closed.
     """
+    check_queue("install_inputhook", queue)
     _core.set_inputhook(partial(_pump_python, queue))
 
 
@@ -117,7 +120,9 @@ def pump(queue: Queue, keyboard: int = 0, fire: Callable[[Queue], bool] = fire) 
         while all(fd != keyboard for fd, _ in both.poll()):
             if not fire(queue) and keys.poll(_REST):
                 return
-    except ValueError:  # the queue is closed
+    except ValueError:
+        if not queue.closed:
+            raise
         uninstall_inputhook()
     except KeyboardInterrupt:
         interrupt_prompt()

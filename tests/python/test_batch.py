@@ -413,6 +413,36 @@ def test_a_watch_removed_by_another_thread_is_skipped(queue, triggers, start):
     assert list(batch) == triggers[2:]
 
 
+def test_a_batch_may_be_read_while_its_thread_closes_it_by_waiting_again(python):
+    """The wait closes the signal handler's batch without the GIL. A reader that had seen the batch
+    open, and waited for the lock, crashed."""
+    child = python(
+        """
+import readyq, signal, sys, threading, time
+sys.setswitchinterval(1e-6)
+q, batch, stop = readyq.Queue(), None, False
+def handler(*_):
+    global batch
+    batch = q.wait(0)
+def read():
+    while not stop:
+        len(batch or "")
+readers = [threading.Thread(target=read) for _ in range(2)]
+for reader in readers: reader.start()
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+end = time.monotonic() + 1.5
+while time.monotonic() < end:
+    q.wait(0.003)
+signal.setitimer(signal.ITIMER_REAL, 0)
+stop = True
+for reader in readers: reader.join()
+print("survived")
+"""
+    )
+    assert child.communicate(timeout=60) == ("survived\n", "")
+
+
 def test_a_wait_whose_events_were_all_removed_continues_until_its_deadline(queue, make, start, nap):
     """Two threads in turn: one finds what the other removes before it has the GIL again."""
     stop = threading.Event()

@@ -253,7 +253,7 @@ def test_warning_comes_out_of_a_sleep_without_a_deadline(queue, pair):
         ({"turns": 1.5}, TypeError, "turns"),
         ({"turn": -1}, ValueError, "turn"),
         ({"speed": 1}, ValueError, "no threshold 'speed'"),
-        ({1: 1}, TypeError, "debug must be"),
+        ({1: 1}, ValueError, "no threshold 1;"),
     ],
 )
 def test_wrong_debug_is_refused(debug, error, match):

@@ -331,6 +331,8 @@ def test_closed_queue_refuses_everything_that_does_something(make):
         lambda: queue.modify(watch, "r"),
         lambda: queue.remove(watch),
         lambda: queue[here],
+        lambda: queue.get(here),
+        queue.record,
         queue.wait,
         lambda: queue.wait(0),
         queue.dispatch,
@@ -356,6 +358,7 @@ def test_closed_queue_still_answers_what_it_is(make):
     watch, backend = queue.add(here, "w"), queue.backend
     queue.close()
     queue.close()
+    queue.__exit__(None, None, None)
     assert queue.closed
     assert (len(queue), list(queue), here in queue, watch in queue) == (0, [], False, False)
     assert queue.backend == backend
@@ -378,8 +381,8 @@ def test_calls_with_wrong_arguments_are_type_errors(unchanged):
         (lambda: unchanged.add(0, "r", 1, 2), r"at most 2 positional arguments \(4 given\)"),
         (lambda: unchanged.add(0, "r", source=1), "multiple values for argument 'source'"),
         (lambda: unchanged.wait(time=1), "unexpected keyword argument 'time'"),
-        (lambda: unchanged.add_signal(b"TERM"), "signum must be an int, not bytes b'TERM'"),
-        (lambda: unchanged.add_process(None), "pid must be an int, not NoneType"),
+        (lambda: unchanged.add_signal(b"TERM"), "signum must be an int or .*, not bytes b'TERM'"),
+        (lambda: unchanged.add_process(None), "pid must be an int or .*, not NoneType"),
         (lambda: unchanged.add_timer(), "needs argument 'delay'"),
         (lambda: unchanged.add_signal(), "needs argument 'signum'"),
         (lambda: unchanged.add_process(), "needs argument 'pid'"),
@@ -392,6 +395,25 @@ def test_calls_with_wrong_arguments_are_type_errors(unchanged):
     ):
         with pytest.raises(TypeError, match=message):
             call()
+
+
+def test_what_is_no_queue_or_no_loop_is_refused_by_name(queue):
+    shut = readyq.Queue()
+    shut.close()
+    with readyq.Selector() as selector:
+        for call, error, message in (
+            (lambda: readyq.attach(5), TypeError, "attach: queue must be .*, not int 5"),
+            (lambda: readyq.attach(selector), TypeError, "attach: queue must be .* not Selector <"),
+            (lambda: readyq.attach(queue, 5), TypeError, "attach: loop must be .* not int 5"),
+            (lambda: readyq.attach(queue, 0), TypeError, "attach: loop must be .* not int 0"),
+            (lambda: readyq.attach(shut), ValueError, r"attach\(\) failed: the queue is closed"),
+            (lambda: readyq.install_inputhook(None), TypeError, "install_inputhook: queue must be"),
+            (lambda: readyq.install_inputhook(shut), ValueError, "install_inputhook.* is closed"),
+        ):
+            with pytest.raises(error, match=message):
+                call()
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        readyq.attach(queue)
 
 
 def test_arguments_may_be_named(queue, make):

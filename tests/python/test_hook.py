@@ -3,6 +3,10 @@
 tests/test_prompt.py.
 """
 
+import pytest
+
+from readyq import prompt
+
 HOOK = """
 import ctypes, errno, sys
 from readyq import _core
@@ -67,3 +71,20 @@ assert prompt(hook) == 0 and called == []
     )
     child.wait(20)
     assert child.communicate() == ("", "")
+
+
+def test_the_hook_is_removed_when_its_queue_is_closed_and_not_for_another_value_error(
+    queue, make, monkeypatch
+):
+    def refuse(_):
+        raise ValueError("mine")
+
+    removed, (keyboard, _) = [], make.pipe()
+    monkeypatch.setattr(prompt, "uninstall_inputhook", lambda: removed.append(queue.closed))
+    queue.wake()
+    with pytest.raises(ValueError, match="mine"):
+        prompt.pump(queue, keyboard.fileno(), refuse)
+    assert removed == []
+    queue.close()
+    prompt.pump(queue, keyboard.fileno())
+    assert removed == [True]

@@ -81,6 +81,20 @@ def test_close_gives_back_everything(make):
     assert references(data) == before[:1]
 
 
+def test_a_long_chain_of_watches_is_freed_without_recursion(python):
+    """Each is the data of the next. Their destructors nested, and overflowed the C stack."""
+    child = python(
+        "import readyq\n"
+        "q, watch = readyq.Queue(), None\n"
+        "for _ in range(10**6):\n"
+        "    watch = q.add_trigger(data=watch)\n"
+        "del watch\n"
+        "q.close()\n"
+        "print('freed')"
+    )
+    assert child.communicate(timeout=60) == ("freed\n", "")
+
+
 def test_dropped_queue_closes():
     fds = len(os.listdir("/proc/self/fd"))
     queue = readyq.Queue()

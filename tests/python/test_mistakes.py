@@ -176,6 +176,7 @@ MISTAKES = [
     (lambda w: w.q.add(Numbered()), TypeError,
      "add: fileno() of Numbered must be an int, not str '3'"),
     (lambda w: w.q.add(2**31), ValueError, "add: descriptor is out of range: 2147483648"),
+    (lambda w: w.q.add(10**5000), ValueError, "add: descriptor is out of range: <int object>"),
     (lambda w: w.q.add(w.q), ValueError,
      "add(READ) failed for {queue}: it belongs to this queue; a queue cannot watch itself"),
     # interests
@@ -250,6 +251,10 @@ MISTAKES = [
     (lambda w: w.q.wait(0, 0), ValueError, "wait: maxevents must be >= 1 or None, not 0"),
     (lambda w: w.q.wait(0, -1), ValueError, "wait: maxevents must be >= 1 or None, not -1"),
     (lambda w: w.q.wait(0, 1.0), TypeError, "wait: maxevents must be an int, not float 1.0"),
+    (lambda w: w.q.record("x"), TypeError, "record: records must be an int, not str 'x'"),
+    (lambda w: w.q.record(True), TypeError, "record: records must be an int, not bool True"),
+    (lambda w: w.q.record(0), ValueError, "record: records must be >= 1, not 0"),
+    (lambda w: w.q.record(-1), ValueError, "record: records must be >= 1, not -1"),
     # signals and processes
     (lambda w: w.q.add_signal("FOO"), ValueError,
      f"add_signal: no signal is called 'FOO'; {NAMES}"),
@@ -264,11 +269,13 @@ MISTAKES = [
     (lambda w: w.q.add_signal(0), ValueError,
      "add_signal(0) failed: there is no such signal; kill -l lists the signals"),
     (lambda w: w.q.add_signal(None), TypeError,
-     "add_signal: signum must be an int, not NoneType None"),
+     'add_signal: signum must be an int or a name such as "TERM", not NoneType None'),
     (lambda w: w.q.add_process(0), ValueError,
      "add_process(0) failed: it is not a process id; a process id is greater than 0"),
     (lambda w: w.q.add_process(w.client), TypeError,
-     "add_process: pid must be an int, not Client <Client>"),
+     "add_process: pid must be an int or have an integer pid, not Client <Client>"),
+    (lambda w: w.q.add_process(None), TypeError,
+     "add_process: pid must be an int or have an integer pid, not NoneType None"),
     (lambda w: w.q.add_process(Unborn()), TypeError,
      "add_process: pid of Unborn must be an int, not NoneType None"),
     (lambda w: w.q.add_process(2**22 + 1), ProcessLookupError,
@@ -303,6 +310,8 @@ MISTAKES = [
      "Queue: clock must be \"real\" or \"virtual\", not 'epoll'"),
     (lambda w: readyq.Queue(1024), TypeError,
      'Queue: clock must be "real" or "virtual", not 1024'),
+    (lambda w: readyq.Queue(debug={1: 1}), ValueError,
+     'Queue: debug has no threshold 1; it has "turns", "turn" and "rest"'),
     (lambda w: w.q.wait(0)[0], TypeError, "'readyq.Batch' object is not subscriptable"),
     (lambda w: w.q.trace("log.txt"), TypeError,
      "trace() needs a file, a function to call with a line, or None, not str"),
@@ -362,6 +371,46 @@ def test_an_error_of_the_objects_own_is_not_changed(queue):
         with pytest.raises(LookupError) as caught:
             call()
         assert caught.value is thing.error
+
+
+def test_an_error_text_does_not_ask_for_the_descriptor_again(queue):
+    """The second call's KeyboardInterrupt was lost."""
+
+    class Fickle:
+        calls = 0
+
+        def fileno(self):
+            self.calls += 1
+            if self.calls % 2 == 0:
+                raise KeyboardInterrupt
+            return 777_777
+
+    for call in (queue.remove, queue.__getitem__, lambda thing: queue.modify(thing, "r")):
+        with pytest.raises(KeyError, match="descriptor 777777"):
+            call(Fickle())
+
+
+SIGNAL = "USR1"  # the compiler interns it
+
+
+@pytest.mark.parametrize("source", [None, SIGNAL, "".join(["U", "SR1"])], ids=repr)
+def test_none_and_names_of_signals_are_not_looked_up(make, source):
+    """Every timer and trigger has the source None."""
+    queue, empty = make.queue(), make.queue()
+    watches = [queue.add_timer(9), queue.add_trigger(), queue.add_signal(SIGNAL)]
+    for call in (
+        lambda q: q.remove(source),
+        lambda q: q.modify(source, "r"),
+        lambda q: q.get(source),
+        lambda q: q[source],
+        lambda q: source in q,
+    ):
+        with pytest.raises(TypeError, match=NO_FILENO.replace("()", r"\(\)")) as caught:
+            call(queue)
+        with pytest.raises(TypeError) as expected:
+            call(empty)
+        assert str(caught.value) == str(expected.value)
+    assert list(queue) == watches
 
 
 def test_a_watch_may_be_removed_again_and_again(world):

@@ -14,6 +14,8 @@ import pytest
 import readyq
 from readyq import EDGE, FIRED, ONESHOT, READ, WRITE
 
+SOON = 10
+
 
 def test_version_is_that_of_the_core():
     assert readyq.__version__.count(".") == 2
@@ -471,6 +473,26 @@ def test_tracer_may_use_the_queue(queue):
     queue.trace(lambda line: lines.append((line, list(queue.wait(0)))))
     queue.add_trigger()
     assert len(lines) == 1
+
+
+def test_tracer_may_use_the_queue_while_another_thread_is_traced(queue, start):
+    lines, inside, go_on = [], threading.Event(), threading.Event()
+
+    def tracer(line):
+        lines.append((threading.get_ident() == main, line.split()[1]))
+        if not inside.is_set():
+            inside.set()
+            go_on.wait(SOON)
+            queue.add_timer(9).remove()
+
+    main = threading.get_ident()
+    queue.trace(tracer)
+    traced = start(lambda: queue.add_trigger().remove())
+    inside.wait(SOON)
+    queue.add_signal("USR1")
+    go_on.set()
+    traced.result(SOON)
+    assert lines == [(False, "add_trigger"), (True, "add_signal"), (False, "remove")]
 
 
 @pytest.mark.parametrize("call", ["wait", "dispatch"])

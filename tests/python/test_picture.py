@@ -140,3 +140,20 @@ def test_a_notebook_shows_a_closed_queue_as_closed(queue):
     assert "<table>" in queue._repr_html_()
     queue.close()
     assert queue._repr_html_() == "<pre>&lt;readyq.Queue closed&gt;</pre>"
+
+
+def test_a_queue_that_is_printed_while_the_interpreter_shuts_down_is_its_repr(python):
+    child = python(
+        """
+import readyq
+class Late:
+    def __del__(self):
+        print(self.queue)
+late = Late()
+late.queue = readyq.Queue()
+late.queue.add_timer(1)
+"""
+    )
+    output, errors = child.communicate(timeout=20)
+    assert output.endswith(", 1 watch>\n")
+    assert (output.count("\n"), errors) == (1, "")
