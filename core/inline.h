@@ -9,7 +9,7 @@
 /* ------------------------------------------------------------------ public fields of a watch */
 
 /* Those of a watch that is in a queue are set with the lock held, and atomically, since a program
- * may read them in another thread at any time. Without the lock they are read with readyq__get(). */
+ * may read them in another thread at any time. readyq__get() reads them without the lock. */
 #define readyq__set(w, field, value) __atomic_store_n(&(w)->field, value, __ATOMIC_RELAXED)
 #define readyq__get(w, field) __atomic_load_n(&(w)->field, __ATOMIC_RELAXED)
 

@@ -14,8 +14,8 @@
  *
  *     describe  explain  epoch  lock  clock  record  sleeps  wakeup  heap  handlers  ready  batches
  *     kevents  progress  watchdog  spins  turns  oversights  epoll  kqueue  pollable  table
- *     rebuild  fork  circles  gate  warnings  watches  timers  signals  processes  triggers  queue  check
- *     deliveries  wait  recording  json  lanes  save
+ *     rebuild  fork  circles  gate  warnings  watches  timers  signals  processes  triggers  queue
+ *     check  deliveries  wait  recording  json  lanes  save
  *
  * Terms. A kick is a write that ends one thread's sleep (wakeup.c). A ghost is a registration that
  * the kernel keeps after its descriptor was closed (rebuild.c). A watch is muted while the kernel
@@ -120,12 +120,12 @@ struct readyq__backend {
     void (*close)(int kernel, bool forked);
 
     /* Changes the registration of `fd` in `kernel` from `old` to `interest`, READYQ_ bits; old 0
-     * adds, interest 0 removes. EDGE without a direction is a registration that stays silent as far as the kernel
-     * allows. The kernel is given readyq__key(). Removing a registration that does not exist
-     * succeeds. -EEXIST: the kernel already has this file under this number. -EPERM: this kind of
-     * file never blocks. -EBADF: not open. -ENOENT: there is no registration to change; the number
-     * belongs to another file. After a failure the registration is unchanged and keeps its previous
-     * generation. */
+     * adds, interest 0 removes. EDGE without a direction is a registration that stays silent as far
+     * as the kernel allows. The kernel is given readyq__key(). Removing a registration that does
+     * not exist succeeds. -EEXIST: the kernel already has this file under this number. -EPERM: this
+     * kind of file never blocks. -EBADF: not open. -ENOENT: there is no registration to change; the
+     * number belongs to another file. After a failure the registration is unchanged and keeps its
+     * previous generation. */
     int (*update)(readyq *q, int kernel, int fd, uint32_t old, uint32_t interest);
 
     /* Returns whether the registration of the slot's generation still exists, that is, whether the
@@ -139,7 +139,7 @@ struct readyq__backend {
     /* Whether a registration stays after its number is closed, as long as a duplicate is open. */
     bool has_ghosts;
 
-    /* Fetches up to `max` events from `kernel`, sleeping up to `timeout` ns (-1: forever), and calls
+    /* Fetches up to `max` events from `kernel`, sleeping up to `timeout` ns (-1: forever). Calls
      * readyq__event_plain() or readyq__event_other() for each. Releases the lock around the system
      * call, with readyq__unlock_for_syscall() and readyq__relock(). Returns the number of kernel
      * events, which may be 0 even before the timeout, or -errno. */

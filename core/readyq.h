@@ -255,8 +255,8 @@ READYQ_API int readyq_fire(readyq_watch *w);
 READYQ_API int readyq_modify(readyq_watch *w, uint32_t interest);
 
 /* Removes the watch: it is no longer delivered, not even later in the same batch. It also succeeds
- * if the descriptor was closed, or its number belongs to another file. -ENOENT: not in a queue;
- * nothing happens. */
+ * if the descriptor was closed, or its number belongs to another file. -ENOENT: not in a queue; a
+ * timer that has fired can then no longer be restarted. */
 READYQ_API int readyq_remove(readyq_watch *w);
 
 /* The watch of descriptor `fd`, or NULL. Another thread may remove it at any time. */
@@ -341,10 +341,9 @@ READYQ_API int readyq_wake(readyq *q);
 /* ------------------------------------------------------------------ inspecting a queue */
 
 /* For another event loop: a descriptor that is readable while a wait would return something. It
- * belongs to the queue. Call readyq_done() before you return to that loop: what a batch holds may or
- * may not make it readable. -ELOOP: this queue
- * watches a queue that watches another one, and the kernel allows no more levels. -EMFILE, -ENFILE,
- * -ENOMEM. */
+ * belongs to the queue. Call readyq_done() before you return to that loop: what a batch holds may
+ * or may not make it readable. -ELOOP: this queue watches a queue that watches another one, and the
+ * kernel allows no more levels. -EMFILE, -ENFILE, -ENOMEM. */
 READYQ_API int readyq_fileno(readyq *q);
 
 /* READYQ_VERSION of the library in use. With a shared library it can be newer than that of the

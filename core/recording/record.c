@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing records of what a queue does. A recording is a ring: nothing is allocated for a record, and the newest are kept. All of this is done with the
- * queue's lock held, except for readyq_wake(), which takes no lock: it leaves the time and the
- * thread of the wake, and the next thread that takes the lock writes the record.
+ * Writing records of what a queue does. A recording is a ring: nothing is allocated for a record,
+ * and the newest are kept. All of this is done with the queue's lock held, except for
+ * readyq_wake(), which takes no lock: it leaves the time and the thread of the wake, and the next
+ * thread that takes the lock writes the record.
  *
  * What a descriptor was must be known even after its watch is gone, so it is described when the
  * watch is added and when it is removed, in the slots of the ring that follow that record. So a

@@ -2,7 +2,7 @@
  *
  * The heap of timers, by deadline; equal deadlines are in the order in which they were set.
  *
- * It is 4-ary: shallower than a binary one, and four children take two or three cache lines. A timer
+ * It is 4-ary: shallower than a binary one, and four children take up to three cache lines. A timer
  * knows its index, so that adding, moving and removing one cost O(log n).
  *
  * A timer that is postponed, as an idle limit is by every message, keeps its place: only the watch
