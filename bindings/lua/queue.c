@@ -44,11 +44,12 @@ struct queue *luaq_check_queue(lua_State *L)
 /* [-0, +0, e] The clock is at 3. */
 static bool is_virtual(lua_State *L)
 {
-    const char *clock = lua_type(L, 3) == LUA_TSTRING ? lua_tostring(L, 3) : NULL;
+    const char *clock;
 
-    if (clock == NULL)
+    if (lua_type(L, 3) != LUA_TSTRING)
         luaq_refuse(L, 1, "clock must be a string, 'real' or 'virtual', not a %s",
                     luaL_typename(L, 3));
+    clock = lua_tostring(L, 3);
     if (strcmp(clock, "virtual") != 0 && strcmp(clock, "real") != 0)
         luaq_refuse(L, 1, "clock must be 'real' or 'virtual', not '%s'", clock);
     return strcmp(clock, "virtual") == 0;

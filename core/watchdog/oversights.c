@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The watchdog: what was forgotten. Before a sleep, once a second, or every `rest` if that is
- * shorter, watches are checked: whether the descriptor was closed, whether the data of an EDGE watch
- * was not read completely, whether a signal is blocked in every thread. For this purpose no sleep is
- * longer than a second.
+ * shorter, watches are checked: whether the descriptor was closed, whether the data of an EDGE
+ * watch was not read completely, whether a signal is blocked in every thread. For this purpose no
+ * sleep is longer than a second.
  */
 #include "internal.h"
 
