@@ -204,6 +204,9 @@ function streams:send(data, first, last)
     return send_rest(self, data, nil, done, why, sent)
 end
 
+-- Whether a pattern asks for all bytes. Like LuaSocket, it looks at the letter after a "*".
+local function is_for_all(pattern) return tostring(pattern):find("^%*?a") ~= nil end
+
 -- Continues a receive() that got `part` so far, including a prefix of `before` bytes. The parts
 -- are joined at the end: each would be copied again and again if it were passed as a prefix.
 local function receive_rest(self, pattern, turns, start, before, why, part)
@@ -212,7 +215,7 @@ local function receive_rest(self, pattern, turns, start, before, why, part)
     local whole
     while true do
         local reason = wait(self, "receive", turns, READ, why, start)
-        local is_all = why == "closed" and pattern == "*a" and size > before
+        local is_all = why == "closed" and size > before and is_for_all(pattern)
         if is_all then return table.concat(parts), nil, nil end
         if reason then return nil, reason, parts and table.concat(parts) or "" end
         whole, why, part = self.raw:receive(wanted and math.floor(wanted) - size or pattern)
