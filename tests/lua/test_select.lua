@@ -573,7 +573,7 @@ function T.test_closed_members_do_not_keep_others_from_being_removed()
     things.dup(a:getfd())
     a:close()
     b:send("x")
-    raises("^select failed$", select, reading, writing, 0.01)
+    raises("select failed$", select, reading, writing, 0.01)
     writing:remove(stale)
     equal(_G.select(3, select(reading, writing, 0.01)), "timeout")
     close_all()
@@ -587,7 +587,7 @@ function T.test_a_descriptor_that_is_not_open_fails_until_it_is_removed_from_the
     set:insert(a)
     things.close(r)
     set:insert(o)
-    for _ = 1, 2 do raises("^select failed$", select, set, nil, 0) end
+    for _ = 1, 2 do raises("select failed$", select, set, nil, 0) end
     set:remove(o)
     equal(readable_names({[a] = "a"}, select(set, nil, 5)), "{1=a a=1} {} nil")
     close_all()

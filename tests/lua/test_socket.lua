@@ -730,7 +730,7 @@ end
 local PROTECTED = {
     {function(m) return pcall(m.try, nil, "caught") end, "3 true false table"},
     {function(m) coroutine.wrap(function() m.try(nil, "inner") end)() end, "3 true nil inner"},
-    {function(m) return (("a"):gsub("a", function() m.try(nil, "gsub") end)) end, "3 true nil gsub"},
+    {function(m) return ("a"):gsub("a", function() m.try(nil, "gsub") end) end, "3 true nil gsub"},
     {function(m) m.newtry(function() error("final", 0) end)(nil, "m") end, "2 false final"},
     {function() error({}) end, "2 false table"},
     {function(m) return 1, nil, m.protect(function() m.try(false, "two") end)() end,
