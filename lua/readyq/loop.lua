@@ -93,7 +93,10 @@ function loop.deadline(seconds)
     return setmetatable({due = queue:now() + misuse.check_timeout("deadline", seconds)}, Deadline)
 end
 
-function Deadline:left() return math.max(0, self.due - queue:now()) end
+function Deadline:left()
+    if getmetatable(self) ~= Deadline then sources.refuse_self("deadline", "left", self) end
+    return math.max(0, self.due - queue:now())
+end
 
 -- Waits for a number of seconds, or until a deadline; without either, until the others that can
 -- continue have done so.
@@ -133,9 +136,16 @@ end
 
 -- ---------------------------------------------------------------- the loop
 
+local NEVER_CLOSED = {
+    ["nil"] = true, boolean = true, string = true, ["function"] = true, thread = true,
+}
+
 -- Stops watching the object, ends the waits for its descriptor, and closes it if it has a `close`;
 -- a number is not closed. A wait for something that is closed in any other way may not notice.
 function loop.close(s)
+    if NEVER_CLOSED[type(s)] then
+        misuse.raise("close: object or number of a descriptor expected, got %s", type(s))
+    end
     Descriptor.close(s)
     if type(s) ~= "number" and s.close then return s:close() end
 end
