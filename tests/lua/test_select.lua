@@ -615,6 +615,19 @@ function T.test_it_sleeps_its_time()
     close_all()
 end
 
+function T.test_errors_name_the_line_of_the_program()
+    local function fail(pattern, ...)
+        raises("test_select.lua:%d+: " .. pattern, function(...) return {select(...)} end, ...)
+    end
+    fail("attempt to index .*: select expects lists of objects with a method getfd", {5}, nil, 0)
+    fail("bad argument #1 to 'select' %(table expected, got number%)", 5)
+    local readyq = require "readyq"
+    local new = readyq.new
+    function readyq.new() return nil, "new() failed: no descriptors left", 24 end
+    fail("select failed: no descriptors left", new_set())
+    readyq.new = new
+end
+
 function T.test_install_puts_it_into_luasocket()
     equal(require "readyq.select".install(), original)
     equal(socket.select, select)
