@@ -12,6 +12,8 @@ local readable = Descriptor.waiter("select", READ)
 
 local selection = {}
 
+local MOST_SPARE = 10 -- a queue takes four descriptors
+
 local spare = {} -- contexts that no call uses
 local waiting = lists.weak "k" -- contexts of the calls that wait: a cancelled call leaves its own
 
@@ -32,7 +34,7 @@ local function sleep(c, timeout)
 end
 
 local function finish(c, ...)
-    table.insert(spare, c)
+    if #spare < MOST_SPARE then table.insert(spare, c) else c.queue:close() end
     return ...
 end
 
