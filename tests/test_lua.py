@@ -77,6 +77,7 @@ NEIGHBOURS = {
     "test_select": "socket",
     "test_socket": "socket",
     "test_socket_libraries": "socket",
+    "test_socket_select": "socket",
     "test_tls": "ssl",
 }
 

@@ -73,6 +73,14 @@ def test_errors_are_shown_with_their_traceback(console):
     console.expect(r"^42\n>$")
 
 
+def test_the_queue_of_the_prompt_cannot_be_closed(console):
+    console.enter("q:close()")
+    console.expect(r"^close: this is the queue of the prompt.*\n(.*\n)*>$")
+    console.enter("own = readyq.new() own:close()")
+    console.enter("own:closed()")
+    console.expect(r"^true\n>$")
+
+
 def test_a_failing_callback_of_a_descriptor_is_paused(console):
     console.enter("w = q:add(io.popen('echo x'), 'r', function() error('it broke') end)")
     console.expect(r"it broke\nstack traceback:\n(.*\n)*paused: readyq.watch: ")

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
--- For select.lua: a queue that watches what two lists of objects ask for. A *context* is the queue
--- with its two *sides*, for reading and for writing. Every change of a side touches a descriptor;
--- settle() then corrects the watches of all touched descriptors, and asks the kernel whether each
--- number still belongs to the same file. No object is kept alive.
+-- For select.lua and selection.lua: a queue that watches what two lists of objects ask for. A
+-- *context* is the queue with its two *sides*, for reading and for writing. Every change of a
+-- side touches a descriptor; settle() then corrects the watches of all touched descriptors, and
+-- asks the kernel whether each number still belongs to the same file. No object is kept alive.
+local misuse = require "readyq.misuse"
 local readyq = require "readyq"
 
 local floor, tonumber = math.floor, tonumber
@@ -44,8 +45,10 @@ local function new_side(asks_dirty)
 end
 
 function lists.new_context()
+    local queue, message = readyq.new()
+    if not queue then misuse.raise("select %s", (message:gsub("^new%(%) ", ""))) end
     return {
-        queue = assert(readyq.new()),
+        queue = queue,
         read = new_side(true),
         write = new_side(false),
         watches = {}, -- by descriptor
@@ -117,6 +120,100 @@ function lists.settle(c)
     end
     c.touched, c.round = failed, c.round + 1
     return failed[1] == nil
+end
+
+-- ---------------------------------------------------------------- one call
+
+-- Whether the object of this descriptor still has it. If not, its watch is touched.
+local function is_current(c, side, fd)
+    local object = side.object_of[fd]
+    if object ~= nil and lists.descriptor_of(object) == fd then return true end
+    lists.leave(c, side, fd)
+    return false
+end
+
+-- Waits, and returns the descriptors that can be read and written, in ascending order, and how
+-- many watches were ready.
+function lists.collect(c, timeout)
+    local reads, writes = {}, {}
+    local step, state, count = c.queue:wait(timeout)
+    for _, ready, fd in step, state do
+        if ready % (2 * READ) >= READ and is_current(c, c.read, fd) then
+            reads[#reads + 1] = fd
+        end
+        if ready % (2 * WRITE) >= WRITE and is_current(c, c.write, fd) then
+            writes[#writes + 1] = fd
+        end
+    end
+    lists.settle(c)
+    table.sort(reads)
+    table.sort(writes)
+    return reads, writes, count
+end
+
+-- The objects by position, and their positions by object: the dirty ones, then those of the
+-- descriptors. If two objects have the same descriptor, the later one counts, and the second list
+-- comes after the first.
+local function result(c, side, fds)
+    local found, dirty_fds, n = {}, {}, #side.dirty
+    local returned, writers = lists.weak "v", c.write.object_of
+    for i, object in ipairs(side.dirty) do
+        found[i], returned[i], found[object] = object, object, i + 0.0
+        dirty_fds[lists.descriptor_of(object) or -1] = true
+    end
+    for _, fd in ipairs(fds) do
+        if not dirty_fds[fd] then
+            local object = side.object_of[fd]
+            n = n + 1
+            returned[n] = object
+            object = writers[fd] or object
+            found[n], found[object] = object, n + 0.0
+        end
+    end
+    side.returned, side.count = returned, n
+    return found
+end
+
+local function check(value, number, expected)
+    if value == nil or type(value) == expected then return value end
+    local text = "bad argument #%d to 'select' (%s expected, got %s)"
+    misuse.raise(text, number, expected, type(value))
+end
+
+-- Returns the timeout in seconds, or nil if there is none.
+function lists.check(recvt, sendt, timeout)
+    check(recvt, 1, "table")
+    check(sendt, 2, "table")
+    timeout = check(tonumber(timeout) or timeout, 3, "number")
+    if timeout ~= timeout then return 0 end -- not a number
+    return timeout and timeout >= 0 and timeout or nil
+end
+
+local function update_both(c, recvt, sendt, update)
+    update(c, c.read, recvt)
+    update(c, c.write, sendt)
+end
+
+-- Raises an error of update_both(). If an entry of a list is no object, a line of this file means
+-- nothing to the program.
+local function raise(message)
+    local fault = tostring(message):match("lists%.lua:%d+: (attempt to .*)$")
+    if not fault then error(message, 0) end
+    misuse.raise("%s: select expects lists of objects with a method getfd", fault)
+end
+
+-- Returns what socket.select returns. update(c, side, list) brings a side up to date;
+-- sleep(c, timeout) waits, and returns what collect() returns.
+function lists.select(c, recvt, sendt, timeout, update, sleep)
+    c.round = c.round + 1
+    local ok, message = pcall(update_both, c, recvt, sendt, update)
+    if not ok then raise(message) end
+    if not lists.settle(c) then misuse.raise("select failed") end
+    if #c.read.dirty > 0 then timeout = 0 end
+    local reads, writes = sleep(c, timeout)
+    local readable, writable = result(c, c.read, reads), result(c, c.write, writes)
+    if readable[1] == nil and writable[1] == nil then return readable, writable, "timeout" end
+    return readable, writable
 end
 
 return lists

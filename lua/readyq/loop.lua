@@ -6,16 +6,18 @@
 --
 -- This file has the functions that programs call. scheduler.lua suspends and resumes coroutines;
 -- task.lua has what it knows about each; descriptor.lua and sources.lua have what they wait for;
--- await.lua has the simplest kind of wait; program.lua calls the program's callbacks and reports
--- errors; misuse.lua raises the errors for incorrect calls.
+-- await.lua has the simplest kind of wait; generator.lua has generators that wait; program.lua
+-- calls the program's callbacks and reports errors; misuse.lua raises the errors for incorrect
+-- calls.
 
 -- A program that has unloaded this module and requires it again gets a second loop: these modules
 -- have the state of one loop.
-for _, part in ipairs {"task", "scheduler", "await", "descriptor", "sources"} do
+for _, part in ipairs {"task", "scheduler", "await", "descriptor", "sources", "generator"} do
     package.loaded["readyq." .. part] = nil
 end
 
 local readyq = require "readyq"
+local generator = require "readyq.generator"
 local misuse = require "readyq.misuse"
 local scheduler = require "readyq.scheduler"
 local sources = require "readyq.sources"
@@ -58,33 +60,17 @@ function loop.every(period, f, ...)
     end, ...)
 end
 
+-- What a generator yielded or returned; its error is raised.
+local function finish(ok, ...)
+    if not ok then error((...), 0) end
+    return ...
+end
+
 -- Like coroutine.wrap(), for a function that waits: when the generator yields because it waits,
--- the coroutine that called it yields to the loop, too, and resumes it afterwards. The wait is
--- that of the coroutine's task, which scheduler.roots finds.
+-- the coroutine that called it yields to the loop, too, and resumes it afterwards.
 function loop.wrap(f)
     misuse.check_function("wrap", f)
-    local generator = coroutine.create(f)
-    local tasks, roots = scheduler.tasks, scheduler.roots
-    local waiter = nil -- the coroutine that called the generator, while the generator waits
-    -- Takes what the generator yielded, and returns it if it is an item. If the generator waits,
-    -- yields to the loop, and resumes the generator with what the loop passes.
-    local function pass(co, task, ok, ...)
-        waiter = nil
-        if not ok then error((...), 0) end
-        local is_waiting = task and task.co -- waits in a generator are never those of await.lua
-        if not is_waiting then return ... end -- an item, or the end
-        waiter = co
-        return pass(co, task, coroutine.resume(generator, coroutine.yield()))
-    end
-    return function(...)
-        local co = coroutine.running()
-        if waiter and waiter ~= co and coroutine.status(waiter) ~= "dead" then
-            misuse.raise("this loop.wrap() generator was called by another coroutine "
-                .. "first, and is still waiting in that call")
-        end
-        roots[generator] = roots[co] or co
-        return pass(co, tasks[roots[generator]], coroutine.resume(generator, ...))
-    end
+    return generator.new(misuse.check("wrap", coroutine.create, f), finish)
 end
 
 -- Makes the coroutine's wait, or its next one, raise loop.CANCELLED. That ends it silently,
@@ -107,7 +93,10 @@ function loop.deadline(seconds)
     return setmetatable({due = queue:now() + misuse.check_timeout("deadline", seconds)}, Deadline)
 end
 
-function Deadline:left() return math.max(0, self.due - queue:now()) end
+function Deadline:left()
+    if getmetatable(self) ~= Deadline then sources.refuse_self("deadline", "left", self) end
+    return math.max(0, self.due - queue:now())
+end
 
 -- Waits for a number of seconds, or until a deadline; without either, until the others that can
 -- continue have done so.
@@ -147,9 +136,16 @@ end
 
 -- ---------------------------------------------------------------- the loop
 
+local NEVER_CLOSED = {
+    ["nil"] = true, boolean = true, string = true, ["function"] = true, thread = true,
+}
+
 -- Stops watching the object, ends the waits for its descriptor, and closes it if it has a `close`;
 -- a number is not closed. A wait for something that is closed in any other way may not notice.
 function loop.close(s)
+    if NEVER_CLOSED[type(s)] then
+        misuse.raise("close: object or number of a descriptor expected, got %s", type(s))
+    end
     Descriptor.close(s)
     if type(s) ~= "number" and s.close then return s:close() end
 end

@@ -10,10 +10,14 @@ function program.can_go_on(data)
     return type(data) == "thread" and coroutine.status(data) == "suspended"
 end
 
+local CANNOT_CALL = "%s: its data, %s, is neither a function nor a coroutine that can continue"
+local WAITS = "%s: its data, %s, is a coroutine that waits for something else: the watch must be "
+    .. "paused (modify(0)) or one-shot while the coroutine waits"
+
 local function call(watch, ready, data)
     local kind = getmetatable(data)
     if type(data) ~= "function" and not (type(kind) == "table" and kind.__call) then
-        local text = "%s: its data, %s, is neither a function nor a coroutine that can continue"
+        local text = program.can_go_on(data) and WAITS or CANNOT_CALL
         error(text:format(tostring(watch), tostring(data)), 0)
     end
     data(watch, ready)
@@ -69,6 +73,13 @@ end
 function program.report(loop, message, source)
     if not loop.on_error then error(message, 0) end
     loop.on_error(message, source)
+end
+
+-- An error that ended a step, in the terms of the program if the loop could not use its queue.
+function program.explain(message, queue)
+    local own = "readyq/%w+%.lua:%d+: attempt to use a closed"
+    if not queue:closed() or not tostring(message):find(own) then return message end
+    return "the queue of the loop was closed: loop.queue must stay open while the loop is used"
 end
 
 -- Handles the error that propagates out of run().

@@ -6,6 +6,7 @@
 local readyq = require "readyq"
 local loop = require "readyq.loop"
 local editor = require "readyq.editor"
+local misuse = require "readyq.misuse"
 local picture = require "readyq.picture"
 local plain = require "readyq.plain"
 local terminal = require "readyq.terminal"
@@ -86,6 +87,19 @@ local function on_interrupt()
     interrupted = not (has_broken_off and is_reading)
     has_broken_off = false
     forget_interrupts()
+end
+
+-- The prompt itself waits in the queue of the loop.
+local function keep_queue_open()
+    local methods = getmetatable(queue).__index
+    local close = methods.close
+    function methods.close(q, ...)
+        if q == queue then
+            misuse.raise("close: this is the queue of the prompt, which must stay open; "
+                .. "readyq.new() makes another one")
+        end
+        return close(q, ...)
+    end
 end
 
 local function prepare()
@@ -242,6 +256,7 @@ end
 -- Reads lines and runs them until the input ends.
 function repl.run()
     prepare()
+    keep_queue_open()
     share_screen()
     share_keyboard()
     stepper = coroutine.running()

@@ -212,7 +212,7 @@ end
 -- Makes the host call step(): a program that has a loop of its own, which sleeps on the queue's
 -- descriptor.
 local function notify_host()
-    if is_stepping or notice then return end
+    if is_stepping or notice or queue:closed() then return end
     notice = queue:add_trigger(function() end)
     if notice then notice:fire() end
 end
@@ -371,7 +371,7 @@ end
 local function end_step(was_stepping, ok, result)
     is_stepping, has_leftovers = was_stepping, not ok
     if last_scheduled > 0 or next_due <= last_due then notify_host() end
-    if not ok then error(result, 0) end
+    if not ok then error(program.explain(result, queue), 0) end
     return result
 end
 

@@ -14,15 +14,13 @@
 -- 3. Each set has a queue of its own; all other lists share one. Nothing here keeps a set or an
 --    object alive.
 local lists = require "readyq.lists"
-local readyq = require "readyq"
 
-local max, type, tonumber = math.max, type, tonumber
-local READ, WRITE = readyq.READ, readyq.WRITE
+local max, type = math.max, type
 
 local Select = {}
 
 local weak, descriptor_of = lists.weak, lists.descriptor_of
-local enter, leave, walk, settle = lists.enter, lists.leave, lists.walk, lists.settle
+local enter, leave, walk = lists.enter, lists.leave, lists.walk
 
 -- ---------------------------------------------------------------- sets
 
@@ -160,90 +158,23 @@ local function update(c, side, list)
     if tracker.has_changed then tracker.changed, tracker.has_changed = weak "k", false end
 end
 
--- Whether the object of this descriptor still has it. If not, its watch is touched.
-local function is_current(c, side, fd)
-    local object = side.object_of[fd]
-    if object ~= nil and descriptor_of(object) == fd then return true end
-    leave(c, side, fd)
-    return false
-end
-
--- Waits, and returns the descriptors that can be read and written, in ascending order, and how
--- many watches were ready.
-local function collect(c, timeout)
-    local reads, writes = {}, {}
-    local step, state, count = c.queue:wait(timeout)
-    for _, ready, fd in step, state do
-        if ready % (2 * READ) >= READ and is_current(c, c.read, fd) then
-            reads[#reads + 1] = fd
-        end
-        if ready % (2 * WRITE) >= WRITE and is_current(c, c.write, fd) then
-            writes[#writes + 1] = fd
-        end
-    end
-    settle(c)
-    table.sort(reads)
-    table.sort(writes)
-    return reads, writes, count
-end
-
 -- Waits again if everything that was ready is closed by now.
 local function sleep(c, timeout)
     local deadline = timeout and c.queue:now() + timeout
     while true do
-        local reads, writes, count = collect(c, timeout)
+        local reads, writes, count = lists.collect(c, timeout)
         if #reads + #writes > 0 or count == 0 then return reads, writes end
         timeout = deadline and max(0, deadline - c.queue:now())
     end
-end
-
--- The objects by position, and their positions by object: the dirty ones, then those of the
--- descriptors. If two objects have the same descriptor, the later one counts, and the second list
--- comes after the first.
-local function result(c, side, fds)
-    local found, dirty_fds, n = {}, {}, #side.dirty
-    local returned, writers = weak "v", c.write.object_of
-    for i, object in ipairs(side.dirty) do
-        found[i], returned[i], found[object] = object, object, i + 0.0
-        dirty_fds[descriptor_of(object) or -1] = true
-    end
-    for _, fd in ipairs(fds) do
-        if not dirty_fds[fd] then
-            local object = side.object_of[fd]
-            n = n + 1
-            returned[n] = object
-            object = writers[fd] or object
-            found[n], found[object] = object, n + 0.0
-        end
-    end
-    side.returned, side.count = returned, n
-    return found
-end
-
-local function check(value, number, expected)
-    if value == nil or type(value) == expected then return value end
-    local text = "bad argument #%d to 'select' (%s expected, got %s)"
-    error(text:format(number, expected, type(value)), 3)
 end
 
 -- Returns the sockets of `recvt` that can be read and those of `sendt` that can be written, each
 -- an array that is also a set; and "timeout" when there are none after `timeout` seconds (nil or
 -- negative: as long as it takes). Raises what socket.select raises.
 function Select.select(recvt, sendt, timeout)
-    check(recvt, 1, "table")
-    check(sendt, 2, "table")
-    timeout = check(tonumber(timeout) or timeout, 3, "number")
-    if timeout and timeout < 0 then timeout = nil end
-    local c = context_of(recvt, sendt)
-    c.round, current = c.round + 1, c
-    update(c, c.read, recvt)
-    update(c, c.write, sendt)
-    if not settle(c) then error("select failed", 2) end
-    if #c.read.dirty > 0 then timeout = 0 end
-    local reads, writes = sleep(c, timeout)
-    local readable, writable = result(c, c.read, reads), result(c, c.write, writes)
-    if readable[1] == nil and writable[1] == nil then return readable, writable, "timeout" end
-    return readable, writable
+    timeout = lists.check(recvt, sendt, timeout)
+    current = context_of(recvt, sendt)
+    return lists.select(current, recvt, sendt, timeout, update, sleep)
 end
 
 -- Ends the waiting call, with "timeout" if nothing is ready: for signal handlers in Lua.

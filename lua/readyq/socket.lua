@@ -3,13 +3,15 @@
 -- LuaSocket for coroutines of readyq.loop: a copy of the module `socket` whose objects, which
 -- wrapper.lua makes, wait in the loop where LuaSocket's block, and return what those return.
 -- docs/lua-sockets.md explains it.
+local lists = require "readyq.lists"
 local loop = require "readyq.loop"
+local misuse = require "readyq.misuse"
 local protection = require "readyq.protection"
+local selection = require "readyq.selection"
 local wrapper = require "readyq.wrapper"
 
 local luasocket = wrapper.luasocket
 local wrap, wrap_first, is_outside = wrapper.wrap, wrapper.wrap_first, wrapper.is_outside
-local insert = table.insert
 
 -- ---------------------------------------------------------------- the module
 
@@ -44,9 +46,12 @@ local function connect_from(create, host, port, local_host, local_port)
     return nil, message
 end
 
+local CREATE = {unspec = socket.tcp, inet = socket.tcp4, inet6 = socket.tcp6} -- by family
+
 function socket.connect(host, port, local_host, local_port, family)
-    local create = family == "inet" and socket.tcp4 or family == "inet6" and socket.tcp6
-    return connect_from(create or socket.tcp, host, port, local_host, local_port)
+    local create = CREATE[family or "unspec"]
+    if create then return connect_from(create, host, port, local_host, local_port) end
+    misuse.raise("bad argument #5 to 'connect' (invalid option '%s')", tostring(family))
 end
 
 function socket.connect4(...) return connect_from(socket.tcp4, ...) end
@@ -54,28 +59,18 @@ function socket.connect4(...) return connect_from(socket.tcp4, ...) end
 function socket.connect6(...) return connect_from(socket.tcp6, ...) end
 
 function socket.sleep(seconds)
-    if is_outside() then return luasocket.sleep(seconds) end
-    loop.sleep(math.max(0, seconds))
-end
-
--- The items of loop.any{} for two sets of sockets.
-local function items_of(readers, writers)
-    local items = {}
-    for _, object in ipairs(readers or {}) do insert(items, {object, "r"}) end
-    for _, object in ipairs(writers or {}) do insert(items, {object, "w"}) end
-    return items
+    local number = tonumber(seconds)
+    if not number then
+        misuse.raise("bad argument #1 to 'sleep' (number expected, got %s)", type(seconds))
+    end
+    if is_outside() then return luasocket.sleep(number) end
+    loop.sleep(math.max(0, number))
 end
 
 function socket.select(readers, writers, timeout)
-    local seconds = timeout and timeout >= 0 and timeout or nil
-    if is_outside() or seconds == 0 then return luasocket.select(readers, writers, timeout) end
-    local readable, writable, word = luasocket.select(readers, writers, 0)
-    if word ~= "timeout" then return readable, writable, word end
-    local items = items_of(readers, writers)
-    if #items == 0 then insert(items, loop.event()) end -- only the timeout ends it
-    items.timeout = seconds
-    loop.any(items)
-    return luasocket.select(readers, writers, 0)
+    if not is_outside() then return selection.select(readers, writers, timeout) end
+    timeout = lists.check(readers, writers, timeout)
+    return luasocket.select(readers, writers, timeout)
 end
 
 -- ---------------------------------------------------------------- instead of LuaSocket

@@ -12,6 +12,8 @@ local misuse = require "readyq.misuse"
 local scheduler = require "readyq.scheduler"
 local Descriptor = require "readyq.descriptor"
 
+local getmetatable = getmetatable
+
 local sources = {}
 
 -- ---------------------------------------------------------------- the end of a coroutine
@@ -57,24 +59,44 @@ end
 
 -- ---------------------------------------------------------------- events
 
+-- A call such as e.set() instead of e:set().
+function sources.refuse_self(kind, method, self)
+    misuse.raise("calling '%s' on bad self (%s of readyq.loop expected, got %s)", method, kind,
+        type(self))
+end
+
 local Event = {}
 Event.__index = Event
 
 function sources.new_event() return setmetatable({is_on = false, waits = {}}, Event) end
 
+local function check_event(method, self)
+    if getmetatable(self) ~= Event then sources.refuse_self("event", method, self) end
+end
+
 -- Ends all waits for it, including those that begin later, until clear().
 function Event:set()
+    check_event("set", self)
     local waits = self.waits
     self.is_on, self.waits = true, {}
     for _, task in ipairs(waits) do scheduler.end_soon(task, scheduler.READY, self) end
 end
 
-function Event:clear() self.is_on = false end
+function Event:clear()
+    check_event("clear", self)
+    self.is_on = false
+end
 
-function Event:is_set() return self.is_on end
+function Event:is_set()
+    check_event("is_set", self)
+    return self.is_on
+end
 
 -- Returns true, or nil and "timeout".
-function Event:wait(timeout) return scheduler.wait("event:wait", self, timeout) end
+function Event:wait(timeout)
+    check_event("wait", self)
+    return scheduler.wait("event:wait", self, timeout)
+end
 
 function Event:attach(task)
     if not self.is_on then table.insert(self.waits, task) end

@@ -57,7 +57,8 @@ local function check(call)
     local task = tasks[co]
     if not task then misuse.refuse_coroutine(call, is_main or not co) end
     if isyieldable and not isyieldable() then
-        misuse.raise("%s: cannot wait inside a call to a C function such as gsub or sort", call)
+        misuse.raise("%s: cannot wait inside a call to a C function such as gsub or sort%s", call,
+            coroutine.close and ", or in a __close after an error" or "")
     end
     if task.co then task:abandon() end -- an earlier wait could not yield
     if task.is_cancelled then

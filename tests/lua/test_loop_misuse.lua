@@ -132,7 +132,7 @@ function T.test_data_that_cannot_be_called_is_an_error_with_its_watch()
         loop.sleep(0.01)
     end)
     equal(#told, 1)
-    assert(told[1][1]:find("nor a coroutine that can continue"))
+    assert(told[1][1]:find("its data, thread: .*, is a coroutine that waits for something else"))
 end
 
 function T.test_on_error_takes_errors_of_whatever_is_called()
@@ -367,6 +367,46 @@ function T.test_no_watch_keeps_its_object_alive()
         end
         assert(watched > 0)
     end)
+end
+
+-- What each call raises; in 5.1 a coroutine cannot be made of a function in C.
+local WRONG = {
+    {function() loop.close() end, "close: object or number of a descriptor expected, got nil"},
+    {function() loop.close(true) end, "close: .* expected, got boolean"},
+    {function() loop.close("x") end, "close: .* expected, got string"},
+    {function() loop.event().wait(5) end, "calling 'wait' on bad self %(event .* got number%)"},
+    {function() loop.event().set() end, "calling 'set' on bad self %(event .* got nil%)"},
+    {function() loop.event().clear() end, "calling 'clear' on bad self"},
+    {function() return {loop.event().is_set()} end, "calling 'is_set' on bad self"},
+    {function() return {loop.deadline(1).left()} end, "calling 'left' on bad self %(deadline"},
+}
+
+function T.test_wrong_calls_are_errors_of_the_program()
+    for _, case in ipairs(WRONG) do raises("test_loop_misuse.lua:%d+: " .. case[2], case[1]) end
+    if not pcall(coroutine.create, print) then
+        raises("test_loop_misuse.lua:%d+: wrap: Lua function expected",
+            function() local f = loop.wrap(print) return f end)
+    end
+end
+
+function T.test_a_closed_queue_of_the_loop_is_named()
+    loop.spawn(function()
+        loop.sleep(0.001)
+        loop.queue:close()
+    end)
+    for _ = 1, 2 do raises("^the queue of the loop was closed: loop.queue must", loop.run) end
+    loop.spawn(function() end)
+    raises("^the queue of the loop was closed", loop.step)
+    package.loaded["readyq.loop"] = nil
+end
+
+-- if coroutine.close
+function T.test_a_wait_in_a_close_after_an_error_names_its_place()
+    local load = loadstring or load
+    local code = "local guard <close> = ... error('it broke')"
+    local guard = setmetatable({}, {__close = function() loop.sleep(0.01) end})
+    local told = run_with_errors(function() assert(load(code))(guard) end)
+    assert(told[1][1]:find("cannot wait inside a call to a C function .*, or in a __close after"))
 end
 
 return T

@@ -62,6 +62,10 @@ local CASES = {
     {function(s) return s:receive(5, 123) end, "d", "e"},
     {function(s) return s:receive("*a") end, "ab", "cd", true},
     {function(s) return s:receive("*a") end, "ab", "cd", false},
+    {function(s) return s:receive("*all") end, "ab", "cd", true},
+    {function(s) return s:receive("*all", "abc") end, "d", "e", true},
+    {function(s) return s:receive("*all", "abc") end, true},
+    {function(s) return s:receive("*line"), s:receive("*line") end, "a l", "ine\nb", "\n"},
     {function(s) return s:receive("*a") end, true},
     {function(s) return s:receive("*a", "abc") end, true},
     {function(s) return s:receive("*a", "abc") end, "d", "e", true},
@@ -720,6 +724,40 @@ function T.test_protect_and_try_work_in_a_coroutine()
     local expected = check(luasocket)
     equal(check(socket), expected)
     run(function() equal(check(socket), expected) end)
+end
+
+-- What LuaSocket's try() can end: errors that pass through pcall(), generators and C functions.
+local PROTECTED = {
+    {function(m) return pcall(m.try, nil, "caught") end, "3 true false table"},
+    {function(m) coroutine.wrap(function() m.try(nil, "inner") end)() end, "3 true nil inner"},
+    {function(m) return ("a"):gsub("a", function() m.try(nil, "gsub") end) end, "3 true nil gsub"},
+    {function(m) m.newtry(function() error("final", 0) end)(nil, "m") end, "2 false final"},
+    {function() error({}) end, "2 false table"},
+    {function(m) return 1, nil, m.protect(function() m.try(false, "two") end)() end,
+        "5 true 1 nil nil two"},
+}
+
+function T.test_protect_ends_what_luasockets_ends()
+    for _, case in ipairs(PROTECTED) do
+        local f, expected = case[1], case[2]
+        equal(describe(pcall(luasocket.protect(f), luasocket)), expected)
+        equal(describe(pcall(socket.protect(f), socket)), expected)
+        run(function()
+            local results
+            local function call() results = describe(true, socket.protect(f)(socket)) end
+            local _, err = loop.join(loop.spawn(call))
+            equal(results or describe(false, err), expected)
+        end)
+    end
+end
+
+function T.test_a_protected_function_can_yield_to_the_program()
+    if not _VERSION:find("5.1") then return end -- elsewhere protect() is LuaSocket's own
+    local co = coroutine.create(socket.protect(function(a)
+        return coroutine.yield(a + 1), socket.try(nil, "ended")
+    end))
+    equal(describe(coroutine.resume(co, 1)), "2 true 2")
+    equal(describe(coroutine.resume(co, 5)), "3 true nil ended")
 end
 
 return T
