@@ -10,9 +10,8 @@
 
 /* ------------------------------------------------------------------ time and numbers */
 
-int64_t luaq_seconds(lua_State *L, int index, int arg, const char *what)
+int64_t luaq_seconds(lua_State *L, lua_Number seconds, int arg, const char *what)
 {
-    const lua_Number seconds = lua_tonumber(L, index);
     const double exact = (double)seconds * 1e9;
     int64_t whole;
 
@@ -26,8 +25,7 @@ int64_t luaq_seconds(lua_State *L, int index, int arg, const char *what)
 
 int64_t luaq_delay(lua_State *L, int arg)
 {
-    luaL_checknumber(L, arg);
-    return luaq_seconds(L, arg, arg, "");
+    return luaq_seconds(L, luaL_checknumber(L, arg), arg, "");
 }
 
 int64_t luaq_timeout(lua_State *L, int arg)

@@ -162,8 +162,8 @@ int luaq_signal(lua_State *L, int arg);                /* number or name */
 int luaq_descriptor(lua_State *L, int arg);
 int luaq_find_descriptor(lua_State *L, int arg); /* -1 for an object that no longer has one */
 
-/* The same for the number at an index, which is not an argument but part of argument `arg`. */
-int64_t luaq_seconds(lua_State *L, int index, int arg, const char *what);
+/* The same for a number that is a part of argument `arg`; luaq_whole() reads the one at `index`. */
+int64_t luaq_seconds(lua_State *L, lua_Number seconds, int arg, const char *what);
 int luaq_whole(lua_State *L, int index, int arg, const char *what);
 
 /* ------------------------------------------------------------------ errors.c */

@@ -28,7 +28,7 @@ static void read_threshold(lua_State *L, struct readyq_debug *debug)
     } else {
         int64_t *time = is_turn ? &debug->turn : &debug->rest;
 
-        *time = luaq_seconds(L, 5, 1, lua_pushfstring(L, "debug.%s: ", name));
+        *time = luaq_seconds(L, lua_tonumber(L, 5), 1, lua_pushfstring(L, "debug.%s: ", name));
         *time += *time == 0;
     }
 }
