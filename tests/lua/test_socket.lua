@@ -695,6 +695,16 @@ function T.test_errors_name_the_line_of_the_program()
     local expected = "test_socket.lua:" .. line .. ": bad argument #1 to 'receive'"
     raises(expected, call)
     run(function() raises(expected, call) end)
+    local listener = socket.bind("127.0.0.1", 0)
+    run(function()
+        for _ = 1, 2 do
+            raises("test_socket.lua:%d+: calling 'send' on bad self",
+                function() return (listener:send("x")) end)
+            raises("test_socket.lua:%d+: calling 'receive' on bad self",
+                function() return (listener:receive()) end)
+        end
+    end)
+    listener:close()
     raises("wrap: LuaSocket or LuaSec object expected, got nil", socket.wrap)
     object:close()
     peer:close()
