@@ -49,7 +49,9 @@ static int open_set(void)
 {
     const int set = epoll_create1(EPOLL_CLOEXEC);
 
-    return set < 0 ? -errno : set;
+    if (set < 0)
+        return -errno;
+    return set;
 }
 
 static void close_set(int set, bool forked)

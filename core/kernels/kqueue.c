@@ -142,7 +142,9 @@ static int open_set(void)
 {
     const int set = create();
 
-    return set < 0 ? -errno : set;
+    if (set < 0)
+        return -errno;
+    return set;
 }
 
 static void close_set(int set, bool forked)
