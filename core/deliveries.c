@@ -9,12 +9,12 @@
  * by waiting again, while this one waited for the lock. */
 static readyq *lock_queue_of(const readyq_batch *batch)
 {
-    readyq *q = __atomic_load_n(&batch->own.queue, __ATOMIC_RELAXED);
+    readyq *q = readyq__get(batch, own.queue);
 
     if (q == NULL)
         return NULL;
     readyq__lock(q);
-    if (batch->own.queue == q)
+    if (readyq__get(batch, own.queue) == q)
         return q;
     readyq__unlock(q);
     return NULL;

@@ -220,7 +220,8 @@ READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
  * signal is watched. A handler that was installed before is called, too. If another handler
  * replaces the library's while the signal is watched, only that handler gets the signal until the
  * next readyq_add_signal() for it, or the next readyq_wait() of a queue that watches it, installs
- * the library's handler on top; then both are called. When the last watch is removed, the action
+ * the library's handler on top; then both are called. (A chain of more than seven such handlers, each
+ * of which calls the one that it replaced, is not supported.) When the last watch is removed, the action
  * that the library's handler replaced is restored, unless another handler is on top. Returns 1
  * instead of 0 if every thread currently blocks the signal: the watch is active, and fires when a
  * thread unblocks the signal.

@@ -2,7 +2,7 @@
  *
  * Waiting. Every thread that waits asks the kernel itself:
  *
- *     1. give back what this thread's batches hold            begin_wait()
+ *     1. give back what this thread's batches hold            give_back()
  *     2. list what is ready without the kernel                collect()
  *     3. fetch kernel events, sleeping if nothing is listed   fetch()
  *     4. move the front of the ready list to the batch        fill_batch()
@@ -39,7 +39,7 @@ struct call { /* of readyq_wait(), readyq_wait_until() or readyq_look() */
     readyq *q;
     readyq_batch *batch;
     int64_t timeout, deadline; /* with a timeout > 0 the deadline is computed from it */
-    int64_t time; /* on the monotonic clock, when it began or last returned from the kernel */
+    int64_t time;              /* on the monotonic clock, when it was last read */
     size_t max;
     bool is_look; /* of readyq_look(): leaves a wake to the next wait */
     bool woken;   /* a wake has ended it */
@@ -136,7 +136,7 @@ static void drop_unready(readyq *q)
 }
 
 /* A thread that waits again has finished with its watches: its other batches are closed. */
-static void begin_wait(readyq *q, readyq_batch *batch)
+static void give_back(readyq *q, readyq_batch *batch)
 {
     if (batch->own.queue == NULL)
         readyq__open_batch(q, batch);
@@ -145,6 +145,7 @@ static void begin_wait(readyq *q, readyq_batch *batch)
     batch->own.thread = (uintptr_t)pthread_self();
     if (q->nbatches > 1)
         readyq__close_batches(q, true, batch);
+    mark_unconfirmed(q);
 }
 
 /* ------------------------------------------------------------------ 2. without the kernel */
@@ -155,7 +156,7 @@ static int64_t now_of(const struct call *call)
     return call->q->virtual_clock ? call->q->now : call->time;
 }
 
-/* Reads the clock if this call needs it: once before it asks the kernel and once after. */
+/* Reads the clock if this call needs it: when it begins, and each time after system calls. */
 static void read_clock(struct call *call)
 {
     if (call->timeout != 0 || call->q->ntimers > 0)
@@ -442,9 +443,6 @@ static int wait_for(struct call *call)
     readyq *q = call->q;
     int n, filled, error;
 
-    mark_unconfirmed(q);
-    if (q->nbatches > 1)
-        read_clock(call); /* giving back may have taken a while */
     for (;;) {
         error = q->ghost_found ? await_replacement(call) : 0;
         if (q->closed)
@@ -481,6 +479,7 @@ static int wait_once(struct call *call, int max)
 {
     readyq *q = call->q;
     readyq_batch *const batch = call->batch;
+    uint64_t changes;
     int n;
 
     if (max < 0)
@@ -498,9 +497,12 @@ static int wait_once(struct call *call, int max)
         call->deadline = readyq__deadline(now_of(call), call->timeout);
     batch->own.deadline = call->deadline;
     q->stats.waits++;
+    changes = q->stats.changes;
     if (q->observed)
         observe_wait(call);
-    begin_wait(q, batch);
+    give_back(q, batch);
+    if (q->stats.changes != changes)
+        read_clock(call); /* system calls take a while */
     n = wait_for(call);
     if (q->observed)
         observe_wait_end(call, n);

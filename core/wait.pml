@@ -658,7 +658,7 @@ proctype waker()
 
     for (i : 1 .. WAKES) {
         if
-        :: shut -> break
+        :: closed -> break
         :: else
         fi;
 #ifdef FORGET_PUBLISHING_FIRST

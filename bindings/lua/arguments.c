@@ -71,8 +71,8 @@ uint32_t luaq_interest(lua_State *L, int arg)
         return (uint32_t)lua_tonumber(L, arg);
     if (lua_type(L, arg) != LUA_TSTRING)
         luaq_refuse(L, arg,
-                    "string of the letters r, w and p expected, or a sum of "
-                    "readyq.READ, WRITE, ..., got %s",
+                    "interest expected (the letters r, w and p, or a sum of readyq.READ, "
+                    "WRITE, ...), got %s",
                     luaL_typename(L, arg));
     for (const char *letter = lua_tostring(L, arg); *letter != '\0'; letter++) {
         const char *known = strchr(letters, *letter);

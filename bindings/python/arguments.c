@@ -200,10 +200,10 @@ bool pyq_read_integer(const char *call, const char *name, const char *wanted, Py
     return true;
 }
 
-bool pyq_read_count(const char *call, const char *name, const char *wanted, PyObject *object,
-                    int *value)
+bool pyq_read_count(const char *call, const char *name, const char *type, const char *wanted,
+                    PyObject *object, int *value)
 {
-    if (!pyq_read_integer(call, name, "an int", object, value))
+    if (!pyq_read_integer(call, name, type, object, value))
         return false;
     return *value >= 1 || refuse(PyExc_ValueError, call, name, wanted, object);
 }

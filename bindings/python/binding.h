@@ -65,6 +65,7 @@ typedef struct {
     PyTypeObject *stats_type;
     PyTypeObject *kind_stats_type;
     PyTypeObject *record_type;
+    PyObject *sigint, *keyboard_interrupt, *getsignal; /* in the main interpreter: interrupt.c */
 } State;
 
 /* A place in the ring of a queue's watches; next is NULL outside of it. */
@@ -129,10 +130,10 @@ PyObject *pyq_find_module(PyTypeObject *type); /* of Queue or a subclass; NULL w
 
 /* ------------------------------------------------------------------ interrupt.c */
 
-/* The first remembers Python's handler in C for SIGINT. The second makes it count as the default
- * action if it raises KeyboardInterrupt now; -1 with an exception. */
-void pyq_find_interrupt_handler(void);
-int pyq_follow_interrupt_handler(void);
+/* The first is for the start of the module. The second makes Python's handler in C count as the
+ * default action for SIGINT if it raises KeyboardInterrupt now. -1 with an exception. */
+int pyq_prepare_interrupt(State *state);
+int pyq_follow_interrupt(const State *state);
 
 /* ------------------------------------------------------------------ arguments.c */
 
@@ -158,8 +159,8 @@ bool pyq_read_interest(const char *call, const char *name, PyObject *object, uin
  * is at least 1; `wanted`: which numbers it may be. */
 bool pyq_read_integer(const char *call, const char *name, const char *wanted, PyObject *object,
                       int *value);
-bool pyq_read_count(const char *call, const char *name, const char *wanted, PyObject *object,
-                    int *value);
+bool pyq_read_count(const char *call, const char *name, const char *type, const char *wanted,
+                    PyObject *object, int *value);
 
 /* The descriptor number given by an int, or by an object's fileno(). If fileno() is negative, the
  * object counts as closed. An exception from fileno() is passed on unchanged. */

@@ -24,7 +24,7 @@ static bool read_turns(PyObject *value, uint64_t *turns)
 {
     int number;
 
-    if (!pyq_read_count("Queue", "debug[\"turns\"]", ">= 1", value, &number))
+    if (!pyq_read_count("Queue", "debug[\"turns\"]", "an int", ">= 1", value, &number))
         return false;
     *turns = (uint64_t)number;
     return true;

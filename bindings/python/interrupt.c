@@ -10,7 +10,7 @@
 
 static void (*_Atomic handler)(int); /* Python's, in C; NULL while it is not known */
 
-void pyq_find_interrupt_handler(void)
+static void find_handler(void)
 {
     struct sigaction now;
 
@@ -19,33 +19,35 @@ void pyq_find_interrupt_handler(void)
         handler = now.sa_handler;
 }
 
-/* Whether Python raises KeyboardInterrupt. */
-static int is_keyboard_interrupt(bool *is)
-{
-    PyObject *module = PyImport_ImportModule("_signal"), *present = NULL, *standard = NULL;
-
-    if (module == NULL)
-        return -1;
-    standard = PyObject_GetAttrString(module, "default_int_handler");
-    if (standard != NULL)
-        present = PyObject_CallMethod(module, "getsignal", "i", SIGINT);
-    *is = present == standard;
-    Py_DECREF(module);
-    Py_XDECREF(standard);
-    Py_XDECREF(present);
-    return present != NULL ? 0 : -1;
-}
-
 /* Python's handlers belong to the main interpreter. */
-int pyq_follow_interrupt_handler(void)
+int pyq_prepare_interrupt(State *state)
 {
-    bool is;
+    PyObject *module;
 
     if (PyInterpreterState_Get() != PyInterpreterState_Main())
         return 0;
-    pyq_find_interrupt_handler();
-    if (is_keyboard_interrupt(&is) < 0)
+    find_handler();
+    module = PyImport_ImportModule("_signal");
+    if (module == NULL)
         return -1;
-    readyq_default_handler(SIGINT, is ? handler : NULL);
+    state->sigint = PyLong_FromLong(SIGINT);
+    state->keyboard_interrupt = PyObject_GetAttrString(module, "default_int_handler");
+    state->getsignal = PyObject_GetAttrString(module, "getsignal");
+    Py_DECREF(module);
+    return PyErr_Occurred() == NULL ? 0 : -1;
+}
+
+int pyq_follow_interrupt(const State *state)
+{
+    PyObject *present;
+
+    if (state->getsignal == NULL) /* not in the main interpreter, or at its end */
+        return 0;
+    find_handler();
+    present = PyObject_CallOneArg(state->getsignal, state->sigint);
+    if (present == NULL)
+        return -1;
+    readyq_default_handler(SIGINT, present == state->keyboard_interrupt ? handler : NULL);
+    Py_DECREF(present);
     return 0;
 }

@@ -39,6 +39,8 @@ static int traverse_state(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(state->stats_type);
     Py_VISIT(state->kind_stats_type);
     Py_VISIT(state->record_type);
+    Py_VISIT(state->keyboard_interrupt);
+    Py_VISIT(state->getsignal);
     return 0;
 }
 
@@ -53,6 +55,9 @@ static int clear_state(PyObject *self)
     Py_CLEAR(state->stats_type);
     Py_CLEAR(state->kind_stats_type);
     Py_CLEAR(state->record_type);
+    Py_CLEAR(state->sigint);
+    Py_CLEAR(state->keyboard_interrupt);
+    Py_CLEAR(state->getsignal);
     return 0;
 }
 
@@ -152,8 +157,9 @@ static int add_constants(PyObject *self)
 
 static int execute(PyObject *self)
 {
-    pyq_find_interrupt_handler();
-    return add_types(self) < 0 ? -1 : add_constants(self);
+    if (pyq_prepare_interrupt(PyModule_GetState(self)) < 0 || add_types(self) < 0)
+        return -1;
+    return add_constants(self);
 }
 
 PyDoc_STRVAR(bits_doc,

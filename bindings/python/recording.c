@@ -25,7 +25,8 @@ PyObject *pyq_record_queue(PyObject *object, PyObject *const *arguments, Py_ssiz
     int error, records = 100000;
 
     if (!pyq_read_arguments(&signature, arguments, positional, keywords, values) ||
-        (values[0] != NULL && !pyq_read_count("record", "records", ">= 1", values[0], &records)))
+        (values[0] != NULL &&
+         !pyq_read_count("record", "records", "an int", ">= 1", values[0], &records)))
         return NULL;
     core = pyq_enter_queue((Queue *)object, "record");
     if (core == NULL)

@@ -201,7 +201,7 @@ PyObject *pyq_add_signal(PyObject *self, PyObject *const *arguments, Py_ssize_t 
         !read_signal(values[0], &source.number))
         return NULL;
     if (source.number == SIGINT) {
-        if (pyq_follow_interrupt_handler() < 0)
+        if (pyq_follow_interrupt(((Queue *)self)->state) < 0)
             return NULL;
         ((Queue *)self)->watches_interrupt = true;
     }

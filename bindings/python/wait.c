@@ -26,10 +26,10 @@ static bool begin_wait(struct wait_call *wait, Queue *queue, const char *call, P
         !pyq_read_seconds(call, "timeout", timeout, &wait->timeout))
         return false;
     if (max != NULL && max != Py_None &&
-        !pyq_read_count(call, "maxevents", ">= 1 or None", max, &wait->max))
+        !pyq_read_count(call, "maxevents", "an int or None", ">= 1 or None", max, &wait->max))
         return false;
     wait->core = pyq_enter_queue(queue, call);
-    if (wait->core == NULL || (queue->watches_interrupt && pyq_follow_interrupt_handler() < 0))
+    if (wait->core == NULL || (queue->watches_interrupt && pyq_follow_interrupt(queue->state) < 0))
         return false;
     wait->batch = pyq_new_batch(queue);
     return wait->batch != NULL;

@@ -72,7 +72,8 @@ static void dealloc_watch(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
 
     PyObject_GC_UnTrack(object);
-    Py_TRASHCAN_BEGIN(object, dealloc_watch) if (((Watch *)object)->weakrefs != NULL)
+    Py_TRASHCAN_BEGIN(object, dealloc_watch);
+    if (((Watch *)object)->weakrefs != NULL)
         PyObject_ClearWeakRefs(object);
     clear_watch(object);
     Py_DECREF(((Watch *)object)->queue);

@@ -117,7 +117,7 @@ static bool leads_to(void *data, int fd, uint32_t events, uint64_t key)
 static READYQ__OUT_OF_LINE int explain(int set, int operation, int fd, int error)
 {
     if (error == -EINVAL && operation == EPOLL_CTL_ADD)
-        return readyq__refuse_own(); /* under whatever number */
+        return readyq__refuse_own(); /* perhaps under another number */
     if (error == -ELOOP && !leads_to(&(struct search){set, 6}, fd, 0, 0))
         return readyq__refuse_depth();
     return error;
@@ -143,6 +143,12 @@ static void restore(readyq *q, int set, int fd, uint32_t old)
     q->slots[fd].generation++;
 }
 
+/* Note 6. */
+static bool is_exclusive(uint32_t interest)
+{
+    return (interest & READYQ_EXCLUSIVE) && (to_kernel(interest) & EPOLLEXCLUSIVE);
+}
+
 /* Note 6: what MOD refuses. */
 static READYQ__OUT_OF_LINE int replace(readyq *q, int set, int fd, uint32_t old, uint32_t interest)
 {
@@ -163,8 +169,7 @@ static int update(readyq *q, int set, int fd, uint32_t old, uint32_t interest)
         control(q, set, EPOLL_CTL_DEL, fd, 0); /* note 1: it may be gone already */
         return 0;
     }
-    if (((old | interest) & READYQ_EXCLUSIVE) &&
-        ((to_kernel(old) | to_kernel(interest)) & EPOLLEXCLUSIVE))
+    if (is_exclusive(old) || is_exclusive(interest))
         error = replace(q, set, fd, old, interest);
     else
         error = control(q, set, EPOLL_CTL_MOD, fd, interest);

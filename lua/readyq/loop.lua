@@ -136,15 +136,15 @@ end
 
 -- ---------------------------------------------------------------- the loop
 
-local NEVER_CLOSED = {
+local NOT_DESCRIPTORS = {
     ["nil"] = true, boolean = true, string = true, ["function"] = true, thread = true,
 }
 
 -- Stops watching the object, ends the waits for its descriptor, and closes it if it has a `close`;
 -- a number is not closed. A wait for something that is closed in any other way may not notice.
 function loop.close(s)
-    if NEVER_CLOSED[type(s)] then
-        misuse.raise("close: object or number of a descriptor expected, got %s", type(s))
+    if NOT_DESCRIPTORS[type(s)] then
+        misuse.raise("close: object or descriptor number expected, got %s", type(s))
     end
     Descriptor.close(s)
     if type(s) ~= "number" and s.close then return s:close() end

@@ -29,7 +29,8 @@ end
 function protection.protect(f)
     local protect_blocking = luasocket.protect(f)
     return function(...)
-        if not running() then return protect_blocking(...) end -- the main program
+        local co, is_main = running()
+        if is_main or not co then return protect_blocking(...) end
         return call_in_coroutine(f, ...)
     end
 end

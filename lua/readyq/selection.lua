@@ -5,6 +5,7 @@
 -- Each call has a queue that watches its sockets, as those of readyq.select do (lists.lua), and
 -- waits in the loop until that queue is ready. So several coroutines can wait for one socket.
 local lists = require "readyq.lists"
+local misuse = require "readyq.misuse"
 local Descriptor = require "readyq.descriptor"
 local READ = require "readyq".READ
 
@@ -17,6 +18,26 @@ local MOST_SPARE = 10 -- a queue takes four descriptors
 local spare = {} -- contexts that no call uses
 local waiting = lists.weak "k" -- contexts of the calls that wait: a cancelled call leaves its own
 
+local function fail(queue, message)
+    queue:close()
+    misuse.raise("select failed: %s", message)
+end
+
+local function new_context()
+    local c = lists.new_context()
+    local fd, message = c.queue:fileno()
+    if not fd then fail(c.queue, message) end
+    return c
+end
+
+-- An error leaves nothing behind.
+local function update(c, side, list)
+    local ok, message = pcall(lists.walk, c, side, list)
+    if ok then return end
+    c.queue:close()
+    error(message, 0)
+end
+
 local function sleep(c, timeout)
     local queue = c.queue
     local due = timeout and queue:now() + timeout
@@ -25,8 +46,9 @@ local function sleep(c, timeout)
         local seconds = due and math.max(0, due - queue:now())
         if seconds == 0 then break end
         waiting[c] = true
-        local _, why = readable(queue, seconds)
+        local ok, why = readable(queue, seconds)
         waiting[c] = nil
+        if not ok and why ~= "timeout" and why ~= "closed" then fail(queue, why) end
         reads, writes = lists.collect(c, 0)
         if why == "closed" then break end
     end
@@ -40,8 +62,8 @@ end
 
 function selection.select(recvt, sendt, timeout)
     timeout = lists.check(recvt, sendt, timeout)
-    local c = table.remove(spare) or lists.new_context()
-    return finish(c, lists.select(c, recvt, sendt, timeout, lists.walk, sleep))
+    local c = table.remove(spare) or new_context()
+    return finish(c, lists.select(c, recvt, sendt, timeout, update, sleep))
 end
 
 -- The object is about to be closed: ends the calls that wait for it, with "timeout" if nothing is

@@ -212,7 +212,8 @@ function queue:record(records) end
 function queue:check() end
 
 ---Writes each call and delivery as a line to an io file, or calls a function with it; nil stops
----this. An error of the function, and a failed write, become a warning (Lua's `warn`).
+---this. An error of the function, even one of Ctrl-C, and a failed write become
+---a warning (Lua's `warn`).
 ---@param out file* | fun(line: string) | nil
 ---@return true? set
 ---@return string? message

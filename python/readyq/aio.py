@@ -257,7 +257,7 @@ def attach(queue: Queue, loop: asyncio.AbstractEventLoop | None = None) -> Calla
         loop = asyncio.get_running_loop()
     if not hasattr(loop, "add_reader"):
         kind = type(loop).__name__
-        raise TypeError(f"attach: loop must be an event loop of asyncio, not {kind} {loop!r}")
+        raise TypeError(f"attach: loop must be an event loop of asyncio, not {kind}")
     fd = queue.fileno()
     loop.remove_reader(fd)  # of this queue, or of a closed one that had the number
     reader = _Reader(queue, loop, fd)

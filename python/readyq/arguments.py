@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Checks of arguments that the parts in Python share. Their messages are like those of the
-extension module.
-"""
+"""Checks of arguments that the parts in Python share."""
 
 from __future__ import annotations
 
@@ -11,7 +9,6 @@ from readyq._core import Queue
 def check_queue(call: str, queue: object) -> None:
     """Raise TypeError for anything but a Queue, ValueError if it is closed."""
     if not isinstance(queue, Queue):
-        kind = type(queue).__name__
-        raise TypeError(f"{call}: queue must be a readyq.Queue, not {kind} {queue!r}")
+        raise TypeError(f"{call}: queue must be a readyq.Queue, not {type(queue).__name__}")
     if queue.closed:
         raise ValueError(f"{call}() failed: the queue is closed; open a new one")

@@ -305,21 +305,21 @@ static void test_a_thread_that_has_disabled_cancellation_is_not_cancelled_in_a_w
     close_cancelled(&c);
 }
 
-/* All calls that may make a system call which is a cancellation point. */
 static int warned;
 
 static void warn(void *data, readyq_watch *w, const char *text)
 {
     (void)data;
-    warned++;
     (void)w;
     (void)text;
+    warned++;
     pthread_testcancel();
 }
 
 static const struct readyq_debug watchdog = {.turns = 1, .warn = warn};
 static const struct readyq_options warned_of_everything = {.debug = &watchdog};
 
+/* All calls that may make a system call which is a cancellation point. */
 static void *call_everything(void *argument)
 {
     struct cancelled *c = argument;

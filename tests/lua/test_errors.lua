@@ -61,7 +61,7 @@ function T.test_an_interest_must_be_valid()
     raises("'rx' has letters other than r, w and p", method, "add", fd, "rx")
     raises("'1' has letters other", method, "add", fd, "1")
     for _, interest in ipairs {1.5, -1, 2 ^ 32, NAN, true, {}} do
-        raises("string of the letters r, w and p expected", method, "add", fd, interest)
+        raises("interest expected %(the letters r, w and p", method, "add", fd, interest)
     end
     for _, bits in ipairs {readyq.FIRED, readyq.READ_CLOSED, readyq.ERROR, readyq.EDGE, 2 ^ 20} do
         raises("#3 to .*the interest is not valid.* combine READ", method, "add", fd, bits)
@@ -74,8 +74,8 @@ function T.test_a_wrong_interest_of_modify_changes_nothing()
     local invalid = "to 'modify' %(modify%(%) failed for descriptor.*the interest is not valid"
     raises("#1 " .. invalid, function() watch:modify(readyq.FIRED) end)
     raises("#2 " .. invalid, function() q:modify(watch, readyq.FIRED) end)
-    raises("#1 to 'modify' %(string .*, got no value", function() watch:modify() end)
-    raises("#2 to 'modify' %(string .*, got nil", function() q:modify(watch) end)
+    raises("#1 to 'modify' %(interest expected .*, got no value", function() watch:modify() end)
+    raises("#2 to 'modify' %(interest expected .*, got nil", function() q:modify(watch) end)
     equal(watch.interest, readyq.READ)
     things.event(q)
 end

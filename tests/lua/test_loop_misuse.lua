@@ -371,7 +371,7 @@ end
 
 -- What each call raises; in 5.1 a coroutine cannot be made of a function in C.
 local WRONG = {
-    {function() loop.close() end, "close: object or number of a descriptor expected, got nil"},
+    {function() loop.close() end, "close: object or descriptor number expected, got nil"},
     {function() loop.close(true) end, "close: .* expected, got boolean"},
     {function() loop.close("x") end, "close: .* expected, got string"},
     {function() loop.event().wait(5) end, "calling 'wait' on bad self %(event .* got number%)"},

@@ -138,6 +138,24 @@ function T.test_queues_of_calls_that_are_over_are_used_again()
     peer:close()
 end
 
+-- The loop cannot watch the queue of the call.
+function T.test_a_wait_that_the_kernel_refuses_is_an_error()
+    local object, peer = pair()
+    local methods = getmetatable(loop.queue).__index
+    local add = methods.add
+    function methods.add(q, ...)
+        if q == loop.queue then return nil, "no space", 28 end
+        return add(q, ...)
+    end
+    run(function()
+        local _, message = loop.join(loop.spawn(function() socket.select({object}, nil, 1) end))
+        assert(message:find("test_socket_select.lua:%d+: select failed: no space"), message)
+    end)
+    methods.add = add
+    object:close()
+    peer:close()
+end
+
 -- What each call raises, in a coroutine and in the main program.
 local WRONG = {
     {function() socket.select(1) end, "bad argument #1 to 'select' %(table expected, got number"},

@@ -214,7 +214,7 @@ def test_letters_and_bits_mean_the_same(queue, make):
 def test_maxevents_below_one_is_refused(unchanged, wrong):
     with pytest.raises(ValueError, match=f"maxevents must be >= 1 or None, not {wrong}"):
         unchanged.wait(0, wrong)
-    with pytest.raises(TypeError, match=r"maxevents must be an int, not float 1\.0"):
+    with pytest.raises(TypeError, match=r"maxevents must be an int or None, not float 1\.0"):
         unchanged.wait(0, 1.0)
 
 
@@ -402,10 +402,10 @@ def test_what_is_no_queue_or_no_loop_is_refused_by_name(queue):
     shut.close()
     with readyq.Selector() as selector:
         for call, error, message in (
-            (lambda: readyq.attach(5), TypeError, "attach: queue must be .*, not int 5"),
-            (lambda: readyq.attach(selector), TypeError, "attach: queue must be .* not Selector <"),
-            (lambda: readyq.attach(queue, 5), TypeError, "attach: loop must be .* not int 5"),
-            (lambda: readyq.attach(queue, 0), TypeError, "attach: loop must be .* not int 0"),
+            (lambda: readyq.attach(5), TypeError, "attach: queue must be .*, not int"),
+            (lambda: readyq.attach(selector), TypeError, "attach: queue must be .* not Selector"),
+            (lambda: readyq.attach(queue, 5), TypeError, "attach: loop must be .* not int"),
+            (lambda: readyq.attach(queue, 0), TypeError, "attach: loop must be .* not int"),
             (lambda: readyq.attach(shut), ValueError, r"attach\(\) failed: the queue is closed"),
             (lambda: readyq.install_inputhook(None), TypeError, "install_inputhook: queue must be"),
             (lambda: readyq.install_inputhook(shut), ValueError, "install_inputhook.* is closed"),

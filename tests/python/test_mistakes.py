@@ -250,7 +250,7 @@ MISTAKES = [
      "add_timer: period must be a number of seconds >= 0, not -1"),
     (lambda w: w.q.wait(0, 0), ValueError, "wait: maxevents must be >= 1 or None, not 0"),
     (lambda w: w.q.wait(0, -1), ValueError, "wait: maxevents must be >= 1 or None, not -1"),
-    (lambda w: w.q.wait(0, 1.0), TypeError, "wait: maxevents must be an int, not float 1.0"),
+    (lambda w: w.q.wait(0, 1.0), TypeError, "wait: maxevents must be an int or None, not float 1.0"),
     (lambda w: w.q.record("x"), TypeError, "record: records must be an int, not str 'x'"),
     (lambda w: w.q.record(True), TypeError, "record: records must be an int, not bool True"),
     (lambda w: w.q.record(0), ValueError, "record: records must be >= 1, not 0"),
