@@ -15,7 +15,7 @@
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static readyq *queues;
 static uint32_t last_id;
-static bool locked; /* by before_fork */
+static atomic_bool locked; /* by before_fork */
 
 static uint32_t last_epoch = 1;
 

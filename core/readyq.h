@@ -183,12 +183,13 @@ READYQ_API int readyq_open(readyq **q, const struct readyq_options *options);
 
 /* Closes the queue: removes every watch, wakes every waiter (which gets -ESHUTDOWN), closes its
  * descriptors and drops the reference of readyq_open(). NULL is ignored. Returns 0, even if it was
- * already closed. */
+ * already closed and another reference keeps it. */
 READYQ_API int readyq_close(readyq *q);
 
 /* References keep the queue's memory allocated, so that calls after its close return -ESHUTDOWN.
  * The last readyq_unref() closes it. An open batch holds a reference, too. A call on a watch is a
- * call on its queue: hold a reference if another thread may close the queue at that time. */
+ * call on its queue: hold a reference if another thread may close the queue at that time. After the
+ * close a watch is in no queue, so that a call on it returns -ENOENT. */
 READYQ_API readyq *readyq_ref(readyq *q);
 READYQ_API void readyq_unref(readyq *q);
 
@@ -396,17 +397,19 @@ READYQ_API int64_t readyq_due(readyq_watch *w);
     FIGURE(events)                                                                                 \
     FIGURE(deliveries)
 
-#define READYQ__FIELD(name, ...) uint64_t name;
+#define READYQ__FIELD(name, text) uint64_t name;
+#define READYQ__FIELD_OF_KIND(name) uint64_t name;
 
 /* The figures as they are now, copied by readyq_stats(). Returns 0. */
 struct readyq_stats {
     READYQ_FIGURES(READYQ__FIELD)
     int ghost_fd; /* the descriptor number of the last ghost, -1 before the first */
     struct readyq_kind_stats {
-        READYQ_FIGURES_OF_KIND(READYQ__FIELD)
+        READYQ_FIGURES_OF_KIND(READYQ__FIELD_OF_KIND)
     } kinds[READYQ_KIND_TRIGGER + 1]; /* by enum readyq_kind */
 };
 #undef READYQ__FIELD
+#undef READYQ__FIELD_OF_KIND
 READYQ_API int readyq_stats(readyq *q, struct readyq_stats *stats);
 
 /* Compares what the queue watches with what the kernel says it watches: returns the number of
@@ -418,7 +421,7 @@ READYQ_API int readyq_check(readyq *q, char *text, size_t size);
 
 /* For bindings. readyq_has_reports(): whether readyq_ghost(), readyq_stale() or readyq_warning()
  * has something to return; cheap enough to call after every wait. readyq_ghost(): the descriptor
- * number of a ghost that this call has not reported before, or -1. readyq_stale(): removes and
+ * number of a ghost, one of the newest 64, that this call has not reported before, or -1. readyq_stale(): removes and
  * returns a watch whose descriptor was found closed (its number is no longer open, or belongs to
  * another file), or NULL. */
 READYQ_API bool readyq_has_reports(readyq *q);
@@ -560,7 +563,8 @@ READYQ_API char *readyq_describe_record(const struct readyq_record *record, char
  * readyq_explain_for(): the same for anything else; `target` is used as it is (NULL: no target):
  * "fire() failed for signal 15: it is not a trigger; ...".
  *
- * readyq_explain_watch(): the same for a watch, whatever it watches. */
+ * readyq_explain_watch(): the same for a watch, whatever it watches. Not for a failed add, which
+ * leaves the watch as it was: the text would name what it watched before. */
 READYQ_API char *readyq_explain(const char *call, int fd, int error, char *text, size_t size);
 READYQ_API char *readyq_explain_for(const char *call, const char *target, int error, char *text,
                                     size_t size);

@@ -228,7 +228,8 @@ static int64_t time_to_sleep(const struct call *call)
     if (q->ghost_found && !q->rebuild_due) /* the next kernel queue is not complete */
         return 0;
     if (q->virtual_clock) {
-        const bool any = call->deadline != READYQ__FOREVER || q->ntimers > 0;
+        const bool any =
+            call->deadline != READYQ__FOREVER || readyq__next_due(q) != READYQ__FOREVER;
 
         return any ? 0 : -1;
     }

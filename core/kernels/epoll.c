@@ -29,6 +29,7 @@
 
 #if READYQ__HAS_EPOLL
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -118,6 +119,8 @@ static READYQ__OUT_OF_LINE int explain(int set, int operation, int fd, int error
 {
     if (error == -EINVAL && operation == EPOLL_CTL_ADD)
         return readyq__refuse_own(); /* perhaps under another number */
+    if (error == -EBADF && fcntl(fd, F_GETFD) >= 0)
+        return readyq__refuse(EBADF, "it was opened with O_PATH", "open it without O_PATH");
     if (error == -ELOOP && !leads_to(&(struct search){set, 6}, fd, 0, 0))
         return readyq__refuse_depth();
     return error;

@@ -214,7 +214,7 @@ static int64_t time_of(const struct span *span, int64_t ticks)
 uint64_t readyq__read_slots(readyq_recording *r, uint64_t from, struct readyq_record slots[],
                             size_t size, size_t *n)
 {
-    uint64_t at = from < start_of(r) ? start_of(r) : from;
+    uint64_t at = from < start_of(r) ? start_of(r) : from < end_of(r) ? from : end_of(r);
     struct span span = find_span(r, at);
 
     for (*n = 0; at < end_of(r) && *n < size; at++) {

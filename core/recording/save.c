@@ -388,7 +388,7 @@ static int write_file(struct readyq__trace *to, const readyq *q, const char *pat
     to->file = fopen(path, "we");
     if (to->file == NULL)
         return refuse(errno);
-    is_regular = fstat(fileno(to->file), &status) == 0 && S_ISREG(status.st_mode);
+    is_regular = lstat(path, &status) == 0 && S_ISREG(status.st_mode);
     errno = 0;
     write_all(to, q);
     if (fflush(to->file) != 0 || ferror(to->file))

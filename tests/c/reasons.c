@@ -408,6 +408,12 @@ static void test_the_reason_where_a_descriptor_is_not_open(void)
     CHECK_REASON("add", 999, readyq_add(q, &w, 999, READYQ_READ), -EBADF, NOT_OPEN);
     CHECK_REASON("add", 60, readyq_add(q, &w, 60, READYQ_READ), -EBADF, NOT_OPEN);
     CHECK_REASON("add", -1, readyq_add(q, &w, -1, READYQ_READ), -EBADF, NOT_OPEN);
+#if HAS_EPOLL
+    const int fd = open("/", O_PATH);
+    CHECK_REASON("add", fd, readyq_add(q, &w, fd, READYQ_READ), -EBADF,
+                 "it was opened with O_PATH");
+    close(fd);
+#endif
     readyq_close(q);
 }
 

@@ -5,7 +5,10 @@
  */
 #include "things.h"
 
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 static readyq_recording *record(readyq *q, size_t records)
@@ -51,6 +54,42 @@ static int count_in(const char *text, const char *part)
 }
 
 /* ------------------------------------------------------------------ what is kept */
+
+static void test_a_position_behind_the_newest_record_is_the_end(void)
+{
+    struct readyq_record one;
+    uint64_t from = UINT64_C(1) << 40;
+    readyq *q = open_queue();
+    readyq_recording *r = record(q, 10);
+    CHECK_IS(readyq_records(r, &from, &one, 1), 0);
+    CHECK_IS(from, 1);
+    readyq_discard(r);
+    readyq_close(q);
+}
+
+static void test_a_link_to_a_file_that_cannot_be_written_completely_stays(void)
+{
+    char path[] = "/tmp/readyq-XXXXXX", link[64];
+    struct rlimit before, small;
+    struct stat status;
+    readyq *q = open_queue();
+    readyq_recording *r = record(q, 10);
+    close(mkstemp(path));
+    snprintf(link, sizeof link, "%s.link", path);
+    CHECK_IS(symlink(path, link), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before);
+    small = before;
+    small.rlim_cur = 10;
+    setrlimit(RLIMIT_FSIZE, &small);
+    CHECK_IS(readyq_save(r, link), -EFBIG);
+    setrlimit(RLIMIT_FSIZE, &before);
+    CHECK_IS(lstat(link, &status), 0);
+    unlink(link);
+    unlink(path);
+    readyq_discard(r);
+    readyq_close(q);
+}
 
 static void test_the_records_of_a_stopped_recording_do_not_change(void)
 {
@@ -746,7 +785,9 @@ static void test_recordings_begin_and_end_while_other_threads_wait(void)
     readyq_close(q);
 }
 
-TESTS(TEST(test_the_records_of_a_stopped_recording_do_not_change),
+TESTS(TEST(test_a_position_behind_the_newest_record_is_the_end),
+      TEST(test_a_link_to_a_file_that_cannot_be_written_completely_stays),
+      TEST(test_the_records_of_a_stopped_recording_do_not_change),
       TEST(test_a_recording_shows_each_step_in_order),
       TEST(test_the_newest_records_are_kept_and_the_dropped_ones_counted),
       TEST(test_a_stopped_recording_keeps_its_records),

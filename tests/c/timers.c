@@ -199,6 +199,26 @@ static void test_a_wake_ends_a_wait_of_the_virtual_clock_and_time_stands_still(v
     readyq_close(q);
 }
 
+static void *wake_soon(void *q)
+{
+    sleep_ns(20 * MS);
+    CHECK_IS(readyq_wake(q), 0);
+    return NULL;
+}
+
+static void test_a_timer_at_the_end_of_virtual_time_makes_no_wait_spin(void)
+{
+    readyq_watch w;
+    readyq *q = open_virtual();
+    add_timer(q, &w, INT64_MAX, 0);
+    const uint64_t before = stats_of(q).kernel_waits;
+    pthread_t thread = start(wake_soon, q);
+    CHECK_IS(count_ready(q, -1), 0);
+    join(thread);
+    CHECK(stats_of(q).kernel_waits - before < 5);
+    readyq_close(q);
+}
+
 static void test_virtual_clock_stands_still_and_jumps_to_the_next_deadline(void)
 {
     readyq_watch w[2];
@@ -469,6 +489,7 @@ TESTS(TEST(test_timers_that_were_made_later_fire_in_order),
       TEST(test_timer_does_not_end_a_wait_that_is_over_before),
       TEST(test_timers_cost_no_system_call), TEST(test_bad_delays_and_periods_are_refused),
       TEST(test_huge_delays_and_periods_work),
+      TEST(test_a_timer_at_the_end_of_virtual_time_makes_no_wait_spin),
       TEST(test_virtual_clock_stands_still_and_jumps_to_the_next_deadline),
       TEST(test_virtual_clock_looks_at_real_descriptors_first),
       TEST(test_virtual_clock_without_a_deadline_waits_for_descriptors),
