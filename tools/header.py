@@ -107,7 +107,7 @@ def expand(source):
         for field_name, words in re.findall(r"FIGURE\((\w+)(.*?)\)", figures, re.DOTALL):
             note = "".join(re.findall(r'"(.*?)"', words))
             fields.append(f"    uint64_t {field_name};{f' /* {note} */' if note else ''}")
-        source = re.sub(rf"^ *{name}\(READYQ__FIELD\)", "\n".join(fields), source, flags=re.M)
+        source = re.sub(rf"^ *{name}\(READYQ__\w+\)", "\n".join(fields), source, flags=re.M)
     nested = re.compile(r"    (struct \w+ )(\{\n(?:.*\n)*?    \}) (.*)\n")
     for one in nested.finditer(source):  # a struct within a struct is declared before it
         outer = source.rindex("\n\n", 0, one.start())
