@@ -217,23 +217,24 @@ READYQ_API int readyq_add_timer(readyq *q, readyq_watch *w, int64_t delay, int64
 READYQ_API int readyq_restart(readyq_watch *w, int64_t delay);
 
 /* Fires when this process receives `signal`, which any number of queues may watch; `count` is how
- * many times it was caught. If the signal's action is SIG_DFL or SIG_IGN, it is replaced while the
- * signal is watched. A handler that was installed before is called, too. If another handler
+ * many times it was caught. If the signal's action is SIG_DFL or SIG_IGN, it is replaced while
+ * the signal is watched. A handler that was installed before is called, too. If another handler
  * replaces the library's while the signal is watched, only that handler gets the signal until the
  * next readyq_add_signal() for it, or the next readyq_wait() of a queue that watches it, installs
- * the library's handler on top; then both are called. (A chain of more than seven such handlers, each
- * of which calls the one that it replaced, is not supported.) When the last watch is removed, the action
- * that the library's handler replaced is restored, unless another handler is on top. Returns 1
- * instead of 0 if every thread currently blocks the signal: the watch is active, and fires when a
- * thread unblocks the signal.
- * -EINVAL: not a signal, or one that cannot or must not be caught (SIGKILL, SIGSTOP, SIGSEGV,
- * SIGBUS, SIGFPE, SIGILL, those that the C library reserves). -EBUSY. */
+ * the library's handler on top; then both are called. (A chain of more than seven such handlers,
+ * each of which calls the one that it replaced, is not supported.) When the last watch is
+ * removed, the action that the library's handler replaced is restored, unless another handler is
+ * on top. Returns 1 instead of 0 if every thread currently blocks the signal: the watch is
+ * active, and fires when a thread unblocks the signal. -EINVAL: not a signal, or one that cannot
+ * or must not be caught (SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, those that the C
+ * library reserves). -EBUSY. */
 READYQ_API int readyq_add_signal(readyq *q, readyq_watch *w, int signal);
 
-/* Makes `handler`, if it was installed without SA_SIGINFO, count as the default action of `signal`
- * in this process: it is not called while the signal is watched. It is for an interpreter whose own
- * handler is what its users see as the default action, such as the one that raises
- * KeyboardInterrupt for Ctrl-C. NULL: none, as at first. -EINVAL: the signal cannot be caught. */
+/* Makes `handler`, if it was installed without SA_SIGINFO, count as the default action of
+ * `signal` in this process: it is not called while the signal is watched. It is for an
+ * interpreter whose own handler is what its users see as the default action, such as the one that
+ * raises KeyboardInterrupt for Ctrl-C. NULL: none, the initial state. -EINVAL: the signal cannot
+ * be caught. */
 READYQ_API int readyq_default_handler(int signal, void (*handler)(int));
 
 /* Fires once: when process `pid` ends, or immediately if it has already ended. It leaves the queue
@@ -257,8 +258,8 @@ READYQ_API int readyq_fire(readyq_watch *w);
 READYQ_API int readyq_modify(readyq_watch *w, uint32_t interest);
 
 /* Removes the watch: it is no longer delivered, not even later in the same batch. It also succeeds
- * if the descriptor was closed, or its number belongs to another file. -ENOENT: not in a queue; a
- * timer that has fired can then no longer be restarted. */
+ * if the descriptor was closed, or its number belongs to another file. -ENOENT: not in a queue.
+ * Even then, a timer that has fired cannot be restarted after this call. */
 READYQ_API int readyq_remove(readyq_watch *w);
 
 /* The watch of descriptor `fd`, or NULL. Another thread may remove it at any time. */
@@ -309,8 +310,9 @@ READYQ_API int readyq_wait_until(readyq *q, readyq_batch *batch, int64_t deadlin
 READYQ_API int64_t readyq_deadline(const readyq_batch *batch);
 
 /* Like readyq_wait() with timeout 0, but leaves a wake to the next wait. It is for a binding that
- * checks before it releases its interpreter's lock to sleep. If the last wait that could sleep did
- * sleep, or if a wake is pending, only the wait that follows asks the kernel. */
+ * checks before it releases its interpreter's lock to sleep. It does not ask the kernel, and
+ * leaves that to the wait that follows, if the last wait that could sleep did sleep or a wake is
+ * pending. */
 READYQ_API int readyq_look(readyq *q, readyq_batch *batch, int max);
 
 /* Takes the next watch of the batch, or returns NULL if all are taken, the batch is not open, or
@@ -421,9 +423,9 @@ READYQ_API int readyq_check(readyq *q, char *text, size_t size);
 
 /* For bindings. readyq_has_reports(): whether readyq_ghost(), readyq_stale() or readyq_warning()
  * has something to return; cheap enough to call after every wait. readyq_ghost(): the descriptor
- * number of a ghost, one of the newest 64, that this call has not reported before, or -1. readyq_stale(): removes and
- * returns a watch whose descriptor was found closed (its number is no longer open, or belongs to
- * another file), or NULL. */
+ * number of a ghost that this function has not returned before, or -1; the newest 64 are kept.
+ * readyq_stale(): removes and returns a watch whose descriptor was found closed (its number is no
+ * longer open, or belongs to another file), or NULL. */
 READYQ_API bool readyq_has_reports(readyq *q);
 READYQ_API int readyq_ghost(readyq *q);
 READYQ_API readyq_watch *readyq_stale(readyq *q);

@@ -51,10 +51,10 @@ PyDoc_STRVAR(
     "closes or changes. interest is a combination of bits (READ, WRITE, PRIORITY, with EDGE,\n"
     "ONESHOT and EXCLUSIVE as wanted; 0 adds it paused) or a string of \"r\", \"w\" and \"p\";\n"
     "the default is READ (1).\n"
-    "Files that never block are always ready. Raises FileExistsError when it is watched already,\n"
-    "OSError (EBADF) for a number that is not open, ValueError for a closed object (its fileno() is\n"
-    "-1) and for invalid bits, TypeError for anything that is not a descriptor, and whatever fileno()\n"
-    "raises.\n"
+    "Files that never block are always ready. Raises FileExistsError when source is already\n"
+    "watched, OSError (EBADF) for a number that is not open, ValueError for a closed object (its\n"
+    "fileno() is -1) and for invalid bits, TypeError for anything that is not a descriptor, and\n"
+    "whatever fileno() raises.\n"
     "\n"
     "    >>> w = q.add(sock, readyq.READ | readyq.EDGE, data=connection)\n");
 
@@ -66,7 +66,7 @@ PyDoc_STRVAR(
     "Add a timer that fires delay seconds from now, then every period seconds; return its Watch.\n"
     "\n"
     "Both are numbers >= 0; infinity means never. Without a period, or with 0, the timer fires once\n"
-    "and removes itself. Each period is counted from when the previous one was due; missed\n"
+    "and removes itself. Each expiration is counted from when the previous one was due; missed\n"
     "expirations are delivered together, and count is their number. Raises ValueError for negative\n"
     "numbers and NaN.\n"
     "\n"

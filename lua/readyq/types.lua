@@ -77,8 +77,8 @@ function queue:add(source, interest, data) end
 ---@return integer? errno
 function queue:add_timer(delay, data, period) end
 
----Fires when this process receives the signal: "TERM", "SIGTERM" or its number. Handlers of others
----are called, too. While "INT" is watched, Ctrl-C does not raise "interrupted!".
+---Fires when this process receives the signal: "TERM", "SIGTERM" or its number. Handlers of other
+---libraries are called, too. While "INT" is watched, Ctrl-C does not raise "interrupted!".
 ---@param signal string | integer
 ---@param data? any
 ---@return readyq.watch? watch
@@ -162,8 +162,8 @@ function queue:close() end
 ---@return boolean
 function queue:closed() end
 
----A descriptor that is readable, for poll, epoll and the like, while a wait would return
----something. It belongs to the queue.
+---A descriptor for poll, epoll and the like, readable while a wait would return something. It
+---belongs to the queue.
 ---@return integer? fd
 ---@return string? message
 ---@return integer? errno
@@ -212,8 +212,8 @@ function queue:record(records) end
 function queue:check() end
 
 ---Writes each call and delivery as a line to an io file, or calls a function with it; nil stops
----this. An error of the function, even one of Ctrl-C, and a failed write become
----a warning (Lua's `warn`).
+---this. An error in the function, even the one that Ctrl-C raises, becomes a warning
+---(Lua's `warn`), and so does a failed write.
 ---@param out file* | fun(line: string) | nil
 ---@return true? set
 ---@return string? message
