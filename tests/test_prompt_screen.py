@@ -146,7 +146,7 @@ def test_wide_characters_are_edited_while_a_timer_prints(console, columns):
 
 def test_ctrl_c_ends_a_search_in_the_history(console):
     console.enter("first = 'line'")
-    console.expect(r"^>>>$")  # the next prompt reads keys
+    console.expect(r"^>>> first = 'line'\n>>>$")  # the next prompt reads keys
     console.keys("C-r")
     console.write("fir")
     console.expect(r"search backward: fir$")
