@@ -116,7 +116,7 @@ int readyq__handle_signal(readyq_watch *w);
 void readyq__unhandle_signal(readyq_watch *w);
 
 /* The handler that counts as the default action. */
-void readyq__set_standard_handler(int signal, void (*handler)(int));
+void readyq__set_default_handler(int signal, void (*handler)(int));
 
 /* Installs our handler for a watched signal again if another has replaced it. */
 void readyq__check_handler(int signal);

@@ -12,9 +12,9 @@
  * current action, mark watches; the others pass the signal down. Levels are used in turn, from the
  * one that is the current action on: when a handler above it has been taken away again, the levels
  * above it are free. A chain of more than seven handlers, each installed while a signal is watched
- * and each calling ours below it, would call itself forever. Another
- * copy of this library (Python's next to Lua's) is recognised by its signal mask. It passes a
- * signal down, and also a probe: a call that asks whether a handler of this copy is below it.
+ * and each calling ours below it, would call itself forever. Another copy of this library (Python's
+ * next to Lua's) is recognised by its signal mask. It passes a signal down, and also a probe: a
+ * call that asks whether a handler of this copy is below it.
  *
  * A handler walks a list that other threads may change. A thread that unlinks a watch waits until
  * no handler that may still see the watch is running.
@@ -32,10 +32,10 @@
 enum { LEVELS = 8 };
 
 static struct handled {
-    readyq_watch *first;   /* linked by own.source.next_same_signal; atomic */
-    int running;           /* handlers that are running; atomic */
-    int newest;            /* the level installed last; atomic */
-    void (*standard)(int); /* readyq_default_handler(); atomic */
+    readyq_watch *first;     /* linked by own.source.next_same_signal; atomic */
+    int running;             /* handlers that are running; atomic */
+    int newest;              /* the level installed last; atomic */
+    void (*by_default)(int); /* readyq_default_handler(); atomic */
     struct sigaction before[LEVELS];
 } handled[NSIG];
 
@@ -57,10 +57,10 @@ static void mark_watches(const struct handled *of)
     }
 }
 
-static bool is_standard(const struct handled *of, const struct sigaction *action)
+static bool is_default(const struct handled *of, const struct sigaction *action)
 {
     return !(action->sa_flags & SA_SIGINFO) &&
-           action->sa_handler == __atomic_load_n(&of->standard, __ATOMIC_SEQ_CST);
+           action->sa_handler == __atomic_load_n(&of->by_default, __ATOMIC_SEQ_CST);
 }
 
 static void call_before(const struct sigaction *before, int signal, siginfo_t *info, void *context)
@@ -190,7 +190,7 @@ static void on_signal(int level, int signal, siginfo_t *info, void *context)
     __atomic_fetch_sub(&of->running, 1, __ATOMIC_SEQ_CST);
     readyq__release_cancel(cancel);
     errno = error;
-    if (!over && !(watched && is_standard(of, &before)))
+    if (!over && !(watched && is_default(of, &before)))
         call_before(&before, signal, info, context);
 }
 
@@ -319,9 +319,9 @@ void readyq__check_handler(int signal)
     unlock_table(&mask);
 }
 
-void readyq__set_standard_handler(int signal, void (*handler)(int))
+void readyq__set_default_handler(int signal, void (*handler)(int))
 {
-    __atomic_store_n(&handled[signal].standard, handler, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&handled[signal].by_default, handler, __ATOMIC_SEQ_CST);
 }
 
 /* Restores the action below ours, if ours is the current one. */

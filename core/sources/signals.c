@@ -90,6 +90,6 @@ int readyq_default_handler(int signal, void (*handler)(int))
     const int error = check(signal);
 
     if (error == 0)
-        readyq__set_standard_handler(signal, handler);
+        readyq__set_default_handler(signal, handler);
     return error;
 }

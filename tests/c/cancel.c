@@ -352,7 +352,7 @@ static void *call_everything(void *argument)
     CHECK_IS(readyq_done(&c->batch), 0);
     CHECK(readyq_wait(other, &c->batch, -1, 0) > 0); /* does not sleep */
     CHECK_IS(readyq_add(other, &pipe, p[0], READYQ_READ), 0);
-    for (int i = 0; i < 5; i++) { /* nobody reads */
+    for (int i = 0; i < 5; i++) { /* the data is never read */
         CHECK(readyq_wait(other, &c->batch, 0, 0) > 0);
         while (readyq_next(&c->batch) != NULL)
             ;
